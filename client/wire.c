@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: ISC */
+#include "wire.h"
+
+#include <string.h>
+
+#define FIELD_HEADER_SIZE 6
+#define ITEM_HEADER_SIZE  4
+#define NO_FIELD_HERE     UINT16_MAX /* as last_tag: between a list's items nothing may be put */
+
+static void store16(uint8_t *at, uint16_t number)
+{
+	at[0] = (uint8_t)number;
+	at[1] = (uint8_t)(number >> 8);
+}
+
+static void store32(uint8_t *at, uint32_t number)
+{
+	store16(at, (uint16_t)number);
+	store16(at + 2, (uint16_t)(number >> 16));
+}
+
+static uint16_t load16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] | at[1] << 8);
+}
+
+static uint32_t load32(const uint8_t *at)
+{
+	return load16(at) | (uint32_t)load16(at + 2) << 16;
+}
+
+void wire_begin(struct wire_writer *writer, uint8_t *buffer, size_t capacity, uint16_t code,
+	uint32_t request_id)
+{
+	*writer = (struct wire_writer){
+		.bytes = buffer,
+		.capacity = capacity < WIRE_FRAME_MAX ? capacity : WIRE_FRAME_MAX,
+		.size = WIRE_HEADER_SIZE,
+		.failed = capacity < WIRE_HEADER_SIZE,
+	};
+	if (writer->failed)
+		return;
+	store16(buffer, WIRE_VERSION);
+	store16(buffer + 2, code);
+	store32(buffer + 4, request_id);
+	store32(buffer + 8, 0);
+}
+
+/* Room for size more bytes, or NULL with the writer failed. */
+static uint8_t *reserve(struct wire_writer *writer, size_t size)
+{
+	uint8_t *at;
+
+	if (writer->failed || size > writer->capacity - writer->size) {
+		writer->failed = true;
+		return NULL;
+	}
+	at = writer->bytes + writer->size;
+	writer->size += size;
+	return at;
+}
+
+static uint8_t *reserve_field(struct wire_writer *writer, enum wire_tag tag, size_t size)
+{
+	uint8_t *at;
+
+	if ((unsigned)tag >= WIRE_TAG_LIMIT || (unsigned)tag <= writer->last_tag ||
+		size > WIRE_FRAME_MAX)
+		writer->failed = true;
+	at = reserve(writer, FIELD_HEADER_SIZE + size);
+	if (at == NULL)
+		return NULL;
+	store16(at, (uint16_t)tag);
+	store32(at + 2, (uint32_t)size);
+	writer->last_tag = (uint16_t)tag;
+	return at + FIELD_HEADER_SIZE;
+}
+
+void wire_put(struct wire_writer *writer, enum wire_tag tag, const void *bytes, size_t size)
+{
+	uint8_t *at = reserve_field(writer, tag, size);
+
+	if (at != NULL && size > 0)
+		memcpy(at, bytes, size);
+}
+
+void wire_put_text(struct wire_writer *writer, enum wire_tag tag, const char *text)
+{
+	wire_put(writer, tag, text, strlen(text));
+}
+
+void wire_put_number(struct wire_writer *writer, enum wire_tag tag, uint64_t number)
+{
+	uint8_t bytes[8];
+
+	store32(bytes, (uint32_t)number);
+	store32(bytes + 4, (uint32_t)(number >> 32));
+	wire_put(writer, tag, bytes, sizeof bytes);
+}
+
+/* The mark is where the field's header stands: its tag is the outer run's last one. */
+size_t wire_list_begin(struct wire_writer *writer, enum wire_tag tag)
+{
+	size_t mark = writer->size;
+
+	if (reserve_field(writer, tag, 0) == NULL)
+		return 0;
+	writer->last_tag = NO_FIELD_HERE;
+	return mark;
+}
+
+void wire_list_end(struct wire_writer *writer, size_t mark)
+{
+	if (writer->failed)
+		return;
+	store32(writer->bytes + mark + 2, (uint32_t)(writer->size - mark - FIELD_HEADER_SIZE));
+	writer->last_tag = load16(writer->bytes + mark);
+}
+
+void wire_item_put(struct wire_writer *writer, const void *bytes, size_t size)
+{
+	uint8_t *at;
+
+	if (size > WIRE_FRAME_MAX)
+		writer->failed = true;
+	at = reserve(writer, ITEM_HEADER_SIZE + size);
+	if (at == NULL)
+		return;
+	store32(at, (uint32_t)size);
+	if (size > 0)
+		memcpy(at + ITEM_HEADER_SIZE, bytes, size);
+}
+
+size_t wire_item_begin(struct wire_writer *writer)
+{
+	size_t mark = writer->size;
+
+	if (reserve(writer, ITEM_HEADER_SIZE) == NULL)
+		return 0;
+	writer->last_tag = 0;
+	return mark;
+}
+
+void wire_item_end(struct wire_writer *writer, size_t mark)
+{
+	if (writer->failed)
+		return;
+	store32(writer->bytes + mark, (uint32_t)(writer->size - mark - ITEM_HEADER_SIZE));
+	writer->last_tag = NO_FIELD_HERE;
+}
+
+size_t wire_finish(struct wire_writer *writer)
+{
+	if (writer->failed || writer->last_tag == NO_FIELD_HERE) {
+		writer->failed = true;
+		return 0;
+	}
+	store32(writer->bytes + 8, (uint32_t)(writer->size - WIRE_HEADER_SIZE));
+	return writer->size;
+}
+
+static enum mortise_status parse_run(const uint8_t *at, size_t size, struct wire_message *message)
+{
+	unsigned last_tag = 0;
+
+	while (size > 0) {
+		unsigned tag;
+		uint32_t field_size;
+
+		if (size < FIELD_HEADER_SIZE)
+			return MORTISE_INVALID;
+		tag = load16(at);
+		field_size = load32(at + 2);
+		at += FIELD_HEADER_SIZE;
+		size -= FIELD_HEADER_SIZE;
+		if (tag <= last_tag || tag >= WIRE_TAG_LIMIT || field_size > size)
+			return MORTISE_INVALID;
+		message->present |= WIRE_ALLOW(tag);
+		message->field[tag] = (struct wire_field){.bytes = at, .size = field_size};
+		last_tag = tag;
+		at += field_size;
+		size -= field_size;
+	}
+	return MORTISE_OK;
+}
+
+enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_message *out_message)
+{
+	struct wire_message message = {0};
+
+	if (size < WIRE_HEADER_SIZE || size > WIRE_FRAME_MAX || load16(frame) != WIRE_VERSION ||
+		load32(frame + 8) != size - WIRE_HEADER_SIZE)
+		return MORTISE_INVALID;
+	message.code = load16(frame + 2);
+	message.request_id = load32(frame + 4);
+	TRY(parse_run(frame + WIRE_HEADER_SIZE, size - WIRE_HEADER_SIZE, &message));
+	*out_message = message;
+	return MORTISE_OK;
+}
+
+enum mortise_status wire_parse_fields(
+	const uint8_t *fields, size_t size, struct wire_message *out_message)
+{
+	struct wire_message message = {0};
+
+	TRY(parse_run(fields, size, &message));
+	*out_message = message;
+	return MORTISE_OK;
+}
+
+enum mortise_status wire_number(
+	const struct wire_message *message, enum wire_tag tag, uint64_t *out_number)
+{
+	const struct wire_field *field = &message->field[tag];
+
+	if (!wire_has(message, tag) || field->size != 8)
+		return MORTISE_INVALID;
+	*out_number = load32(field->bytes) | (uint64_t)load32(field->bytes + 4) << 32;
+	return MORTISE_OK;
+}
+
+enum mortise_status wire_text(
+	const struct wire_message *message, enum wire_tag tag, char *buffer, size_t buffer_size)
+{
+	const struct wire_field *field = &message->field[tag];
+
+	if (!wire_has(message, tag) || field->size >= buffer_size ||
+		memchr(field->bytes, 0, field->size) != NULL)
+		return MORTISE_INVALID;
+	memcpy(buffer, field->bytes, field->size);
+	buffer[field->size] = '\0';
+	return MORTISE_OK;
+}
+
+struct wire_list wire_list_of(const struct wire_message *message, enum wire_tag tag)
+{
+	const struct wire_field *field = &message->field[tag];
+
+	if (!wire_has(message, tag))
+		return (struct wire_list){0};
+	return (struct wire_list){.at = field->bytes, .end = field->bytes + field->size};
+}
+
+bool wire_list_next(struct wire_list *list, struct wire_field *out_item)
+{
+	size_t left = (size_t)(list->end - list->at);
+	uint32_t size;
+
+	if (left < ITEM_HEADER_SIZE)
+		return false;
+	size = load32(list->at);
+	if (size > left - ITEM_HEADER_SIZE)
+		return false;
+	*out_item = (struct wire_field){.bytes = list->at + ITEM_HEADER_SIZE, .size = size};
+	list->at += ITEM_HEADER_SIZE + size;
+	return true;
+}
+
+bool wire_list_is_whole(const struct wire_list *list)
+{
+	return list->at == list->end;
+}

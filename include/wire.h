@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * wire: frames between client and agent, and between the agent's own processes.
+ * One SOCK_SEQPACKET message is one frame: a header, then fields in ascending tag order.
+ * All numbers are little-endian. docs/protocol.md is the reference.
+ * Reads and writes buffers the caller owns; knows nothing of sockets or of meaning.
+ *
+ *	header  u16 version | u16 code | u32 request id | u32 size of all fields
+ *	field   u16 tag | u32 size | bytes
+ *	list    a field whose bytes are items: u32 size | bytes
+ */
+#ifndef MORTISE_WIRE_H
+#define MORTISE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+#define WIRE_VERSION      1
+#define WIRE_HEADER_SIZE  12
+#define WIRE_FRAME_MAX    131072
+#define WIRE_TAG_LIMIT    64 /* tags are 1 to 63 */
+#define WIRE_TOKEN_SIZE   16
+#define WIRE_BATCH_MAX    64 /* paths in one get */
+#define WIRE_TEXT_MAX     1024
+#define WIRE_CHUNK_MAX    65536 /* bytes of policy or audit in one frame */
+
+/* What a client asks; the code of a request. */
+enum wire_opcode {
+	WIRE_HELLO = 1,
+	WIRE_STATUS = 2,
+	WIRE_WHOAMI = 3,
+	WIRE_INIT = 4,
+	WIRE_UNSEAL = 5,
+	WIRE_SEAL = 6,
+	WIRE_GET = 16,
+	WIRE_SET = 17,
+	WIRE_LIST = 18,
+	WIRE_SHOW = 19,
+	WIRE_DELETE = 20,
+	WIRE_UNDELETE = 21,
+	WIRE_POLICY_STAGE = 32,
+	WIRE_POLICY_APPLY = 33,
+	WIRE_POLICY_SHOW = 34,
+	WIRE_POLICY_CHECK = 35,
+	WIRE_AUDIT_SHOW = 48,
+	WIRE_AUDIT_VERIFY = 49,
+	WIRE_AUDIT_KEY = 50,
+	WIRE_VERIFY = 51,
+	WIRE_GATEWAY = 64, /* kept free: a gateway presents its client's descriptor */
+};
+
+/*
+ * The code of a reply is an enum mortise_status, or this: the kernel cannot name the
+ * connector, so the agent wants HELLO with the CHALLENGE it sent, and then the request again.
+ */
+#define WIRE_GREET 256
+
+enum wire_tag {
+	WIRE_TAG_CHALLENGE = 1,   /* 16 bytes */
+	WIRE_TAG_TEXT = 2,        /* one line for a person, UTF-8 */
+	WIRE_TAG_PATH = 3,
+	WIRE_TAG_PATHS = 4,       /* list of paths */
+	WIRE_TAG_VERSION = 5,     /* number */
+	WIRE_TAG_LABEL = 6,       /* "current" or "previous" */
+	WIRE_TAG_VALUE = 7,       /* the secret bytes */
+	WIRE_TAG_STATUS = 8,      /* number, inside ITEMS */
+	WIRE_TAG_ITEMS = 9,       /* list; each item is a run of fields */
+	WIRE_TAG_TOKEN = 10,      /* 16 random bytes that make a write happen once */
+	WIRE_TAG_EXPECT = 11,     /* number: the version that must be the current one; 0: none */
+	WIRE_TAG_IF_CHANGED = 12, /* number 1 */
+	WIRE_TAG_CURSOR = 13,     /* opaque; given back to go on */
+	WIRE_TAG_CHANGED = 14,    /* number 0 or 1 */
+	WIRE_TAG_NAME = 15,
+	WIRE_TAG_NUMBER = 16,
+	WIRE_TAG_USER = 17,
+	WIRE_TAG_GROUP = 18,
+	WIRE_TAG_VERB = 19,
+	WIRE_TAG_RECOVERY = 20,   /* the recovery key as a person types it */
+	WIRE_TAG_UNTIL_BOOT = 21, /* number 1 */
+	WIRE_TAG_SLOT_KIND = 22,  /* "tpm2" or "none" */
+	WIRE_TAG_DRY_RUN = 23,    /* number 1 */
+	WIRE_TAG_CHUNK = 24,      /* up to 65,536 bytes of a policy file or of the audit log */
+	WIRE_TAG_OFFSET = 25,     /* number */
+	WIRE_TAG_MORE = 26,       /* number 1: ask again with CURSOR */
+	WIRE_TAG_RULE = 27,
+	WIRE_TAG_TIME = 28,       /* number: microseconds since 1970-01-01T00:00Z */
+	WIRE_TAG_DONE = 29,       /* number: units of work done so far */
+	WIRE_TAG_TOTAL = 30,      /* number: units of work in all */
+	WIRE_TAG_KEY_ID = 31,     /* four characters that name a recovery key */
+	WIRE_TAG_PREFIX = 32,
+	WIRE_TAG_DELETED = 33,    /* number 1 */
+
+	/* Between the agent's processes only. */
+	WIRE_TAG_KEY = 40,        /* 32 bytes */
+	WIRE_TAG_BLOB = 41,       /* what a token keeps outside itself */
+	WIRE_TAG_ENTROPY = 42,    /* 32 bytes */
+	WIRE_TAG_FAULT = 43,      /* number: enum token_fault */
+	WIRE_TAG_IDS = 44,        /* list of numbers */
+	WIRE_TAG_STORE = 45,
+	WIRE_TAG_AUDIT_LOG = 46,
+	WIRE_TAG_FLAGS = 47,
+	WIRE_TAG_ENVIRONMENT = 48,
+	WIRE_TAG_USERS = 49,      /* list of names */
+	WIRE_TAG_GROUPS = 50,     /* list of names */
+
+	/* In the records of the store only. */
+	WIRE_TAG_SALT = 51,       /* 16 bytes */
+	WIRE_TAG_PUBLIC = 52,     /* a slot's public half, encrypted under the master key */
+	WIRE_TAG_BOX = 53,        /* the master key, encrypted to a slot */
+};
+
+struct wire_field {
+	const uint8_t *bytes; /* NULL if the field is absent */
+	size_t size;
+};
+
+/* A frame taken apart; its fields point into the frame. */
+struct wire_message {
+	uint16_t code;
+	uint32_t request_id;
+	uint64_t present; /* bit t: tag t is there */
+	struct wire_field field[WIRE_TAG_LIMIT];
+};
+
+struct wire_writer {
+	uint8_t *bytes;
+	size_t capacity;
+	size_t size;
+	uint16_t last_tag; /* of the run of fields now written */
+	bool failed;       /* out of room, or tags out of order: wire_finish() tells */
+};
+
+struct wire_list {
+	const uint8_t *at, *end;
+};
+
+#define WIRE_ALLOW(tag) ((uint64_t)1 << (tag))
+
+/* Writing. A writer that failed stays failed; only wire_finish() need be checked. */
+void wire_begin(struct wire_writer *writer, uint8_t *buffer, size_t capacity, uint16_t code,
+	uint32_t request_id);
+void wire_put(struct wire_writer *writer, enum wire_tag tag, const void *bytes, size_t size);
+void wire_put_text(struct wire_writer *writer, enum wire_tag tag, const char *text);
+void wire_put_number(struct wire_writer *writer, enum wire_tag tag, uint64_t number);
+
+/*
+ * A list stands between list_begin and list_end; each of its items either is put whole
+ * by item_put, or is a run of fields between item_begin and item_end. Each begin gives
+ * the mark that its end takes.
+ */
+size_t wire_list_begin(struct wire_writer *writer, enum wire_tag tag);
+void wire_list_end(struct wire_writer *writer, size_t mark);
+void wire_item_put(struct wire_writer *writer, const void *bytes, size_t size);
+size_t wire_item_begin(struct wire_writer *writer);
+void wire_item_end(struct wire_writer *writer, size_t mark);
+
+/* Completes the header; the frame's size, or 0 if it did not fit. */
+size_t wire_finish(struct wire_writer *writer) MUST_USE;
+
+/*
+ * Takes a frame apart. MORTISE_INVALID for anything but one whole, well-formed frame of
+ * our version with tags 1 to 63 in ascending order.
+ */
+enum mortise_status wire_parse(
+	const uint8_t *frame, size_t size, struct wire_message *out_message) MUST_USE;
+
+/* The same for an item of a list that is a run of fields; code and id are 0. */
+enum mortise_status wire_parse_fields(
+	const uint8_t *fields, size_t size, struct wire_message *out_message) MUST_USE;
+
+static inline bool wire_has(const struct wire_message *message, enum wire_tag tag)
+{
+	return (message->present & WIRE_ALLOW(tag)) != 0;
+}
+
+/* The number in a field of exactly 8 bytes. MORTISE_INVALID if absent or of another size. */
+enum mortise_status wire_number(
+	const struct wire_message *message, enum wire_tag tag, uint64_t *out_number) MUST_USE;
+
+/*
+ * Copies a text field into a NUL-terminated buffer. MORTISE_INVALID if it is absent,
+ * holds a NUL or does not fit.
+ */
+enum mortise_status wire_text(const struct wire_message *message, enum wire_tag tag, char *buffer,
+	size_t buffer_size) MUST_USE;
+
+/*
+ * Walks a list field: false at its end or at the first malformed item; then
+ * wire_list_is_whole() tells the two apart. An absent field is an empty list.
+ */
+struct wire_list wire_list_of(const struct wire_message *message, enum wire_tag tag);
+bool wire_list_next(struct wire_list *list, struct wire_field *out_item);
+bool wire_list_is_whole(const struct wire_list *list);
+
+#endif
