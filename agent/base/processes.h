@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * processes: what monitor, keeper and sealer say to one another.
+ * Frames of wire.h over SOCK_SEQPACKET pairs. The monitor is trusted by both; the keeper
+ * treats every word of the sealer as hostile.
+ *
+ *	monitor <-> keeper  one pair for the keeper's life, the keeper's descriptor 3
+ *	keeper  <-> sealer  one pair for one operation, the sealer's descriptor 3
+ *
+ *	CONFIGURE  monitor -> keeper, the first frame, once. STORE (directory), AUDIT_LOG
+ *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS. Its descriptors
+ *	           are the listening sockets, in the order of NAME's items in ITEMS.
+ *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
+ *	           sent again whenever that line changes.
+ *	SPAWN      keeper -> monitor. The answer has the same request id and either
+ *	           MORTISE_OK with one descriptor (the sealer's socket) or a status and TEXT. One
+ *	           sealer runs at a time: a request waits until the one before has ended.
+ *	RESOLVE    keeper -> monitor: USERS and GROUPS, lists of names. The answer has ITEMS,
+ *	           one per name asked, users first: STATUS (MORTISE_OK; MORTISE_NOT_FOUND: for
+ *	           certain no such name; MORTISE_IO: could not be asked), NAME, NUMBER (the
+ *	           id), for a user IDS (all its gids). A name of digits is an id: it is looked
+ *	           up by id, and is MORTISE_OK with that id even where no entry exists.
+ *	ENROL      keeper -> sealer: SLOT_KIND, ENTROPY. The answer: KEY (h), BLOB.
+ *	OPEN       keeper -> sealer: SLOT_KIND, BLOB. The answer: KEY (h).
+ *	           A sealer that fails answers MORTISE_HARDWARE with FAULT (enum token_fault)
+ *	           and TEXT (what the hardware said; ASCII, one line).
+ */
+#ifndef MORTISE_PROCESSES_H
+#define MORTISE_PROCESSES_H
+
+#define PROCESS_FD 3
+
+enum process_opcode {
+	PROCESS_CONFIGURE = 512,
+	PROCESS_READY = 513,
+	PROCESS_SPAWN = 514,
+	PROCESS_RESOLVE = 515,
+	SEALER_ENROL = 528,
+	SEALER_OPEN = 529,
+};
+
+/* FLAGS of CONFIGURE. */
+#define PROCESS_AUDIT_SYNC_ALWAYS 1u /* the audit line is on disk before its reply leaves */
+
+/* IDS of CONFIGURE: u32 little-endian, packed. */
+#define PROCESS_ID_AGENT     0 /* the keeper's uid */
+#define PROCESS_ID_FIRST     1 /* the uid to which the first policy gives every verb */
+#define PROCESS_ID_OPERATORS 2 /* gid that may unseal and recover; UINT32_MAX: none */
+#define PROCESS_IDS          3
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+#include "token.h"
+
+#include <stdbool.h>
+
+static const struct {
+	const char *text;
+	const char *advice;
+	bool is_passing;
+} faults[TOKEN_FAULT_COUNT] = {
+	[TOKEN_FAULT_NONE] = {"nothing is wrong", "nothing to do", false},
+	[TOKEN_FAULT_ABSENT] = {"no TPM answers",
+		"check [tpm2] tcti in mortised.conf and that the agent's user is in group tss",
+		true},
+	[TOKEN_FAULT_BUSY] = {"the TPM was busy until the deadline", "wait, or run: mortise unseal",
+		true},
+	[TOKEN_FAULT_TIMEOUT] = {"the TPM did not answer in time",
+		"run: mortise unseal; if it stays so, power the machine off and on", true},
+	[TOKEN_FAULT_DIED] = {"the sealer died", "look for mortise-sealer in the system's log",
+		true},
+	[TOKEN_FAULT_LOCKOUT] = {"the TPM is locked after too many wrong authorisations",
+		"wait until the lockout ends, or run: tpm2_dictionarylockout --clear-lockout",
+		false},
+	[TOKEN_FAULT_FAILURE_MODE] = {"the TPM is in failure mode",
+		"power the machine off and on; if it stays so, run: mortise unseal --recovery",
+		false},
+	[TOKEN_FAULT_OWNER_AUTH] = {"the TPM's owner hierarchy wants a password or is disabled",
+		"as the TPM's owner persist a storage root key at 0x81000001, or enable the "
+		"hierarchy",
+		false},
+	[TOKEN_FAULT_NO_SRK] = {"the TPM holds no storage root key: it was cleared",
+		"run: mortise unseal --recovery, then enrol the TPM again", false},
+	[TOKEN_FAULT_OTHER_SRK] = {"the TPM holds another storage root key: it was cleared, "
+				   "replaced "
+				   "or tampered with",
+		"find out who did, then run: mortise unseal --recovery and enrol the TPM again",
+		false},
+	[TOKEN_FAULT_UNFIT_SRK] = {"the key at 0x81000001 is no storage root key of this TPM",
+		"find out who put it there, then remove it: tpm2_evictcontrol -c 0x81000001",
+		false},
+	[TOKEN_FAULT_REFUSED] = {"the TPM does not accept what was sealed",
+		"run: mortise unseal --recovery, then enrol the TPM again", false},
+	[TOKEN_FAULT_FULL] = {"the TPM has no room for objects or sessions",
+		"use a resource manager (device:/dev/tpmrm0), or run: tpm2_flushcontext -t -l",
+		true},
+	[TOKEN_FAULT_MALFORMED] = {"an answer that no TPM would give",
+		"check what [tpm2] tcti in mortised.conf points to, and whether the store is "
+		"intact",
+		false},
+	[TOKEN_FAULT_UNSUPPORTED] = {"the hardware or this build cannot do what is asked",
+		"check [tpm2] tcti in mortised.conf: a TPM 2.0 by device:, tabrmd: or swtpm:path=",
+		false},
+	[TOKEN_FAULT_OTHER] = {"the TPM failed", "see the detail in the agent's log", false},
+};
+
+/* A fault may come as a number from a sealer: anything unknown reads as OTHER. */
+static enum token_fault known(enum token_fault fault)
+{
+	return (unsigned)fault < TOKEN_FAULT_COUNT ? fault : TOKEN_FAULT_OTHER;
+}
+
+const char *token_fault_text(enum token_fault fault)
+{
+	return faults[known(fault)].text;
+}
+
+const char *token_advice(enum token_fault fault)
+{
+	return faults[known(fault)].advice;
+}
+
+bool token_fault_is_passing(enum token_fault fault)
+{
+	return faults[known(fault)].is_passing;
+}
