@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * policy_record: a policy as the store keeps it: the files as applied, and what id each of
+ * their names meant then. Knows nothing of what rules say.
+ */
+#ifndef MORTISE_POLICY_RECORD_H
+#define MORTISE_POLICY_RECORD_H
+
+#include "policy.h"
+#include "wire.h"
+
+#define POLICY_FILES_MAX     64
+#define POLICY_FILE_NAME_MAX 128
+
+struct policy_pinned {
+	enum policy_name_kind kind;
+	const char *name;
+	uint32_t id;
+};
+
+/* What an apply knows. */
+struct policy_source {
+	const struct policy_file *files;
+	size_t file_count;
+	const struct policy *policy; /* its names, pinned by ids; NULL: no names */
+	const uint32_t *ids;
+	uint8_t token[WIRE_TOKEN_SIZE];
+	uint32_t uid; /* who applied it */
+	uint64_t time_us;
+};
+
+/* The size a record of this source will not exceed. */
+size_t policy_record_room(const struct policy_source *source);
+
+/* MORTISE_INVALID if it does not fit. */
+enum mortise_status policy_record_write(const struct policy_source *source, uint8_t *buffer,
+	size_t capacity, size_t *out_size) MUST_USE;
+
+/*
+ * Reads the record's files and pins and compiles them. MORTISE_INTEGRITY for anything that
+ * policy_record_write() did not write.
+ */
+enum mortise_status policy_record_compile(
+	const uint8_t *record, size_t size, struct policy **out_policy) MUST_USE;
+
+/* Was it applied under this token? */
+bool policy_record_has_token(
+	const uint8_t *record, size_t size, const uint8_t token[WIRE_TOKEN_SIZE]);
+
+/* The files joined, each behind a line "; file: NAME"; malloc'ed. */
+enum mortise_status policy_record_text(
+	const uint8_t *record, size_t size, char **out_text, size_t *out_size) MUST_USE;
+
+#endif

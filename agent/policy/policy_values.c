@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+#include "policy_values.h"
+
+#include <search.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "path.h"
+
+struct word {
+	const char *at;
+	int size;
+	unsigned column;
+};
+
+static bool next_word(const struct inifile_entry *entry, struct word *word)
+{
+	const char *at = word->at ? word->at + word->size : entry->value;
+
+	at += strspn(at, " \t");
+	if (*at == '\0')
+		return false;
+	word->at = at;
+	word->size = (int)strcspn(at, " \t");
+	word->column = entry->value_column + (unsigned)(at - entry->value);
+	return true;
+}
+
+static enum mortise_status refuse_word(const struct inifile_entry *entry, const struct word *word,
+	const char *expected, struct inifile_error *error)
+{
+	bool has_comma = memchr(word->at, ',', (size_t)word->size) != NULL;
+
+	return inifile_refuse(error, entry->line, word->column, "expected %s, not '%.*s'%s",
+		expected, word->size < 80 ? word->size : 80, word->at,
+		has_comma ? "; blanks separate values" : "");
+}
+
+static enum mortise_status count_words(
+	const struct inifile_entry *entry, uint32_t *out_count, struct inifile_error *error)
+{
+	struct word word = {0};
+	uint32_t count = 0;
+
+	while (next_word(entry, &word))
+		if (++count > POLICY_VALUES_MAX)
+			return inifile_refuse(error, entry->line, word.column,
+				"more than %d values for '%s'", POLICY_VALUES_MAX, entry->key);
+	if (count == 0)
+		return inifile_refuse(error, entry->line, entry->value_column,
+			"expected a value after '%s ='", entry->key);
+	*out_count = count;
+	return MORTISE_OK;
+}
+
+static enum verb verb_of_word(const struct word *word)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof name, "%.*s", word->size, word->at);
+	return verb_of_name(name);
+}
+
+enum mortise_status policy_values_verbs(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct rule *rule = &parsing->draft.rule;
+	struct word word = {0};
+	uint32_t count;
+
+	if (rule->verbs != 0)
+		return inifile_refuse(error, entry->line, entry->column,
+			"expected one allow or one deny in a rule, not both");
+	TRY(count_words(entry, &count, error));
+	while (next_word(entry, &word)) {
+		enum verb verb = verb_of_word(&word);
+
+		if (verb == 0)
+			return refuse_word(entry, &word,
+				"a verb (read, list, write, delete, rotate, audit or admin)",
+				error);
+		rule->verbs |= (uint8_t)verb;
+	}
+	rule->is_deny = strcmp(entry->key, "deny") == 0;
+	return MORTISE_OK;
+}
+
+enum mortise_status policy_values_secret(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct condition *condition = &parsing->draft.conditions[ATTRIBUTE_SECRET];
+	struct word word = {0};
+	uint32_t count;
+	char *patterns, *at;
+
+	TRY(count_words(entry, &count, error));
+	at = patterns = policy_keep(parsing->policy, strlen(entry->value) + 1);
+	if (patterns == NULL)
+		return MORTISE_BUSY;
+	while (next_word(entry, &word)) {
+		if (!pattern_is_valid(word.at, (size_t)word.size))
+			return refuse_word(entry, &word,
+				"a secret's path or a pattern such as prod/db/*", error);
+		memcpy(at, word.at, (size_t)word.size);
+		at += word.size + 1;
+	}
+	condition->patterns = patterns;
+	condition->value_count = count;
+	return MORTISE_OK;
+}
+
+static bool is_number(const struct word *word)
+{
+	return strspn(word->at, "0123456789") >= (size_t)word->size;
+}
+
+/* Decimal, without leading zeros, which some tools would read as octal. */
+static bool read_id(const struct word *word, uint32_t *out_id)
+{
+	uint64_t id = 0;
+
+	if (word->size > 10 || (word->at[0] == '0' && word->size > 1))
+		return false;
+	for (int i = 0; i < word->size; i++)
+		id = 10 * id + (uint64_t)(word->at[i] - '0');
+	if (id > UINT32_MAX)
+		return false;
+	*out_id = (uint32_t)id;
+	return true;
+}
+
+static bool is_account_name(const struct word *word)
+{
+	return word->size <= POLICY_NAME_MAX && strchr("+-", word->at[0]) == NULL &&
+	       strcspn(word->at, ",:/*%=\"'") >= (size_t)word->size;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+	const struct name *a = left, *b = right;
+
+	if (a->seen.kind != b->seen.kind)
+		return a->seen.kind < b->seen.kind ? -1 : 1;
+	return strcmp(a->seen.name, b->seen.name);
+}
+
+static enum mortise_status add_name(
+	struct parsing *parsing, const struct name *seen, uint32_t *out_number)
+{
+	struct policy *policy = parsing->policy;
+	struct name *name = policy_keep(policy, sizeof *name);
+	struct name **names;
+
+	if (name == NULL)
+		return MORTISE_BUSY;
+	*name = *seen;
+	name->number = (uint32_t)policy->name_count;
+	name->seen.name = policy_keep_text(policy, seen->seen.name, strlen(seen->seen.name));
+	if (name->seen.name == NULL)
+		return MORTISE_BUSY;
+	names = policy_grow(
+		policy->names, policy->name_count, &policy->name_capacity, sizeof(struct name *));
+	if (names == NULL)
+		return MORTISE_BUSY;
+	policy->names = names;
+	if (tsearch(name, &parsing->names, compare_names) == NULL)
+		return MORTISE_BUSY;
+	policy->names[policy->name_count++] = name;
+	*out_number = name->number;
+	return MORTISE_OK;
+}
+
+static enum mortise_status number_name(
+	struct parsing *parsing, const struct name *seen, uint32_t *out_number)
+{
+	struct name *const *node = tfind(seen, &parsing->names, compare_names);
+
+	if (node == NULL)
+		return add_name(parsing, seen, out_number);
+	*out_number = (*node)->number;
+	return MORTISE_OK;
+}
+
+static enum mortise_status read_name(struct parsing *parsing, const struct inifile_entry *entry,
+	const struct word *word, uint32_t *out_number)
+{
+	char text[POLICY_NAME_MAX + 1];
+	struct name seen = {.seen.name = text, .seen.file = parsing->file};
+
+	(void)snprintf(text, sizeof text, "%.*s", word->size, word->at);
+	seen.seen.kind = strcmp(entry->key, "user") == 0 ? POLICY_USER : POLICY_GROUP;
+	seen.seen.line = entry->line;
+	seen.seen.column = word->column;
+	return number_name(parsing, &seen, out_number);
+}
+
+static enum mortise_status read_account(struct parsing *parsing, const struct inifile_entry *entry,
+	const struct word *word, uint32_t *out_value, struct inifile_error *error)
+{
+	bool is_nobody = word->size == 6 && memcmp(word->at, "nobody", 6) == 0;
+
+	if (is_number(word)) {
+		if (!read_id(word, out_value))
+			return refuse_word(entry, word,
+				"an id from 0 to 4294967295 without leading zeros", error);
+		is_nobody = id_is_nobody(*out_value);
+	} else {
+		if (!is_account_name(word))
+			return refuse_word(entry, word, "a name or an id", error);
+		TRY(read_name(parsing, entry, word, out_value));
+	}
+	if (is_nobody && parsing->draft.nobody.line == 0)
+		parsing->draft.nobody = (struct place){entry->line, word->column};
+	return MORTISE_OK;
+}
+
+enum mortise_status policy_values_accounts(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	bool is_user = strcmp(entry->key, "user") == 0;
+	struct condition *condition =
+		&parsing->draft.conditions[is_user ? ATTRIBUTE_USER : ATTRIBUTE_GROUP];
+	struct word word = {0};
+	uint32_t value, count, unpinned = 0, pinned = 0;
+
+	TRY(count_words(entry, &count, error));
+	condition->ids = policy_keep(parsing->policy, count * sizeof(uint32_t));
+	if (condition->ids == NULL)
+		return MORTISE_BUSY;
+	while (next_word(entry, &word)) {
+		TRY(read_account(parsing, entry, &word, &value, error));
+		if (is_number(&word))
+			condition->ids[count - ++pinned] = value;
+		else
+			condition->ids[unpinned++] = value;
+	}
+	condition->unpinned_count = unpinned;
+	condition->value_count = count;
+	return MORTISE_OK;
+}
