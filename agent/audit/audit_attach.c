@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Where a restarted agent goes on: the stored state names a signed line, and from it the log
+ * must lead to its end without a break. What was found is said in a `joint` line.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit_chain.h"
+
+#define CHUNK_SIZE 65536
+
+static enum mortise_status lack(struct audit_check *check, const char *text)
+{
+	(void)snprintf(check->complaint, sizeof check->complaint, "%s", text);
+	check->has_failed = true;
+	return MORTISE_INTEGRITY;
+}
+
+/* The line at `from`, up to and with its newline. */
+static enum mortise_status find_start(const struct audit *audit, const struct audit_position *from,
+	uint64_t *out_offset, struct audit_check *check)
+{
+	static const char missing[] = "the log lacks its last signed line";
+	char line[AUDIT_LINE_MAX];
+	uint8_t hash[AUDIT_HASH_SIZE];
+	const char *newline;
+	size_t size;
+
+	if (from->offset >= audit->committed.offset)
+		return lack(check, missing);
+	TRY(audit_file_read(&audit->file, from->offset, line, sizeof line, &size));
+	newline = memchr(line, '\n', size);
+	if (newline == NULL)
+		return lack(check, missing);
+	audit_line_hash(line, (size_t)(newline - line), hash);
+	if (memcmp(hash, from->head, AUDIT_HASH_SIZE) != 0)
+		return lack(check, missing);
+	*out_offset = from->offset + (uint64_t)(newline - line) + 1;
+	return MORTISE_OK;
+}
+
+static enum mortise_status feed_rest(
+	struct audit *audit, uint8_t *chunk, bool rewrite, struct audit_check *check)
+{
+	size_t size;
+
+	for (uint64_t offset = check->end.offset;; offset += size) {
+		enum mortise_status status = audit_read(audit, offset, chunk, CHUNK_SIZE, &size);
+
+		if (status == MORTISE_INVALID || status == MORTISE_INTEGRITY)
+			return lack(check, "the log is shorter than what was written");
+		TRY(status);
+		if (size == 0)
+			return MORTISE_OK;
+		TRY(audit_check_feed(check, chunk, size));
+		if (rewrite)
+			TRY(audit_file_write(&audit->file, offset, chunk, size));
+	}
+}
+
+/* The line at `from` itself is of the lines to be written again. */
+static enum mortise_status follow_in(struct audit *audit, const struct audit_route *route,
+	uint8_t *chunk, struct audit_check *check)
+{
+	struct audit_position start = *route->from;
+
+	TRY(find_start(audit, route->from, &start.offset, check));
+	audit_check_resume(check, &start, route->uuid, route->key);
+	if (route->rewrite) {
+		size_t size;
+
+		TRY(audit_file_read(&audit->file, route->from->offset, chunk,
+			(size_t)(start.offset - route->from->offset), &size));
+		TRY(audit_file_write(&audit->file, route->from->offset, chunk, size));
+	}
+	TRY(feed_rest(audit, chunk, route->rewrite, check));
+	return audit_check_compare(check, audit);
+}
+
+enum mortise_status audit_follow(
+	struct audit *audit, const struct audit_route *route, struct audit_check *check)
+{
+	uint8_t *chunk = malloc(CHUNK_SIZE);
+	enum mortise_status status;
+
+	*check = (struct audit_check){0};
+	if (chunk == NULL)
+		return MORTISE_BUSY;
+	status = follow_in(audit, route, chunk, check);
+	free(chunk);
+	return status;
+}
+
+/* Our key may have signed one checkpoint that the store never heard of, but no more. */
+static enum mortise_status check_successor(struct audit_check *check, const struct audit_keys *keys)
+{
+	uint8_t next[AUDIT_KEY_SIZE];
+
+	if (check->checkpoints.count == 0)
+		return MORTISE_OK;
+	if (check->checkpoints.count > 1)
+		return lack(check, "the log is newer than the store's keys");
+	TRY(audit_public_half(keys->next, next));
+	if (memcmp(check->key, next, AUDIT_KEY_SIZE) != 0)
+		return lack(check, "a checkpoint names a key that the store does not have");
+	return MORTISE_OK;
+}
+
+static enum mortise_status examine(struct audit *audit, const uint8_t *uuid,
+	const struct audit_keys *keys, struct audit_check *check)
+{
+	uint8_t key[AUDIT_KEY_SIZE];
+	struct audit_route route = {&keys->at, uuid, key, false};
+
+	TRY(audit_public_half(keys->current, key));
+	TRY(audit_follow(audit, &route, check));
+	return check_successor(check, keys);
+}
+
+static void describe(const struct audit *audit, const struct audit_check *check,
+	uint64_t signed_sequence, char *note, size_t size)
+{
+	int length = 0;
+
+	note[0] = '\0';
+	if (check->has_failed)
+		length = snprintf(note, size, "DAMAGED: %s; ", check->complaint);
+	if (audit->torn_bytes > 0)
+		length += snprintf(note + length, size - (size_t)length,
+			"a torn line of %" PRIu64 " bytes was cut off; ", audit->torn_bytes);
+	if (!check->has_failed && audit->at_open.sequence > signed_sequence)
+		length += snprintf(note + length, size - (size_t)length,
+			"%" PRIu64 " lines behind the last checkpoint; ",
+			audit->at_open.sequence - signed_sequence);
+	if (length > 2)
+		note[length - 2] = '\0';
+}
+
+static enum mortise_status join(struct audit *audit, const char *note)
+{
+	struct audit_event event = {.time_us = audit_now_us(), .operation = "joint", .note = note};
+
+	if (note[0] == '\0')
+		return MORTISE_OK;
+	audit_put(audit, &event, NULL);
+	return audit_flush(audit);
+}
+
+/*
+ * The signed line of the state is in the log and may be relied on. In a damaged log there is
+ * none, and what is written from now on begins with the joint at joint_offset.
+ */
+static void install(
+	struct audit *audit, const struct audit_keys *keys, bool is_damaged, uint64_t joint_offset)
+{
+	memcpy(audit->first_key, keys->first_key, AUDIT_KEY_SIZE);
+	audit->has_first_key = true;
+	audit->anchor = keys->at;
+	audit->signed_sequence = keys->at.sequence;
+	if (is_damaged) {
+		audit->anchor = audit->committed;
+		audit->anchor.offset = joint_offset;
+		audit->signed_sequence = 0;
+	}
+	audit->torn_bytes = 0;
+	audit->at_open.sequence = 0;
+	audit->attempt_us = 0;
+	if (audit->phase == AUDIT_HANDED)
+		audit->phase = AUDIT_IDLE;
+}
+
+/*
+ * The log says that the current key is used up: goes on with the next one, as if the
+ * checkpoint had been made by this process and were on its way to the disk.
+ */
+static enum mortise_status skip_used_key(
+	struct audit_keys *keys, const struct audit_check *check, struct secret **out_state)
+{
+	CLEANUP(secret_drop) struct secret *seed = NULL, *state = NULL;
+
+	TRY(secret_random(32, &seed));
+	TRY(secret_new(AUDIT_STATE_SIZE, &state));
+	keys->at = check->checkpoints.at;
+	keys->current = keys->next;
+	keys->next = seed->bytes;
+	audit_state_pack(state, keys);
+	*out_state = secret_take(&state);
+	return audit_state_parse(*out_state, keys);
+}
+
+static enum mortise_status take_over(struct audit *audit, struct audit_keys *keys,
+	struct audit_check *check, const struct secret *stored)
+{
+	CLEANUP(secret_drop) struct secret *state = NULL, *handed = NULL;
+	bool skips = !check->has_failed && check->checkpoints.count == 1;
+	struct audit_position before = keys->at;
+	uint64_t offset = audit->committed.offset;
+	char note[512];
+
+	if (skips) {
+		TRY(skip_used_key(keys, check, &state));
+		TRY(secret_copy(state->bytes, state->size, &handed));
+	} else {
+		TRY(secret_copy(stored->bytes, stored->size, &state));
+	}
+	describe(audit, check, keys->at.sequence, note, sizeof note);
+	TRY(join(audit, note));
+	install(audit, keys, check->has_failed, offset);
+	audit_succeed(audit, &state, &handed);
+	if (!skips)
+		return MORTISE_OK;
+	audit->anchor = before;
+	/* If this fails the next audit_checkpoint_begin() tries again. */
+	if (audit->phase != AUDIT_SYNCING && audit_harden(audit) != MORTISE_OK)
+		audit->is_failing = true;
+	return MORTISE_OK;
+}
+
+enum mortise_status audit_attach(
+	struct audit *audit, const uint8_t uuid[16], const struct secret *state)
+{
+	struct audit_check check = {0};
+	struct audit_keys keys;
+	enum mortise_status status;
+
+	TRY(audit_state_parse(state, &keys));
+	TRY(audit_settle_turn(audit));
+	status = examine(audit, uuid, &keys, &check);
+	if (status != MORTISE_OK && !check.has_failed)
+		return status;
+	TRY(take_over(audit, &keys, &check, state));
+	memcpy(audit->uuid, uuid, AUDIT_UUID_SIZE);
+	return MORTISE_OK;
+}

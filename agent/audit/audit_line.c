@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Every put_ function writes at a place that has room and returns the place behind it. All
+ * that stands before a note has at most 1,840 bytes, 1,530 of them a path; only the note has
+ * to look how much of AUDIT_LINE_MAX is left.
+ */
+#include "audit_line.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define PATH_MAX_BYTES 255
+#define RULE_MAX_BYTES 64  /* escaped too: a title of a rule needs no escapes */
+#define PROOF_MAX      336 /* store, key, next, sig */
+#define REST_MAX       112 /* result, prev, newline, and what stands around a note */
+
+#define LAST_SECOND    UINT64_C(253402300799)
+#define SECONDS_A_DAY  86400
+#define MICROS         1000000
+#define PUT(at, chars) put_bytes((at), (chars), sizeof(chars) - 1)
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static const char *const result_words[] = {
+	[MORTISE_OK] = "ok",
+	[MORTISE_INVALID] = "invalid",
+	[MORTISE_DENIED] = "denied",
+	[MORTISE_NOT_FOUND] = "not-found",
+	[MORTISE_CONFLICT] = "conflict",
+	[MORTISE_SEALED] = "sealed",
+	[MORTISE_BUSY] = "busy",
+	[MORTISE_INTEGRITY] = "integrity",
+	[MORTISE_IO] = "io",
+	[MORTISE_HARDWARE] = "hardware",
+	[MORTISE_UNREACHABLE] = "unreachable",
+	[MORTISE_REJECTED] = "rejected",
+};
+
+const char *audit_result_word(unsigned status)
+{
+	return status < sizeof result_words / sizeof *result_words ? result_words[status] : NULL;
+}
+
+/* The smallest code point that needs so many bytes: a longer spelling of it is invalid. */
+static const uint32_t smallest_code[] = {0, 0, 0x80, 0x800, 0x10000};
+
+size_t audit_character_size(const char *text, size_t room)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+	unsigned char lead = bytes[0];
+	size_t size = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+	uint32_t code;
+
+	if (size <= 1)
+		return lead >= 0x20 && lead < 0x7f;
+	if (lead >= 0xf8 || size > room)
+		return 0;
+	code = lead & (0x7fu >> size);
+	for (size_t i = 1; i < size; i++) {
+		if ((bytes[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (bytes[i] & 0x3f);
+	}
+	if (code < 0xa0 || code < smallest_code[size] || code > 0x10ffff ||
+		(code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	return size;
+}
+
+static bool is_leap(uint64_t year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+static void set_digits(char *text, size_t count, uint64_t number)
+{
+	while (count > 0) {
+		text[--count] = (char)('0' + number % 10);
+		number /= 10;
+	}
+}
+
+/* By hand, since gmtime() would read the time zone's files, which the sandbox hides. */
+static void set_date(char *text, uint64_t days)
+{
+	uint64_t days_of_month[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	uint64_t year = 1970, month = 0;
+
+	for (; days >= 365u + is_leap(year); year++)
+		days -= 365u + is_leap(year);
+	days_of_month[1] += is_leap(year);
+	for (; days >= days_of_month[month]; month++)
+		days -= days_of_month[month];
+	set_digits(text, 4, year);
+	set_digits(text + 5, 2, month + 1);
+	set_digits(text + 8, 2, days + 1);
+}
+
+void audit_clock_set(struct audit_clock *clock, uint64_t time_us)
+{
+	static const char shape[] = "0000-00-00T00:00:00.000000Z";
+	uint64_t second;
+
+	if (time_us > LAST_SECOND * MICROS + MICROS - 1)
+		time_us = LAST_SECOND * MICROS + MICROS - 1;
+	second = time_us / MICROS;
+	if (clock->next_second != second + 1) {
+		memcpy(clock->text, shape, AUDIT_TIME_SIZE);
+		set_date(clock->text, second / SECONDS_A_DAY);
+		set_digits(clock->text + 11, 2, second / 3600 % 24);
+		set_digits(clock->text + 14, 2, second / 60 % 60);
+		set_digits(clock->text + 17, 2, second % 60);
+		clock->next_second = second + 1;
+	}
+	set_digits(clock->text + 20, 6, time_us % MICROS);
+}
+
+static char *put_bytes(char *at, const char *bytes, size_t size)
+{
+	memcpy(at, bytes, size);
+	return at + size;
+}
+
+static char *put_number(char *at, uint64_t number)
+{
+	char digits[20];
+	size_t count = 0;
+
+	do {
+		digits[count++] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	while (count > 0)
+		*at++ = digits[--count];
+	return at;
+}
+
+static char *put_hex(char *at, const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		*at++ = hex_digits[bytes[i] >> 4];
+		*at++ = hex_digits[bytes[i] & 15];
+	}
+	return at;
+}
+
+static bool is_plain(char character)
+{
+	return character >= 0x20 && character < 0x7f && character != '"' && character != '\\';
+}
+
+/* At most 6 bytes, not even in part if they do not fit before limit: then NULL. */
+static char *put_character(char *at, const char *limit, const char *text, size_t size)
+{
+	char escape[6] = "\\u00";
+
+	if (size > 0 && text[0] != '"' && text[0] != '\\')
+		return size <= (size_t)(limit - at) ? put_bytes(at, text, size) : NULL;
+	if (size > 0) {
+		escape[1] = text[0];
+		return limit - at >= 2 ? put_bytes(at, escape, 2) : NULL;
+	}
+	escape[4] = hex_digits[(unsigned char)text[0] >> 4];
+	escape[5] = hex_digits[text[0] & 15];
+	return limit - at >= 6 ? put_bytes(at, escape, 6) : NULL;
+}
+
+/* As much of text as fits into budget bytes once escaped. */
+static char *put_text(char *at, const char *text, size_t size, size_t budget)
+{
+	const char *limit = at + budget, *end = text + size;
+
+	for (;;) {
+		size_t character;
+		char *next;
+
+		while (text < end && at < limit && is_plain(*text))
+			*at++ = *text++;
+		if (text == end)
+			return at;
+		character = audit_character_size(text, (size_t)(end - text));
+		next = put_character(at, limit, text, character);
+		if (next == NULL)
+			return at;
+		at = next;
+		text += character > 0 ? character : 1;
+	}
+}
+
+static char *put_caller(char *at, const struct audit_event *event, enum audit_role role)
+{
+	at = put_number(PUT(at, ",\"uid\":"), event->uid);
+	if (role == AUDIT_DENIALS)
+		return at;
+	at = put_number(PUT(at, ",\"gid\":"), event->gid);
+	at = put_number(PUT(at, ",\"pid\":"), event->pid);
+	if (event->login_uid != UINT32_MAX)
+		at = put_number(PUT(at, ",\"auid\":"), event->login_uid);
+	if (event->session != UINT32_MAX)
+		at = put_number(PUT(at, ",\"session\":"), event->session);
+	return at;
+}
+
+static char *put_request(char *at, const struct audit_event *event)
+{
+	if (event->path != NULL) {
+		size_t size = event->path_size < PATH_MAX_BYTES ? event->path_size : PATH_MAX_BYTES;
+
+		at = put_text(PUT(at, ",\"path\":\""), event->path, size, 6 * PATH_MAX_BYTES);
+		*at++ = '"';
+	}
+	if (event->version != 0)
+		at = put_number(PUT(at, ",\"version\":"), event->version);
+	if (event->rule != NULL) {
+		at = put_text(PUT(at, ",\"rule\":\""), event->rule,
+			strnlen(event->rule, RULE_MAX_BYTES), RULE_MAX_BYTES);
+		*at++ = '"';
+	}
+	return at;
+}
+
+static char *put_result(char *at, const struct audit_event *event, size_t note_budget)
+{
+	const char *word = audit_result_word(event->result);
+
+	if (word == NULL)
+		word = result_words[MORTISE_INTEGRITY];
+	at = put_bytes(PUT(at, ",\"result\":\""), word, strlen(word));
+	*at++ = '"';
+	if (event->note != NULL) {
+		at = put_text(PUT(at, ",\"note\":\""), event->note,
+			strnlen(event->note, AUDIT_LINE_MAX), note_budget);
+		*at++ = '"';
+	}
+	return at;
+}
+
+/* RFC 9562, 4: 8-4-4-4-12 */
+static char *put_uuid(char *at, const uint8_t *uuid)
+{
+	for (size_t i = 0; i < AUDIT_UUID_SIZE; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*at++ = '-';
+		at = put_hex(at, uuid + i, 1);
+	}
+	return at;
+}
+
+static char *put_proof(char *at, const struct audit_proof *proof)
+{
+	if (proof->uuid != NULL)
+		at = PUT(put_uuid(PUT(at, ",\"store\":\""), proof->uuid), "\"");
+	if (proof->key != NULL)
+		at = PUT(put_hex(PUT(at, ",\"key\":\""), proof->key, AUDIT_KEY_SIZE), "\"");
+	if (proof->next != NULL)
+		at = PUT(put_hex(PUT(at, ",\"next\":\""), proof->next, AUDIT_KEY_SIZE), "\"");
+	if (proof->signature != NULL)
+		at = PUT(put_hex(PUT(at, ",\"sig\":\""), proof->signature, AUDIT_SIGNATURE_SIZE),
+			"\"");
+	return at;
+}
+
+static bool is_operation(const char *operation, size_t size)
+{
+	if (size == 0 || size > AUDIT_OPERATION_MAX || operation[0] < 'a' || operation[0] > 'z')
+		return false;
+	return strspn(operation, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
+}
+
+size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *clock,
+	uint64_t sequence, const struct audit_event *event, const struct audit_proof *proof,
+	const uint8_t prev[AUDIT_HASH_SIZE])
+{
+	size_t size = strlen(event->operation);
+	enum audit_role role = audit_role_of(event->operation, size);
+	size_t rest = REST_MAX + (proof != NULL ? PROOF_MAX : 0);
+	char *at = buffer;
+
+	if (!is_operation(event->operation, size))
+		return 0;
+	at = put_number(PUT(at, "{\"seq\":"), sequence);
+	at = put_bytes(PUT(at, ",\"time\":\""), clock->text, AUDIT_TIME_SIZE);
+	at = put_bytes(PUT(at, "\",\"op\":\""), event->operation, size);
+	*at++ = '"';
+	if (event->has_caller)
+		at = put_caller(at, event, role);
+	at = put_request(at, event);
+	at = put_result(at, event, AUDIT_LINE_MAX - (size_t)(at - buffer) - rest);
+	if (proof != NULL)
+		at = put_proof(at, proof);
+	at = put_hex(PUT(at, ",\"prev\":\""), prev, AUDIT_HASH_SIZE);
+	at = PUT(at, "\"}\n");
+	return (size_t)(at - buffer);
+}
+
+void audit_line_hash(const char *line, size_t size, uint8_t out_hash[AUDIT_HASH_SIZE])
+{
+	(void)crypto_generichash(
+		out_hash, AUDIT_HASH_SIZE, (const unsigned char *)line, size, NULL, 0);
+}
+
+void audit_statement_pack(
+	const struct audit_statement *statement, uint8_t out_bytes[AUDIT_STATEMENT_SIZE])
+{
+	static const char domain[] = "mortise audit checkpoint 1";
+	uint8_t *at = out_bytes;
+
+	at = mempcpy(at, domain, sizeof domain);
+	at = mempcpy(at, statement->uuid, AUDIT_UUID_SIZE);
+	for (unsigned shift = 0; shift < 64; shift += 8)
+		*at++ = (uint8_t)(statement->sequence >> shift);
+	at = mempcpy(at, statement->prev, AUDIT_HASH_SIZE);
+	at = mempcpy(at, statement->time, AUDIT_TIME_SIZE);
+	(void)mempcpy(at, statement->next, AUDIT_KEY_SIZE);
+}

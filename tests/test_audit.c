@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: ISC */
+/* The writing side: lines, turns, denials that are counted, reading back. */
+#include "audit_line.h"
+#include "audit_fixture.h"
+
+static void append_one(struct fixture *fixture, const struct audit_event *event)
+{
+	audit_append(fixture->audit, event);
+	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
+}
+
+static void a_line_has_its_keys_in_a_fixed_order(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event event = request_at(NOON_US + 123456);
+
+	open_log(fixture);
+	event.note = "first";
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture,
+		"{\"seq\":1,\"time\":\"2026-11-23T12:00:00.123456Z\",\"op\":\"get\",\"uid\":34,"
+		"\"gid\":34,\"pid\":812,\"auid\":1000,\"session\":3,\"path\":\"prod/db/password\","
+		"\"version\":3,\"rule\":\"nightly-backup\",\"result\":\"ok\",\"note\":\"first\","
+		"\"prev\":\"0000000000000000000000000000000000000000000000000000000000000000\"}"
+		"\n"));
+}
+
+static void what_is_absent_is_left_out(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event event = {.time_us = 951782400 * SECOND_US, .operation = "start"};
+
+	open_log(fixture);
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture,
+		"{\"seq\":1,\"time\":\"2000-02-29T00:00:00.000000Z\",\"op\":\"start\","
+		"\"result\":\"ok\",\"prev\":\"0000"));
+}
+
+static void what_a_client_sent_is_escaped(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event event = request_at(NOON_US);
+
+	open_log(fixture);
+	event.path = "a\"b\\c\nd\x1b\xff\xc3\xa9\xc0\xafz\0y\x7f";
+	event.path_size = 17;
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture,
+		"\"path\":\"a\\\"b\\\\c\\u000ad\\u001b\\u00ff\xc3\xa9\\u00c0\\u00afz\\u0000y\\u007f"
+		"\",\"version\""));
+}
+
+static void control_characters_of_two_bytes_are_escaped(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event event = request_at(NOON_US);
+
+	open_log(fixture);
+	event.path = "\xc2\x9b\xc2\xa0";
+	event.path_size = 4;
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture, "\"path\":\"\\u00c2\\u009b\xc2\xa0\","));
+}
+
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#define START "\"time\":\"2026-11-23T12:00:00.000000Z\",\"op\":"
+#define END   "\"prev\":\"" ZEROS "\"}"
+
+static void a_line_that_is_spelled_otherwise_is_refused(void **state)
+{
+	static const char *const refused[] = {
+		"{\"seq\":01," START "\"get\",\"result\":\"ok\"," END,
+		"{\"seq\":18446744073709551616," START "\"get\",\"result\":\"ok\"," END,
+		"{\"seq\": 1," START "\"get\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"Get\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"result\":\"okdenied\"," END,
+		"{\"seq\":1," START "\"get\",\"result\":\"fine\"," END,
+		"{\"seq\":1," START "\"get\",\"result\":\"ok\"," END " ",
+		"{\"seq\":1," START "\"get\",\"version\":0,\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"uid\":4294967296,\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"uid\":1,\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"path\":\"\\u0041\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"path\":\"\\u00FF\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"path\":\"\\n\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"path\":\"\xc0\xaf\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"denials\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"genesis\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"result\":\"ok\",\"key\":\"" ZEROS "\"," END,
+	};
+	static const char taken[] = "{\"seq\":1," START "\"get\",\"result\":\"ok\"," END;
+	struct audit_line line;
+
+	(void)state;
+	assert_int_equal(audit_line_parse(taken, strlen(taken), &line), MORTISE_OK);
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		assert_int_equal(
+			audit_line_parse(refused[i], strlen(refused[i]), &line), MORTISE_INTEGRITY);
+}
+
+static void no_request_can_make_a_line_too_long(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event event = request_at(UINT64_MAX);
+	char path[4096], note[4096];
+
+	open_log(fixture);
+	memset(path, '\x80', sizeof path);
+	memset(note, '"', sizeof note - 1);
+	note[sizeof note - 1] = '\0';
+	event.path = path;
+	event.path_size = sizeof path;
+	event.rule = note;
+	event.note = note;
+	event.version = UINT64_MAX;
+	event.uid = event.gid = event.pid = UINT32_MAX;
+	event.login_uid = event.session = UINT32_MAX - 1;
+	event.operation = "abcdefghijklmnopqrstuvwxyz012345";
+	event.result = MORTISE_UNREACHABLE;
+	append_one(fixture, &event);
+	assert_in_range(audit_report(fixture->audit).size_bytes, 1800, AUDIT_LINE_MAX);
+	begin_chain(fixture);
+	assert_sound(fixture);
+}
+
+static void an_operation_of_the_log_itself_fails_the_flush(void **state)
+{
+	static const char *const operations[] = {"checkpoint", "genesis", "joint", "denials", "",
+		"Get", "g t", "abcdefghijklmnopqrstuvwxyz0123456"};
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+		struct audit_event event = request_at(NOON_US);
+
+		event.operation = operations[i];
+		audit_append(fixture->audit, &event);
+		assert_int_equal(audit_flush(fixture->audit), MORTISE_BUSY);
+	}
+	assert_int_equal(audit_report(fixture->audit).size_bytes, 0);
+	put(fixture, 1);
+}
+
+static void a_turn_may_be_larger_than_its_buffer(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	put(fixture, 3000);
+	assert_int_equal(count_lines(fixture), 3000);
+	begin_chain(fixture);
+	assert_sound(fixture);
+}
+
+static void the_chain_goes_on_after_reopening(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	put(fixture, 2);
+	close_log(fixture);
+	open_log(fixture);
+	put(fixture, 2);
+	begin_chain(fixture);
+	assert_sound(fixture);
+}
+
+static void reading_gives_whole_lines_only(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t buffer[AUDIT_LINE_MAX];
+	uint64_t offset = 0;
+	size_t size, lines = 0;
+
+	open_log(fixture);
+	put(fixture, 20);
+	for (;; offset += size) {
+		assert_int_equal(audit_read(fixture->audit, offset, buffer, sizeof buffer, &size),
+			MORTISE_OK);
+		if (size == 0)
+			break;
+		assert_int_equal(buffer[0], '{');
+		assert_int_equal(buffer[size - 1], '\n');
+		for (size_t i = 0; i < size; i++)
+			lines += buffer[i] == '\n';
+	}
+	assert_int_equal(lines, 20);
+}
+
+static void reading_from_within_a_line_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t buffer[AUDIT_LINE_MAX];
+	size_t size = 77;
+
+	open_log(fixture);
+	put(fixture, 2);
+	assert_int_equal(
+		audit_read(fixture->audit, 1, buffer, sizeof buffer, &size), MORTISE_INVALID);
+	assert_int_equal(
+		audit_read(fixture->audit, 1 << 20, buffer, sizeof buffer, &size), MORTISE_INVALID);
+	assert_int_equal(audit_read(fixture->audit, 0, buffer, 100, &size), MORTISE_INVALID);
+	assert_int_equal(size, 77);
+}
+
+static void a_turn_that_is_not_flushed_cannot_be_read(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event event = request_at(NOON_US);
+	uint8_t buffer[AUDIT_LINE_MAX];
+	size_t size;
+
+	open_log(fixture);
+	for (unsigned i = 0; i < 3000; i++)
+		audit_append(fixture->audit, &event);
+	assert_int_equal(audit_read(fixture->audit, 0, buffer, sizeof buffer, &size), MORTISE_OK);
+	assert_int_equal(size, 0);
+	assert_int_equal(audit_report(fixture->audit).lines, 0);
+	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
+}
+
+static void deny(struct fixture *fixture, uint32_t uid, uint64_t time_us, unsigned count)
+{
+	struct audit_event event = request_at(time_us);
+
+	event.uid = uid;
+	event.result = MORTISE_DENIED;
+	for (unsigned i = 0; i < count; i++)
+		audit_append(fixture->audit, &event);
+	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
+}
+
+static void repeated_denials_are_counted(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	deny(fixture, 34, NOON_US, 153);
+	assert_int_equal(count_lines(fixture), 10);
+	assert_false(audit_checkpoint_is_due(fixture->audit, NOON_US + 59 * SECOND_US));
+	assert_true(audit_checkpoint_is_due(fixture->audit, NOON_US + MINUTE_US));
+	assert_int_equal(audit_checkpoint_begin(fixture->audit, NOON_US + MINUTE_US), MORTISE_OK);
+	assert_false(audit_checkpoint_is_due(fixture->audit, NOON_US + MINUTE_US));
+	assert_int_equal(count_lines(fixture), 11);
+	assert_true(log_contains(fixture,
+		"\"time\":\"2026-11-23T12:00:00.000000Z\",\"op\":\"denials\",\"uid\":34,"
+		"\"result\":\"denied\",\"note\":\"143 more denials in this minute\","));
+	begin_chain(fixture);
+	assert_sound(fixture);
+}
+
+static void the_next_append_after_the_minute_writes_the_count(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	deny(fixture, 34, NOON_US, 12);
+	deny(fixture, 34, NOON_US + MINUTE_US, 1);
+	assert_int_equal(count_lines(fixture), 12);
+	assert_true(log_contains(fixture, "\"note\":\"2 more denials"));
+}
+
+static void callers_are_counted_apart(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	for (uint32_t uid = 0; uid < 65; uid++)
+		deny(fixture, uid, NOON_US, 11);
+	assert_int_equal(count_lines(fixture), 65 * 10 + 1);
+	close_log(fixture);
+	assert_int_equal(count_lines(fixture), 65 * 11);
+}
+
+static void allowed_requests_are_never_counted(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	put(fixture, 500);
+	assert_int_equal(count_lines(fixture), 500);
+}
+
+static void a_count_survives_a_failed_flush(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event later = {.time_us = NOON_US + MINUTE_US, .operation = "start"};
+
+	assert_int_equal(audit_open(fixture->path, true, &fixture->audit), MORTISE_OK);
+	deny(fixture, 34, NOON_US, 15);
+	syncs_to_fail = 1;
+	audit_append(fixture->audit, &later);
+	assert_int_equal(audit_flush(fixture->audit), MORTISE_BUSY);
+	assert_false(log_contains(fixture, "more denials"));
+	audit_append(fixture->audit, &later);
+	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
+	assert_true(log_contains(fixture, "\"note\":\"5 more denials"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_line_has_its_keys_in_a_fixed_order),
+		TEST(what_is_absent_is_left_out),
+		TEST(what_a_client_sent_is_escaped),
+		TEST(control_characters_of_two_bytes_are_escaped),
+		TEST(a_line_that_is_spelled_otherwise_is_refused),
+		TEST(no_request_can_make_a_line_too_long),
+		TEST(an_operation_of_the_log_itself_fails_the_flush),
+		TEST(a_turn_may_be_larger_than_its_buffer),
+		TEST(the_chain_goes_on_after_reopening),
+		TEST(reading_gives_whole_lines_only),
+		TEST(reading_from_within_a_line_is_refused),
+		TEST(a_turn_that_is_not_flushed_cannot_be_read),
+		TEST(repeated_denials_are_counted),
+		TEST(the_next_append_after_the_minute_writes_the_count),
+		TEST(callers_are_counted_apart),
+		TEST(allowed_requests_are_never_counted),
+		TEST(a_count_survives_a_failed_flush),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
