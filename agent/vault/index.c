@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: ISC */
+#include "index.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 256
+
+struct bucket {
+	struct entry **entries; /* by id */
+	size_t count, capacity;
+	uint8_t digest[STORE_HASH_SIZE];
+};
+
+struct item_digest {
+	enum store_item kind;
+	uint64_t number;
+	uint8_t digest[STORE_HASH_SIZE];
+};
+
+struct index {
+	const struct secret *tally_key;
+	struct bucket bucket[BUCKETS];
+	size_t count;
+	struct entry **by_hash; /* open addressing; path hashes are uniform already */
+	size_t mask;
+	struct item_digest *items; /* by kind and number */
+	size_t item_count, item_capacity;
+};
+
+/* First byte of every hash input: no digest of one kind can stand for another. */
+enum tally_kind { TALLY_ROW = 1, TALLY_BUCKET = 2, TALLY_ITEM = 3, TALLY_ROOT = 4 };
+
+static void hash_begin(
+	const struct index *index, crypto_generichash_state *state, enum tally_kind kind)
+{
+	uint8_t first = (uint8_t)kind;
+
+	crypto_generichash_init(state, index->tally_key->bytes, KEY_SIZE, STORE_HASH_SIZE);
+	crypto_generichash_update(state, &first, 1);
+}
+
+static void hash_number(crypto_generichash_state *state, uint64_t number)
+{
+	uint8_t bytes[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		bytes[i] = (uint8_t)(number >> (8 * i));
+	crypto_generichash_update(state, bytes, sizeof bytes);
+}
+
+static void hash_sized(crypto_generichash_state *state, const uint8_t *bytes, size_t size)
+{
+	hash_number(state, size);
+	crypto_generichash_update(state, bytes, size);
+}
+
+void index_digest(const struct index *index, struct entry *entry)
+{
+	crypto_generichash_state state;
+
+	hash_begin(index, &state, TALLY_ROW);
+	crypto_generichash_update(&state, entry->id, STORE_ID_SIZE);
+	crypto_generichash_update(&state, entry->path_hash, STORE_HASH_SIZE);
+	hash_sized(&state, entry->head, entry->head_size);
+	hash_number(&state, entry->version_count);
+	for (size_t i = 0; i < entry->version_count; i++) {
+		const struct entry_version *version = &entry->versions[i];
+		hash_number(&state, version->number);
+		crypto_generichash_update(&state, version->wrapped_key, STORE_KEY_SIZE);
+		hash_sized(&state, version->info, version->info_size);
+	}
+	crypto_generichash_final(&state, entry->digest, STORE_HASH_SIZE);
+}
+
+/* Where id stands in the bucket, or would. */
+static size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out_found)
+{
+	size_t low = 0, high = bucket->count;
+
+	*out_found = false;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = memcmp(bucket->entries[middle]->id, id, STORE_ID_SIZE);
+		if (order == 0) {
+			*out_found = true;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The bucket's digest with change (of this bucket, or NULL) swapped in. */
+static void digest_bucket(const struct index *index, unsigned number, const struct entry *change,
+	uint8_t out_digest[STORE_HASH_SIZE])
+{
+	const struct bucket *bucket = &index->bucket[number];
+	crypto_generichash_state state;
+	bool replaces = false;
+	size_t position = change ? bucket_position(bucket, change->id, &replaces) : 0;
+
+	hash_begin(index, &state, TALLY_BUCKET);
+	hash_number(&state, number);
+	hash_number(&state, bucket->count + (change && !replaces));
+	for (size_t i = 0; i <= bucket->count; i++) {
+		if (change && i == position)
+			crypto_generichash_update(&state, change->digest, STORE_HASH_SIZE);
+		if (i < bucket->count && !(replaces && i == position))
+			crypto_generichash_update(
+				&state, bucket->entries[i]->digest, STORE_HASH_SIZE);
+	}
+	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
+}
+
+enum mortise_status index_new(const struct secret *tally_key, struct index **out_index)
+{
+	struct index *index = calloc(1, sizeof *index);
+
+	if (!index)
+		return MORTISE_BUSY;
+	index->mask = 1023;
+	index->by_hash = calloc(index->mask + 1, sizeof(struct entry *));
+	if (!index->by_hash) {
+		free(index);
+		return MORTISE_BUSY;
+	}
+	index->tally_key = tally_key;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		digest_bucket(index, i, NULL, index->bucket[i].digest);
+	*out_index = index;
+	return MORTISE_OK;
+}
+
+void index_free(struct index *index)
+{
+	if (!index)
+		return;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		for (size_t j = 0; j < index->bucket[i].count; j++)
+			entry_free(index->bucket[i].entries[j]);
+		free(index->bucket[i].entries);
+	}
+	free(index->by_hash);
+	free(index->items);
+	free(index);
+}
+
+/* The slot where path_hash stands, or the empty one where it would. */
+static size_t hash_slot(const struct index *index, const uint8_t path_hash[STORE_HASH_SIZE])
+{
+	size_t slot;
+
+	memcpy(&slot, path_hash, sizeof slot);
+	for (slot &= index->mask; index->by_hash[slot]; slot = (slot + 1) & index->mask)
+		if (memcmp(index->by_hash[slot]->path_hash, path_hash, STORE_HASH_SIZE) == 0)
+			break;
+	return slot;
+}
+
+const struct entry *index_find(const struct index *index, const uint8_t path_hash[STORE_HASH_SIZE])
+{
+	return index->by_hash[hash_slot(index, path_hash)];
+}
+
+size_t index_count(const struct index *index)
+{
+	return index->count;
+}
+
+static enum mortise_status grow_table(struct index *index)
+{
+	struct entry **old = index->by_hash;
+	size_t old_size = index->mask + 1;
+	struct entry **table = calloc(old_size * 2, sizeof *table);
+
+	if (!table)
+		return MORTISE_BUSY;
+	index->by_hash = table;
+	index->mask = old_size * 2 - 1;
+	for (size_t i = 0; i < old_size; i++)
+		if (old[i])
+			table[hash_slot(index, old[i]->path_hash)] = old[i];
+	free(old);
+	return MORTISE_OK;
+}
+
+enum mortise_status index_reserve(struct index *index, const uint8_t id[STORE_ID_SIZE])
+{
+	struct bucket *bucket = &index->bucket[id[0]];
+
+	if (bucket->count == bucket->capacity) {
+		size_t capacity = bucket->capacity ? bucket->capacity * 2 : 4;
+		void *entries = reallocarray(bucket->entries, capacity, sizeof(struct entry *));
+		if (!entries)
+			return MORTISE_BUSY;
+		bucket->entries = entries;
+		bucket->capacity = capacity;
+	}
+	return (index->count + 1) * 2 > index->mask ? grow_table(index) : MORTISE_OK;
+}
+
+/*
+ * A secret's path hash never changes while its row lives (a move is a new row), so an entry
+ * that replaces another takes over its slot.
+ */
+void index_swap(struct index *index, struct entry *entry)
+{
+	struct bucket *bucket = &index->bucket[entry->id[0]];
+	size_t slot = hash_slot(index, entry->path_hash);
+	bool found = false;
+	size_t position = bucket_position(bucket, entry->id, &found);
+
+	if (found) {
+		entry_free(bucket->entries[position]);
+	} else {
+		memmove(bucket->entries + position + 1, bucket->entries + position,
+			(bucket->count - position) * sizeof *bucket->entries);
+		bucket->count++;
+		index->count++;
+	}
+	bucket->entries[position] = entry;
+	index->by_hash[slot] = entry;
+	digest_bucket(index, entry->id[0], NULL, bucket->digest);
+}
+
+void index_mark(struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current,
+	bool is_deleted)
+{
+	bool found = false;
+	const struct bucket *bucket = &index->bucket[id[0]];
+	size_t position = bucket_position(bucket, id, &found);
+
+	if (found) {
+		bucket->entries[position]->current = current;
+		bucket->entries[position]->is_deleted = is_deleted;
+	}
+}
+
+const struct entry *index_next(const struct index *index, const uint8_t after[STORE_ID_SIZE])
+{
+	unsigned number = 0;
+	size_t position = 0;
+
+	if (after) {
+		bool found = false;
+		number = after[0];
+		position = bucket_position(&index->bucket[number], after, &found);
+		position += found;
+	}
+	for (; number < BUCKETS; number++, position = 0)
+		if (position < index->bucket[number].count)
+			return index->bucket[number].entries[position];
+	return NULL;
+}
+
+static int order_items(const struct item_digest *item, enum store_item kind, uint64_t number)
+{
+	if (item->kind != kind)
+		return item->kind < kind ? -1 : 1;
+	return item->number < number ? -1 : item->number > number;
+}
+
+/* Where the item stands, or would. */
+static size_t item_position(
+	const struct index *index, enum store_item kind, uint64_t number, bool *out_found)
+{
+	size_t i = 0;
+
+	while (i < index->item_count && order_items(&index->items[i], kind, number) < 0)
+		i++;
+	*out_found = i < index->item_count && order_items(&index->items[i], kind, number) == 0;
+	return i;
+}
+
+static void digest_item(const struct index *index, enum store_item kind, uint64_t number,
+	struct store_bytes body, uint8_t out_digest[STORE_HASH_SIZE])
+{
+	crypto_generichash_state state;
+
+	hash_begin(index, &state, TALLY_ITEM);
+	hash_number(&state, kind);
+	hash_number(&state, number);
+	hash_sized(&state, body.bytes, body.size);
+	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
+}
+
+enum mortise_status index_put_item(
+	struct index *index, enum store_item kind, uint64_t number, struct store_bytes body)
+{
+	bool found = false;
+	size_t position = item_position(index, kind, number, &found);
+
+	if (!found && index->item_count == index->item_capacity) {
+		size_t capacity = index->item_capacity ? index->item_capacity * 2 : 16;
+		void *items = reallocarray(index->items, capacity, sizeof *index->items);
+		if (!items)
+			return MORTISE_BUSY;
+		index->items = items;
+		index->item_capacity = capacity;
+	}
+	struct item_digest *item = &index->items[position];
+	if (!found) {
+		memmove(item + 1, item, (index->item_count - position) * sizeof *item);
+		index->item_count++;
+	}
+	item->kind = kind;
+	item->number = number;
+	digest_item(index, kind, number, body, item->digest);
+	return MORTISE_OK;
+}
+
+void index_delete_item(struct index *index, enum store_item kind, uint64_t number)
+{
+	bool found = false;
+	size_t position = item_position(index, kind, number, &found);
+
+	if (!found)
+		return;
+	index->item_count--;
+	memmove(index->items + position, index->items + position + 1,
+		(index->item_count - position) * sizeof *index->items);
+}
+
+bool index_has_item(const struct index *index, enum store_item kind, uint64_t number,
+	struct store_bytes body)
+{
+	uint8_t digest[STORE_HASH_SIZE];
+	bool found = false;
+	size_t position = item_position(index, kind, number, &found);
+
+	if (!found)
+		return false;
+	digest_item(index, kind, number, body, digest);
+	return sodium_memcmp(digest, index->items[position].digest, STORE_HASH_SIZE) == 0;
+}
+
+uint64_t index_last_item(const struct index *index, enum store_item kind)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < index->item_count; i++)
+		if (index->items[i].kind == kind)
+			last = index->items[i].number;
+	return last;
+}
+
+uint64_t index_next_item(const struct index *index, enum store_item kind, uint64_t after)
+{
+	for (size_t i = 0; i < index->item_count; i++)
+		if (index->items[i].kind == kind && index->items[i].number > after)
+			return index->items[i].number;
+	return 0;
+}
+
+static void hash_item(crypto_generichash_state *state, const struct item_digest *item)
+{
+	hash_number(state, item->kind);
+	hash_number(state, item->number);
+	crypto_generichash_update(state, item->digest, STORE_HASH_SIZE);
+}
+
+/* All items in order, with the changed one put, replaced or left out. */
+static void hash_items(const struct index *index, const struct index_change *change,
+	crypto_generichash_state *state)
+{
+	bool found = false;
+	size_t position = index->item_count + 1;
+	struct item_digest changed = {0};
+
+	if (change && change->kind) {
+		position = item_position(index, change->kind, change->number, &found);
+		changed.kind = change->kind;
+		changed.number = change->number;
+		if (change->body.bytes)
+			digest_item(index, change->kind, change->number, change->body,
+				changed.digest);
+	}
+	for (size_t i = 0; i <= index->item_count; i++) {
+		if (i == position && change->body.bytes)
+			hash_item(state, &changed);
+		if (i < index->item_count && !(i == position && found))
+			hash_item(state, &index->items[i]);
+	}
+}
+
+void index_root(const struct index *index, const struct store_meta *meta,
+	const struct index_change *change, uint8_t out_root[STORE_HASH_SIZE])
+{
+	const struct entry *entry = change ? change->entry : NULL;
+	crypto_generichash_state state;
+	uint8_t digest[STORE_HASH_SIZE];
+
+	hash_begin(index, &state, TALLY_ROOT);
+	hash_number(&state, STORE_FORMAT);
+	crypto_generichash_update(&state, meta->uuid, STORE_ID_SIZE);
+	hash_number(&state, meta->epoch);
+	hash_number(&state, meta->generation);
+	hash_items(index, change, &state);
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		if (entry && entry->id[0] == i) {
+			digest_bucket(index, i, entry, digest);
+			crypto_generichash_update(&state, digest, STORE_HASH_SIZE);
+		} else {
+			crypto_generichash_update(
+				&state, index->bucket[i].digest, STORE_HASH_SIZE);
+		}
+	}
+	crypto_generichash_final(&state, out_root, STORE_HASH_SIZE);
+}

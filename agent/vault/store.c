@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+#include "store_db.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Compared with what the file says, byte for byte: a trigger or view slipped in is refused. */
+static const char *const schema[] = {
+	"CREATE TABLE hold(id INTEGER PRIMARY KEY CHECK(id=1), word TEXT NOT NULL) STRICT",
+	"CREATE TABLE item(kind INTEGER NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL, "
+	"PRIMARY KEY(kind, number)) STRICT, WITHOUT ROWID",
+	"CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, "
+	"uuid BLOB NOT NULL, epoch INTEGER NOT NULL, generation INTEGER NOT NULL, "
+	"tally BLOB NOT NULL) STRICT",
+	"CREATE TABLE secret(id BLOB PRIMARY KEY, path_hash BLOB NOT NULL UNIQUE, "
+	"head BLOB NOT NULL) STRICT, WITHOUT ROWID",
+	"CREATE TABLE value(secret BLOB NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL, "
+	"PRIMARY KEY(secret, number)) STRICT",
+	"CREATE TABLE version(secret BLOB NOT NULL, number INTEGER NOT NULL, key BLOB NOT NULL, "
+	"info BLOB NOT NULL, PRIMARY KEY(secret, number)) STRICT, WITHOUT ROWID",
+};
+
+#define TABLES (sizeof schema / sizeof schema[0])
+
+static const char *const sql[STATEMENTS] = {
+	[GET_META] = "SELECT format, uuid, epoch, generation, tally FROM meta WHERE id=1",
+	[PUT_META] = "INSERT INTO meta VALUES(1,?1,?2,?3,?4,?5) ON CONFLICT(id) DO UPDATE SET "
+		     "epoch=?3, generation=?4, tally=?5",
+	[PUT_ITEM] = "INSERT INTO item VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET body=?3",
+	[DELETE_ITEM] = "DELETE FROM item WHERE kind=?1 AND number=?2",
+	[GET_ITEM] = "SELECT body FROM item WHERE kind=?1 AND number=?2",
+	[EACH_ITEM] = "SELECT kind, number, body FROM item ORDER BY kind, number",
+	[PUT_SECRET] = "INSERT INTO secret VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET "
+		       "path_hash=?2, head=?3",
+	[EACH_SECRET] = "SELECT id, path_hash, head FROM secret WHERE id>=?1 AND (?2 IS NULL OR "
+			"id<?2) ORDER BY id",
+	[PUT_VERSION] = "INSERT INTO version VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET "
+			"key=?3, info=?4",
+	[DELETE_VERSION] = "DELETE FROM version WHERE secret=?1 AND number=?2",
+	[EACH_VERSION] = "SELECT secret, number, key, info FROM version WHERE secret>=?1 AND "
+			 "(?2 IS NULL OR secret<?2) ORDER BY secret, number",
+	[PUT_VALUE] = "INSERT INTO value VALUES(?1,?2,?3)",
+	[DELETE_VALUE] = "DELETE FROM value WHERE secret=?1 AND number=?2",
+	[GET_VALUE] = "SELECT bytes FROM value WHERE secret=?1 AND number=?2",
+	[GET_HOLD] = "SELECT word FROM hold WHERE id=1",
+	[PUT_HOLD] = "INSERT INTO hold VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET word=?1",
+};
+
+enum mortise_status store_judge(struct store *store, int code)
+{
+	snprintf(store->failure, sizeof store->failure, "%s (SQLite %d)", sqlite3_errmsg(store->db),
+		sqlite3_extended_errcode(store->db));
+	switch (code & 0xff) {
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+	case SQLITE_SCHEMA:
+		return MORTISE_INTEGRITY;
+	case SQLITE_NOMEM:
+		return MORTISE_BUSY;
+	default:
+		return MORTISE_IO;
+	}
+}
+
+const char *store_describe_failure(const struct store *store)
+{
+	return store->failure;
+}
+
+static enum mortise_status run(struct store *store, const char *text)
+{
+	int code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? MORTISE_OK : store_judge(store, code);
+}
+
+static enum mortise_status check_schema(struct store *store)
+{
+	sqlite3_stmt *statement = NULL;
+	size_t found = 0;
+	int code = sqlite3_prepare_v2(store->db,
+		"SELECT coalesce(sql,'') FROM sqlite_schema WHERE sql IS NOT NULL OR type<>'index' "
+		"ORDER BY name",
+		-1, &statement, NULL);
+
+	if (code != SQLITE_OK)
+		return store_judge(store, code);
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(statement, 0);
+		if (found >= TABLES || !text || strcmp(text, schema[found]) != 0)
+			break;
+		found++;
+	}
+	enum mortise_status status = MORTISE_OK;
+	if (code != SQLITE_DONE && code != SQLITE_ROW)
+		status = store_judge(store, code);
+	else if (code == SQLITE_ROW || found != TABLES) {
+		snprintf(store->failure, sizeof store->failure,
+			"its tables are not those of a mortise store");
+		status = MORTISE_INTEGRITY;
+	}
+	sqlite3_finalize(statement);
+	return status;
+}
+
+static enum mortise_status create_schema(struct store *store)
+{
+	TRY(run(store, "BEGIN IMMEDIATE"));
+	for (size_t i = 0; i < TABLES; i++)
+		TRY(run(store, schema[i]));
+	return run(store, "COMMIT");
+}
+
+static enum mortise_status is_empty(struct store *store, bool *out_empty)
+{
+	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(
+		store->db, "SELECT count(*) FROM sqlite_schema", -1, &statement, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	if (code != SQLITE_ROW) {
+		enum mortise_status status = store_judge(store, code);
+		sqlite3_finalize(statement);
+		return status;
+	}
+	*out_empty = sqlite3_column_int64(statement, 0) == 0;
+	sqlite3_finalize(statement);
+	return MORTISE_OK;
+}
+
+/*
+ * EXCLUSIVE keeps the WAL index in our own memory instead of a shared file. The file on disk
+ * is hostile: no trusted schema, cells checked, no writable schema.
+ */
+static enum mortise_status configure(struct store *store)
+{
+	sqlite3_extended_result_codes(store->db, 1);
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, STORE_ITEM_MAX + 4096);
+	return run(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON;"
+			  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+			  "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
+			  "PRAGMA cache_size=-8192; PRAGMA mmap_size=0");
+}
+
+static enum mortise_status prepare(struct store *store)
+{
+	for (unsigned i = 0; i < STATEMENTS; i++) {
+		int code = sqlite3_prepare_v3(store->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+			&store->statement[i], NULL);
+		if (code != SQLITE_OK)
+			return store_judge(store, code);
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status open_file(struct store *store, const char *path)
+{
+	bool empty = false;
+	int code = sqlite3_open_v2(path, &store->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+			SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
+		NULL);
+
+	if (code != SQLITE_OK)
+		return store->db ? store_judge(store, code) : MORTISE_BUSY;
+	TRY(configure(store));
+	TRY(is_empty(store, &empty));
+	if (empty)
+		TRY(create_schema(store));
+	TRY(check_schema(store));
+	return prepare(store);
+}
+
+static void drop_store(struct store **store)
+{
+	store_close(*store);
+}
+
+enum mortise_status store_open(const char *directory, struct store **out_store)
+{
+	CLEANUP(drop_store) struct store *store = calloc(1, sizeof *store);
+	char path[4096];
+
+	if (!store)
+		return MORTISE_BUSY;
+	int size = snprintf(path, sizeof path, "%s/store.db", directory);
+	if (size < 0 || (size_t)size >= sizeof path)
+		return MORTISE_INVALID;
+	mode_t before = umask(077);
+	enum mortise_status status = open_file(store, path);
+	umask(before);
+	TRY(status);
+	*out_store = store;
+	store = NULL;
+	return MORTISE_OK;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	for (unsigned i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(store->statement[i]);
+	sqlite3_close(store->db);
+	free(store);
+}
+
+enum mortise_status store_begin(struct store *store)
+{
+	return run(store, "BEGIN IMMEDIATE");
+}
+
+enum mortise_status store_commit(struct store *store)
+{
+	return run(store, "COMMIT");
+}
+
+void store_rollback(struct store *store)
+{
+	if (!sqlite3_get_autocommit(store->db))
+		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+enum mortise_status store_truncate_log(struct store *store)
+{
+	return run(store, "PRAGMA wal_checkpoint(TRUNCATE)");
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: ISC */
+#include "store_db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Steps a statement that gives no row, and resets it. */
+static enum mortise_status finish(struct store *store, sqlite3_stmt *statement)
+{
+	int code = sqlite3_step(statement);
+	enum mortise_status status = code == SQLITE_DONE ? MORTISE_OK : store_judge(store, code);
+
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return status;
+}
+
+static void bind_bytes(sqlite3_stmt *statement, int index, const void *bytes, size_t size)
+{
+	sqlite3_bind_blob64(statement, index, size ? bytes : "", size, SQLITE_STATIC);
+}
+
+static void bind_number(sqlite3_stmt *statement, int index, uint64_t number)
+{
+	sqlite3_bind_int64(statement, index, (sqlite3_int64)number);
+}
+
+static struct store_bytes column_bytes(sqlite3_stmt *statement, int index)
+{
+	const uint8_t *bytes = sqlite3_column_blob(statement, index);
+
+	return (struct store_bytes){bytes, (size_t)sqlite3_column_bytes(statement, index)};
+}
+
+static uint64_t column_number(sqlite3_stmt *statement, int index)
+{
+	return (uint64_t)sqlite3_column_int64(statement, index);
+}
+
+enum mortise_status store_meta(struct store *store, struct store_meta *out_meta)
+{
+	sqlite3_stmt *statement = store->statement[GET_META];
+	struct store_meta meta;
+	int code = sqlite3_step(statement);
+	enum mortise_status status = MORTISE_INTEGRITY;
+
+	if (code == SQLITE_ROW) {
+		struct store_bytes uuid = column_bytes(statement, 1);
+		struct store_bytes tally = column_bytes(statement, 4);
+		if (column_number(statement, 0) == STORE_FORMAT && uuid.size == STORE_ID_SIZE &&
+			tally.size == STORE_HASH_SIZE) {
+			memcpy(meta.uuid, uuid.bytes, STORE_ID_SIZE);
+			memcpy(meta.tally, tally.bytes, STORE_HASH_SIZE);
+			meta.epoch = column_number(statement, 2);
+			meta.generation = column_number(statement, 3);
+			status = MORTISE_OK;
+		}
+	} else {
+		status = code == SQLITE_DONE ? MORTISE_NOT_FOUND : store_judge(store, code);
+	}
+	sqlite3_reset(statement);
+	if (status == MORTISE_OK)
+		*out_meta = meta;
+	return status;
+}
+
+enum mortise_status store_put_meta(struct store *store, const struct store_meta *meta)
+{
+	sqlite3_stmt *statement = store->statement[PUT_META];
+
+	bind_number(statement, 1, STORE_FORMAT);
+	bind_bytes(statement, 2, meta->uuid, STORE_ID_SIZE);
+	bind_number(statement, 3, meta->epoch);
+	bind_number(statement, 4, meta->generation);
+	bind_bytes(statement, 5, meta->tally, STORE_HASH_SIZE);
+	return finish(store, statement);
+}
+
+enum mortise_status store_put_item(
+	struct store *store, enum store_item kind, uint64_t number, struct store_bytes body)
+{
+	sqlite3_stmt *statement = store->statement[PUT_ITEM];
+
+	if (body.size > STORE_ITEM_MAX)
+		return MORTISE_INVALID;
+	bind_number(statement, 1, kind);
+	bind_number(statement, 2, number);
+	bind_bytes(statement, 3, body.bytes, body.size);
+	return finish(store, statement);
+}
+
+enum mortise_status store_delete_item(struct store *store, enum store_item kind, uint64_t number)
+{
+	sqlite3_stmt *statement = store->statement[DELETE_ITEM];
+
+	bind_number(statement, 1, kind);
+	bind_number(statement, 2, number);
+	return finish(store, statement);
+}
+
+enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
+	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head)
+{
+	sqlite3_stmt *statement = store->statement[PUT_SECRET];
+
+	bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	bind_bytes(statement, 2, path_hash, STORE_HASH_SIZE);
+	bind_bytes(statement, 3, head.bytes, head.size);
+	return finish(store, statement);
+}
+
+enum mortise_status store_put_version(struct store *store, const uint8_t id[STORE_ID_SIZE],
+	uint64_t number, const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info,
+	struct store_bytes value)
+{
+	sqlite3_stmt *version = store->statement[PUT_VERSION];
+	sqlite3_stmt *bytes = store->statement[PUT_VALUE];
+
+	bind_bytes(version, 1, id, STORE_ID_SIZE);
+	bind_number(version, 2, number);
+	bind_bytes(version, 3, wrapped_key, STORE_KEY_SIZE);
+	bind_bytes(version, 4, info.bytes, info.size);
+	TRY(finish(store, version));
+	bind_bytes(bytes, 1, id, STORE_ID_SIZE);
+	bind_number(bytes, 2, number);
+	bind_bytes(bytes, 3, value.bytes, value.size);
+	return finish(store, bytes);
+}
+
+enum mortise_status store_delete_version(
+	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		sqlite3_stmt *statement = store->statement[i ? DELETE_VALUE : DELETE_VERSION];
+		bind_bytes(statement, 1, id, STORE_ID_SIZE);
+		bind_number(statement, 2, number);
+		TRY(finish(store, statement));
+	}
+	return MORTISE_OK;
+}
+
+/* Visits the rows of a prepared statement. */
+static enum mortise_status each(struct store *store, sqlite3_stmt *statement,
+	enum mortise_status (*row)(sqlite3_stmt *, void *), void *context)
+{
+	enum mortise_status status = MORTISE_OK;
+	int code = SQLITE_DONE;
+
+	while (status == MORTISE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
+		status = row(statement, context);
+	if (status == MORTISE_OK && code != SQLITE_DONE)
+		status = store_judge(store, code);
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return status;
+}
+
+/* Ids that start with first..last; there is no upper bound after 0xff. */
+static void bind_range(
+	sqlite3_stmt *statement, const uint8_t *first, uint8_t last, uint8_t *behind_last)
+{
+	*behind_last = (uint8_t)(last + 1);
+	bind_bytes(statement, 1, first, 1);
+	if (last < 255)
+		bind_bytes(statement, 2, behind_last, 1);
+}
+
+struct item_walk {
+	store_item_visit *visit;
+	void *context;
+};
+
+static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
+{
+	const struct item_walk *walk = context;
+	uint64_t kind = column_number(statement, 0);
+
+	if (kind < STORE_SLOT || kind > STORE_AUDIT)
+		return MORTISE_INTEGRITY;
+	return walk->visit(walk->context, (enum store_item)kind, column_number(statement, 1),
+		column_bytes(statement, 2));
+}
+
+enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
+{
+	struct item_walk walk = {visit, context};
+
+	return each(store, store->statement[EACH_ITEM], item_row, &walk);
+}
+
+struct secret_walk {
+	store_secret_visit *visit;
+	void *context;
+};
+
+static enum mortise_status secret_row(sqlite3_stmt *statement, void *context)
+{
+	const struct secret_walk *walk = context;
+	struct store_bytes id = column_bytes(statement, 0);
+	struct store_bytes path_hash = column_bytes(statement, 1);
+	struct store_bytes head = column_bytes(statement, 2);
+
+	if (id.size != STORE_ID_SIZE || path_hash.size != STORE_HASH_SIZE ||
+		head.size > STORE_HEAD_MAX)
+		return MORTISE_INTEGRITY;
+	return walk->visit(walk->context, id.bytes, path_hash.bytes, head);
+}
+
+enum mortise_status store_each_secret(struct store *store, uint8_t first, uint8_t last,
+	store_secret_visit *visit, void *context)
+{
+	struct secret_walk walk = {visit, context};
+	uint8_t behind_last;
+
+	bind_range(store->statement[EACH_SECRET], &first, last, &behind_last);
+	return each(store, store->statement[EACH_SECRET], secret_row, &walk);
+}
+
+struct version_walk {
+	store_version_visit *visit;
+	void *context;
+};
+
+static enum mortise_status version_row(sqlite3_stmt *statement, void *context)
+{
+	const struct version_walk *walk = context;
+	struct store_bytes id = column_bytes(statement, 0);
+	struct store_bytes key = column_bytes(statement, 2);
+	struct store_bytes info = column_bytes(statement, 3);
+
+	if (id.size != STORE_ID_SIZE || key.size != STORE_KEY_SIZE || info.size > STORE_INFO_MAX)
+		return MORTISE_INTEGRITY;
+	return walk->visit(
+		walk->context, id.bytes, column_number(statement, 1), key.bytes, info);
+}
+
+enum mortise_status store_each_version(struct store *store, uint8_t first, uint8_t last,
+	store_version_visit *visit, void *context)
+{
+	struct version_walk walk = {visit, context};
+	uint8_t behind_last;
+
+	bind_range(store->statement[EACH_VERSION], &first, last, &behind_last);
+	return each(store, store->statement[EACH_VERSION], version_row, &walk);
+}
+
+/* Steps to the one row of a SELECT and copies its first column. */
+static enum mortise_status copy_blob(struct store *store, sqlite3_stmt *statement, size_t size_max,
+	uint8_t **out_bytes, size_t *out_size)
+{
+	int code = sqlite3_step(statement);
+
+	if (code == SQLITE_DONE)
+		return MORTISE_NOT_FOUND;
+	if (code != SQLITE_ROW)
+		return store_judge(store, code);
+	struct store_bytes blob = column_bytes(statement, 0);
+	if (!blob.size || blob.size > size_max)
+		return MORTISE_INTEGRITY;
+	uint8_t *bytes = malloc(blob.size);
+	if (!bytes)
+		return MORTISE_BUSY;
+	memcpy(bytes, blob.bytes, blob.size);
+	*out_bytes = bytes;
+	*out_size = blob.size;
+	return MORTISE_OK;
+}
+
+enum mortise_status store_item(struct store *store, enum store_item kind, uint64_t number,
+	uint8_t **out_bytes, size_t *out_size)
+{
+	sqlite3_stmt *statement = store->statement[GET_ITEM];
+
+	bind_number(statement, 1, kind);
+	bind_number(statement, 2, number);
+	enum mortise_status status =
+		copy_blob(store, statement, STORE_ITEM_MAX, out_bytes, out_size);
+	sqlite3_reset(statement);
+	return status;
+}
+
+enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
+	uint64_t number, uint8_t **out_bytes, size_t *out_size)
+{
+	sqlite3_stmt *statement = store->statement[GET_VALUE];
+
+	bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	bind_number(statement, 2, number);
+	enum mortise_status status =
+		copy_blob(store, statement, STORE_VALUE_MAX, out_bytes, out_size);
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return status == MORTISE_NOT_FOUND ? MORTISE_INTEGRITY : status;
+}
+
+enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX])
+{
+	sqlite3_stmt *statement = store->statement[GET_HOLD];
+	enum mortise_status status = MORTISE_OK;
+	int code = sqlite3_step(statement);
+
+	if (code == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(statement, 0);
+		if (text && strlen(text) < STORE_HOLD_MAX)
+			snprintf(out_word, STORE_HOLD_MAX, "%s", text);
+		else
+			status = MORTISE_INTEGRITY;
+	} else if (code == SQLITE_DONE) {
+		out_word[0] = '\0';
+	} else {
+		status = store_judge(store, code);
+	}
+	sqlite3_reset(statement);
+	return status;
+}
+
+enum mortise_status store_set_hold(struct store *store, const char *word)
+{
+	sqlite3_stmt *statement = store->statement[PUT_HOLD];
+
+	sqlite3_bind_text(statement, 1, word, -1, SQLITE_STATIC);
+	return finish(store, statement);
+}

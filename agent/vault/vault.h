@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vault: the secrets, while the master key is here.
+ * Turns paths and values into rows that say nothing, and back; checks the tally when it
+ * opens and keeps it true with every write. What a call promises is on disk when it returns.
+ * Knows nothing of callers and policy: whoever asks has been allowed to. Paths are valid.
+ */
+#ifndef MORTISE_VAULT_H
+#define MORTISE_VAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "envelope.h"
+#include "store.h"
+#include "wire.h"
+
+#define VAULT_KEEP_VERSIONS 10 /* older ones are destroyed by a write */
+#define VAULT_PATH_SIZE     (MORTISE_PATH_MAX + 1)
+
+struct vault;
+
+/* What a new store starts with, beside its identity. */
+struct vault_origin {
+	const uint8_t *uuid; /* ID_SIZE bytes */
+	const struct secret *master_key;
+	struct {
+		uint64_t id;
+		struct store_bytes record;
+	} slots[8];
+	size_t slot_count;
+	struct store_bytes policy;
+	const struct secret *audit_state;
+};
+
+/* Writes a new store in one transaction. MORTISE_CONFLICT if there is one already. */
+enum mortise_status vault_create(
+	struct store *store, const struct vault_origin *origin) MUST_USE;
+
+/*
+ * Derives the keys, reads every row but the values and checks the tally. MORTISE_INTEGRITY
+ * if the store is not what mortise wrote. The store stays the caller's.
+ */
+enum mortise_status vault_open(struct store *store, const struct secret *master_key,
+	struct vault **out_vault) MUST_USE;
+
+/* Wipes the keys. NULL is allowed. */
+void vault_close(struct vault *vault);
+
+/* A commit failed half-way: what is on disk is unknown until the vault is opened anew. */
+bool vault_is_stale(const struct vault *vault);
+size_t vault_count(const struct vault *vault);
+const uint8_t *vault_uuid(const struct vault *vault);
+uint64_t vault_epoch(const struct vault *vault);
+
+enum vault_selector { VAULT_CURRENT, VAULT_PREVIOUS, VAULT_NUMBER };
+
+struct vault_choice {
+	enum vault_selector selector;
+	uint64_t number; /* for VAULT_NUMBER */
+};
+
+/*
+ * A value of 0 to 65,536 bytes and its version. MORTISE_NOT_FOUND also for a deleted secret;
+ * MORTISE_INTEGRITY if its bytes are not those that were set.
+ */
+enum mortise_status vault_read(struct vault *vault, const char *path,
+	const struct vault_choice *choice, struct secret **out_value,
+	uint64_t *out_version) MUST_USE;
+
+struct vault_write {
+	const char *path;
+	const uint8_t *value;
+	size_t size;
+	uint8_t token[WIRE_TOKEN_SIZE]; /* the same again: done already, and the same answer */
+	uint64_t expected_version;
+	bool has_expected_version; /* else MORTISE_CONFLICT; 0: must not exist */
+	bool only_if_changed;
+	bool is_dry_run;
+	uint32_t uid; /* on record as its creator */
+	uint64_t time_us;
+};
+
+struct vault_outcome {
+	uint64_t version;
+	bool changed;
+};
+
+/* A new version; the secret is made, or undeleted, as needed. */
+enum mortise_status vault_write(struct vault *vault, const struct vault_write *write,
+	struct vault_outcome *out_outcome) MUST_USE;
+
+/* Takes a secret out of sight, or puts it back. MORTISE_NOT_FOUND if there is none. */
+enum mortise_status vault_set_deleted(struct vault *vault, const char *path, bool is_deleted,
+	bool is_dry_run, uint64_t time_us, struct vault_outcome *out_outcome) MUST_USE;
+
+struct vault_head {
+	char path[VAULT_PATH_SIZE];
+	uint64_t current; /* version */
+	uint64_t created_us;
+	uint64_t deleted_us; /* 0: not deleted */
+};
+
+struct vault_version {
+	uint64_t number;
+	uint64_t created_us;
+	uint64_t size_bytes;
+	uint32_t uid;
+};
+
+/* The head after `after` (an id; NULL: the first); *out_id goes on. MORTISE_NOT_FOUND: no more. */
+enum mortise_status vault_next(struct vault *vault, const uint8_t *after,
+	uint8_t out_id[ID_SIZE], struct vault_head *out_head) MUST_USE;
+
+/* At most VAULT_KEEP_VERSIONS versions, oldest first. Deleted secrets are shown, too. */
+enum mortise_status vault_show(struct vault *vault, const char *path, struct vault_head *out_head,
+	struct vault_version out_versions[VAULT_KEEP_VERSIONS], size_t *out_count) MUST_USE;
+
+/*
+ * Reads again from disk all that lies in bucket (0 to 255) and decrypts every value; bucket 0
+ * also checks the root and the items. MORTISE_INTEGRITY with what is wrong in out_complaint.
+ */
+enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *out_values,
+	char *out_complaint, size_t complaint_size) MUST_USE;
+
+/* The policy as applied: the newest version, or any kept. malloc'ed. MORTISE_NOT_FOUND. */
+enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t **out_policy,
+	size_t *out_size, uint64_t *out_version) MUST_USE;
+enum mortise_status vault_set_policy(struct vault *vault, struct store_bytes policy,
+	uint64_t *out_version) MUST_USE;
+
+/* The audit log's signing keys; see audit.h. */
+enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state) MUST_USE;
+enum mortise_status vault_set_audit_state(
+	struct vault *vault, const struct secret *state) MUST_USE;
+
+#endif
