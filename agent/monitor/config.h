@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * config: mortised.conf as the monitor reads it.
+ * Every value is checked and every default filled in; an unknown section or key is an error
+ * with its line. Looks up no names and opens no file but the configuration itself.
+ */
+#ifndef MORTISE_CONFIG_H
+#define MORTISE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "status.h"
+
+#define CONFIG_DEFAULT_PATH "/etc/mortise/mortised.conf"
+
+struct config {
+	char *socket;             /* absolute; /run/mortise/mortise.sock */
+	char *store;              /* absolute directory; /var/lib/mortise */
+	char *audit_log;          /* absolute file; /var/log/mortise/audit.log */
+	char *user;               /* NULL: whoever started it */
+	char *operators;          /* group; NULL: none */
+	char *environment;        /* one path segment; NULL: none */
+	char *tcti;               /* device:/dev/tpmrm0 */
+	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
+	bool audit_sync_always;   /* audit-sync = checkpoint | always */
+};
+
+struct config_error {
+	char text[512]; /* "/etc/mortise/mortised.conf:3:1: unknown key 'sockt' in [agent]; ..." */
+};
+
+/*
+ * MORTISE_NOT_FOUND if there is no such file; MORTISE_REJECTED with out_error for what it says,
+ * and for a file that others than root and we can write or own; MORTISE_IO with errno if it
+ * cannot be read; MORTISE_BUSY without memory.
+ */
+enum mortise_status config_load(
+	const char *path, struct config *out_config, struct config_error *out_error) MUST_USE;
+
+/* From text, for tests and fuzzing; name stands for the file in messages. */
+enum mortise_status config_parse(const char *name, const char *text, size_t size,
+	struct config *out_config, struct config_error *out_error) MUST_USE;
+
+/* Frees the strings and leaves an empty config, on which it may be called again. */
+void config_done(struct config *config);
+
+#endif

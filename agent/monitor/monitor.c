@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: ISC */
+#include "monitor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "directory.h"
+#include "log.h"
+#include "monitor_state.h"
+#include "notify.h"
+
+const struct monitor_timing monitor_usual_timing = {
+	.restart_first_ms = 100,
+	.restart_max_ms = 5000,
+	.healthy_ms = 10000,
+	.stop_ms = 5000,
+	.sealer_grace_ms = 2000,
+};
+
+void monitor_arm(struct event *timer, int timeout_ms)
+{
+	const struct timeval timeout = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+
+	if (evtimer_add(timer, &timeout) != 0)
+		log_error("a timer cannot be set");
+}
+
+void monitor_end(struct monitor *monitor, int exit_status)
+{
+	monitor->exit_status = exit_status;
+	event_base_loopbreak(monitor->base);
+}
+
+static struct monitor_resolver *find_resolver(struct monitor *monitor, pid_t pid)
+{
+	for (size_t i = 0; i < MONITOR_RESOLVERS; i++) {
+		if (monitor->resolvers[i].pid == pid)
+			return &monitor->resolvers[i];
+	}
+	return NULL;
+}
+
+static void child_ended(struct monitor *monitor, pid_t pid, int wait_status)
+{
+	struct monitor_resolver *resolver = find_resolver(monitor, pid);
+
+	if (pid == monitor->keeper.pid)
+		monitor_keeper_ended(monitor, wait_status);
+	else if (pid == monitor->sealer.pid)
+		monitor_sealer_ended(monitor, wait_status);
+	else if (resolver != NULL)
+		monitor_resolver_ended(monitor, resolver, wait_status);
+}
+
+/* One signal may stand for many children. */
+static void on_child(evutil_socket_t number, short what, void *context)
+{
+	int wait_status;
+	pid_t pid;
+
+	(void)number;
+	(void)what;
+	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
+		child_ended(context, pid, wait_status);
+}
+
+static void on_stop(evutil_socket_t number, short what, void *context)
+{
+	struct monitor *monitor = context;
+
+	(void)what;
+	if (monitor->stopping)
+		return;
+	monitor->stopping = true;
+	log_info("stopping (%s)", number == SIGINT ? "SIGINT" : "SIGTERM");
+	if (notify_send(monitor->settings->notify_socket, "STOPPING=1") != MORTISE_OK)
+		log_warning("the service manager cannot be told: %s", strerror(errno));
+	evtimer_del(monitor->keeper.restart);
+	if (monitor->keeper.pid == 0) {
+		monitor_end(monitor, EX_OK);
+		return;
+	}
+	kill(monitor->keeper.pid, SIGTERM);
+	monitor_arm(monitor->stop_deadline, monitor->settings->timing.stop_ms);
+}
+
+static void on_stop_deadline(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	monitor_keeper_kill(context, "does not stop");
+}
+
+static void on_hangup(evutil_socket_t number, short what, void *context)
+{
+	(void)number;
+	(void)what;
+	(void)context;
+	log_info("reload comes with a later release; nothing changed");
+}
+
+static void on_restart(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	monitor_keeper_start(context);
+}
+
+static enum mortise_status watch_signals(struct monitor *monitor)
+{
+	static const struct {
+		int number;
+		event_callback_fn act;
+	} watched[MONITOR_SIGNALS] = {
+		{SIGCHLD, on_child}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_hangup}};
+
+	for (size_t i = 0; i < MONITOR_SIGNALS; i++) {
+		monitor->signals[i] =
+			evsignal_new(monitor->base, watched[i].number, watched[i].act, monitor);
+		if (monitor->signals[i] == NULL || evsignal_add(monitor->signals[i], NULL) != 0)
+			return MORTISE_IO;
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status set_up(struct monitor *monitor)
+{
+	monitor->base = event_base_new();
+	if (monitor->base == NULL)
+		return MORTISE_IO;
+	monitor->stop_deadline = evtimer_new(monitor->base, on_stop_deadline, monitor);
+	monitor->keeper.restart = evtimer_new(monitor->base, on_restart, monitor);
+	monitor->sealer.deadline = evtimer_new(monitor->base, monitor_sealer_overdue, monitor);
+	monitor->notes_fd = memfd_create("mortise-notes", MFD_CLOEXEC);
+	if (monitor->stop_deadline == NULL || monitor->keeper.restart == NULL ||
+		monitor->sealer.deadline == NULL || monitor->notes_fd < 0)
+		return MORTISE_IO;
+	return watch_signals(monitor);
+}
+
+static void free_event(struct event *event)
+{
+	if (event != NULL)
+		event_free(event);
+}
+
+/* Children that still run die with the monitor (PR_SET_PDEATHSIG); no need to wait for them. */
+static void tear_down(struct monitor *monitor)
+{
+	monitor_sealer_kill(monitor);
+	for (size_t i = 0; i < MONITOR_RESOLVERS; i++) {
+		if (monitor->resolvers[i].pid > 0)
+			kill(monitor->resolvers[i].pid, SIGKILL);
+	}
+	for (size_t i = 0; i < MONITOR_SIGNALS; i++)
+		free_event(monitor->signals[i]);
+	free_event(monitor->keeper.readable);
+	free_event(monitor->keeper.restart);
+	free_event(monitor->sealer.deadline);
+	free_event(monitor->stop_deadline);
+	if (monitor->base != NULL)
+		event_base_free(monitor->base);
+	close_drop(&monitor->keeper.fd);
+	close_drop(&monitor->notes_fd);
+	close_drop(&monitor->ready_fd);
+}
+
+int monitor_run(const struct monitor_settings *settings)
+{
+	struct monitor *monitor = calloc(1, sizeof *monitor);
+	int exit_status;
+
+	if (monitor == NULL)
+		return EX_OSERR;
+	monitor->settings = settings;
+	monitor->ready_fd = settings->ready_fd;
+	monitor->keeper.fd = monitor->notes_fd = -1;
+	monitor->exit_status = EX_OSERR;
+	if (set_up(monitor) == MORTISE_OK) {
+		monitor_keeper_start(monitor);
+		event_base_dispatch(monitor->base);
+	} else {
+		log_error("the event loop cannot be set up: %s", strerror(errno));
+	}
+	exit_status = monitor->exit_status;
+	tear_down(monitor);
+	free(monitor);
+	return exit_status;
+}

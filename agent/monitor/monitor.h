@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * monitor: keeps a keeper running, and does for it what its sandbox forbids: starting sealers
+ * and asking name services. Holds no key, accepts no connection, reads no client byte. It
+ * believes nothing of what the keeper sends: a frame that is not of processes.h ends the keeper.
+ */
+#ifndef MORTISE_MONITOR_H
+#define MORTISE_MONITOR_H
+
+#include <stdint.h>
+
+#include "config.h"
+#include "spawn.h"
+
+struct monitor_timing {
+	int restart_first_ms; /* the second restart in a row; the first one is at once */
+	int restart_max_ms;
+	int healthy_ms;      /* a keeper that lived so long has not failed in a row */
+	int stop_ms;         /* between SIGTERM and SIGKILL */
+	int sealer_grace_ms; /* beyond the sealer's own deadline */
+};
+
+extern const struct monitor_timing monitor_usual_timing;
+
+/* All borrowed, for as long as monitor_run() runs. */
+struct monitor_settings {
+	const struct config *config;
+	const struct identity *identity;
+	uint32_t operators_gid; /* UINT32_MAX: none */
+	const char *keeper_program;
+	const char *sealer_program;
+	int listener_fd;
+	int ready_fd;              /* gets a newline at the first READY, and is closed; -1: none */
+	const char *notify_socket; /* NULL: none */
+	struct monitor_timing timing;
+};
+
+/*
+ * Runs until SIGTERM or SIGINT (0), until the keeper says that it can never work (its 78, 73 or
+ * 65), or until the monitor itself cannot (71). Logs. The result is the exit status.
+ */
+int monitor_run(const struct monitor_settings *settings);
+
+#endif

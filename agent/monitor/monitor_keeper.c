@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: ISC */
+/* The keeper's life: its start, its configuration, its end, and the next one. */
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "directory.h"
+#include "log.h"
+#include "monitor_state.h"
+#include "processes.h"
+
+#define CONFIGURE_MAX (4 * 4096 + 1024) /* two paths, a name, numbers */
+#define LISTENER_NAME "main"
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void put_listeners(struct wire_writer *writer)
+{
+	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+	size_t item = wire_item_begin(writer);
+
+	wire_put_text(writer, WIRE_TAG_NAME, LISTENER_NAME);
+	wire_item_end(writer, item);
+	wire_list_end(writer, list);
+}
+
+static size_t build_configuration(
+	const struct monitor_settings *settings, uint8_t *frame, size_t capacity)
+{
+	const struct config *config = settings->config;
+	const uint32_t ids[PROCESS_IDS] = {
+		[PROCESS_ID_AGENT] = htole32(settings->identity->uid),
+		[PROCESS_ID_FIRST] = htole32(geteuid()),
+		[PROCESS_ID_OPERATORS] = htole32(settings->operators_gid),
+	};
+	struct wire_writer writer;
+
+	wire_begin(&writer, frame, capacity, PROCESS_CONFIGURE, 0);
+	put_listeners(&writer);
+	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
+	wire_put_text(&writer, WIRE_TAG_STORE, config->store);
+	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, config->audit_log);
+	wire_put_number(
+		&writer, WIRE_TAG_FLAGS, config->audit_sync_always ? PROCESS_AUDIT_SYNC_ALWAYS : 0);
+	if (config->environment != NULL)
+		wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, config->environment);
+	return wire_finish(&writer);
+}
+
+static enum mortise_status configure(struct monitor *monitor)
+{
+	uint8_t frame[CONFIGURE_MAX];
+	size_t size = build_configuration(monitor->settings, frame, sizeof frame);
+
+	if (size == 0)
+		return MORTISE_INVALID;
+	return monitor_send(monitor, frame, size, monitor->settings->listener_fd);
+}
+
+/* Descriptors that the keeper sends along are dropped by the kernel: there is no room for them. */
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct monitor *monitor = context;
+	ssize_t size = recv(fd, monitor->frame, sizeof monitor->frame, MSG_DONTWAIT | MSG_TRUNC);
+	struct wire_message message;
+
+	(void)what;
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (size <= 0)
+		monitor_keeper_kill(monitor, NULL);
+	else if ((size_t)size > sizeof monitor->frame ||
+		 wire_parse(monitor->frame, (size_t)size, &message) != MORTISE_OK)
+		monitor_keeper_kill(monitor, "sent what is no frame");
+	else
+		monitor_request(monitor, &message);
+}
+
+static enum mortise_status start(struct monitor *monitor)
+{
+	struct monitor_keeper *keeper = &monitor->keeper;
+	const struct monitor_settings *settings = monitor->settings;
+
+	TRY(spawn_keeper(settings->keeper_program, settings->identity, &keeper->pid, &keeper->fd));
+	keeper->number++;
+	keeper->started_ms = now_ms();
+	keeper->readable =
+		event_new(monitor->base, keeper->fd, EV_READ | EV_PERSIST, on_readable, monitor);
+	if (keeper->readable == NULL || event_add(keeper->readable, NULL) != 0 ||
+		configure(monitor) != MORTISE_OK)
+		monitor_keeper_kill(monitor, "cannot be configured");
+	return MORTISE_OK;
+}
+
+static void stop_reading(struct monitor_keeper *keeper)
+{
+	if (keeper->readable != NULL)
+		event_free(keeper->readable);
+	keeper->readable = NULL;
+	close_drop(&keeper->fd);
+}
+
+/* Its end is handled when it has ended: monitor_keeper_ended. */
+void monitor_keeper_kill(struct monitor *monitor, const char *why)
+{
+	if (why != NULL)
+		log_error("keeper %s: killed", why);
+	stop_reading(&monitor->keeper);
+	if (monitor->keeper.pid > 0)
+		kill(monitor->keeper.pid, SIGKILL);
+}
+
+static int delay_ms(struct monitor *monitor)
+{
+	const struct monitor_timing *timing = &monitor->settings->timing;
+	int delay = timing->restart_first_ms;
+
+	if (monitor->keeper.failures++ == 0)
+		return 0;
+	for (unsigned i = 2; i < monitor->keeper.failures && delay < timing->restart_max_ms; i++)
+		delay *= 2;
+	return delay < timing->restart_max_ms ? delay : timing->restart_max_ms;
+}
+
+void monitor_keeper_start(struct monitor *monitor)
+{
+	if (start(monitor) == MORTISE_OK)
+		return;
+	log_error("the keeper cannot be started: %s", strerror(errno));
+	monitor_arm(monitor->keeper.restart, monitor->settings->timing.restart_max_ms);
+}
+
+static bool is_final(int wait_status)
+{
+	int status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : EX_OK;
+
+	return status == EX_CONFIG || status == EX_CANTCREAT || status == EX_DATAERR;
+}
+
+static void restart(struct monitor *monitor, int wait_status)
+{
+	int delay = delay_ms(monitor);
+
+	if (WIFSIGNALED(wait_status))
+		log_error("the keeper was ended by signal %d (%s); a new one starts in %d ms",
+			WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)), delay);
+	else
+		log_error("the keeper ended with status %d; a new one starts in %d ms",
+			WEXITSTATUS(wait_status), delay);
+	monitor_arm(monitor->keeper.restart, delay);
+}
+
+/* A sealer's answer would be nobody's: it goes with its keeper. */
+void monitor_keeper_ended(struct monitor *monitor, int wait_status)
+{
+	struct monitor_keeper *keeper = &monitor->keeper;
+
+	stop_reading(keeper);
+	keeper->pid = 0;
+	monitor_sealer_kill(monitor);
+	if (now_ms() - keeper->started_ms >= monitor->settings->timing.healthy_ms)
+		keeper->failures = 0;
+	if (monitor->stopping) {
+		monitor_end(monitor, EX_OK);
+	} else if (is_final(wait_status)) {
+		log_error("the keeper cannot work (status %d)", WEXITSTATUS(wait_status));
+		monitor_end(monitor, WEXITSTATUS(wait_status));
+	} else {
+		restart(monitor, wait_status);
+	}
+}

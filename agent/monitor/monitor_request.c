@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the keeper asks for. The keeper may have been taken over by a client: its authority is
+ * this file's table, and everything else ends it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "directory.h"
+#include "log.h"
+#include "monitor_state.h"
+#include "names.h"
+#include "notify.h"
+#include "processes.h"
+
+#define ANSWER_MAX     (WIRE_TEXT_MAX + 64)
+#define ANSWER_WAIT_MS 2000 /* for a keeper that does not read */
+
+static enum mortise_status build_answer(uint8_t *frame, uint32_t request_id,
+	enum mortise_status status, const char *text, size_t *out_size)
+{
+	struct wire_writer writer;
+	size_t size;
+
+	wire_begin(&writer, frame, ANSWER_MAX, (uint16_t)status, request_id);
+	if (text != NULL)
+		wire_put_text(&writer, WIRE_TAG_TEXT, text);
+	size = wire_finish(&writer);
+	if (size == 0)
+		return MORTISE_INVALID;
+	*out_size = size;
+	return MORTISE_OK;
+}
+
+static enum mortise_status send_patiently(int fd, const struct msghdr *message)
+{
+	struct pollfd writable = {.fd = fd, .events = POLLOUT};
+
+	if (sendmsg(fd, message, MSG_NOSIGNAL) >= 0)
+		return MORTISE_OK;
+	if (errno != EAGAIN || poll(&writable, 1, ANSWER_WAIT_MS) != 1)
+		return MORTISE_IO;
+	return sendmsg(fd, message, MSG_NOSIGNAL) >= 0 ? MORTISE_OK : MORTISE_IO;
+}
+
+static void add_descriptor(struct msghdr *message, void *room, size_t room_size, int fd)
+{
+	struct cmsghdr *header;
+
+	message->msg_control = room;
+	message->msg_controllen = room_size;
+	header = CMSG_FIRSTHDR(message);
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(header), &fd, sizeof fd);
+}
+
+enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size, int fd)
+{
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof fd)] = {0};
+	struct iovec vector = {frame, size};
+	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+
+	if (fd >= 0)
+		add_descriptor(&message, room, sizeof room, fd);
+	return send_patiently(monitor->keeper.fd, &message);
+}
+
+void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_status status,
+	const char *text, int fd)
+{
+	uint8_t frame[ANSWER_MAX];
+	size_t size;
+
+	if (monitor->keeper.fd < 0)
+		return;
+	if (build_answer(frame, request_id, status, text, &size) != MORTISE_OK ||
+		monitor_send(monitor, frame, size, fd) != MORTISE_OK)
+		monitor_keeper_kill(monitor, "takes no answer");
+}
+
+/* The text goes to the log and, as one line of several, to the service manager. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text < 0x20 || *text > 0x7e)
+			*text = '?';
+	}
+}
+
+static void tell_manager(struct monitor *monitor, bool first)
+{
+	char lines[WIRE_TEXT_MAX + 64];
+
+	snprintf(lines, sizeof lines, "%sSTATUS=%s", first ? "READY=1\n" : "", monitor->state);
+	if (notify_send(monitor->settings->notify_socket, lines) != MORTISE_OK)
+		log_warning("the service manager cannot be told: %s", strerror(errno));
+}
+
+static void tell_starter(struct monitor *monitor)
+{
+	if (monitor->ready_fd < 0)
+		return;
+	if (write(monitor->ready_fd, "\n", 1) != 1)
+		log_warning("--ready-fd: %s", strerror(errno));
+	close_drop(&monitor->ready_fd);
+}
+
+static void ready(struct monitor *monitor, const struct wire_message *message)
+{
+	char text[sizeof monitor->state];
+	bool first = !monitor->is_ready;
+
+	if (wire_text(message, WIRE_TAG_TEXT, text, sizeof text) != MORTISE_OK) {
+		monitor_keeper_kill(monitor, "sent a malformed READY");
+		return;
+	}
+	make_printable(text);
+	if (!first && strcmp(text, monitor->state) == 0)
+		return;
+	memcpy(monitor->state, text, strlen(text) + 1);
+	log_info("%s", monitor->state);
+	monitor->is_ready = true;
+	tell_manager(monitor, first);
+	tell_starter(monitor);
+}
+
+static void spawn(struct monitor *monitor, const struct wire_message *message)
+{
+	monitor_sealer_start(monitor, message->request_id);
+}
+
+static struct monitor_resolver *free_resolver(struct monitor *monitor)
+{
+	for (size_t i = 0; i < MONITOR_RESOLVERS; i++) {
+		if (monitor->resolvers[i].pid == 0)
+			return &monitor->resolvers[i];
+	}
+	return NULL;
+}
+
+static void start_resolver(struct monitor *monitor, const struct wire_message *message)
+{
+	struct monitor_resolver *resolver = free_resolver(monitor);
+
+	if (resolver == NULL) {
+		monitor_answer(monitor, message->request_id, MORTISE_BUSY,
+			"too many look-ups at once", -1);
+		return;
+	}
+	resolver->request_id = message->request_id;
+	resolver->keeper_number = monitor->keeper.number;
+	if (names_start(message, monitor->keeper.fd, monitor->settings->identity, &resolver->pid) !=
+		MORTISE_OK)
+		monitor_answer(
+			monitor, message->request_id, MORTISE_IO, "no look-up can be started", -1);
+}
+
+static void resolve(struct monitor *monitor, const struct wire_message *message)
+{
+	enum mortise_status status = names_check(message);
+
+	if (status == MORTISE_OK)
+		start_resolver(monitor, message);
+	else if (status == MORTISE_REJECTED)
+		monitor_answer(monitor, message->request_id, MORTISE_INVALID,
+			"too many names in one request", -1);
+	else
+		monitor_keeper_kill(monitor, "sent a malformed RESOLVE");
+}
+
+void monitor_resolver_ended(
+	struct monitor *monitor, struct monitor_resolver *resolver, int wait_status)
+{
+	bool has_answered = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+
+	resolver->pid = 0;
+	if (has_answered || resolver->keeper_number != monitor->keeper.number)
+		return;
+	log_warning("a name service did not answer within %d s, or failed", NAMES_DEADLINE_S);
+	monitor_answer(
+		monitor, resolver->request_id, MORTISE_IO, "the name service does not answer", -1);
+}
+
+static const struct {
+	uint16_t opcode;
+	uint64_t fields; /* which may be there */
+	void (*act)(struct monitor *monitor, const struct wire_message *message);
+} requests[] = {
+	{PROCESS_READY, WIRE_ALLOW(WIRE_TAG_TEXT) | WIRE_ALLOW(WIRE_TAG_NUMBER), ready},
+	{PROCESS_SPAWN, 0, spawn},
+	{PROCESS_RESOLVE, WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS), resolve},
+};
+
+void monitor_request(struct monitor *monitor, const struct wire_message *message)
+{
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+		if (requests[i].opcode != message->code)
+			continue;
+		if ((message->present & ~requests[i].fields) != 0)
+			break;
+		requests[i].act(monitor, message);
+		return;
+	}
+	monitor_keeper_kill(monitor, "sent a request that it may not make");
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * monitor_state: what monitor.c (the loop), monitor_keeper.c (the keeper's life),
+ * monitor_request.c (what it asks for) and monitor_sealer.c share. Nobody else includes it.
+ */
+#ifndef MORTISE_MONITOR_STATE_H
+#define MORTISE_MONITOR_STATE_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "monitor.h"
+#include "wire.h"
+
+#define MONITOR_RESOLVERS 8
+#define MONITOR_SIGNALS   4
+
+/* pid 0: none runs. */
+struct monitor_keeper {
+	pid_t pid;
+	int fd;            /* -1: none, or not to be read any more */
+	unsigned number;   /* of keepers so far: an answer goes to whoever asked, or to nobody */
+	unsigned failures; /* in a row */
+	int64_t started_ms;
+	struct event *readable;
+	struct event *restart;
+};
+
+struct monitor_sealer {
+	pid_t pid;
+	struct event *deadline;
+	bool has_waiting; /* a request that came while the one before was still ending */
+	uint32_t waiting_id;
+	unsigned waiting_keeper; /* the number of the keeper that asked */
+};
+
+struct monitor_resolver {
+	pid_t pid;
+	uint32_t request_id;
+	unsigned keeper_number;
+};
+
+struct monitor {
+	const struct monitor_settings *settings;
+	struct event_base *base;
+	struct event *signals[MONITOR_SIGNALS];
+	struct event *stop_deadline;
+	struct monitor_keeper keeper;
+	struct monitor_sealer sealer;
+	struct monitor_resolver resolvers[MONITOR_RESOLVERS];
+	int notes_fd; /* what sealers leave for the next one */
+	int ready_fd;
+	bool is_ready, stopping;
+	int exit_status;
+	char state[WIRE_TEXT_MAX + 1]; /* the keeper's last line */
+	uint8_t frame[WIRE_FRAME_MAX];
+};
+
+/* monitor.c */
+void monitor_arm(struct event *timer, int timeout_ms);
+void monitor_end(struct monitor *monitor, int exit_status);
+
+/* monitor_keeper.c */
+void monitor_keeper_start(struct monitor *monitor);
+void monitor_keeper_kill(struct monitor *monitor, const char *why);
+void monitor_keeper_ended(struct monitor *monitor, int wait_status);
+
+/* monitor_request.c */
+void monitor_request(struct monitor *monitor, const struct wire_message *message);
+/* Sends a frame to the keeper, with a descriptor unless that is -1. MORTISE_IO. */
+enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size, int fd)
+	MUST_USE;
+/* Answers with a status, a text unless it is OK, and a descriptor unless that is -1. */
+void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_status status,
+	const char *text, int fd);
+void monitor_resolver_ended(
+	struct monitor *monitor, struct monitor_resolver *resolver, int wait_status);
+
+/* monitor_sealer.c */
+void monitor_sealer_start(struct monitor *monitor, uint32_t request_id);
+void monitor_sealer_kill(struct monitor *monitor);
+void monitor_sealer_overdue(evutil_socket_t fd, short what, void *context);
+void monitor_sealer_ended(struct monitor *monitor, int wait_status);
+
+#endif

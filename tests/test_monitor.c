@@ -1,0 +1,797 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * This program is its own fake keeper and sealer: the monitor runs it again. What the keeper does
+ * is told by the configuration's `environment`; what it saw comes back by way of READY, and so as
+ * a datagram of the monitor to the service manager, which the test plays.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "monitor.h"
+#include "processes.h"
+#include "wire.h"
+
+#define PATIENCE_MS 20000
+
+/* ---- the fake keeper ---- */
+
+static uint8_t in[WIRE_FRAME_MAX], out[WIRE_FRAME_MAX];
+
+static void say(const char *text)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, PROCESS_READY, 0);
+	wire_put_text(&writer, WIRE_TAG_TEXT, text);
+	if (send(PROCESS_FD, out, wire_finish(&writer), MSG_NOSIGNAL) < 0)
+		_exit(99);
+}
+
+static void say_number(const char *what, long number)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "%s %ld", what, number);
+	say(text);
+}
+
+static void ask(uint16_t opcode, uint32_t request_id)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, opcode, request_id);
+	if (send(PROCESS_FD, out, wire_finish(&writer), MSG_NOSIGNAL) < 0)
+		_exit(98);
+}
+
+/* The next frame, and in *out_fd what came with it or -1. */
+static struct wire_message hear(int *out_fd)
+{
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))];
+	struct iovec vector = {in, sizeof in};
+	struct msghdr header = {.msg_iov = &vector,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof room};
+	ssize_t size = recvmsg(PROCESS_FD, &header, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *control = size > 0 ? CMSG_FIRSTHDR(&header) : NULL;
+	struct wire_message message;
+
+	if (size <= 0 || wire_parse(in, (size_t)size, &message) != MORTISE_OK)
+		_exit(97);
+	*out_fd = -1;
+	if (control != NULL && control->cmsg_type == SCM_RIGHTS)
+		memcpy(out_fd, CMSG_DATA(control), sizeof *out_fd);
+	return message;
+}
+
+static void run_until_killed(void)
+{
+	for (;;)
+		pause();
+}
+
+/* "3 4" for the open descriptors above 2. */
+static void list_descriptors(char *text, size_t size)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	size_t used = 0;
+	struct dirent *entry;
+
+	*text = '\0';
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		int fd = atoi(entry->d_name);
+
+		if (fd > 2 && fd != dirfd(directory) && used < size)
+			used += (size_t)snprintf(text + used, size - used, " %d", fd);
+	}
+	closedir(directory);
+}
+
+static void tell_state(void)
+{
+	char fds[64], text[512];
+	struct sigaction pipe_action, hup_action;
+	struct rlimit files;
+	sigset_t blocked;
+	int death = 0;
+	const char *variable = getenv("MORTISE_TEST_CANARY");
+
+	list_descriptors(fds, sizeof fds);
+	sigaction(SIGPIPE, NULL, &pipe_action);
+	sigaction(SIGHUP, NULL, &hup_action);
+	sigprocmask(SIG_SETMASK, NULL, &blocked);
+	prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0);
+	getrlimit(RLIMIT_NOFILE, &files);
+	snprintf(text, sizeof text,
+		"fds%s nnp %d death %d pipe %d hup %d blocked %d files %d env %s", fds,
+		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), death, pipe_action.sa_handler == SIG_IGN,
+		hup_action.sa_handler == SIG_DFL, sigismember(&blocked, SIGTERM),
+		files.rlim_cur == files.rlim_max, variable == NULL ? "clean" : variable);
+	say(text);
+}
+
+static uint32_t id_at(const struct wire_message *message, size_t index)
+{
+	uint32_t id = 0;
+
+	if (message->field[WIRE_TAG_IDS].size == PROCESS_IDS * sizeof id)
+		memcpy(&id, message->field[WIRE_TAG_IDS].bytes + index * sizeof id, sizeof id);
+	return id;
+}
+
+static void tell_configuration(const struct wire_message *message, int listener)
+{
+	char text[512], store[128] = "", log[128] = "";
+	int accepting = -1;
+	socklen_t size = sizeof accepting;
+	uint64_t flags = 99;
+
+	(void)!wire_text(message, WIRE_TAG_STORE, store, sizeof store);
+	(void)!wire_text(message, WIRE_TAG_AUDIT_LOG, log, sizeof log);
+	(void)!wire_number(message, WIRE_TAG_FLAGS, &flags);
+	getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size);
+	snprintf(text, sizeof text, "%s %s flags %d listens %d agent %d first %d operators %d",
+		store, log, (int)flags, accepting, id_at(message, PROCESS_ID_AGENT) == geteuid(),
+		id_at(message, PROCESS_ID_FIRST) == geteuid(),
+		id_at(message, PROCESS_ID_OPERATORS) == 4321);
+	say(text);
+}
+
+/* What a sealer says of itself, or "died". */
+static void tell_sealer(int fd)
+{
+	char text[512] = "";
+	ssize_t size = recv(fd, text, sizeof text - 1, 0);
+
+	say(size > 0 ? text : "the sealer died");
+}
+
+static void spawn_one(void)
+{
+	int fd;
+	struct wire_message answer;
+
+	ask(PROCESS_SPAWN, 7);
+	answer = hear(&fd);
+	if (answer.code != MORTISE_OK || answer.request_id != 7 || fd < 0)
+		_exit(96);
+	tell_sealer(fd);
+	run_until_killed();
+}
+
+static void spawn_three(void)
+{
+	int first, third;
+	struct wire_message answer;
+
+	ask(PROCESS_SPAWN, 1);
+	answer = hear(&first);
+	ask(PROCESS_SPAWN, 2);
+	ask(PROCESS_SPAWN, 3);
+	answer = hear(&third);
+	say_number(third < 0 && answer.request_id == 3 ? "third" : "wrong", answer.code);
+	run_until_killed();
+}
+
+/* Asks for the second while the first is still there. */
+static void spawn_in_turn(void)
+{
+	struct wire_message answer;
+	int fd = -1;
+
+	ask(PROCESS_SPAWN, 1);
+	(void)hear(&fd);
+	ask(PROCESS_SPAWN, 2);
+	shutdown(fd, SHUT_RDWR);
+	answer = hear(&fd);
+	say(answer.code == MORTISE_OK && answer.request_id == 2 && fd >= 0 ? "a second sealer"
+									     : "none");
+	run_until_killed();
+}
+
+static void resolve_root(void)
+{
+	struct wire_writer writer;
+	struct wire_message answer, item;
+	struct wire_list list;
+	struct wire_field field;
+	uint64_t id = 99;
+	size_t mark;
+	int fd;
+
+	wire_begin(&writer, out, sizeof out, PROCESS_RESOLVE, 5);
+	mark = wire_list_begin(&writer, WIRE_TAG_USERS);
+	wire_item_put(&writer, "root", 4);
+	wire_list_end(&writer, mark);
+	if (send(PROCESS_FD, out, wire_finish(&writer), 0) < 0)
+		_exit(95);
+	answer = hear(&fd);
+	list = wire_list_of(&answer, WIRE_TAG_ITEMS);
+	if (!wire_list_next(&list, &field) ||
+		wire_parse_fields(field.bytes, field.size, &item) != MORTISE_OK ||
+		wire_number(&item, WIRE_TAG_NUMBER, &id) != MORTISE_OK || answer.request_id != 5)
+		_exit(94);
+	say_number("root is", (long)id);
+	run_until_killed();
+}
+
+static void resolve_too_many(void)
+{
+	struct wire_writer writer;
+	struct wire_message answer;
+	size_t mark;
+	int fd;
+
+	wire_begin(&writer, out, sizeof out, PROCESS_RESOLVE, 5);
+	mark = wire_list_begin(&writer, WIRE_TAG_GROUPS);
+	for (int i = 0; i < 65; i++)
+		wire_item_put(&writer, "a", 1);
+	wire_list_end(&writer, mark);
+	if (send(PROCESS_FD, out, wire_finish(&writer), 0) < 0)
+		_exit(95);
+	answer = hear(&fd);
+	say_number("too many:", answer.code);
+	run_until_killed();
+}
+
+/* The first keeper does what is wrong, and the next one lives to tell. */
+static bool is_first_time(const struct wire_message *configuration)
+{
+	char path[256];
+	int fd;
+
+	if (wire_text(configuration, WIRE_TAG_STORE, path, sizeof path - 8) != MORTISE_OK)
+		_exit(93);
+	memcpy(path + strlen(path), "/mark", sizeof "/mark");
+	fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	return fd >= 0;
+}
+
+static void send_bytes(const char *bytes, size_t size)
+{
+	if (send(PROCESS_FD, bytes, size, MSG_NOSIGNAL) < 0)
+		_exit(92);
+	run_until_killed();
+}
+
+static void send_field(uint16_t opcode, enum wire_tag tag, const char *text)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, opcode, 1);
+	wire_put_text(&writer, tag, text);
+	send_bytes((const char *)out, wire_finish(&writer));
+}
+
+static void misbehave(const char *scenario)
+{
+	if (strcmp(scenario, "garbage") == 0)
+		send_bytes("garbage", 7);
+	if (strcmp(scenario, "huge") == 0)
+		send_bytes((const char *)memset(out, 1, sizeof out), sizeof out);
+	if (strcmp(scenario, "opcode") == 0)
+		ask(9999, 1);
+	if (strcmp(scenario, "configure") == 0)
+		ask(PROCESS_CONFIGURE, 1);
+	if (strcmp(scenario, "field") == 0)
+		send_field(PROCESS_SPAWN, WIRE_TAG_PATH, "x");
+	if (strcmp(scenario, "torn") == 0)
+		send_field(PROCESS_RESOLVE, WIRE_TAG_USERS, "torn");
+	if (strcmp(scenario, "textless") == 0)
+		ask(PROCESS_READY, 1);
+	if (strcmp(scenario, "hangup") == 0)
+		close(PROCESS_FD);
+	if (strcmp(scenario, "crash") == 0)
+		raise(SIGKILL);
+	run_until_killed();
+}
+
+static int keeper(void)
+{
+	int listener;
+	char scenario[64] = "";
+	struct wire_message message = hear(&listener);
+
+	if (message.code != PROCESS_CONFIGURE)
+		return 91;
+	(void)!wire_text(&message, WIRE_TAG_ENVIRONMENT, scenario, sizeof scenario);
+	if (strcmp(scenario, "state") == 0) {
+		close(listener);
+		tell_state();
+	} else if (strcmp(scenario, "configuration") == 0) {
+		tell_configuration(&message, listener);
+	} else if (strcmp(scenario, "spawn") == 0) {
+		spawn_one();
+	} else if (strcmp(scenario, "spawn-three") == 0) {
+		spawn_three();
+	} else if (strcmp(scenario, "spawn-in-turn") == 0) {
+		spawn_in_turn();
+	} else if (strcmp(scenario, "resolve") == 0) {
+		resolve_root();
+	} else if (strcmp(scenario, "resolve-many") == 0) {
+		resolve_too_many();
+	} else if (strncmp(scenario, "exit-", 5) == 0) {
+		return atoi(scenario + 5);
+	} else if (strcmp(scenario, "lines") == 0) {
+		say("one\nREADY=0\x1b");
+		say("two");
+	} else if (strcmp(scenario, "calm") == 0) {
+		say("calm");
+	} else if (strcmp(scenario, "deaf") == 0) {
+		signal(SIGTERM, SIG_IGN);
+		say("deaf");
+	} else if (strcmp(scenario, "dies-often") == 0) {
+		say_number("pid", getpid());
+		return 1;
+	} else if (is_first_time(&message)) {
+		misbehave(scenario);
+	} else {
+		say("again");
+	}
+	run_until_killed();
+	return 0;
+}
+
+/* ---- the fake sealer ---- */
+
+static int sealer(int argc, char **argv)
+{
+	char text[512], fds[64];
+	struct stat notes;
+	char byte;
+	int size;
+
+	list_descriptors(fds, sizeof fds);
+	size = snprintf(text, sizeof text, "%s %s %s %s fds%s notes %d nnp %d", argv[0],
+		argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "", argc > 3 ? argv[3] : "", fds,
+		fstat(4, &notes) == 0 && S_ISREG(notes.st_mode),
+		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	if (strcmp(argv[1], "--tcti=hang") == 0)
+		run_until_killed();
+	puts("a vendor's library prints");
+	send(PROCESS_FD, text, (size_t)size, MSG_NOSIGNAL);
+	while (recv(PROCESS_FD, &byte, 1, 0) > 0)
+		continue;
+	return 0;
+}
+
+/* ---- the tests ---- */
+
+struct fixture {
+	char base[40], notify_path[64], mark[64];
+	int notify_fd, listener_fd;
+	int ready[2];
+	pid_t monitor;
+	struct config config;
+	struct identity identity;
+	struct monitor_settings settings;
+};
+
+static int listening_socket(void)
+{
+	struct sockaddr_un autobind = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&autobind, sizeof(sa_family_t)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static int notify_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(address.sun_path, path, strlen(path));
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	return fd;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof *fixture);
+
+	assert_non_null(fixture);
+	snprintf(fixture->base, sizeof fixture->base, "/tmp/test_monitor.XXXXXX");
+	assert_non_null(mkdtemp(fixture->base));
+	snprintf(fixture->notify_path, sizeof fixture->notify_path, "%s/notify", fixture->base);
+	snprintf(fixture->mark, sizeof fixture->mark, "%s/mark", fixture->base);
+	fixture->notify_fd = notify_socket(fixture->notify_path);
+	fixture->listener_fd = listening_socket();
+	assert_int_equal(pipe2(fixture->ready, O_CLOEXEC), 0);
+	fixture->config.store = fixture->base;
+	fixture->config.audit_log = (char *)(uintptr_t) "/audit.log";
+	fixture->config.tcti = (char *)(uintptr_t) "swtpm:path=/x";
+	fixture->config.hardware_deadline_ms = 60000;
+	fixture->config.audit_sync_always = true;
+	fixture->identity = (struct identity){.uid = geteuid(), .gid = getegid()};
+	fixture->settings = (struct monitor_settings){
+		.config = &fixture->config,
+		.identity = &fixture->identity,
+		.operators_gid = 4321,
+		.keeper_program = "/proc/self/exe",
+		.sealer_program = "/proc/self/exe",
+		.listener_fd = fixture->listener_fd,
+		.ready_fd = fixture->ready[1],
+		.notify_socket = fixture->notify_path,
+		.timing = monitor_usual_timing,
+	};
+	*state = fixture;
+	return 0;
+}
+
+static void start(struct fixture *fixture, const char *scenario)
+{
+	fixture->config.environment = (char *)(uintptr_t)scenario;
+	fixture->monitor = fork();
+	if (fixture->monitor == 0) {
+		dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+		log_open("mortised");
+		setenv("MORTISE_TEST_CANARY", "leaked", 1);
+		_exit(monitor_run(&fixture->settings));
+	}
+	assert_true(fixture->monitor > 0);
+}
+
+static int exit_status(struct fixture *fixture)
+{
+	int status = -1;
+
+	assert_int_equal(waitpid(fixture->monitor, &status, 0), fixture->monitor);
+	fixture->monitor = 0;
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (fixture->monitor > 0) {
+		kill(fixture->monitor, SIGTERM);
+		assert_int_equal(exit_status(fixture), 0);
+	}
+	close(fixture->notify_fd);
+	close(fixture->listener_fd);
+	close(fixture->ready[0]);
+	close(fixture->ready[1]);
+	unlink(fixture->notify_path);
+	unlink(fixture->mark);
+	assert_int_equal(rmdir(fixture->base), 0);
+	free(fixture);
+	return 0;
+}
+
+static void read_datagram(struct fixture *fixture, char *text, size_t size)
+{
+	struct pollfd readable = {.fd = fixture->notify_fd, .events = POLLIN};
+	ssize_t received;
+
+	assert_int_equal(poll(&readable, 1, PATIENCE_MS), 1);
+	received = recv(fixture->notify_fd, text, size - 1, 0);
+	assert_true(received > 0);
+	text[received] = '\0';
+}
+
+static void assert_told(struct fixture *fixture, const char *expected)
+{
+	char text[2048];
+
+	read_datagram(fixture, text, sizeof text);
+	assert_string_equal(text, expected);
+}
+
+static void a_keeper_gets_a_clean_state(void **state)
+{
+	start(*state, "state");
+	assert_told(*state, "READY=1\nSTATUS=fds 3 nnp 1 death 9 pipe 1 hup 1 blocked 0 files 1 "
+			    "env clean");
+}
+
+static void a_keeper_gets_the_configuration_and_the_listener(void **state)
+{
+	struct fixture *fixture = *state;
+	char expected[256];
+
+	start(fixture, "configuration");
+	snprintf(expected, sizeof expected,
+		"READY=1\nSTATUS=%s /audit.log flags 1 listens 1 agent 1 first 1 operators 1",
+		fixture->base);
+	assert_told(fixture, expected);
+}
+
+static void the_starter_is_told_once_it_is_ready(void **state)
+{
+	struct fixture *fixture = *state;
+	char bytes[2];
+
+	start(fixture, "calm");
+	close(fixture->ready[1]);
+	fixture->ready[1] = -1;
+	assert_int_equal(read(fixture->ready[0], bytes, sizeof bytes), 1);
+	assert_int_equal(bytes[0], '\n');
+	assert_int_equal(read(fixture->ready[0], bytes, 1), 0);
+}
+
+static void a_state_stays_one_line(void **state)
+{
+	start(*state, "lines");
+	assert_told(*state, "READY=1\nSTATUS=one?READY=0?");
+	assert_told(*state, "STATUS=two");
+}
+
+static void assert_survives(struct fixture *fixture, const char *scenario)
+{
+	start(fixture, scenario);
+	assert_told(fixture, "READY=1\nSTATUS=again");
+}
+
+static void a_keeper_that_crashes_is_started_again(void **state)
+{
+	assert_survives(*state, "crash");
+}
+
+static void a_keeper_that_hangs_up_is_replaced(void **state)
+{
+	assert_survives(*state, "hangup");
+}
+
+static void garbage_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "garbage");
+}
+
+static void a_frame_of_the_greatest_size_that_is_garbage_ends_it_too(void **state)
+{
+	assert_survives(*state, "huge");
+}
+
+static void an_unknown_opcode_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "opcode");
+}
+
+static void an_opcode_of_the_monitor_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "configure");
+}
+
+static void a_field_out_of_place_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "field");
+}
+
+static void a_torn_list_of_names_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "torn");
+}
+
+static void a_ready_without_text_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "textless");
+}
+
+static void a_keeper_that_cannot_work_ends_the_monitor(void **state)
+{
+	static const struct {
+		const char *scenario;
+		int status;
+	} cases[] = {{"exit-78", 78}, {"exit-73", 73}, {"exit-65", 65}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		start(*state, cases[i].scenario);
+		assert_int_equal(exit_status(*state), cases[i].status);
+	}
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* 0 + 40 + 80 + 100 + 100: the lower bound is all that a loaded machine keeps. */
+static void restarts_slow_down(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[2048];
+	int64_t begun = now_ms();
+
+	fixture->settings.timing.restart_first_ms = 40;
+	fixture->settings.timing.restart_max_ms = 100;
+	start(fixture, "dies-often");
+	for (int i = 0; i < 6; i++)
+		read_datagram(fixture, text, sizeof text);
+	assert_true(now_ms() - begun >= 320);
+}
+
+static void a_keeper_that_lived_long_is_restarted_at_once(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[2048];
+	int64_t begun = now_ms();
+
+	fixture->settings.timing.restart_first_ms = PATIENCE_MS;
+	fixture->settings.timing.restart_max_ms = PATIENCE_MS;
+	fixture->settings.timing.healthy_ms = 0;
+	start(fixture, "dies-often");
+	for (int i = 0; i < 6; i++)
+		read_datagram(fixture, text, sizeof text);
+	assert_true(now_ms() - begun < PATIENCE_MS);
+}
+
+static void a_sealer_gets_its_arguments_and_two_descriptors(void **state)
+{
+	start(*state, "spawn");
+	assert_told(*state, "READY=1\nSTATUS=mortise-sealer --tcti=swtpm:path=/x "
+			    "--deadline-ms=60000 --notes-fd=4 fds 3 4 notes 1 nnp 1");
+}
+
+static void one_request_for_a_sealer_waits_and_no_more(void **state)
+{
+	char expected[64];
+
+	start(*state, "spawn-three");
+	snprintf(expected, sizeof expected, "READY=1\nSTATUS=third %d", MORTISE_BUSY);
+	assert_told(*state, expected);
+}
+
+static void a_sealer_follows_when_the_one_before_has_ended(void **state)
+{
+	start(*state, "spawn-in-turn");
+	assert_told(*state, "READY=1\nSTATUS=a second sealer");
+}
+
+static void a_sealer_that_hangs_is_killed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.tcti = (char *)(uintptr_t) "hang";
+	fixture->config.hardware_deadline_ms = 10;
+	fixture->settings.timing.sealer_grace_ms = 10;
+	start(fixture, "spawn");
+	assert_told(fixture, "READY=1\nSTATUS=the sealer died");
+}
+
+static void a_sealer_that_cannot_be_run_is_told_by_its_socket(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.sealer_program = "/nonexistent";
+	start(fixture, "spawn");
+	assert_told(fixture, "READY=1\nSTATUS=the sealer died");
+}
+
+static void names_are_resolved(void **state)
+{
+	start(*state, "resolve");
+	assert_told(*state, "READY=1\nSTATUS=root is 0");
+}
+
+static void too_many_names_get_an_answer(void **state)
+{
+	char expected[64];
+
+	start(*state, "resolve-many");
+	snprintf(expected, sizeof expected, "READY=1\nSTATUS=too many: %d", MORTISE_INVALID);
+	assert_told(*state, expected);
+}
+
+static void a_stop_ends_keeper_and_monitor(void **state)
+{
+	struct fixture *fixture = *state;
+
+	start(fixture, "calm");
+	assert_told(fixture, "READY=1\nSTATUS=calm");
+	kill(fixture->monitor, SIGINT);
+	assert_told(fixture, "STOPPING=1");
+	assert_int_equal(exit_status(fixture), 0);
+}
+
+static void a_keeper_that_does_not_stop_is_killed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.timing.stop_ms = 20;
+	start(fixture, "deaf");
+	assert_told(fixture, "READY=1\nSTATUS=deaf");
+	kill(fixture->monitor, SIGTERM);
+	assert_int_equal(exit_status(fixture), 0);
+}
+
+static void a_stop_between_two_keepers_ends_the_monitor(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[2048];
+
+	fixture->settings.timing.restart_first_ms = PATIENCE_MS;
+	start(fixture, "dies-often");
+	read_datagram(fixture, text, sizeof text);
+	read_datagram(fixture, text, sizeof text);
+	kill(fixture->monitor, SIGTERM);
+	assert_int_equal(exit_status(fixture), 0);
+}
+
+static void a_storm_of_hangups_changes_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+
+	start(fixture, "calm");
+	assert_told(fixture, "READY=1\nSTATUS=calm");
+	for (int i = 0; i < 1000; i++)
+		kill(fixture->monitor, SIGHUP);
+	kill(fixture->monitor, SIGTERM);
+	assert_told(fixture, "STOPPING=1");
+	assert_int_equal(exit_status(fixture), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+static int test_all(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_keeper_gets_a_clean_state),
+		TEST(a_keeper_gets_the_configuration_and_the_listener),
+		TEST(the_starter_is_told_once_it_is_ready),
+		TEST(a_state_stays_one_line),
+		TEST(a_keeper_that_crashes_is_started_again),
+		TEST(a_keeper_that_hangs_up_is_replaced),
+		TEST(garbage_ends_the_keeper),
+		TEST(a_frame_of_the_greatest_size_that_is_garbage_ends_it_too),
+		TEST(an_unknown_opcode_ends_the_keeper),
+		TEST(an_opcode_of_the_monitor_ends_the_keeper),
+		TEST(a_field_out_of_place_ends_the_keeper),
+		TEST(a_torn_list_of_names_ends_the_keeper),
+		TEST(a_ready_without_text_ends_the_keeper),
+		TEST(a_keeper_that_cannot_work_ends_the_monitor),
+		TEST(restarts_slow_down),
+		TEST(a_keeper_that_lived_long_is_restarted_at_once),
+		TEST(a_sealer_gets_its_arguments_and_two_descriptors),
+		TEST(one_request_for_a_sealer_waits_and_no_more),
+		TEST(a_sealer_follows_when_the_one_before_has_ended),
+		TEST(a_sealer_that_hangs_is_killed),
+		TEST(a_sealer_that_cannot_be_run_is_told_by_its_socket),
+		TEST(names_are_resolved),
+		TEST(too_many_names_get_an_answer),
+		TEST(a_stop_ends_keeper_and_monitor),
+		TEST(a_keeper_that_does_not_stop_is_killed),
+		TEST(a_stop_between_two_keepers_ends_the_monitor),
+		TEST(a_storm_of_hangups_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--keeper") == 0)
+		return keeper();
+	if (argc > 1 && strncmp(argv[1], "--tcti=", 7) == 0)
+		return sealer(argc, argv);
+	return test_all();
+}
