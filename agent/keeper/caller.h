@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * caller: the process at the other end of a connection, as the kernel describes it.
+ * Nothing here comes from the caller itself. Evidence is gathered when it connects; each frame
+ * must come from that very process, alive when the frame was read. What cannot be had denies.
+ * Knows nothing of policy, frames' contents or the event loop.
+ */
+#ifndef MORTISE_CALLER_H
+#define MORTISE_CALLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "policy.h"
+#include "status.h"
+
+#define CALLER_CHALLENGE_SIZE 16
+
+/* How the kernel pins the process. */
+enum caller_evidence {
+	CALLER_PEERPIDFD, /* SO_PEERPIDFD, Linux 6.5 */
+	CALLER_HELLO,     /* pidfd_open, proven by an exchange while it lives */
+};
+
+struct caller {
+	struct subject subject;
+	uint32_t pid, gid;
+	int pidfd; /* -1: not pinned yet; greet first */
+	bool is_pinned;
+	enum caller_evidence evidence;
+	uint8_t challenge[CALLER_CHALLENGE_SIZE];
+	uint32_t *groups;
+};
+
+/*
+ * Who connected to descriptor. MORTISE_DENIED for pid 0, the overflow uid, a process whose
+ * real and effective ids differ, or any look-up that failed. On a kernel without SO_PEERPIDFD
+ * the caller is not pinned yet.
+ */
+enum mortise_status caller_identify(int descriptor, struct caller *out_caller) MUST_USE;
+void caller_done(struct caller *caller);
+
+/*
+ * Is sender (the SCM_CREDENTIALS of a frame just received; NULL: there were none) the process
+ * that connected, and does it still live? MORTISE_DENIED.
+ */
+enum mortise_status caller_check_sender(
+	const struct caller *caller, const struct ucred *sender) MUST_USE;
+
+/*
+ * For a caller not pinned yet: opens a pidfd on the sender and draws a challenge that a later
+ * frame must bring back. That frame was sent while the pidfd's process lived, so it is that
+ * process that sent it.
+ */
+enum mortise_status caller_greet(struct caller *caller) MUST_USE;
+/* The challenge came back in a frame that caller_check_sender() accepted. */
+enum mortise_status caller_pin(struct caller *caller, const uint8_t *answer, size_t size) MUST_USE;
+
+/* What is in force on this kernel, for `status`: "pidfd" or "hello". */
+const char *caller_evidence_name(enum caller_evidence evidence);
+
+/* Is gid among the caller's groups? */
+bool caller_has_group(const struct caller *caller, uint32_t gid);
+
+#endif

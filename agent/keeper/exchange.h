@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * exchange: a request on its way through its handler. Shared by request.c and the handlers'
+ * files request_*.c; nobody else includes it.
+ */
+#ifndef MORTISE_EXCHANGE_H
+#define MORTISE_EXCHANGE_H
+
+#include "request.h"
+
+struct operation;
+
+struct exchange {
+	struct agent *agent;
+	struct requester *from;
+	const struct operation *operation;
+	const struct wire_message *request;
+	struct wire_writer *reply; /* begun with MORTISE_OK; the handler puts fields */
+	uint64_t now_us;
+
+	/* For the audit and the error's text; the handler fills in what it knows. */
+	char path[MORTISE_PATH_MAX + 1]; /* "" unless the operation names one, then valid */
+	uint64_t version;
+	const char *rule;
+	char rule_name[POLICY_TITLE_MAX + 1]; /* a copy: the policy may go before the record is made */
+	char text[WIRE_TEXT_MAX];
+	bool is_silent;  /* no line of its own: a later page, or lines were written already */
+	bool is_pending;
+};
+
+/* MORTISE_OK, or what is told; text says more. Fields put before a failure are dropped. */
+typedef enum mortise_status operation_handler(struct exchange *exchange);
+
+/* Who may: see request.c. */
+enum authority {
+	ANYONE,      /* reveals nothing about secrets */
+	OPERATOR,    /* root, the agent's user, the group `operators` */
+	VERB_ON_PATH, /* the policy, for PATH */
+	VERB_ALONE,  /* the policy, for a verb that names no secret */
+	EACH_PATH,   /* the handler asks exchange_may() for each path it touches */
+};
+
+struct operation {
+	enum wire_opcode opcode;
+	const char *name;
+	enum authority authority;
+	enum verb verb;
+	uint64_t tags; /* those that may come; others are refused */
+	bool while_sealed;
+	bool changes; /* refused while the audit log cannot be written */
+	bool is_recorded;
+	operation_handler *handler;
+};
+
+operation_handler request_hello, request_status, request_whoami, request_init, request_unseal,
+	request_seal, request_get, request_set, request_list, request_show, request_delete,
+	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
+	request_policy_check, request_audit_show, request_audit_verify, request_audit_key,
+	request_verify;
+
+/* The policy's word on this caller, verb and path (NULL: none) now. */
+struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
+
+/* Sets the text of a failure and returns its status, so that a handler can return it. */
+enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status status,
+	const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Puts a line on record for this exchange, beside the one request.c writes. */
+void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
+	uint64_t version, const char *rule, enum mortise_status result);
+
+/* Is it root, the agent's user or an operator? */
+bool exchange_is_operator(const struct exchange *exchange);
+
+/* A pending request: made by a handler, finished once. The requester may be gone by then. */
+struct pending {
+	struct agent *agent;
+	struct requester *from; /* NULL: the connection ended */
+	const struct operation *operation;
+	uint32_t request_id;
+	uint32_t uid, gid, pid;
+	char path[MORTISE_PATH_MAX + 1];      /* for the record, as in the exchange */
+	char rule_name[POLICY_TITLE_MAX + 1]; /* "": no rule decided */
+	uint64_t version;
+	void *context; /* of the handler; release() frees it */
+	void (*release)(void *context);
+};
+
+/* MORTISE_BUSY if out of memory. Sets exchange->is_pending. */
+enum mortise_status pending_new(struct exchange *exchange, void *context,
+	void (*release)(void *context), struct pending **out_pending) MUST_USE;
+
+/* Records, answers and frees. put_fields (may be NULL) adds to an answer of MORTISE_OK. */
+void pending_finish(struct pending *pending, enum mortise_status status, const char *text,
+	void (*put_fields)(struct wire_writer *reply, const void *context), const void *context);
+/* For a handler whose operation could not be started after all. */
+void pending_abandon(struct exchange *exchange, struct pending *pending);
+
+/* Facts, as `status` and `whoami` list them. */
+void put_text_fact(struct wire_writer *reply, const char *name, const char *text);
+void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number);
+
+/* Frees a half-uploaded policy; NULL is allowed. */
+void policy_staging_free(struct policy_staging *staging);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC */
+#include "keeper.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "processes.h"
+#include "sandbox.h"
+#include "server.h"
+
+#define POOL_BYTES      (SERVER_POOL_BYTES + 1024 * 1024)
+#define LISTENERS_MAX   8
+#define CONNECTIONS_MAX 4096
+#define OWN_DESCRIPTORS 64
+
+/* What the monitor says in its first frame. */
+struct settings {
+	char store[4096];
+	char audit_log[4096];
+	char audit_directory[4096];
+	char environment[64];
+	uint32_t ids[PROCESS_IDS];
+	uint64_t flags;
+	int listeners[LISTENERS_MAX];
+	size_t listener_count;
+};
+
+struct keeper {
+	struct agent agent; /* first: the hooks' context is both */
+	struct settings settings;
+	struct event_base *base;
+	struct sealer_link *sealer;
+	struct server *server;
+	struct event *checkpoint_done, *second, *terminate;
+};
+
+static uint32_t read_u32(const uint8_t *at)
+{
+	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+		(uint32_t)at[3] << 24;
+}
+
+static enum mortise_status read_settings(const struct wire_message *frame, struct settings *settings)
+{
+	const struct wire_field *ids = &frame->field[WIRE_TAG_IDS];
+
+	if (frame->code != PROCESS_CONFIGURE || ids->size != PROCESS_IDS * 4)
+		return MORTISE_INVALID;
+	TRY(wire_text(frame, WIRE_TAG_STORE, settings->store, sizeof settings->store));
+	TRY(wire_text(frame, WIRE_TAG_AUDIT_LOG, settings->audit_log, sizeof settings->audit_log));
+	TRY(wire_number(frame, WIRE_TAG_FLAGS, &settings->flags));
+	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))
+		TRY(wire_text(frame, WIRE_TAG_ENVIRONMENT, settings->environment,
+			sizeof settings->environment));
+	for (unsigned i = 0; i < PROCESS_IDS; i++)
+		settings->ids[i] = read_u32(ids->bytes + 4 * i);
+	memcpy(settings->audit_directory, settings->audit_log, sizeof settings->audit_log);
+	char *slash = strrchr(settings->audit_directory, '/');
+	if (!slash || slash == settings->audit_directory)
+		return MORTISE_INVALID;
+	*slash = '\0';
+	return settings->listener_count ? MORTISE_OK : MORTISE_INVALID;
+}
+
+/* The first frame and the listening sockets that come with it. */
+static enum mortise_status receive_settings(struct settings *settings)
+{
+	static uint8_t frame[16384];
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(LISTENERS_MAX * sizeof(int))];
+	} control;
+	struct iovec part = {frame, sizeof frame};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control};
+	struct wire_message fields;
+	ssize_t size;
+
+	do
+		size = recvmsg(PROCESS_FD, &message, MSG_CMSG_CLOEXEC);
+	while (size < 0 && errno == EINTR);
+	if (size <= 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+		return MORTISE_UNREACHABLE;
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+		settings->listener_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(settings->listeners, CMSG_DATA(header),
+			settings->listener_count * sizeof(int));
+	}
+	TRY(wire_parse(frame, (size_t)size, &fields));
+	return read_settings(&fields, settings);
+}
+
+static void tell_monitor(void *context)
+{
+	struct keeper *keeper = context;
+	struct lifecycle *lifecycle = keeper->agent.lifecycle;
+	char text[WIRE_TEXT_MAX];
+
+	if (!lifecycle || !keeper->server)
+		return;
+	const char *reason = lifecycle_reason(lifecycle);
+	snprintf(text, sizeof text, "%s%s%s", lifecycle_state_name(lifecycle),
+		reason[0] ? ": " : "", reason);
+	struct wire_writer *writer = monitor_begin(keeper->agent.monitor, PROCESS_READY);
+	wire_put_text(writer, WIRE_TAG_TEXT, text);
+	wire_put_number(writer, WIRE_TAG_NUMBER,
+		lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
+	if (monitor_tell(keeper->agent.monitor) != MORTISE_OK)
+		log_warning("the monitor does not take the state: %s", text);
+}
+
+static void on_lost_monitor(void *context)
+{
+	struct keeper *keeper = context;
+
+	event_base_loopbreak(keeper->base);
+}
+
+static void on_checkpoint_done(evutil_socket_t fd, short what, void *context)
+{
+	struct keeper *keeper = context;
+
+	(void)fd;
+	(void)what;
+	request_checkpoint_done(&keeper->agent);
+}
+
+/* Only wakes the loop: upkeep runs behind every turn. */
+static void on_second(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	(void)context;
+}
+
+static void on_terminate(evutil_socket_t fd, short what, void *context)
+{
+	struct keeper *keeper = context;
+
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(keeper->base);
+}
+
+static enum mortise_status watch(struct keeper *keeper)
+{
+	const struct timeval second = {1, 0};
+
+	keeper->checkpoint_done = event_new(keeper->base, audit_descriptor(keeper->agent.audit),
+		EV_READ | EV_PERSIST, on_checkpoint_done, keeper);
+	keeper->second = event_new(keeper->base, -1, EV_PERSIST, on_second, keeper);
+	keeper->terminate = evsignal_new(keeper->base, SIGTERM, on_terminate, keeper);
+	if (!keeper->checkpoint_done || !keeper->second || !keeper->terminate ||
+		event_add(keeper->checkpoint_done, NULL) != 0 ||
+		event_add(keeper->second, &second) != 0 ||
+		event_add(keeper->terminate, NULL) != 0)
+		return MORTISE_BUSY;
+	return MORTISE_OK;
+}
+
+static enum mortise_status make_lifecycle(struct keeper *keeper)
+{
+	struct agent *agent = &keeper->agent;
+	const struct lifecycle_parts parts = {
+		.base = keeper->base,
+		.sealer = keeper->sealer,
+		.audit = agent->audit,
+		.store_directory = keeper->settings.store,
+		.first_uid = agent->first_uid,
+		.hooks = {request_vault_opened, request_vault_closing, tell_monitor,
+			request_record, agent},
+	};
+
+	return lifecycle_new(&parts, &agent->lifecycle);
+}
+
+/* As many connections as there are descriptors for: a socket and a pidfd each. */
+static unsigned connections_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 2 * OWN_DESCRIPTORS)
+		return 16;
+	rlim_t maximum = (limit.rlim_cur - OWN_DESCRIPTORS) / 2;
+	return maximum > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)maximum;
+}
+
+static struct event_base *make_base(void)
+{
+	struct event_config *options = event_config_new();
+	struct event_base *base = NULL;
+
+	if (!options)
+		return NULL;
+	event_config_set_flag(options, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	base = event_base_new_with_config(options);
+	event_config_free(options);
+	return base;
+}
+
+static enum mortise_status open_parts(struct keeper *keeper)
+{
+	struct agent *agent = &keeper->agent;
+	const struct settings *settings = &keeper->settings;
+
+	keeper->base = agent->base = make_base();
+	if (!keeper->base)
+		return MORTISE_BUSY;
+	agent->agent_uid = settings->ids[PROCESS_ID_AGENT];
+	agent->first_uid = settings->ids[PROCESS_ID_FIRST];
+	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
+	memcpy(agent->environment, settings->environment, sizeof agent->environment);
+	enum mortise_status status = audit_open(settings->audit_log,
+		(settings->flags & PROCESS_AUDIT_SYNC_ALWAYS) != 0, &agent->audit);
+	if (status != MORTISE_OK) {
+		log_error("%s: cannot be the audit log: %s", settings->audit_log,
+			status == MORTISE_REJECTED
+				? "it must be a regular file of the agent's user, 0640"
+				: strerror(errno));
+		return status;
+	}
+	TRY(monitor_link_new(keeper->base, PROCESS_FD, on_lost_monitor, keeper, &agent->monitor));
+	TRY(sealer_link_new(keeper->base, agent->monitor, &keeper->sealer));
+	TRY(make_lifecycle(keeper));
+	TRY(watch(keeper));
+	return server_new(keeper->base, agent, connections_max(), &keeper->server);
+}
+
+static enum mortise_status start(struct keeper *keeper)
+{
+	const struct settings *settings = &keeper->settings;
+
+	tzset(); /* reads /etc/localtime, which is out of reach afterwards */
+	if (sandbox_confine(settings->store, settings->audit_directory) != MORTISE_OK) {
+		log_error("the sandbox cannot be entered: %s", strerror(errno));
+		return MORTISE_IO;
+	}
+	TRY(open_parts(keeper));
+	if (sandbox_enter() != MORTISE_OK) {
+		log_error("the sandbox cannot be entered: %s", strerror(errno));
+		return MORTISE_IO;
+	}
+	request_record(&keeper->agent, "start", MORTISE_OK, NULL);
+	for (size_t i = 0; i < settings->listener_count; i++)
+		TRY(server_listen(keeper->server, settings->listeners[i]));
+	tell_monitor(keeper);
+	lifecycle_start(keeper->agent.lifecycle);
+	return MORTISE_OK;
+}
+
+/* Turns: every frame that is ready, then its audit lines, then its answers. */
+static void serve(struct keeper *keeper)
+{
+	do {
+		server_end_turn(keeper->server);
+		request_upkeep(&keeper->agent);
+	} while (event_base_loop(keeper->base, EVLOOP_ONCE) == 0 &&
+		!event_base_got_break(keeper->base));
+}
+
+static void stop(struct keeper *keeper)
+{
+	if (keeper->agent.audit)
+		request_record(&keeper->agent, "stop", MORTISE_OK, NULL);
+	server_free(keeper->server);
+	keeper->server = NULL;
+	lifecycle_free(keeper->agent.lifecycle);
+	keeper->agent.lifecycle = NULL;
+	sealer_link_free(keeper->sealer);
+	monitor_link_free(keeper->agent.monitor);
+	audit_close(keeper->agent.audit);
+	if (keeper->checkpoint_done)
+		event_free(keeper->checkpoint_done);
+	if (keeper->second)
+		event_free(keeper->second);
+	if (keeper->terminate)
+		event_free(keeper->terminate);
+	if (keeper->base)
+		event_base_free(keeper->base);
+	secret_pool_close();
+}
+
+/* What the monitor makes of a start that failed: these are not tried again. */
+static int exit_status(enum mortise_status status)
+{
+	switch (status) {
+	case MORTISE_OK:
+		return EX_OK;
+	case MORTISE_INTEGRITY:
+		return EX_DATAERR;
+	case MORTISE_REJECTED:
+	case MORTISE_INVALID:
+		return EX_CONFIG;
+	default:
+		return EX_IOERR;
+	}
+}
+
+static enum mortise_status prepare(struct keeper *keeper)
+{
+	log_open("mortised");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (sandbox_prepare() != MORTISE_OK || sodium_init() < 0) {
+		log_error("the keeper's process cannot be made safe: %s", strerror(errno));
+		return MORTISE_IO;
+	}
+	enum mortise_status status = receive_settings(&keeper->settings);
+	if (status != MORTISE_OK) {
+		log_error("started by hand? `mortised` starts its keeper itself");
+		return MORTISE_INVALID;
+	}
+	status = secret_pool_open(POOL_BYTES);
+	if (status != MORTISE_OK)
+		log_error("%d KiB of memory cannot be locked: %s; raise RLIMIT_MEMLOCK",
+			POOL_BYTES / 1024, strerror(errno));
+	return status == MORTISE_OK ? MORTISE_OK : MORTISE_REJECTED;
+}
+
+int keeper_main(void)
+{
+	static struct keeper keeper;
+	enum mortise_status status = prepare(&keeper);
+
+	if (status != MORTISE_OK)
+		return exit_status(status);
+	status = start(&keeper);
+	if (status == MORTISE_OK)
+		serve(&keeper);
+	stop(&keeper);
+	return exit_status(status);
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: ISC */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lifecycle_parts.h"
+#include "log.h"
+
+#define RETRY_FIRST_MS 200
+#define RETRY_MAX_MS   30000
+
+#define HOLD_FOREVER "sealed"
+#define HOLD_BOOT    "boot " /* and the boot's id */
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+enum lifecycle_state lifecycle_state(const struct lifecycle *lifecycle)
+{
+	return lifecycle->state;
+}
+
+const char *lifecycle_state_name(const struct lifecycle *lifecycle)
+{
+	static const char *const names[] = {"uninitialised", "sealed", "unsealing", "unsealed"};
+
+	return names[lifecycle->state];
+}
+
+struct vault *lifecycle_vault(const struct lifecycle *lifecycle)
+{
+	return lifecycle->vault;
+}
+
+const char *lifecycle_reason(const struct lifecycle *lifecycle)
+{
+	return lifecycle->reason;
+}
+
+uint64_t lifecycle_since(const struct lifecycle *lifecycle)
+{
+	return lifecycle->since_us;
+}
+
+const char *lifecycle_recovery_id(const struct lifecycle *lifecycle)
+{
+	return lifecycle->recovery_id;
+}
+
+void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)
+{
+	lifecycle->state = state;
+	lifecycle->since_us = now_us();
+	if (state == LIFECYCLE_UNSEALED)
+		lifecycle->reason[0] = '\0';
+	lifecycle->parts.hooks.changed(lifecycle->parts.hooks.context);
+}
+
+void lifecycle_explain(struct lifecycle *lifecycle, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(lifecycle->reason, sizeof lifecycle->reason, format, arguments);
+	va_end(arguments);
+	lifecycle->parts.hooks.changed(lifecycle->parts.hooks.context);
+}
+
+void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, const char *text,
+	const struct secret *recovery)
+{
+	lifecycle_done *done = lifecycle->done;
+
+	lifecycle->done = NULL;
+	if (done)
+		done(lifecycle->context, status, text, recovery);
+}
+
+void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size)
+{
+	if (answer->status != MORTISE_HARDWARE) {
+		snprintf(buffer, size, "the sealer could not be asked: %s",
+			mortise_status_text(answer->status));
+		return;
+	}
+	snprintf(buffer, size, "%s%s%s%s; %s", token_fault_text(answer->fault),
+		answer->detail[0] ? " (" : "", answer->detail, answer->detail[0] ? ")" : "",
+		token_advice(answer->fault));
+}
+
+static void forget_slots(struct lifecycle *lifecycle)
+{
+	for (size_t i = 0; i < lifecycle->slot_count; i++)
+		free(lifecycle->slots[i].record);
+	lifecycle->slot_count = 0;
+}
+
+static enum mortise_status keep_slot(
+	void *context, enum store_item kind, uint64_t number, struct store_bytes body)
+{
+	struct lifecycle *lifecycle = context;
+	struct kept_slot *kept = &lifecycle->slots[lifecycle->slot_count];
+	struct slot slot;
+
+	if (kind != STORE_SLOT)
+		return MORTISE_OK;
+	if (lifecycle->slot_count == SLOTS_MAX || body.size > SLOT_RECORD_MAX)
+		return MORTISE_INTEGRITY;
+	TRY(slot_read(body, &slot));
+	kept->record = malloc(body.size);
+	if (!kept->record)
+		return MORTISE_BUSY;
+	memcpy(kept->record, body.bytes, body.size);
+	kept->size = body.size;
+	kept->id = number;
+	lifecycle->slot_count++;
+	if (strcmp(slot.kind, SLOT_KIND_RECOVERY) == 0)
+		memcpy(lifecycle->recovery_id, slot.key_id, sizeof slot.key_id);
+	return MORTISE_OK;
+}
+
+enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle)
+{
+	forget_slots(lifecycle);
+	return store_each_item(lifecycle->store, keep_slot, lifecycle);
+}
+
+/* The record was checked when it was kept. */
+static struct slot slot_of(const struct kept_slot *kept)
+{
+	struct slot slot = {0};
+
+	if (slot_read((struct store_bytes){kept->record, kept->size}, &slot) != MORTISE_OK)
+		slot = (struct slot){0};
+	return slot;
+}
+
+static const struct kept_slot *recovery_slot(const struct lifecycle *lifecycle)
+{
+	for (size_t i = 0; i < lifecycle->slot_count; i++)
+		if (strcmp(slot_of(&lifecycle->slots[i]).kind, SLOT_KIND_RECOVERY) == 0)
+			return &lifecycle->slots[i];
+	return NULL;
+}
+
+/* Keeps the vault only if what else is needed can be had from it. */
+static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vault *vault)
+{
+	const char *reason = "the store cannot be used";
+	enum mortise_status status =
+		lifecycle->parts.hooks.opened(lifecycle->parts.hooks.context, vault, &reason);
+
+	if (status != MORTISE_OK) {
+		vault_close(vault);
+		lifecycle_explain(lifecycle, "%s", reason);
+		return status;
+	}
+	lifecycle->vault = vault;
+	lifecycle->attempts = 0;
+	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
+	return MORTISE_OK;
+}
+
+enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct secret *h)
+{
+	CLEANUP(secret_drop) struct secret *master_key = NULL;
+	struct vault *vault = NULL;
+	struct slot slot = slot_of(kept);
+	struct store_meta meta;
+
+	TRY(store_meta(lifecycle->store, &meta));
+	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
+	enum mortise_status status = slot_open(&identity, &slot, h, &master_key);
+	if (status != MORTISE_OK) {
+		lifecycle_explain(lifecycle,
+			"slot %llu does not belong to this store (%s); run: mortise unseal "
+			"--recovery (key id %s)",
+			(unsigned long long)kept->id, mortise_status_text(status),
+			lifecycle->recovery_id);
+		return status;
+	}
+	status = vault_open(lifecycle->store, master_key, &vault);
+	if (status != MORTISE_OK) {
+		lifecycle_explain(lifecycle,
+			"the store is not what mortise wrote last (%s): it was edited, damaged or "
+			"mixed; restore it from a backup",
+			status == MORTISE_INTEGRITY ? "the tally does not match"
+						    : mortise_status_text(status));
+		return status;
+	}
+	return accept_vault(lifecycle, vault);
+}
+
+static void ask_next_slot(struct lifecycle *lifecycle);
+
+static void try_later(struct lifecycle *lifecycle)
+{
+	unsigned shift = lifecycle->attempts < 8 ? lifecycle->attempts : 8;
+	unsigned delay_ms = RETRY_FIRST_MS << shift;
+	struct timeval delay = {0};
+
+	if (delay_ms > RETRY_MAX_MS)
+		delay_ms = RETRY_MAX_MS;
+	lifecycle->attempts++;
+	delay.tv_sec = delay_ms / 1000;
+	delay.tv_usec = delay_ms % 1000 * 1000;
+	event_add(lifecycle->retry, &delay);
+}
+
+static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	const struct lifecycle_hooks *hooks = &lifecycle->parts.hooks;
+
+	if (status != MORTISE_OK)
+		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+	hooks->record(hooks->context, "unsealed", status, lifecycle->reason);
+	lifecycle_finish(lifecycle, status, lifecycle->reason, NULL);
+}
+
+static void on_slot_answer(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+	const struct kept_slot *kept = &lifecycle->slots[lifecycle->slot_asked];
+	char text[400];
+
+	if (lifecycle->state != LIFECYCLE_UNSEALING)
+		return; /* opened by the recovery key meanwhile */
+	if (answer->status == MORTISE_OK) {
+		on_unsealed(lifecycle, lifecycle_open_with(lifecycle, kept, answer->h));
+		return;
+	}
+	lifecycle_describe(answer, text, sizeof text);
+	lifecycle_explain(lifecycle, "slot %llu: %s", (unsigned long long)kept->id, text);
+	bool passing = answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
+	lifecycle->slot_asked++;
+	ask_next_slot(lifecycle);
+	if (lifecycle->state == LIFECYCLE_SEALED && passing)
+		try_later(lifecycle);
+}
+
+/* Asks the hardware of the next slot that has any; without one, that is the end of it. */
+static void ask_next_slot(struct lifecycle *lifecycle)
+{
+	for (; lifecycle->slot_asked < lifecycle->slot_count; lifecycle->slot_asked++) {
+		const struct slot slot = slot_of(&lifecycle->slots[lifecycle->slot_asked]);
+		if (strcmp(slot.kind, SLOT_KIND_RECOVERY) == 0)
+			continue;
+		if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, on_slot_answer,
+			    lifecycle) == MORTISE_OK)
+			return;
+		lifecycle_explain(lifecycle, "no sealer could be started; it is tried again");
+		on_unsealed(lifecycle, MORTISE_BUSY);
+		try_later(lifecycle);
+		return;
+	}
+	if (!lifecycle->reason[0])
+		lifecycle_explain(lifecycle,
+			"this store has no hardware slot; run: mortise unseal --recovery (key id "
+			"%s)",
+			lifecycle->recovery_id);
+	on_unsealed(lifecycle, MORTISE_HARDWARE);
+}
+
+static void unseal_by_hardware(struct lifecycle *lifecycle)
+{
+	event_del(lifecycle->retry);
+	lifecycle->slot_asked = 0;
+	lifecycle->reason[0] = '\0';
+	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
+	ask_next_slot(lifecycle);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *context)
+{
+	struct lifecycle *lifecycle = context;
+
+	(void)fd;
+	(void)what;
+	if (lifecycle->state == LIFECYCLE_SEALED)
+		unseal_by_hardware(lifecycle);
+}
+
+/* The kernel's id of this boot, or "" where it has none. */
+static void read_boot_id(char out_id[64])
+{
+	int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t size = descriptor >= 0 ? read(descriptor, out_id, 63) : 0;
+
+	if (descriptor >= 0)
+		close(descriptor);
+	out_id[size > 0 ? size : 0] = '\0';
+	out_id[strcspn(out_id, "\n")] = '\0';
+}
+
+/* Does an admin's seal still hold? One that cannot be read does. */
+static bool is_held(const struct lifecycle *lifecycle)
+{
+	char word[STORE_HOLD_MAX], boot[64];
+
+	if (store_hold(lifecycle->store, word) != MORTISE_OK)
+		return true;
+	if (strncmp(word, HOLD_BOOT, strlen(HOLD_BOOT)) != 0)
+		return word[0] != '\0';
+	read_boot_id(boot);
+	return strcmp(word + strlen(HOLD_BOOT), boot) == 0;
+}
+
+void lifecycle_start(struct lifecycle *lifecycle)
+{
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+		return;
+	if (is_held(lifecycle)) {
+		lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
+		return;
+	}
+	unseal_by_hardware(lifecycle);
+}
+
+enum mortise_status lifecycle_unseal(
+	struct lifecycle *lifecycle, lifecycle_done *done, void *context)
+{
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+		return MORTISE_CONFLICT;
+	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done)
+		return MORTISE_BUSY;
+	TRY(store_set_hold(lifecycle->store, ""));
+	lifecycle->done = done;
+	lifecycle->context = context;
+	if (lifecycle->state == LIFECYCLE_SEALED)
+		unseal_by_hardware(lifecycle);
+	return MORTISE_OK;
+}
+
+enum mortise_status lifecycle_recover(
+	struct lifecycle *lifecycle, const struct secret *recovery_key)
+{
+	const struct kept_slot *kept = recovery_slot(lifecycle);
+
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+		return MORTISE_CONFLICT;
+	if (lifecycle->state == LIFECYCLE_UNSEALED)
+		return MORTISE_OK;
+	if (!kept)
+		return MORTISE_NOT_FOUND;
+	TRY(lifecycle_open_with(lifecycle, kept, recovery_key));
+	event_del(lifecycle->retry);
+	TRY(store_set_hold(lifecycle->store, ""));
+	lifecycle_finish(lifecycle, MORTISE_OK, "", NULL);
+	return MORTISE_OK;
+}
+
+static void close_vault(struct lifecycle *lifecycle)
+{
+	lifecycle->parts.hooks.closing(lifecycle->parts.hooks.context);
+	vault_close(lifecycle->vault);
+	lifecycle->vault = NULL;
+}
+
+enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
+{
+	char word[STORE_HOLD_MAX] = HOLD_FOREVER, boot[64];
+
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+		return MORTISE_CONFLICT;
+	read_boot_id(boot);
+	if (until_boot && boot[0])
+		snprintf(word, sizeof word, HOLD_BOOT "%s", boot);
+	TRY(store_set_hold(lifecycle->store, word));
+	event_del(lifecycle->retry);
+	if (lifecycle->vault)
+		close_vault(lifecycle);
+	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+	lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
+	lifecycle_finish(lifecycle, MORTISE_SEALED, "sealed meanwhile", NULL);
+	return MORTISE_OK;
+}
+
+void lifecycle_reopen(struct lifecycle *lifecycle)
+{
+	struct store *store = NULL;
+
+	close_vault(lifecycle);
+	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+	store_close(lifecycle->store);
+	lifecycle->store = NULL;
+	if (store_open(lifecycle->parts.store_directory, &store) != MORTISE_OK) {
+		log_error("the store cannot be opened again after a failed write; giving up");
+		event_base_loopbreak(lifecycle->parts.base);
+		return;
+	}
+	lifecycle->store = store;
+	lifecycle_explain(lifecycle, "a write to the store failed; it is read again");
+	unseal_by_hardware(lifecycle);
+}
+
+static enum mortise_status open_store(struct lifecycle *lifecycle)
+{
+	struct store_meta meta;
+
+	TRY(store_open(lifecycle->parts.store_directory, &lifecycle->store));
+	enum mortise_status status = store_meta(lifecycle->store, &meta);
+	lifecycle->state = LIFECYCLE_UNINITIALISED;
+	if (status == MORTISE_NOT_FOUND)
+		return MORTISE_OK;
+	TRY(status);
+	lifecycle->state = LIFECYCLE_SEALED;
+	return lifecycle_load_slots(lifecycle);
+}
+
+enum mortise_status lifecycle_new(
+	const struct lifecycle_parts *parts, struct lifecycle **out_lifecycle)
+{
+	struct lifecycle *lifecycle = calloc(1, sizeof *lifecycle);
+
+	if (!lifecycle)
+		return MORTISE_BUSY;
+	lifecycle->parts = *parts;
+	lifecycle->since_us = now_us();
+	lifecycle->retry = evtimer_new(parts->base, on_retry, lifecycle);
+	enum mortise_status status = lifecycle->retry ? open_store(lifecycle) : MORTISE_BUSY;
+	if (status != MORTISE_OK) {
+		log_error("%s: not a usable store: %s%s%s", parts->store_directory,
+			mortise_status_text(status), lifecycle->store ? ": " : "",
+			lifecycle->store ? store_describe_failure(lifecycle->store) : "");
+		lifecycle_free(lifecycle);
+		return status;
+	}
+	*out_lifecycle = lifecycle;
+	return MORTISE_OK;
+}
+
+void lifecycle_free(struct lifecycle *lifecycle)
+{
+	if (!lifecycle)
+		return;
+	if (lifecycle->retry)
+		event_free(lifecycle->retry);
+	making_free(lifecycle->making);
+	if (lifecycle->vault)
+		close_vault(lifecycle);
+	forget_slots(lifecycle);
+	store_close(lifecycle->store);
+	free(lifecycle);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: ISC */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lifecycle_parts.h"
+#include "policy_record.h"
+
+#define POLICY_TEXT_SIZE 512
+
+/* What an init under way has got so far. */
+struct making {
+	char kind[SLOT_KIND_SIZE];
+	uint8_t uuid[ID_SIZE];
+	uint8_t *blob;
+	size_t blob_size;
+	struct secret *h;          /* of the hardware; NULL: none */
+	struct secret *master_key;
+	struct secret *recovery_key;
+	struct secret *audit_state;
+	struct keyring keyring;
+	uint8_t records[2][SLOT_RECORD_MAX];
+};
+
+void making_free(struct making *making)
+{
+	if (!making)
+		return;
+	free(making->blob);
+	secret_drop(&making->h);
+	secret_drop(&making->master_key);
+	secret_drop(&making->recovery_key);
+	secret_drop(&making->audit_state);
+	keyring_done(&making->keyring);
+	free(making);
+}
+
+static void end(struct lifecycle *lifecycle, enum mortise_status status, const char *text,
+	const struct secret *recovery)
+{
+	struct making *making = lifecycle->making;
+
+	lifecycle->making = NULL;
+	lifecycle_finish(lifecycle, status, text, recovery);
+	making_free(making);
+}
+
+size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size)
+{
+	int length = snprintf(buffer, size,
+		"; The first policy: uid %u may do everything, and nobody else anything.\n"
+		"; Put it beside your own rules, edit it down, and: mortise policy apply\n"
+		"[rule first]\n"
+		"allow  = read list write delete rotate audit admin\n"
+		"secret = **\n"
+		"user   = %u\n",
+		uid, uid);
+
+	return length > 0 ? (size_t)length : 0;
+}
+
+/* Random, and mixed with what the hardware gave, in case one of the two is weak. */
+static enum mortise_status make_keys(struct making *making)
+{
+	CLEANUP(secret_drop) struct secret *random = NULL;
+
+	randombytes_buf(making->uuid, sizeof making->uuid);
+	making->uuid[6] = (uint8_t)((making->uuid[6] & 0x0f) | 0x40); /* RFC 9562, 5.4 */
+	making->uuid[8] = (uint8_t)((making->uuid[8] & 0x3f) | 0x80);
+	TRY(secret_random(KEY_SIZE, &making->recovery_key));
+	TRY(secret_random(KEY_SIZE, &random));
+	if (making->h)
+		TRY(envelope_mix(random, making->h, &making->master_key));
+	else
+		making->master_key = secret_take(&random);
+	return keyring_derive(making->master_key, &making->keyring);
+}
+
+static enum mortise_status make_slot(struct making *making, struct vault_origin *origin,
+	const char *kind, const char *key_id, const struct secret *h, struct store_bytes blob)
+{
+	size_t at = origin->slot_count;
+	struct slot_identity identity = {making->uuid, at + 1, 1};
+	struct slot_making slot = {
+		kind, key_id, h, blob, making->master_key, making->keyring.key[KEY_LABEL]};
+	size_t size = 0;
+
+	TRY(slot_make(&identity, &slot, making->records[at], &size));
+	origin->slots[at].id = at + 1;
+	origin->slots[at].record = (struct store_bytes){making->records[at], size};
+	origin->slot_count++;
+	return MORTISE_OK;
+}
+
+static enum mortise_status make_slots(struct making *making, struct vault_origin *origin)
+{
+	char key_id[RECOVERY_ID_SIZE];
+
+	if (making->h)
+		TRY(make_slot(making, origin, making->kind, NULL, making->h,
+			(struct store_bytes){making->blob, making->blob_size}));
+	recovery_id(making->recovery_key, key_id);
+	return make_slot(making, origin, SLOT_KIND_RECOVERY, key_id, making->recovery_key,
+		(struct store_bytes){NULL, 0});
+}
+
+static enum mortise_status make_store(struct lifecycle *lifecycle)
+{
+	struct making *making = lifecycle->making;
+	struct vault_origin origin = {.uuid = making->uuid};
+	char text[POLICY_TEXT_SIZE];
+	uint8_t record[POLICY_TEXT_SIZE + 256];
+	struct policy_file file = {"first.policy", text, 0};
+
+	file.size = lifecycle_first_policy(lifecycle->parts.first_uid, text, sizeof text);
+	TRY(make_keys(making));
+	TRY(make_slots(making, &origin));
+	TRY(policy_record_write(
+		&(struct policy_source){.files = &file, .file_count = 1}, record, sizeof record,
+		&origin.policy.size));
+	TRY(audit_begin_chain(lifecycle->parts.audit, making->uuid, &making->audit_state));
+	TRY(audit_flush(lifecycle->parts.audit));
+	origin.policy.bytes = record;
+	origin.master_key = making->master_key;
+	origin.audit_state = making->audit_state;
+	TRY(vault_create(lifecycle->store, &origin));
+	return lifecycle_load_slots(lifecycle);
+}
+
+/* The store is opened as after a restart: by what is on disk and the slot just made. */
+static void make_and_open(struct lifecycle *lifecycle)
+{
+	struct making *making = lifecycle->making;
+	CLEANUP(secret_drop) struct secret *text = NULL;
+	enum mortise_status status = make_store(lifecycle);
+
+	if (status == MORTISE_OK) {
+		lifecycle->state = LIFECYCLE_SEALED;
+		const struct secret *h = making->h ? making->h : making->recovery_key;
+		status = lifecycle_open_with(lifecycle, &lifecycle->slots[0], h);
+	}
+	if (status == MORTISE_OK)
+		status = recovery_print(making->recovery_key, &text);
+	if (status != MORTISE_OK)
+		end(lifecycle, status, "the store could not be made", NULL);
+	else
+		end(lifecycle, MORTISE_OK, "", text);
+}
+
+static void fail(struct lifecycle *lifecycle, const struct sealer_answer *answer)
+{
+	char text[400];
+
+	lifecycle_describe(answer, text, sizeof text);
+	end(lifecycle, answer->status, text, NULL);
+}
+
+static void on_proved(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+
+	if (answer->status != MORTISE_OK)
+		fail(lifecycle, answer);
+	else if (!secret_equals(answer->h, lifecycle->making->h))
+		end(lifecycle, MORTISE_HARDWARE,
+			"the TPM gave back something else than it was given; do not use it", NULL);
+	else
+		make_and_open(lifecycle);
+}
+
+static void on_enrolled(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+	struct making *making = lifecycle->making;
+
+	if (answer->status != MORTISE_OK) {
+		fail(lifecycle, answer);
+		return;
+	}
+	making->h = secret_take(&answer->h);
+	making->blob_size = answer->blob.size;
+	making->blob = malloc(answer->blob.size ? answer->blob.size : 1);
+	if (making->blob)
+		memcpy(making->blob, answer->blob.bytes, answer->blob.size);
+	if (!making->blob ||
+		sealer_open(lifecycle->parts.sealer, making->kind,
+			(struct store_bytes){making->blob, making->blob_size}, on_proved,
+			lifecycle) != MORTISE_OK)
+		end(lifecycle, MORTISE_BUSY, "no second sealer could be started; try again", NULL);
+}
+
+enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
+	lifecycle_done *done, void *context)
+{
+	if (lifecycle->state != LIFECYCLE_UNINITIALISED)
+		return MORTISE_CONFLICT;
+	if (lifecycle->done || lifecycle->making)
+		return MORTISE_BUSY;
+	struct making *making = calloc(1, sizeof *making);
+	if (!making)
+		return MORTISE_BUSY;
+	lifecycle->making = making;
+	lifecycle->done = done;
+	lifecycle->context = context;
+	if (!kind) {
+		make_and_open(lifecycle);
+		return MORTISE_OK;
+	}
+	snprintf(making->kind, sizeof making->kind, "%s", kind);
+	enum mortise_status status =
+		sealer_enrol(lifecycle->parts.sealer, making->kind, on_enrolled, lifecycle);
+	if (status != MORTISE_OK) {
+		lifecycle->done = NULL;
+		lifecycle->making = NULL;
+		making_free(making);
+	}
+	return status;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * request: one request of one caller, from authority to answer.
+ * The table in request.c says for each opcode who may ask and what runs; authority is decided
+ * there and nowhere else, before the vault is asked. Every outcome is put on record here. Policy
+ * meets vault only here. Knows nothing of sockets: the server brings frames and takes answers.
+ */
+#ifndef MORTISE_REQUEST_H
+#define MORTISE_REQUEST_H
+
+#include "audit.h"
+#include "caller.h"
+#include "lifecycle.h"
+#include "monitor_link.h"
+#include "policy.h"
+#include "wire.h"
+
+struct requester;
+
+/* What the keeper's requests work with. One for the process. */
+struct agent {
+	struct event_base *base;
+	struct lifecycle *lifecycle;
+	struct audit *audit;
+	struct secret *audit_state; /* of a checkpoint, not in the store yet; NULL: none */
+	uint64_t audit_retry_us;
+	struct monitor_link *monitor;
+	struct policy *policy; /* NULL unless unsealed */
+	uint64_t policy_version;
+	uint32_t agent_uid, first_uid, operators_gid;
+	char environment[64];
+	enum caller_evidence evidence; /* of the latest caller */
+	size_t (*connections)(void *server);
+	/* Sends an answer to a request that was left pending. */
+	void (*answer)(void *server, struct requester *to,
+		size_t (*build)(struct wire_writer *reply, void *context), void *context);
+	void *server;
+};
+
+struct pending; /* a request that waits for hardware or for names */
+
+/* One connection's side of it. */
+struct requester {
+	struct caller caller;
+	struct pending *pending;     /* NULL: none; while there is one, no frame is read */
+	struct policy_staging *staging;
+	struct audit_check *check;   /* an `audit verify` under way */
+	uint64_t check_offset;
+};
+
+/* Frees what hangs on a requester whose connection ends. */
+void requester_done(struct requester *requester);
+
+/*
+ * Handles one frame, already found to be from the caller. Writes the answer, starting with
+ * wire_begin(), and gives its size. 0: pending, agent->answer will be called.
+ */
+size_t request_handle(struct agent *agent, struct requester *from,
+	const struct wire_message *request, uint8_t *reply, size_t capacity);
+
+/* An answer that only says what went wrong. */
+size_t request_refuse(uint32_t request_id, enum mortise_status status, const char *text,
+	uint8_t *reply, size_t capacity);
+
+/* The hooks of lifecycle.h, with the agent as their context. */
+enum mortise_status request_vault_opened(
+	void *agent, struct vault *vault, const char **out_reason) MUST_USE;
+void request_vault_closing(void *agent);
+void request_record(
+	void *agent, const char *operation, enum mortise_status result, const char *note);
+
+/* Called between turns: checkpoints, a stale vault. */
+void request_upkeep(struct agent *agent);
+/* The audit's thread is done: its state goes into the store, now or at a later upkeep. */
+void request_checkpoint_done(struct agent *agent);
+/* The last checkpoint before the end; waits for it, but not for long. */
+void request_checkpoint_last(struct agent *agent);
+
+#endif

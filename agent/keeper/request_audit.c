@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exchange.h"
+
+#define VERIFY_BYTES   (4 * 1024 * 1024) /* of log checked for one frame */
+#define VERIFY_BUCKETS 256
+
+enum mortise_status request_audit_show(struct exchange *exchange)
+{
+	struct audit *audit = exchange->agent->audit;
+	uint8_t chunk[WIRE_CHUNK_MAX];
+	uint64_t offset = 0;
+	size_t size = 0;
+
+	if (wire_has(exchange->request, WIRE_TAG_OFFSET))
+		TRY(wire_number(exchange->request, WIRE_TAG_OFFSET, &offset));
+	exchange->is_silent = offset != 0;
+	enum mortise_status status = audit_read(audit, offset, chunk, sizeof chunk, &size);
+	if (status == MORTISE_INVALID)
+		return exchange_fail(exchange, status, "no line of the log starts there");
+	TRY(status);
+	wire_put(exchange->reply, WIRE_TAG_CHUNK, chunk, size);
+	wire_put_number(exchange->reply, WIRE_TAG_OFFSET, offset + size);
+	wire_put_number(exchange->reply, WIRE_TAG_TOTAL, audit_report(audit).size_bytes);
+	return MORTISE_OK;
+}
+
+enum mortise_status request_audit_key(struct exchange *exchange)
+{
+	uint8_t key[32];
+
+	if (!audit_public_key(exchange->agent->audit, key))
+		return exchange_fail(exchange, MORTISE_NOT_FOUND, "the log has no key yet");
+	wire_put(exchange->reply, WIRE_TAG_CHUNK, key, sizeof key);
+	return MORTISE_OK;
+}
+
+/* Starts anew without a cursor; goes on, over the same connection, with one. */
+static enum mortise_status start_check(struct exchange *exchange)
+{
+	struct requester *from = exchange->from;
+	uint8_t key[32];
+	uint64_t cursor = 0;
+
+	if (wire_has(exchange->request, WIRE_TAG_CURSOR)) {
+		exchange->is_silent = true;
+		const struct wire_field *field = &exchange->request->field[WIRE_TAG_CURSOR];
+		if (!from->check || field->size != sizeof cursor)
+			return exchange_fail(
+				exchange, MORTISE_INVALID, "not a cursor of this connection");
+		memcpy(&cursor, field->bytes, sizeof cursor);
+		return cursor == from->check_offset ? MORTISE_OK : MORTISE_INVALID;
+	}
+	audit_check_free(from->check);
+	from->check = NULL;
+	from->check_offset = 0;
+	if (!audit_public_key(exchange->agent->audit, key))
+		return exchange_fail(exchange, MORTISE_NOT_FOUND, "the log has no key yet");
+	return audit_check_new(key, &from->check);
+}
+
+/* Checks some of the log; *out_end at its end. */
+static enum mortise_status check_some(struct exchange *exchange, bool *out_end)
+{
+	struct requester *from = exchange->from;
+	uint64_t stop = from->check_offset + VERIFY_BYTES;
+	uint8_t chunk[WIRE_CHUNK_MAX];
+	enum mortise_status status = MORTISE_OK;
+	size_t size = 1;
+
+	while (status == MORTISE_OK && from->check_offset < stop && size) {
+		TRY(audit_read(exchange->agent->audit, from->check_offset, chunk, sizeof chunk,
+			&size));
+		status = audit_check_feed(from->check, chunk, size);
+		from->check_offset += size;
+	}
+	*out_end = size == 0;
+	if (status == MORTISE_OK && *out_end)
+		status = audit_check_end(from->check, exchange->agent->audit);
+	if (status == MORTISE_INTEGRITY)
+		return exchange_fail(
+			exchange, status, "%s", audit_check_complaint(from->check));
+	return status;
+}
+
+enum mortise_status request_audit_verify(struct exchange *exchange)
+{
+	struct requester *from = exchange->from;
+	struct wire_writer *reply = exchange->reply;
+	bool at_end = false;
+
+	TRY(start_check(exchange));
+	enum mortise_status status = check_some(exchange, &at_end);
+	if (status == MORTISE_OK) {
+		if (!at_end)
+			wire_put(reply, WIRE_TAG_CURSOR, &from->check_offset,
+				sizeof from->check_offset);
+		wire_put_number(
+			reply, WIRE_TAG_NUMBER, audit_check_checkpoints(from->check));
+		if (!at_end)
+			wire_put_number(reply, WIRE_TAG_MORE, 1);
+		wire_put_number(reply, WIRE_TAG_DONE, from->check_offset);
+		wire_put_number(reply, WIRE_TAG_TOTAL,
+			audit_report(exchange->agent->audit).size_bytes);
+	}
+	if (status != MORTISE_OK || at_end) {
+		audit_check_free(from->check);
+		from->check = NULL;
+	}
+	return status;
+}
+
+enum mortise_status request_verify(struct exchange *exchange)
+{
+	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	struct wire_writer *reply = exchange->reply;
+	unsigned bucket = 0;
+	size_t values = 0;
+	char complaint[320];
+
+	if (cursor->bytes) {
+		if (cursor->size != 1 || cursor->bytes[0] == 0)
+			return exchange_fail(
+				exchange, MORTISE_INVALID, "not a cursor of this agent");
+		bucket = cursor->bytes[0];
+		exchange->is_silent = true;
+	}
+	enum mortise_status status =
+		vault_verify(vault, bucket, &values, complaint, sizeof complaint);
+	if (status == MORTISE_INTEGRITY)
+		exchange->is_silent = false;
+	if (status != MORTISE_OK)
+		return exchange_fail(exchange, status, "%s", complaint);
+	uint8_t next = (uint8_t)(bucket + 1);
+	if (next)
+		wire_put(reply, WIRE_TAG_CURSOR, &next, 1);
+	wire_put_number(reply, WIRE_TAG_NUMBER, values);
+	if (next)
+		wire_put_number(reply, WIRE_TAG_MORE, 1);
+	wire_put_number(reply, WIRE_TAG_DONE, bucket + 1);
+	wire_put_number(reply, WIRE_TAG_TOTAL, VERIFY_BUCKETS);
+	return MORTISE_OK;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <string.h>
+
+#include "exchange.h"
+#include "path.h"
+
+#define LIST_ENTRIES_MAX  256  /* in one frame */
+#define LIST_EXAMINED_MAX 4096 /* rows looked at for one frame */
+
+static enum mortise_status read_choice(struct exchange *exchange, struct vault_choice *choice)
+{
+	const struct wire_message *request = exchange->request;
+	char label[16];
+
+	*choice = (struct vault_choice){VAULT_CURRENT, 0};
+	if (wire_has(request, WIRE_TAG_VERSION) && wire_has(request, WIRE_TAG_LABEL))
+		return exchange_fail(exchange, MORTISE_INVALID, "a version or a label, not both");
+	if (wire_has(request, WIRE_TAG_VERSION)) {
+		choice->selector = VAULT_NUMBER;
+		return wire_number(request, WIRE_TAG_VERSION, &choice->number);
+	}
+	if (!wire_has(request, WIRE_TAG_LABEL))
+		return MORTISE_OK;
+	if (wire_text(request, WIRE_TAG_LABEL, label, sizeof label) != MORTISE_OK ||
+		(strcmp(label, "current") != 0 && strcmp(label, "previous") != 0))
+		return exchange_fail(
+			exchange, MORTISE_INVALID, "a label is current or previous");
+	if (strcmp(label, "previous") == 0)
+		choice->selector = VAULT_PREVIOUS;
+	return MORTISE_OK;
+}
+
+/*
+ * One path of a get: the policy first, then the vault. What is put does not depend on whether a
+ * secret exists unless the caller may read that path.
+ */
+static enum mortise_status get_one(struct exchange *exchange, const struct wire_field *item,
+	const struct vault_choice *choice)
+{
+	CLEANUP(secret_drop) struct secret *value = NULL;
+	struct decision decision = {false, NULL};
+	char path[MORTISE_PATH_MAX + 1];
+	uint64_t version = 0;
+	enum mortise_status status = MORTISE_DENIED;
+
+	if (!path_is_valid((const char *)item->bytes, item->size))
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"not a path: 1 to 8 segments of a-z 0-9 . _ - joined by '/', each starting "
+			"with a letter or digit, at most %d bytes",
+			MORTISE_PATH_MAX);
+	memcpy(path, item->bytes, item->size);
+	path[item->size] = '\0';
+	decision = exchange_may(exchange, VERB_READ, path);
+	if (decision.allowed)
+		status = vault_read(lifecycle_vault(exchange->agent->lifecycle), path, choice,
+			&value, &version);
+	size_t mark = wire_item_begin(exchange->reply);
+	if (status == MORTISE_OK) {
+		wire_put_number(exchange->reply, WIRE_TAG_VERSION, version);
+		wire_put(exchange->reply, WIRE_TAG_VALUE, value->bytes, value->size);
+	}
+	wire_put_number(exchange->reply, WIRE_TAG_STATUS, status);
+	wire_item_end(exchange->reply, mark);
+	exchange_record(exchange, path, item->size, version, decision.rule, status);
+	return MORTISE_OK;
+}
+
+enum mortise_status request_get(struct exchange *exchange)
+{
+	struct wire_list list = wire_list_of(exchange->request, WIRE_TAG_PATHS);
+	struct vault_choice choice;
+	struct wire_field item;
+	size_t count = 0;
+
+	TRY(read_choice(exchange, &choice));
+	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
+	while (wire_list_next(&list, &item)) {
+		if (++count > WIRE_BATCH_MAX)
+			return exchange_fail(exchange, MORTISE_INVALID,
+				"at most %d paths in one request", WIRE_BATCH_MAX);
+		TRY(get_one(exchange, &item, &choice));
+	}
+	wire_list_end(exchange->reply, mark);
+	if (!wire_list_is_whole(&list) || count == 0)
+		return exchange_fail(exchange, MORTISE_INVALID, "the request names no path");
+	exchange->is_silent = true;
+	return MORTISE_OK;
+}
+
+/* A number field that is 0 or 1; absent is 0. */
+static enum mortise_status read_flag(
+	struct exchange *exchange, enum wire_tag tag, bool *out_flag)
+{
+	uint64_t number = 0;
+
+	if (wire_has(exchange->request, tag))
+		TRY(wire_number(exchange->request, tag, &number));
+	if (number > 1)
+		return exchange_fail(exchange, MORTISE_INVALID, "a flag is 0 or 1");
+	*out_flag = number == 1;
+	return MORTISE_OK;
+}
+
+static enum mortise_status read_write(struct exchange *exchange, struct vault_write *write)
+{
+	const struct wire_message *request = exchange->request;
+	const struct wire_field *value = &request->field[WIRE_TAG_VALUE];
+	const struct wire_field *token = &request->field[WIRE_TAG_TOKEN];
+
+	if (!value->bytes || value->size > MORTISE_VALUE_MAX)
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a value is 0 to %d bytes", MORTISE_VALUE_MAX);
+	if (token->size != WIRE_TOKEN_SIZE)
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a write needs a token of %d random bytes", WIRE_TOKEN_SIZE);
+	*write = (struct vault_write){
+		.path = exchange->path,
+		.value = value->bytes,
+		.size = value->size,
+		.has_expected_version = wire_has(request, WIRE_TAG_EXPECT),
+		.uid = exchange->from->caller.subject.uid,
+		.time_us = exchange->now_us,
+	};
+	memcpy(write->token, token->bytes, WIRE_TOKEN_SIZE);
+	if (write->has_expected_version)
+		TRY(wire_number(request, WIRE_TAG_EXPECT, &write->expected_version));
+	TRY(read_flag(exchange, WIRE_TAG_IF_CHANGED, &write->only_if_changed));
+	return read_flag(exchange, WIRE_TAG_DRY_RUN, &write->is_dry_run);
+}
+
+static void put_outcome(struct exchange *exchange, const struct vault_outcome *outcome)
+{
+	exchange->version = outcome->version;
+	wire_put_number(exchange->reply, WIRE_TAG_VERSION, outcome->version);
+	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, outcome->changed);
+}
+
+/* A missing secret, told to somebody who may ask. */
+static enum mortise_status explain(struct exchange *exchange, enum mortise_status status)
+{
+	if (status == MORTISE_NOT_FOUND)
+		return exchange_fail(exchange, status, "no such secret");
+	if (status == MORTISE_IO)
+		return exchange_fail(exchange, status,
+			"the store could not be written; is the disk full or failing?");
+	return status;
+}
+
+enum mortise_status request_set(struct exchange *exchange)
+{
+	struct vault_outcome outcome;
+	struct vault_write write;
+
+	TRY(read_write(exchange, &write));
+	enum mortise_status status =
+		vault_write(lifecycle_vault(exchange->agent->lifecycle), &write, &outcome);
+	if (status == MORTISE_CONFLICT)
+		return exchange_fail(exchange, status,
+			"the current version is not %llu; look at it and try again",
+			(unsigned long long)write.expected_version);
+	TRY(explain(exchange, status));
+	put_outcome(exchange, &outcome);
+	return MORTISE_OK;
+}
+
+static enum mortise_status set_deleted(struct exchange *exchange, bool is_deleted)
+{
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	struct vault_outcome outcome;
+	bool is_dry_run = false;
+
+	TRY(read_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
+	TRY(explain(exchange,
+		vault_set_deleted(vault, exchange->path, is_deleted, is_dry_run, exchange->now_us,
+			&outcome)));
+	put_outcome(exchange, &outcome);
+	return MORTISE_OK;
+}
+
+enum mortise_status request_delete(struct exchange *exchange)
+{
+	return set_deleted(exchange, true);
+}
+
+enum mortise_status request_undelete(struct exchange *exchange)
+{
+	return set_deleted(exchange, false);
+}
+
+enum mortise_status request_show(struct exchange *exchange)
+{
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	struct vault_version versions[VAULT_KEEP_VERSIONS];
+	struct wire_writer *reply = exchange->reply;
+	struct vault_head head;
+	size_t count = 0;
+
+	TRY(explain(exchange, vault_show(vault, exchange->path, &head, versions, &count)));
+	wire_put_text(reply, WIRE_TAG_PATH, head.path);
+	wire_put_number(reply, WIRE_TAG_VERSION, head.current);
+	size_t list = wire_list_begin(reply, WIRE_TAG_ITEMS);
+	for (size_t i = 0; i < count; i++) {
+		size_t item = wire_item_begin(reply);
+		wire_put_number(reply, WIRE_TAG_VERSION, versions[i].number);
+		wire_put_number(reply, WIRE_TAG_NUMBER, versions[i].uid);
+		wire_put_number(reply, WIRE_TAG_TIME, versions[i].created_us);
+		wire_put_number(reply, WIRE_TAG_TOTAL, versions[i].size_bytes);
+		wire_item_end(reply, item);
+	}
+	wire_list_end(reply, list);
+	wire_put_number(reply, WIRE_TAG_TIME, head.created_us);
+	if (head.deleted_us)
+		wire_put_number(reply, WIRE_TAG_DELETED, head.deleted_us);
+	return MORTISE_OK;
+}
+
+struct listing {
+	char prefix[MORTISE_PATH_MAX + 2]; /* "" or ends with '/' */
+	uint8_t id[ID_SIZE];
+	const uint8_t *after; /* NULL: from the start */
+	unsigned entries, examined;
+	bool has_more;
+};
+
+static enum mortise_status read_listing(struct exchange *exchange, struct listing *listing)
+{
+	const struct wire_message *request = exchange->request;
+	const struct wire_field *prefix = &request->field[WIRE_TAG_PREFIX];
+	const struct wire_field *cursor = &request->field[WIRE_TAG_CURSOR];
+
+	if (prefix->bytes) {
+		if (!path_is_valid((const char *)prefix->bytes, prefix->size))
+			return exchange_fail(exchange, MORTISE_INVALID,
+				"a prefix is a path, without a '/' at its end");
+		memcpy(listing->prefix, prefix->bytes, prefix->size);
+		listing->prefix[prefix->size] = '/';
+	}
+	if (!cursor->bytes)
+		return MORTISE_OK;
+	if (cursor->size != ID_SIZE)
+		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
+	memcpy(listing->id, cursor->bytes, ID_SIZE);
+	listing->after = listing->id;
+	exchange->is_silent = true;
+	return MORTISE_OK;
+}
+
+/* The prefix names a secret itself, or a folder above. */
+static bool is_below(const char *path, const char *prefix)
+{
+	size_t size = strlen(prefix);
+
+	return strncmp(path, prefix, size) == 0 ||
+		(size && strncmp(path, prefix, size - 1) == 0 && path[size - 1] == '\0');
+}
+
+static void put_entry(struct exchange *exchange, const struct vault_head *head)
+{
+	size_t item = wire_item_begin(exchange->reply);
+
+	wire_put_text(exchange->reply, WIRE_TAG_PATH, head->path);
+	wire_put_number(exchange->reply, WIRE_TAG_VERSION, head->current);
+	wire_put_number(exchange->reply, WIRE_TAG_TIME, head->created_us);
+	if (head->deleted_us)
+		wire_put_number(exchange->reply, WIRE_TAG_DELETED, head->deleted_us);
+	wire_item_end(exchange->reply, item);
+}
+
+/* Puts the entries that the caller may see, until the frame has enough. */
+static enum mortise_status put_entries(struct exchange *exchange, struct listing *listing)
+{
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	struct vault_head head;
+
+	while (listing->entries < LIST_ENTRIES_MAX && listing->examined < LIST_EXAMINED_MAX) {
+		enum mortise_status status = vault_next(vault, listing->after, listing->id, &head);
+		if (status == MORTISE_NOT_FOUND)
+			return MORTISE_OK;
+		TRY(status);
+		listing->after = listing->id;
+		listing->examined++;
+		if (!is_below(head.path, listing->prefix) ||
+			!exchange_may(exchange, VERB_LIST, head.path).allowed)
+			continue;
+		put_entry(exchange, &head);
+		listing->entries++;
+	}
+	listing->has_more = true;
+	return MORTISE_OK;
+}
+
+enum mortise_status request_list(struct exchange *exchange)
+{
+	struct listing listing = {0};
+
+	TRY(read_listing(exchange, &listing));
+	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
+	TRY(put_entries(exchange, &listing));
+	wire_list_end(exchange->reply, mark);
+	if (listing.has_more) {
+		wire_put(exchange->reply, WIRE_TAG_CURSOR, listing.id, ID_SIZE);
+		wire_put_number(exchange->reply, WIRE_TAG_MORE, 1);
+	}
+	return MORTISE_OK;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+#include "sealer_link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "processes.h"
+
+#define FRAME_MAX 8192
+/* A sealer killed by the monitor for its deadline has been silent longer than this. */
+#define HUNG_SECONDS 5
+
+struct sealer_link {
+	struct event_base *base;
+	struct monitor_link *monitor;
+	int descriptor; /* -1: no sealer */
+	struct event *readable;
+	struct secret *request; /* waits for the sealer to be spawned */
+	size_t request_size;
+	bool is_enrolment;
+	struct timespec started;
+	sealer_done *done; /* NULL: idle */
+	void *context;
+};
+
+static bool has_hung(const struct sealer_link *link)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec - link->started.tv_sec > HUNG_SECONDS;
+}
+
+/* Ends the operation and tells whoever asked. */
+static void finish(struct sealer_link *link, struct sealer_answer *answer)
+{
+	sealer_done *done = link->done;
+
+	if (link->readable)
+		event_free(link->readable);
+	link->readable = NULL;
+	if (link->descriptor >= 0)
+		close(link->descriptor);
+	link->descriptor = -1;
+	secret_drop(&link->request);
+	link->done = NULL;
+	done(link->context, answer);
+	secret_drop(&answer->h);
+}
+
+static void fail(struct sealer_link *link, enum token_fault fault)
+{
+	struct sealer_answer answer = {.status = MORTISE_HARDWARE, .fault = fault};
+
+	finish(link, &answer);
+}
+
+/* The detail is shown to people: only printable ASCII of it. */
+static void copy_detail(const struct wire_message *message, char *out_detail, size_t size)
+{
+	const struct wire_field *text = &message->field[WIRE_TAG_TEXT];
+	size_t length = 0;
+
+	for (size_t i = 0; i < text->size && length + 1 < size; i++)
+		if (text->bytes[i] >= ' ' && text->bytes[i] < 127)
+			out_detail[length++] = (char)text->bytes[i];
+	out_detail[length] = '\0';
+}
+
+static void read_failure(const struct wire_message *message, struct sealer_answer *answer)
+{
+	uint64_t fault = 0;
+
+	answer->status = MORTISE_HARDWARE;
+	if (message->code != MORTISE_HARDWARE ||
+		wire_number(message, WIRE_TAG_FAULT, &fault) != MORTISE_OK ||
+		fault == TOKEN_FAULT_NONE || fault >= TOKEN_FAULT_COUNT)
+		fault = TOKEN_FAULT_OTHER;
+	answer->fault = (enum token_fault)fault;
+	copy_detail(message, answer->detail, sizeof answer->detail);
+}
+
+static enum mortise_status read_answer(const struct sealer_link *link,
+	const struct wire_message *message, struct sealer_answer *answer)
+{
+	const struct wire_field *h = &message->field[WIRE_TAG_KEY];
+	const struct wire_field *blob = &message->field[WIRE_TAG_BLOB];
+	uint64_t expected = WIRE_ALLOW(WIRE_TAG_KEY) |
+		(link->is_enrolment ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
+
+	if (message->code != MORTISE_OK) {
+		read_failure(message, answer);
+		return MORTISE_OK;
+	}
+	if (message->present != expected || h->size != KEY_SIZE || blob->size > TOKEN_BLOB_MAX)
+		return MORTISE_INVALID;
+	TRY(secret_copy(h->bytes, h->size, &answer->h));
+	answer->blob = (struct store_bytes){blob->bytes, blob->size};
+	answer->status = MORTISE_OK;
+	return MORTISE_OK;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct sealer_link *link = context;
+	struct sealer_answer answer = {.status = MORTISE_HARDWARE};
+	CLEANUP(secret_drop) struct secret *frame = NULL;
+	struct wire_message message;
+
+	(void)what;
+	if (secret_new(FRAME_MAX, &frame) != MORTISE_OK) {
+		fail(link, TOKEN_FAULT_OTHER);
+		return;
+	}
+	ssize_t size = recv(fd, frame->bytes, frame->size, MSG_DONTWAIT | MSG_TRUNC);
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (size <= 0) {
+		fail(link, has_hung(link) ? TOKEN_FAULT_TIMEOUT : TOKEN_FAULT_DIED);
+		return;
+	}
+	if ((size_t)size > frame->size ||
+		wire_parse(frame->bytes, (size_t)size, &message) != MORTISE_OK ||
+		read_answer(link, &message, &answer) != MORTISE_OK) {
+		fail(link, TOKEN_FAULT_MALFORMED);
+		return;
+	}
+	finish(link, &answer);
+}
+
+static void on_spawned(void *context, const struct wire_message *answer, int descriptor)
+{
+	struct sealer_link *link = context;
+
+	link->descriptor = descriptor;
+	if (!answer || answer->code != MORTISE_OK || descriptor < 0) {
+		fail(link, answer && answer->code == MORTISE_BUSY ? TOKEN_FAULT_BUSY
+								  : TOKEN_FAULT_DIED);
+		return;
+	}
+	link->readable =
+		event_new(link->base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
+	if (!link->readable || event_add(link->readable, NULL) != 0 ||
+		send(descriptor, link->request->bytes, link->request_size,
+			MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)link->request_size) {
+		fail(link, TOKEN_FAULT_DIED);
+		return;
+	}
+	secret_drop(&link->request);
+}
+
+static enum mortise_status start(
+	struct sealer_link *link, struct wire_writer *writer, sealer_done *done, void *context)
+{
+	link->request_size = wire_finish(writer);
+	if (!link->request_size)
+		return MORTISE_INVALID;
+	clock_gettime(CLOCK_MONOTONIC, &link->started);
+	(void)monitor_begin(link->monitor, PROCESS_SPAWN);
+	TRY(monitor_ask(link->monitor, on_spawned, link));
+	link->done = done;
+	link->context = context;
+	return MORTISE_OK;
+}
+
+static enum mortise_status begin(struct sealer_link *link, uint16_t code, const char *kind,
+	struct wire_writer *writer)
+{
+	if (link->done)
+		return MORTISE_BUSY;
+	secret_drop(&link->request);
+	TRY(secret_new(FRAME_MAX, &link->request));
+	wire_begin(writer, link->request->bytes, link->request->size, code, 1);
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, kind);
+	link->is_enrolment = code == SEALER_ENROL;
+	return MORTISE_OK;
+}
+
+enum mortise_status sealer_enrol(
+	struct sealer_link *link, const char *kind, sealer_done *done, void *context)
+{
+	CLEANUP(secret_drop) struct secret *entropy = NULL;
+	struct wire_writer writer;
+
+	TRY(secret_random(KEY_SIZE, &entropy));
+	TRY(begin(link, SEALER_ENROL, kind, &writer));
+	wire_put(&writer, WIRE_TAG_ENTROPY, entropy->bytes, entropy->size);
+	return start(link, &writer, done, context);
+}
+
+enum mortise_status sealer_open(struct sealer_link *link, const char *kind, struct store_bytes blob,
+	sealer_done *done, void *context)
+{
+	struct wire_writer writer;
+
+	TRY(begin(link, SEALER_OPEN, kind, &writer));
+	wire_put(&writer, WIRE_TAG_BLOB, blob.bytes, blob.size);
+	return start(link, &writer, done, context);
+}
+
+enum mortise_status sealer_link_new(
+	struct event_base *base, struct monitor_link *monitor, struct sealer_link **out_link)
+{
+	struct sealer_link *link = calloc(1, sizeof *link);
+
+	if (!link)
+		return MORTISE_BUSY;
+	link->base = base;
+	link->monitor = monitor;
+	link->descriptor = -1;
+	*out_link = link;
+	return MORTISE_OK;
+}
+
+void sealer_link_free(struct sealer_link *link)
+{
+	if (!link)
+		return;
+	if (link->readable)
+		event_free(link->readable);
+	if (link->descriptor >= 0)
+		close(link->descriptor);
+	secret_drop(&link->request);
+	free(link);
+}

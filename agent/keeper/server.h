@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * server: connections, frames and loop turns of the keeper.
+ * One frame of a connection is handled in a turn. Answers are collected in locked memory; at the
+ * turn's end the audit lines are written with one write, and only then do the answers leave. A
+ * connection whose sender is not its connector, or whose client does not read, is closed.
+ * Descriptors sent along are dropped by the kernel: there is no room for them.
+ * Knows nothing of what requests mean.
+ */
+#ifndef MORTISE_SERVER_H
+#define MORTISE_SERVER_H
+
+#include <event2/event.h>
+
+#include "request.h"
+
+struct server;
+
+/* Bytes of secret pool that a server needs for itself and its answers. */
+#define SERVER_POOL_BYTES (3 * 1024 * 1024)
+
+/* Sets the agent's answer and connections. connections_max is for all callers together. */
+enum mortise_status server_new(struct event_base *base, struct agent *agent,
+	unsigned connections_max, struct server **out_server) MUST_USE;
+void server_free(struct server *server);
+
+/* Takes over a listening SOCK_SEQPACKET socket with SO_PASSCRED set. */
+enum mortise_status server_listen(struct server *server, int descriptor) MUST_USE;
+
+/* Ends a turn: writes the audit lines, sends the answers, wipes them. */
+void server_end_turn(struct server *server);
+
+#endif

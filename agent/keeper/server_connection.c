@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: ISC */
+#include "server_connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+static void unlink_connection(struct connection *connection)
+{
+	struct server *server = connection->server;
+
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		server->connections = connection->next;
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	server->count--;
+}
+
+static void drop_blocked(struct connection *connection)
+{
+	if (connection->blocked)
+		connection->server->blocked_bytes -= connection->blocked->size;
+	secret_drop(&connection->blocked);
+}
+
+void connection_close(struct connection *connection)
+{
+	if (!connection->is_closing) {
+		connection->is_closing = true;
+		if (connection->readable)
+			event_free(connection->readable);
+		if (connection->writable)
+			event_free(connection->writable);
+		connection->readable = connection->writable = NULL;
+		close(connection->descriptor);
+		drop_blocked(connection);
+		unlink_connection(connection);
+		requester_done(&connection->requester);
+	}
+	if (connection->answers == 0)
+		free(connection);
+}
+
+/*
+ * Reads one frame. Its size; 0 at the end; -1 with errno EAGAIN; -1 with another errno for
+ * what ends the connection. *out_sender points into the control buffer or is NULL.
+ */
+static ssize_t receive(struct connection *connection, struct ucred *sender, bool *out_has_sender)
+{
+	struct secret *frame = connection->server->frame;
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct iovec part = {frame->bytes, frame->size};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control};
+	ssize_t size = recvmsg(connection->descriptor, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*out_has_sender = false;
+	if (size <= 0)
+		return size;
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS &&
+		header->cmsg_len == CMSG_LEN(sizeof *sender)) {
+		memcpy(sender, CMSG_DATA(header), sizeof *sender);
+		*out_has_sender = true;
+	}
+	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		sodium_memzero(frame->bytes, (size_t)size);
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return size;
+}
+
+/* On a kernel that cannot name the connector by itself, the first frame only starts the proof. */
+static enum mortise_status greet(
+	struct connection *connection, uint32_t request_id, size_t *out_size)
+{
+	struct secret *scratch = connection->server->scratch;
+	struct caller *caller = &connection->requester.caller;
+	struct wire_writer writer;
+
+	TRY(caller_greet(caller));
+	wire_begin(&writer, scratch->bytes, scratch->size, WIRE_GREET, request_id);
+	wire_put(&writer, WIRE_TAG_CHALLENGE, caller->challenge, sizeof caller->challenge);
+	*out_size = wire_finish(&writer);
+	return MORTISE_OK;
+}
+
+/* Anything but MORTISE_OK: the connection is to be closed. */
+static enum mortise_status handle(
+	struct connection *connection, const struct wire_message *message)
+{
+	struct server *server = connection->server;
+	struct secret *scratch = server->scratch;
+	size_t size = 0;
+
+	if (!connection->requester.caller.is_pinned && message->code != WIRE_HELLO)
+		TRY(greet(connection, message->request_id, &size));
+	else
+		size = request_handle(server->agent, &connection->requester, message,
+			scratch->bytes, scratch->size);
+	if (size)
+		server_add_answer(
+			server, connection, message->request_id, scratch->bytes, size);
+	sodium_memzero(scratch->bytes, size);
+	if (connection->requester.pending && connection->readable)
+		event_del(connection->readable);
+	return MORTISE_OK;
+}
+
+/* Reads and handles one frame, if one is there. */
+static void take_frame(struct connection *connection)
+{
+	struct secret *frame = connection->server->frame;
+	struct caller *caller = &connection->requester.caller;
+	struct wire_message message;
+	struct ucred sender;
+	bool has_sender = false;
+	ssize_t size = receive(connection, &sender, &has_sender);
+
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (size <= 0) {
+		connection_close(connection);
+		return;
+	}
+	bool good = caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK &&
+		wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK &&
+		handle(connection, &message) == MORTISE_OK;
+	sodium_memzero(frame->bytes, (size_t)size);
+	if (!good)
+		connection_close(connection);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	take_frame(context);
+}
+
+/* The client has read: the blocked answer goes, and frames are read again. */
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	struct connection *connection = context;
+	struct secret *blocked = connection->blocked;
+
+	if (what & EV_TIMEOUT) {
+		connection_close(connection);
+		return;
+	}
+	ssize_t sent = send(fd, blocked->bytes, blocked->size, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+		const struct timeval limit = {UNREAD_SECONDS, 0};
+		event_add(connection->writable, &limit);
+		return;
+	}
+	drop_blocked(connection);
+	if (sent < 0 || event_add(connection->readable, NULL) != 0)
+		connection_close(connection);
+}
+
+/* Keeps an answer that the client's socket has no room for; nothing more is read until then. */
+static enum mortise_status keep(struct connection *connection, const uint8_t *frame, size_t size)
+{
+	struct server *server = connection->server;
+	const struct timeval limit = {UNREAD_SECONDS, 0};
+
+	if (connection->blocked || server->blocked_bytes + size > BLOCKED_BYTES)
+		return MORTISE_BUSY;
+	TRY(secret_copy(frame, size, &connection->blocked));
+	server->blocked_bytes += size;
+	event_del(connection->readable);
+	return event_add(connection->writable, &limit) == 0 ? MORTISE_OK : MORTISE_BUSY;
+}
+
+void connection_send(struct connection *connection, const uint8_t *frame, size_t size)
+{
+	ssize_t sent = send(connection->descriptor, frame, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent == (ssize_t)size)
+		return;
+	if (sent >= 0 || (errno != EAGAIN && errno != EINTR) ||
+		keep(connection, frame, size) != MORTISE_OK)
+		connection_close(connection);
+}
+
+void connection_open(struct server *server, int descriptor)
+{
+	struct connection *connection = calloc(1, sizeof *connection);
+	struct caller *caller = connection ? &connection->requester.caller : NULL;
+
+	if (!connection || caller_identify(descriptor, caller) != MORTISE_OK) {
+		free(connection);
+		close(descriptor);
+		return;
+	}
+	server->agent->evidence = caller->evidence;
+	connection->server = server;
+	connection->descriptor = descriptor;
+	connection->next = server->connections;
+	if (connection->next)
+		connection->next->previous = connection;
+	server->connections = connection;
+	server->count++;
+	connection->readable = event_new(
+		server->base, descriptor, EV_READ | EV_PERSIST, on_readable, connection);
+	connection->writable = event_new(server->base, descriptor, EV_WRITE, on_writable, connection);
+	if (!connection->readable || !connection->writable ||
+		event_add(connection->readable, NULL) != 0)
+		connection_close(connection);
+	else
+		take_frame(connection);
+}
