@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ask: what commands have in common when they talk to the agent: paths as they are typed,
+ * facts, and errors in words that say what to do next.
+ */
+#ifndef MORTISE_CLI_ASK_H
+#define MORTISE_CLI_ASK_H
+
+#include <jansson.h>
+
+#include "cli.h"
+
+struct ask_path {
+	char text[MORTISE_PATH_MAX + 2]; /* one too long is sent, so that the agent refuses it */
+};
+
+/*
+ * Prints the error of the last call. subject is the path or thing it was about, or NULL.
+ * Someone denied reads the same whether the secret exists or not.
+ */
+int ask_fail(const struct cli *cli, enum mortise_status status, const char *subject);
+int ask_fail_malformed(const struct cli *cli);
+
+/*
+ * The path as the agent knows it: "@/db" is below the configured environment. Asks the agent
+ * for that, so it comes before client_begin(). CLI_DONE, or an exit status after the error.
+ */
+int ask_expand(struct cli *cli, const char *given, struct ask_path *out_path);
+
+/* Does it have the form of a path? Only to explain the agent's refusal. */
+bool ask_looks_like_path(const char *text);
+
+/* A number of the reply, or fallback if it has none. */
+uint64_t ask_number(const struct wire_message *reply, enum wire_tag tag, uint64_t fallback);
+bool ask_flag(const struct wire_message *reply, enum wire_tag tag);
+
+/* The next item of a list that is a run of fields; false at its end or at a malformed one. */
+bool ask_next(struct wire_list *list, struct wire_message *out_item);
+
+/* The text of a fact of the agent's STATUS. MORTISE_NOT_FOUND if it does not tell. */
+enum mortise_status ask_fact(struct cli *cli, const char *name, char *buffer, size_t buffer_size)
+	MUST_USE;
+
+/* Prints facts, a line each, or puts them into a JSON object. False if they are malformed. */
+bool ask_print_facts(struct wire_list facts);
+bool ask_put_facts(struct wire_list facts, json_t *object);
+
+#endif

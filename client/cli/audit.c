@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: ISC */
+/* audit: who asked for what, from the agent's log; and the key that checks it. */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "ask.h"
+#include "output.h"
+#include "when.h"
+
+#define PUBLIC_KEY_SIZE 32
+
+struct filter {
+	const char *path, *operation;
+	bool has_user, has_since;
+	json_int_t uid;
+	uint64_t since_us, last; /* last 0: all */
+};
+
+struct view {
+	const struct cli *cli;
+	struct filter filter;
+	json_t *kept;   /* an array; NULL: each record is printed at once */
+	json_int_t uid; /* whose name is in user */
+	char user[64];
+};
+
+static int read_filter(struct cli *cli, struct filter *out_filter)
+{
+	struct filter filter = {
+		.path = args_value(cli, "path"), .operation = args_value(cli, "op")};
+	const char *user = args_value(cli, "user"), *since = args_value(cli, "since");
+	const struct passwd *entry = user != NULL ? getpwnam(user) : NULL;
+	uint64_t uid = 0;
+
+	if (user != NULL && entry == NULL && (!args_number(user, &uid) || uid > UINT32_MAX))
+		return output_fail(cli, MORTISE_INVALID, "no user '%s' on this host", user);
+	filter.has_user = user != NULL;
+	filter.uid = entry != NULL ? (json_int_t)entry->pw_uid : (json_int_t)uid;
+	filter.has_since = since != NULL;
+	if (since != NULL && !when_parse_time(since, when_now_us(), &filter.since_us))
+		return output_fail(cli, MORTISE_INVALID,
+			"--since wants a time like '2026-11-23 14:03' or 2026-11-23T13:03:00Z, or "
+			"how long ago, like 90m, 2h or 1d");
+	if (args_number_of(cli, "last", 0, &filter.last) != CLI_DONE)
+		return CLI_USAGE;
+	*out_filter = filter;
+	return CLI_DONE;
+}
+
+static const char *text_of(const json_t *record, const char *name)
+{
+	const char *text = json_string_value(json_object_get(record, name));
+
+	return text != NULL ? text : "";
+}
+
+static uint64_t time_of(const json_t *record)
+{
+	char text[WHEN_TEXT_SIZE] = "";
+	uint64_t time_us = 0;
+
+	/* Down to the second: "2026-11-23T14:03:11.123456Z" */
+	(void)snprintf(text, sizeof text, "%.19sZ", text_of(record, "time"));
+	return when_parse_time(text, 0, &time_us) ? time_us : 0;
+}
+
+static bool is_wanted(const struct filter *filter, const json_t *record)
+{
+	const json_t *uid = json_object_get(record, "uid");
+
+	if (filter->has_user && (!json_is_integer(uid) || json_integer_value(uid) != filter->uid))
+		return false;
+	if (filter->path != NULL && strcmp(filter->path, text_of(record, "path")) != 0)
+		return false;
+	if (filter->operation != NULL && strcmp(filter->operation, text_of(record, "op")) != 0)
+		return false;
+	return !filter->has_since || time_of(record) >= filter->since_us;
+}
+
+/* Records of one caller tend to follow each other: the last name is kept. */
+static const char *user_of(struct view *view, json_int_t uid)
+{
+	const struct passwd *entry;
+
+	if (view->user[0] != '\0' && view->uid == uid)
+		return view->user;
+	entry = getpwuid((uid_t)uid);
+	view->uid = uid;
+	(void)snprintf(view->user, sizeof view->user, "%s", entry != NULL ? entry->pw_name : "uid");
+	return view->user;
+}
+
+static void print_part(const char *before, const char *text)
+{
+	if (text[0] == '\0')
+		return;
+	fputs(before, stdout);
+	output_text(text);
+}
+
+static void print_record(struct view *view, const json_t *record)
+{
+	const json_t *uid = json_object_get(record, "uid");
+	const json_t *version = json_object_get(record, "version");
+	char when[WHEN_TEXT_SIZE];
+
+	when_format_local(time_of(record), when);
+	printf("%s #%lld", when, (long long)json_integer_value(json_object_get(record, "seq")));
+	if (json_is_integer(uid))
+		printf(" %s(%lld)", user_of(view, json_integer_value(uid)),
+			(long long)json_integer_value(uid));
+	print_part(" ", text_of(record, "op"));
+	print_part(" ", text_of(record, "path"));
+	if (json_is_integer(version))
+		printf(" v%lld", (long long)json_integer_value(version));
+	print_part(": ", text_of(record, "result"));
+	print_part(", rule ", text_of(record, "rule"));
+	print_part(", ", text_of(record, "note"));
+	(void)putchar('\n');
+}
+
+static enum mortise_status take_record(struct view *view, const char *line, size_t size)
+{
+	json_t *record = json_loadb(line, size, 0, NULL);
+
+	if (!json_is_object(record)) {
+		json_decref(record);
+		return client_fail(view->cli->agent, MORTISE_INTEGRITY,
+			"a line of the audit log is no JSON; run: mortise audit verify");
+	}
+	if (!is_wanted(&view->filter, record)) {
+		json_decref(record);
+		return MORTISE_OK;
+	}
+	if (view->kept == NULL) {
+		print_record(view, record);
+		json_decref(record);
+		return MORTISE_OK;
+	}
+	if (json_array_append_new(view->kept, record) != 0)
+		return client_fail(view->cli->agent, MORTISE_IO, "out of memory");
+	if (view->filter.last > 0 && json_array_size(view->kept) > view->filter.last)
+		(void)json_array_remove(view->kept, 0);
+	return MORTISE_OK;
+}
+
+static enum mortise_status take_chunk(struct view *view, const struct wire_field *chunk)
+{
+	const char *at = (const char *)chunk->bytes, *end = at + chunk->size;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+		if (newline == NULL)
+			return client_fail(
+				view->cli->agent, MORTISE_IO, "the agent's reply is malformed");
+		TRY(take_record(view, at, (size_t)(newline - at)));
+		at = newline + 1;
+	}
+	return MORTISE_OK;
+}
+
+/* Up to where the log ended at first: the walk itself makes it grow. */
+static enum mortise_status walk(struct cli *cli, struct view *view)
+{
+	uint64_t offset = 0, next = 0, total = UINT64_MAX;
+
+	do {
+		struct wire_writer *writer = client_begin(cli->agent, WIRE_AUDIT_SHOW);
+		struct wire_message reply;
+
+		offset = next;
+		wire_put_number(writer, WIRE_TAG_OFFSET, offset);
+		TRY(client_call(cli->agent, &reply));
+		TRY(take_chunk(view, &reply.field[WIRE_TAG_CHUNK]));
+		next = ask_number(&reply, WIRE_TAG_OFFSET, offset);
+		if (total == UINT64_MAX)
+			total = ask_number(&reply, WIRE_TAG_TOTAL, 0);
+	} while (next > offset && next < total);
+	return MORTISE_OK;
+}
+
+static int finish(struct view *view)
+{
+	size_t index;
+	json_t *record;
+
+	if (view->cli->is_json)
+		return output_json(json_pack("{s:O}", "records", view->kept));
+	json_array_foreach(view->kept, index, record) print_record(view, record);
+	return CLI_DONE;
+}
+
+static int show(struct cli *cli)
+{
+	struct view view = {.cli = cli};
+	enum mortise_status status;
+	struct ask_path path;
+	int ending = read_filter(cli, &view.filter);
+
+	if (ending == CLI_DONE && view.filter.path != NULL) {
+		ending = ask_expand(cli, view.filter.path, &path);
+		view.filter.path = path.text;
+	}
+	if (ending != CLI_DONE)
+		return ending;
+	if (cli->is_json || view.filter.last > 0)
+		view.kept = json_array();
+	status = walk(cli, &view);
+	ending = status == MORTISE_OK ? finish(&view) : ask_fail(cli, status, NULL);
+	json_decref(view.kept);
+	return ending;
+}
+
+static int public_key(struct cli *cli)
+{
+	const struct wire_field *key;
+	struct wire_message reply;
+	enum mortise_status status;
+	char hex[2 * PUBLIC_KEY_SIZE + 1];
+
+	(void)client_begin(cli->agent, WIRE_AUDIT_KEY);
+	status = client_call(cli->agent, &reply);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, NULL);
+	key = &reply.field[WIRE_TAG_CHUNK];
+	if (key->size != PUBLIC_KEY_SIZE)
+		return ask_fail_malformed(cli);
+	for (size_t i = 0; i < PUBLIC_KEY_SIZE; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", key->bytes[i]);
+	if (cli->is_json)
+		return output_json(json_pack("{s:s}", "public_key", hex));
+	puts(hex);
+	return CLI_DONE;
+}
+
+static const struct option show_options[] = {
+	{"last", 0, "N", "only the last N of what is shown"},
+	{"user", 'u', "U", "only requests of this user, by name or number"},
+	{"path", 0, "PATH", "only requests for this secret"},
+	{"op", 0, "O", "only this operation: get, set, seal, ..."},
+	{"since", 0, "TIME", "only from this time on, or from so long ago: 2h"},
+	{0},
+};
+
+const struct command command_audit_show = {
+	.name = "audit show",
+	.operands = "",
+	.summary = "print who asked for what, and what came of it",
+	.options = show_options,
+	.verb = "audit",
+	.examples = "  mortise audit show --last=20\n"
+		    "  mortise audit show --since=1d --path=prod/db/password",
+	.run = show,
+};
+
+const struct command command_audit_public_key = {
+	.name = "audit public-key",
+	.operands = "",
+	.summary = "print the log's first public key; keep it on another host",
+	.verb = "audit",
+	.examples = "  mortise audit public-key",
+	.run = public_key,
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/* caller: who runs this command, in the words of a rule, for the text of a denial. */
+#ifndef MORTISE_CLI_CALLER_H
+#define MORTISE_CLI_CALLER_H
+
+#include <stddef.h>
+
+struct caller {
+	char user[64];  /* the name, or the number of one without */
+	char text[256]; /* "backup, uid 34, unit cron.service" */
+};
+
+struct caller caller_find(void);
+
+/* The systemd unit in the text of /proc/PID/cgroup; "" if there is none. */
+void caller_unit(const char *cgroup, char *out_unit, size_t unit_size);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC */
+/* main: the table of commands, and the one path by which each of them runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "args.h"
+#include "ask.h"
+#include "help.h"
+#include "output.h"
+
+#ifndef MORTISE_VERSION
+#define MORTISE_VERSION "0.1.0"
+#endif
+
+static const struct command *const commands[] = {
+	&command_init,
+	&command_status,
+	&command_whoami,
+	&command_unseal,
+	&command_seal,
+	&command_get,
+	&command_set,
+	&command_list,
+	&command_show,
+	&command_delete,
+	&command_undelete,
+	&command_policy_apply,
+	&command_policy_show,
+	&command_policy_check,
+	&command_audit_show,
+	&command_audit_verify,
+	&command_audit_public_key,
+	&command_verify,
+	NULL,
+};
+
+/* What stdio still holds may fail to be written. */
+static int finish_output(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	output_note("cannot write to standard output");
+	return CLI_IO;
+}
+
+static int run(struct cli *cli)
+{
+	enum mortise_status status = client_new(cli->socket_path, &cli->agent);
+	int ending;
+
+	if (status != MORTISE_OK)
+		ending = output_fail(cli, status, "%s", mortise_message(cli->agent));
+	else {
+		mortise_set_deadline(cli->agent, CLIENT_DEADLINE_MS, cli->wait_ms);
+		ending = cli->command->run(cli);
+	}
+	mortise_close(cli->agent);
+	return finish_output(ending);
+}
+
+int main(int argc, char **argv)
+{
+	const struct rlimit no_core = {0};
+	struct cli cli;
+	int status;
+
+	(void)setrlimit(RLIMIT_CORE, &no_core);
+	output_init();
+	const char **operands = calloc((size_t)argc + 1, sizeof *operands);
+	if (operands == NULL)
+		return CLI_IO;
+	status = args_parse(&cli, commands, argc, argv, operands);
+	if (status == CLI_DONE && cli.wants_version)
+		status = finish_output(puts("mortise " MORTISE_VERSION) < 0 ? CLI_IO : CLI_DONE);
+	else if (status == CLI_DONE && cli.wants_help) {
+		if (cli.command != NULL)
+			help_command(cli.command);
+		else
+			help_overview(commands);
+		status = finish_output(CLI_DONE);
+	} else if (status == CLI_DONE)
+		status = run(&cli);
+	free(operands);
+	return status;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: ISC */
+#include "output.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_SIZE 2048
+
+/* One row for each status: the exit status, and its word in JSON. */
+static const struct {
+	int exit;
+	const char *word;
+} endings[] = {
+	[MORTISE_OK] = {CLI_DONE, "ok"},
+	[MORTISE_INVALID] = {CLI_USAGE, "invalid"},
+	[MORTISE_DENIED] = {CLI_DENIED, "denied"},
+	[MORTISE_NOT_FOUND] = {CLI_NOT_FOUND, "not-found"},
+	[MORTISE_CONFLICT] = {CLI_CONFLICT, "conflict"},
+	[MORTISE_SEALED] = {CLI_TRY_AGAIN, "sealed"},
+	[MORTISE_BUSY] = {CLI_TRY_AGAIN, "busy"},
+	[MORTISE_INTEGRITY] = {CLI_INTEGRITY, "integrity"},
+	[MORTISE_IO] = {CLI_IO, "io"},
+	[MORTISE_HARDWARE] = {CLI_IO, "hardware"},
+	[MORTISE_UNREACHABLE] = {CLI_UNREACHABLE, "unreachable"},
+	[MORTISE_REJECTED] = {CLI_REJECTED, "rejected"},
+};
+
+/* The size stands before each block, so that a block can be wiped when it is freed. */
+static void *allocate(size_t size)
+{
+	size_t *block = size > SIZE_MAX - 16 ? NULL : malloc(size + 16);
+
+	if (block == NULL)
+		return NULL;
+	*block = size;
+	return (unsigned char *)block + 16;
+}
+
+static void release(void *bytes)
+{
+	unsigned char *block = bytes;
+
+	if (block == NULL)
+		return;
+	block -= 16;
+	mortise_wipe(bytes, *(size_t *)(void *)block);
+	free(block);
+}
+
+void output_init(void)
+{
+	json_set_alloc_funcs(allocate, release);
+}
+
+int output_exit(enum mortise_status status)
+{
+	return (unsigned)status < sizeof endings / sizeof endings[0] ? endings[status].exit
+								     : CLI_IO;
+}
+
+static void print_line(char *line)
+{
+	for (char *at = line; *at != '\0'; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			*at = '?';
+	fprintf(stderr, "mortise: %s\n", line);
+}
+
+int output_fail(const struct cli *cli, enum mortise_status status, const char *format, ...)
+{
+	char line[LINE_MAX_SIZE];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	if (!cli->is_json) {
+		print_line(line);
+		return output_exit(status);
+	}
+	json_t *message = output_json_text(line, strlen(line));
+	if (message == NULL)
+		message = json_string("the message is no text");
+	(void)output_json(json_pack("{s:s, s:i, s:o}", "error", endings[status].word, "status",
+		output_exit(status), "message", message));
+	return output_exit(status);
+}
+
+void output_note(const char *format, ...)
+{
+	char line[LINE_MAX_SIZE];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	print_line(line);
+}
+
+enum mortise_status output_write(int fd, const void *bytes, size_t size)
+{
+	const unsigned char *at = bytes;
+
+	while (size > 0) {
+		ssize_t written = write(fd, at, size);
+
+		if (written < 0 && errno != EINTR)
+			return MORTISE_IO;
+		if (written > 0) {
+			at += written;
+			size -= (size_t)written;
+		}
+	}
+	return MORTISE_OK;
+}
+
+static char *dump_line(json_t *object, size_t *out_size)
+{
+	char *text;
+
+	*out_size = json_dumpb(object, NULL, 0, JSON_PRESERVE_ORDER);
+	text = *out_size > 0 ? allocate(*out_size + 1) : NULL;
+	if (text == NULL)
+		return NULL;
+	(void)json_dumpb(object, text, *out_size, JSON_PRESERVE_ORDER);
+	text[(*out_size)++] = '\n';
+	return text;
+}
+
+int output_json(json_t *object)
+{
+	size_t size = 0;
+	char *text = object != NULL ? dump_line(object, &size) : NULL;
+	enum mortise_status status = MORTISE_IO;
+
+	json_decref(object);
+	if (text == NULL)
+		errno = ENOMEM;
+	else
+		status = output_write(STDOUT_FILENO, text, size);
+	release(text);
+	if (status == MORTISE_OK)
+		return CLI_DONE;
+	output_note("cannot write to standard output: %s", strerror(errno));
+	return CLI_IO;
+}
+
+void output_text(const char *text)
+{
+	for (; *text != '\0'; text++)
+		(void)putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
+json_t *output_json_text(const void *bytes, size_t size)
+{
+	return json_stringn(bytes, size);
+}
+
+json_t *output_json_number(uint64_t number)
+{
+	return json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number);
+}
+
+json_t *output_json_base64(const void *bytes, size_t size)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *in = bytes;
+	size_t out_size = (size + 2) / 3 * 4, at = 0;
+	char *text = allocate(out_size + 1);
+	json_t *string;
+
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < size; i += 3) {
+		unsigned long group = (unsigned long)in[i] << 16;
+
+		group |= i + 1 < size ? (unsigned long)in[i + 1] << 8 : 0;
+		group |= i + 2 < size ? in[i + 2] : 0;
+		text[at++] = digits[group >> 18];
+		text[at++] = digits[group >> 12 & 63];
+		text[at++] = i + 1 < size ? digits[group >> 6 & 63] : '=';
+		text[at++] = i + 2 < size ? digits[group & 63] : '=';
+	}
+	string = json_stringn(text, out_size);
+	release(text);
+	return string;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: ISC */
+/* secrets: show, delete and undelete: one secret, and never its value. */
+#include <stdio.h>
+
+#include "ask.h"
+#include "output.h"
+#include "when.h"
+
+static json_t *describe_version(const struct wire_message *item)
+{
+	char created[WHEN_TEXT_SIZE];
+	json_t *object;
+
+	when_format_utc(ask_number(item, WIRE_TAG_TIME, 0), created);
+	object = json_pack("{s:o, s:s, s:o}", "version",
+		output_json_number(ask_number(item, WIRE_TAG_VERSION, 0)), "created", created,
+		"uid", output_json_number(ask_number(item, WIRE_TAG_NUMBER, 0)));
+	if (object != NULL && ask_flag(item, WIRE_TAG_DELETED))
+		(void)json_object_set_new(object, "deleted", json_true());
+	return object;
+}
+
+/* The size of the current value: the frame's, or that of its version. */
+static uint64_t size_of(const struct wire_message *reply, struct wire_list versions)
+{
+	uint64_t current = ask_number(reply, WIRE_TAG_VERSION, 0);
+	struct wire_message item;
+
+	while (!wire_has(reply, WIRE_TAG_NUMBER) && ask_next(&versions, &item))
+		if (ask_number(&item, WIRE_TAG_VERSION, 0) == current)
+			return ask_number(&item, WIRE_TAG_TOTAL, 0);
+	return ask_number(reply, WIRE_TAG_NUMBER, 0);
+}
+
+static json_t *describe(
+	const char *path, const struct wire_message *reply, struct wire_list versions)
+{
+	char created[WHEN_TEXT_SIZE];
+	struct wire_message item;
+	json_t *list = json_array();
+	uint64_t size = size_of(reply, versions);
+
+	while (ask_next(&versions, &item))
+		if (json_array_append_new(list, describe_version(&item)) != 0)
+			break;
+	when_format_utc(ask_number(reply, WIRE_TAG_TIME, 0), created);
+	return json_pack("{s:s, s:o, s:o, s:s, s:b, s:o}", "path", path, "version",
+		output_json_number(ask_number(reply, WIRE_TAG_VERSION, 0)), "size",
+		output_json_number(size), "created", created, "deleted",
+		ask_flag(reply, WIRE_TAG_DELETED), "versions", list);
+}
+
+static void print_times(const struct wire_message *item)
+{
+	char created[WHEN_TEXT_SIZE];
+
+	when_format_local(ask_number(item, WIRE_TAG_TIME, 0), created);
+	printf("  version %-6llu %s  uid %llu%s\n",
+		(unsigned long long)ask_number(item, WIRE_TAG_VERSION, 0), created,
+		(unsigned long long)ask_number(item, WIRE_TAG_NUMBER, 0),
+		ask_flag(item, WIRE_TAG_DELETED) ? "  deleted" : "");
+}
+
+static int show(struct cli *cli)
+{
+	struct wire_message reply, item;
+	enum mortise_status status;
+	struct wire_list versions;
+	char created[WHEN_TEXT_SIZE];
+	struct ask_path path;
+	int ending = ask_expand(cli, cli->operands[0], &path);
+
+	if (ending != CLI_DONE)
+		return ending;
+	wire_put_text(client_begin(cli->agent, WIRE_SHOW), WIRE_TAG_PATH, path.text);
+	status = client_call(cli->agent, &reply);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, path.text);
+	versions = wire_list_of(&reply, WIRE_TAG_ITEMS);
+	if (cli->is_json)
+		return output_json(describe(path.text, &reply, versions));
+	when_format_local(ask_number(&reply, WIRE_TAG_TIME, 0), created);
+	printf("%s: version %llu, %llu bytes, created %s%s\n", path.text,
+		(unsigned long long)ask_number(&reply, WIRE_TAG_VERSION, 0),
+		(unsigned long long)size_of(&reply, versions), created,
+		ask_flag(&reply, WIRE_TAG_DELETED) ? ", deleted" : "");
+	while (ask_next(&versions, &item))
+		print_times(&item);
+	return wire_list_is_whole(&versions) ? CLI_DONE : ask_fail_malformed(cli);
+}
+
+static int change(struct cli *cli, enum wire_opcode opcode, const char *done, const char *would)
+{
+	struct wire_writer *writer;
+	struct wire_message reply;
+	enum mortise_status status;
+	struct ask_path path;
+	bool is_changed;
+	int ending = ask_expand(cli, cli->operands[0], &path);
+
+	if (ending != CLI_DONE)
+		return ending;
+	writer = client_begin(cli->agent, opcode);
+	wire_put_text(writer, WIRE_TAG_PATH, path.text);
+	if (cli->is_dry_run)
+		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	status = client_call(cli->agent, &reply);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, path.text);
+	is_changed = ask_flag(&reply, WIRE_TAG_CHANGED);
+	if (cli->is_json)
+		return output_json(json_pack("{s:s, s:o, s:b, s:b}", "path", path.text, "version",
+			output_json_number(ask_number(&reply, WIRE_TAG_VERSION, 0)), "changed",
+			is_changed, "dry_run", cli->is_dry_run));
+	printf("%s: %s\n", path.text,
+		!is_changed       ? "nothing to do"
+		: cli->is_dry_run ? would
+				  : done);
+	return CLI_DONE;
+}
+
+static int delete (struct cli *cli)
+{
+	return change(
+		cli, WIRE_DELETE, "deleted; mortise undelete brings it back", "would be deleted");
+}
+
+static int undelete(struct cli *cli)
+{
+	return change(cli, WIRE_UNDELETE, "is back", "would be brought back");
+}
+
+const struct command command_show = {
+	.name = "show",
+	.operands = "PATH",
+	.summary = "show a secret's versions, without values",
+	.least = 1,
+	.most = 1,
+	.verb = "list",
+	.examples = "  mortise show prod/db/password",
+	.run = show,
+};
+
+const struct command command_delete = {
+	.name = "delete",
+	.operands = "PATH",
+	.summary = "hide a secret from everyone; it can be brought back",
+	.least = 1,
+	.most = 1,
+	.changes_something = true,
+	.verb = "delete",
+	.examples = "  mortise delete prod/db/password",
+	.run = delete,
+};
+
+const struct command command_undelete = {
+	.name = "undelete",
+	.operands = "PATH",
+	.summary = "bring back a secret that was deleted",
+	.least = 1,
+	.most = 1,
+	.changes_something = true,
+	.verb = "delete",
+	.examples = "  mortise undelete prod/db/password",
+	.run = undelete,
+};

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: ISC */
+/* set: a value in, from standard input, a file or the terminal; never from an argument. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "ask.h"
+#include "input.h"
+#include "output.h"
+
+static bool is_same(const struct input *one, const struct input *other)
+{
+	uint8_t difference = one->size != other->size;
+
+	for (size_t i = 0; i < sizeof one->bytes; i++)
+		difference |= one->bytes[i] ^ other->bytes[i];
+	return difference == 0;
+}
+
+static int ask_twice(const struct cli *cli, const char *path, struct input *value)
+{
+	CLEANUP(input_free) struct input *again = input_new();
+	char prompt[MORTISE_PATH_MAX + 32];
+	enum mortise_status status;
+
+	if (again == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	(void)snprintf(prompt, sizeof prompt, "value of %s", path);
+	status = input_ask_hidden(prompt, value);
+	if (status == MORTISE_OK)
+		status = input_ask_hidden("once more", again);
+	if (status != MORTISE_OK)
+		return output_fail(cli, status, "cannot read a line from the terminal");
+	if (!is_same(value, again))
+		return output_fail(cli, MORTISE_INVALID, "the two differ; nothing was set");
+	return CLI_DONE;
+}
+
+/* The newline that echo adds is not meant; that of a file is. */
+static void take_newline(const struct cli *cli, bool is_stdin, struct input *value)
+{
+	bool is_last = value->size > 0 && value->bytes[value->size - 1] == '\n';
+
+	if (args_has(cli, "raw") || !is_last)
+		return;
+	if (args_has(cli, "chomp")) {
+		value->size--;
+		return;
+	}
+	if (!is_stdin || memchr(value->bytes, '\n', value->size - 1) != NULL ||
+		!input_is_line(value))
+		return;
+	value->size--;
+	output_note("left out the newline at the end of the line; --raw keeps it");
+}
+
+static int obtain(const struct cli *cli, const char *path, struct input *value)
+{
+	const char *name = args_value(cli, "from-file");
+	bool is_stdin = name == NULL || strcmp(name, "-") == 0;
+	enum mortise_status status;
+
+	if (args_has(cli, "raw") && args_has(cli, "chomp"))
+		return output_fail(cli, MORTISE_INVALID, "either --raw or --chomp");
+	if (name == NULL && isatty(STDIN_FILENO)) {
+		int ending = ask_twice(cli, path, value);
+
+		if (ending != CLI_DONE)
+			return ending;
+	} else {
+		status = input_read(is_stdin ? "-" : name, value);
+		if (status == MORTISE_INVALID)
+			return output_fail(cli, status, "%s: a value has at most %d bytes", path,
+				MORTISE_VALUE_MAX);
+		if (status != MORTISE_OK)
+			return output_fail(cli, status, "cannot read %s: %s",
+				is_stdin ? "standard input" : name, strerror(errno));
+		take_newline(cli, is_stdin, value);
+	}
+	if (value->size == 0 && !args_has(cli, "allow-empty"))
+		return output_fail(cli, MORTISE_INVALID,
+			"%s: the value is empty; if that is meant, add --allow-empty", path);
+	return CLI_DONE;
+}
+
+static enum mortise_status request(struct cli *cli, const char *path, const struct input *value,
+	uint64_t expect, struct wire_message *out_reply)
+{
+	struct wire_writer *writer = client_begin(cli->agent, WIRE_SET);
+
+	wire_put_text(writer, WIRE_TAG_PATH, path);
+	wire_put(writer, WIRE_TAG_VALUE, value->bytes, value->size);
+	TRY(client_put_token(cli->agent));
+	if (args_has(cli, "expect-version"))
+		wire_put_number(writer, WIRE_TAG_EXPECT, expect);
+	if (args_has(cli, "if-changed"))
+		wire_put_number(writer, WIRE_TAG_IF_CHANGED, 1);
+	if (cli->is_dry_run)
+		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	return client_call(cli->agent, out_reply);
+}
+
+static int report(const struct cli *cli, const char *path, const struct wire_message *reply)
+{
+	unsigned long long version = ask_number(reply, WIRE_TAG_VERSION, 0);
+	bool is_changed = ask_flag(reply, WIRE_TAG_CHANGED);
+
+	if (cli->is_json)
+		return output_json(json_pack("{s:s, s:o, s:b, s:b}", "path", path, "version",
+			output_json_number(version), "changed", is_changed, "dry_run",
+			cli->is_dry_run));
+	printf("%s: %sversion %llu%s\n", path, cli->is_dry_run ? "would be " : "", version,
+		is_changed ? "" : ", unchanged");
+	return CLI_DONE;
+}
+
+static int set(struct cli *cli)
+{
+	CLEANUP(input_free) struct input *value = input_new();
+	enum mortise_status status;
+	struct wire_message reply;
+	struct ask_path path;
+	uint64_t expect;
+	int ending;
+
+	if (value == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	if (args_number_of(cli, "expect-version", 0, &expect) != CLI_DONE)
+		return CLI_USAGE;
+	ending = ask_expand(cli, cli->operands[0], &path);
+	if (ending == CLI_DONE)
+		ending = obtain(cli, path.text, value);
+	if (ending != CLI_DONE)
+		return ending;
+	status = request(cli, path.text, value, expect, &reply);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, path.text);
+	return report(cli, path.text, &reply);
+}
+
+static const struct option options[] = {
+	{"from-file", 'f', "F", "the value is F's content, exactly; - is standard input"},
+	{"raw", 0, NULL, "keep a final newline"},
+	{"chomp", 0, NULL, "drop a final newline, from files too"},
+	{"if-changed", 0, NULL, "no new version if the value is the current one"},
+	{"expect-version", 0, "N", "only if N is the current version; 0: only if there is none"},
+	{"allow-empty", 0, NULL, "a value may be empty"},
+	{0},
+};
+
+const struct command command_set = {
+	.name = "set",
+	.operands = "PATH",
+	.summary = "store a new version of a value",
+	.options = options,
+	.least = 1,
+	.most = 1,
+	.changes_something = true,
+	.verb = "write",
+	.notes = "The value comes from standard input or a file, never from an argument. On a\n"
+		 "terminal it is asked for twice. One line of text on standard input loses its\n"
+		 "final newline; everything else is kept exactly. At most 65,536 bytes.",
+	.examples = "  mortise set prod/db/password\n"
+		    "  pwgen 32 1 | mortise set --expect-version=0 prod/db/password\n"
+		    "  mortise set --from-file=server.key prod/web/key",
+	.run = set,
+};

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: ISC */
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "connection.h"
+
+#define CHALLENGE_SIZE    16
+#define HELLO_SIZE        64
+#define FIRST_PAUSE_MS    50
+#define LAST_PAUSE_MS     1000
+#define SHORTEST_PAUSE_MS 10
+
+int64_t client_now_ms(void)
+{
+	struct timespec now = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+enum mortise_status client_fail(
+	struct mortise *agent, enum mortise_status status, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(agent->message, sizeof agent->message, format, arguments);
+	va_end(arguments);
+	for (char *at = agent->message; *at != '\0'; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			*at = '?';
+	return status;
+}
+
+/* Pages of their own, so that locking them locks nothing else; both attempts may fail. */
+static uint8_t *map_frame(void)
+{
+	void *frame = mmap(
+		NULL, WIRE_FRAME_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (frame == MAP_FAILED)
+		return NULL;
+	(void)mlock2(frame, WIRE_FRAME_MAX, MLOCK_ONFAULT);
+	(void)madvise(frame, WIRE_FRAME_MAX, MADV_DONTDUMP);
+	return frame;
+}
+
+static enum mortise_status choose_socket(struct mortise *agent, const char *socket_path)
+{
+	if (socket_path == NULL)
+		socket_path = secure_getenv("MORTISE_SOCKET");
+	if (socket_path == NULL || socket_path[0] == '\0')
+		socket_path = CLIENT_SOCKET_DEFAULT;
+	if (strlen(socket_path) > CLIENT_SOCKET_MAX)
+		return client_fail(agent, MORTISE_INVALID, "a socket's path has at most %d bytes",
+			CLIENT_SOCKET_MAX);
+	memcpy(agent->socket_path, socket_path, strlen(socket_path) + 1);
+	return MORTISE_OK;
+}
+
+enum mortise_status client_new(const char *socket_path, struct mortise **out_agent)
+{
+	struct mortise *agent = calloc(1, sizeof *agent);
+
+	*out_agent = NULL;
+	if (agent == NULL)
+		return MORTISE_IO;
+	agent->fd = -1;
+	agent->deadline_ms = CLIENT_DEADLINE_MS;
+	agent->request = map_frame();
+	agent->reply = map_frame();
+	if (agent->request == NULL || agent->reply == NULL) {
+		mortise_close(agent);
+		return MORTISE_IO;
+	}
+	*out_agent = agent;
+	return choose_socket(agent, socket_path);
+}
+
+void mortise_close(struct mortise *agent)
+{
+	if (agent == NULL)
+		return;
+	connection_close(agent);
+	if (agent->request != NULL && agent->reply != NULL)
+		client_wipe(agent);
+	if (agent->request != NULL)
+		(void)munmap(agent->request, WIRE_FRAME_MAX);
+	if (agent->reply != NULL)
+		(void)munmap(agent->reply, WIRE_FRAME_MAX);
+	free(agent);
+}
+
+void client_wipe(struct mortise *agent)
+{
+	explicit_bzero(agent->request, agent->writer.size);
+	explicit_bzero(agent->reply, agent->reply_size);
+	agent->reply_size = 0;
+	agent->writer = (struct wire_writer){.failed = true};
+}
+
+struct wire_writer *client_begin(struct mortise *agent, enum wire_opcode opcode)
+{
+	client_wipe(agent);
+	agent->opcode = opcode;
+	agent->request_id++;
+	wire_begin(&agent->writer, agent->request, WIRE_FRAME_MAX, (uint16_t)opcode,
+		agent->request_id);
+	return &agent->writer;
+}
+
+enum mortise_status client_put_token(struct mortise *agent)
+{
+	uint8_t token[WIRE_TOKEN_SIZE];
+	ssize_t got;
+
+	do
+		got = getrandom(token, sizeof token, 0);
+	while (got < 0 && errno == EINTR);
+	if (got != sizeof token)
+		return client_fail(agent, MORTISE_IO, "the kernel gives no random bytes");
+	wire_put(&agent->writer, WIRE_TAG_TOKEN, token, sizeof token);
+	return MORTISE_OK;
+}
+
+static enum mortise_status misunderstand(struct mortise *agent)
+{
+	connection_close(agent);
+	return client_fail(agent, MORTISE_IO,
+		"the agent's reply is malformed; is it of another version of mortise?");
+}
+
+static enum mortise_status transfer(struct mortise *agent, const uint8_t *frame, size_t size,
+	uint32_t request_id, int64_t until_ms, struct wire_message *out_reply)
+{
+	struct wire_message reply;
+
+	TRY(connection_send(agent, frame, size, until_ms));
+	TRY(connection_receive(agent, until_ms));
+	if (wire_parse(agent->reply, agent->reply_size, &reply) != MORTISE_OK ||
+		reply.request_id != request_id)
+		return misunderstand(agent);
+	*out_reply = reply;
+	return MORTISE_OK;
+}
+
+/* Answers with the challenge: the kernel then names the sender of a second frame. */
+static enum mortise_status greet(
+	struct mortise *agent, const struct wire_message *reply, int64_t until_ms)
+{
+	const struct wire_field *challenge = &reply->field[WIRE_TAG_CHALLENGE];
+	struct wire_message answer;
+	struct wire_writer writer;
+	uint8_t frame[HELLO_SIZE];
+	size_t size;
+
+	if (!wire_has(reply, WIRE_TAG_CHALLENGE) || challenge->size != CHALLENGE_SIZE)
+		return misunderstand(agent);
+	agent->request_id++;
+	wire_begin(&writer, frame, sizeof frame, WIRE_HELLO, agent->request_id);
+	wire_put(&writer, WIRE_TAG_CHALLENGE, challenge->bytes, challenge->size);
+	size = wire_finish(&writer);
+	TRY(transfer(agent, frame, size, agent->request_id, until_ms, &answer));
+	if (answer.code == MORTISE_OK)
+		return MORTISE_OK;
+	connection_close(agent);
+	return client_fail(agent, MORTISE_DENIED, "the agent cannot tell who is asking");
+}
+
+/* The reply's code as a status; its text, if any, becomes the message. */
+static enum mortise_status settle(
+	struct mortise *agent, const struct wire_message *reply, struct wire_message *out_reply)
+{
+	enum mortise_status status = (enum mortise_status)reply->code;
+	char text[WIRE_TEXT_MAX];
+
+	if (reply->code > MORTISE_REJECTED)
+		return misunderstand(agent);
+	if (status == MORTISE_OK) {
+		*out_reply = *reply;
+		return MORTISE_OK;
+	}
+	if (wire_text(reply, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK && text[0] != '\0')
+		return client_fail(agent, status, "%s", text);
+	return client_fail(agent, status, "%s", mortise_status_text(status));
+}
+
+static enum mortise_status exchange(
+	struct mortise *agent, size_t size, int64_t until_ms, struct wire_message *out_reply)
+{
+	uint32_t request_id = agent->request_id;
+	struct wire_message reply;
+
+	TRY(connection_ready(agent, until_ms));
+	TRY(transfer(agent, agent->request, size, request_id, until_ms, &reply));
+	if (reply.code == WIRE_GREET) {
+		TRY(greet(agent, &reply, until_ms));
+		TRY(transfer(agent, agent->request, size, request_id, until_ms, &reply));
+	}
+	return settle(agent, &reply, out_reply);
+}
+
+/*
+ * Everything but these may be done twice, or carries a token. A second init would only say
+ * that the store exists, and what was staged went with the connection.
+ */
+static bool may_repeat(const struct mortise *agent)
+{
+	return agent->fault == CLIENT_FAULT_LOST && agent->opcode != WIRE_INIT &&
+	       agent->opcode != WIRE_POLICY_STAGE && agent->opcode != WIRE_POLICY_APPLY;
+}
+
+static bool may_wait(const struct mortise *agent, enum mortise_status status)
+{
+	if (status == MORTISE_SEALED || status == MORTISE_BUSY)
+		return true;
+	return status == MORTISE_UNREACHABLE &&
+	       (agent->fault == CLIENT_FAULT_ABSENT || may_repeat(agent));
+}
+
+/* Sleeps for a while, doubling it; false if no time is left for another attempt. */
+static bool back_off(int *pause_ms, int64_t until_ms)
+{
+	int64_t left_ms = until_ms - client_now_ms();
+	int now_ms = *pause_ms < left_ms / 2 ? *pause_ms : (int)(left_ms / 2);
+
+	if (now_ms < SHORTEST_PAUSE_MS)
+		return false;
+	(void)poll(NULL, 0, now_ms);
+	*pause_ms = *pause_ms * 2 < LAST_PAUSE_MS ? *pause_ms * 2 : LAST_PAUSE_MS;
+	return true;
+}
+
+static int64_t budget_end_ms(const struct mortise *agent)
+{
+	return client_now_ms() + (agent->wait_ms > 0 ? agent->wait_ms : agent->deadline_ms);
+}
+
+static enum mortise_status call_patiently(
+	struct mortise *agent, size_t size, int64_t until_ms, struct wire_message *out_reply)
+{
+	int pause_ms = FIRST_PAUSE_MS;
+
+	for (;;) {
+		enum mortise_status status = exchange(agent, size, until_ms, out_reply);
+
+		if (status == MORTISE_UNREACHABLE && may_repeat(agent))
+			status = exchange(agent, size, until_ms, out_reply);
+		if (agent->wait_ms <= 0 || !may_wait(agent, status) ||
+			!back_off(&pause_ms, until_ms))
+			return status;
+	}
+}
+
+enum mortise_status client_call(struct mortise *agent, struct wire_message *out_reply)
+{
+	size_t size = wire_finish(&agent->writer);
+	enum mortise_status status = MORTISE_INVALID;
+
+	if (size == 0)
+		(void)client_fail(agent, status, "the request does not fit one frame");
+	else
+		status = call_patiently(agent, size, budget_end_ms(agent), out_reply);
+	explicit_bzero(agent->request, agent->writer.size);
+	agent->writer.failed = true;
+	return status;
+}
+
+enum mortise_status client_pin(struct mortise *agent)
+{
+	int64_t until_ms = budget_end_ms(agent);
+	int pause_ms = FIRST_PAUSE_MS;
+	enum mortise_status status;
+
+	for (;;) {
+		status = connection_ready(agent, until_ms);
+		if (agent->wait_ms <= 0 || !may_wait(agent, status) ||
+			!back_off(&pause_ms, until_ms))
+			break;
+	}
+	agent->is_pinned = status == MORTISE_OK;
+	return status;
+}
+
+void client_unpin(struct mortise *agent)
+{
+	agent->is_pinned = false;
+}
