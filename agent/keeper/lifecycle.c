@@ -180,16 +180,8 @@ enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struc
 
 	TRY(store_meta(lifecycle->store, &meta));
 	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
-	enum mortise_status status = slot_open(&identity, &slot, h, &master_key);
-	if (status != MORTISE_OK) {
-		lifecycle_explain(lifecycle,
-			"slot %llu does not belong to this store (%s); run: mortise unseal "
-			"--recovery (key id %s)",
-			(unsigned long long)kept->id, mortise_status_text(status),
-			lifecycle->recovery_id);
-		return status;
-	}
-	status = vault_open(lifecycle->store, master_key, &vault);
+	TRY(slot_open(&identity, &slot, h, &master_key));
+	enum mortise_status status = vault_open(lifecycle->store, master_key, &vault);
 	if (status != MORTISE_OK) {
 		lifecycle_explain(lifecycle,
 			"the store is not what mortise wrote last (%s): it was edited, damaged or "
@@ -236,7 +228,13 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	if (lifecycle->state != LIFECYCLE_UNSEALING)
 		return; /* opened by the recovery key meanwhile */
 	if (answer->status == MORTISE_OK) {
-		on_unsealed(lifecycle, lifecycle_open_with(lifecycle, kept, answer->h));
+		enum mortise_status status = lifecycle_open_with(lifecycle, kept, answer->h);
+		if (status != MORTISE_OK && !lifecycle->reason[0])
+			lifecycle_explain(lifecycle,
+				"slot %llu opened, but does not belong to this store; run: mortise "
+				"unseal --recovery (key id %s)",
+				(unsigned long long)kept->id, lifecycle->recovery_id);
+		on_unsealed(lifecycle, status);
 		return;
 	}
 	lifecycle_describe(answer, text, sizeof text);

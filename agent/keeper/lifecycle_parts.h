@@ -49,7 +49,10 @@ void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, c
 	const struct secret *recovery);
 /* Reads the slots of the store. */
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle) MUST_USE;
-/* Opens the vault with a slot's h; the reason says why not. */
+/*
+ * Opens the vault with a slot's h. MORTISE_DENIED if it is not the slot's; for anything else the
+ * reason says why not.
+ */
 enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
 	const struct secret *h) MUST_USE;
 /* What a failed answer of the sealer means, in one line with what to do next. */

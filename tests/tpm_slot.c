@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+#include "tpm_slot.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#define DEADLINE_MS 5000
+
+struct tpm_slot slot;
+
+static const uint8_t entropy[KEY_SIZE] = "thirty-two bytes of the kernel";
+
+struct token_options slot_options(const char *tcti)
+{
+	return (struct token_options){.tcti = tcti, .deadline_ms = DEADLINE_MS, .notes_fd = -1};
+}
+
+enum token_fault slot_try_open(const struct token_options *options, const uint8_t *blob,
+	size_t size, struct secret **out_h)
+{
+	struct token_failure failure = {0};
+	enum mortise_status status = token_tpm2.open(options, blob, size, out_h, &failure);
+
+	if (status == MORTISE_OK)
+		return TOKEN_FAULT_NONE;
+	assert_int_equal(status, MORTISE_HARDWARE);
+	assert_int_not_equal(failure.fault, TOKEN_FAULT_NONE);
+	assert_true(failure.detail[0] != '\0');
+	return failure.fault;
+}
+
+enum token_fault slot_open_with(const struct token_options *options)
+{
+	CLEANUP(secret_drop) struct secret *h = NULL;
+	enum token_fault fault = slot_try_open(options, slot.blob, slot.blob_size, &h);
+
+	if (fault == TOKEN_FAULT_NONE)
+		assert_true(secret_equals(h, slot.h));
+	else
+		assert_null(h);
+	return fault;
+}
+
+enum token_fault slot_open_at(const char *tcti)
+{
+	struct token_options options = slot_options(tcti);
+
+	return slot_open_with(&options);
+}
+
+enum token_fault slot_enrol_at(
+	const char *tcti, uint8_t blob[TOKEN_BLOB_MAX], size_t *out_size, struct secret **out_h)
+{
+	struct token_options options = slot_options(tcti);
+	struct token_failure failure = {0};
+	enum mortise_status status =
+		token_tpm2.enrol(&options, entropy, blob, out_size, out_h, &failure);
+
+	if (status == MORTISE_OK)
+		return TOKEN_FAULT_NONE;
+	assert_int_equal(status, MORTISE_HARDWARE);
+	assert_null(*out_h);
+	return failure.fault;
+}
+
+enum token_fault slot_try_enrol(const char *tcti)
+{
+	CLEANUP(secret_drop) struct secret *h = NULL;
+	uint8_t blob[TOKEN_BLOB_MAX];
+	size_t size;
+
+	return slot_enrol_at(tcti, blob, &size, &h);
+}
+
+bool tpm_holds_something(const struct tpm_fixture *tpm)
+{
+	int status = tpm_shell(tpm, tpm->tcti,
+		"objects=$(tpm2_getcap handles-transient) || exit 2\n"
+		"sessions=$(tpm2_getcap handles-loaded-session) || exit 2\n"
+		"test -z \"$objects$sessions\"");
+
+	assert_in_range(status, 0, 1);
+	return status == 1;
+}
+
+void assert_nothing_is_left(const struct tpm_fixture *tpm)
+{
+	assert_false(tpm_holds_something(tpm));
+}
+
+int slot_set_up(void **state)
+{
+	(void)state;
+	if (setenv("TSS2_LOG", "all+none", 1) != 0 || sodium_init() < 0 ||
+		secret_pool_open(65536) != MORTISE_OK)
+		return -1;
+	slot.is_there = tpm_start(&slot.tpm);
+	if (!slot.is_there)
+		return 0;
+	return slot_enrol_at(slot.tpm.tcti, slot.blob, &slot.blob_size, &slot.h) == TOKEN_FAULT_NONE
+		       ? 0
+		       : -1;
+}
+
+int slot_tear_down(void **state)
+{
+	(void)state;
+	tpm_stop(&slot.tpm);
+	secret_pool_close();
+	return 0;
+}
