@@ -3,9 +3,9 @@
  * tpm2_notes: which sessions and objects of a TPM are ours, on a memfd that successive
  * sealers share. A sealer that was killed leaves its handles there, and the next one
  * flushes them: a TPM has three object slots and few sessions.
- * The file is sixteen u32 in the machine's byte order, 0 meaning none. What it says is not trusted:
- * only handles of sessions and of transient objects come out. One sealer runs at a time. A
- * descriptor of -1 keeps no notes.
+ * The file is sixteen u32 of this machine, 0 meaning none. It is not believed: only
+ * handles of sessions and of transient objects come out.
+ * One sealer runs at a time. A descriptor of -1 keeps no notes.
  */
 #ifndef MORTISE_TPM2_NOTES_H
 #define MORTISE_TPM2_NOTES_H
