@@ -34,7 +34,7 @@ void wire_begin(struct wire_writer *writer, uint8_t *buffer, size_t capacity, ui
 {
 	*writer = (struct wire_writer){
 		.bytes = buffer,
-		.capacity = capacity < WIRE_FRAME_MAX ? capacity : WIRE_FRAME_MAX,
+		.capacity = capacity < WIRE_RECORD_MAX ? capacity : WIRE_RECORD_MAX,
 		.size = WIRE_HEADER_SIZE,
 		.failed = capacity < WIRE_HEADER_SIZE,
 	};
@@ -65,7 +65,7 @@ static uint8_t *reserve_field(struct wire_writer *writer, enum wire_tag tag, siz
 	uint8_t *at;
 
 	if ((unsigned)tag >= WIRE_TAG_LIMIT || (unsigned)tag <= writer->last_tag ||
-		size > WIRE_FRAME_MAX)
+		size > WIRE_RECORD_MAX)
 		writer->failed = true;
 	at = reserve(writer, FIELD_HEADER_SIZE + size);
 	if (at == NULL)
@@ -121,7 +121,7 @@ void wire_item_put(struct wire_writer *writer, const void *bytes, size_t size)
 {
 	uint8_t *at;
 
-	if (size > WIRE_FRAME_MAX)
+	if (size > WIRE_RECORD_MAX)
 		writer->failed = true;
 	at = reserve(writer, ITEM_HEADER_SIZE + size);
 	if (at == NULL)
@@ -188,7 +188,7 @@ enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_me
 {
 	struct wire_message message = {0};
 
-	if (size < WIRE_HEADER_SIZE || size > WIRE_FRAME_MAX || load16(frame) != WIRE_VERSION ||
+	if (size < WIRE_HEADER_SIZE || size > WIRE_RECORD_MAX || load16(frame) != WIRE_VERSION ||
 		load32(frame + 8) != size - WIRE_HEADER_SIZE)
 		return MORTISE_INVALID;
 	message.code = load16(frame + 2);

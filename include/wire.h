@@ -21,6 +21,7 @@
 #define WIRE_VERSION      1
 #define WIRE_HEADER_SIZE  12
 #define WIRE_FRAME_MAX    131072
+#define WIRE_RECORD_MAX   33554432 /* the same form at rest, in the store */
 #define WIRE_TAG_LIMIT    64 /* tags are 1 to 63 */
 #define WIRE_TOKEN_SIZE   16
 #define WIRE_BATCH_MAX    64 /* paths in one get */
@@ -60,7 +61,7 @@ enum wire_opcode {
 
 enum wire_tag {
 	WIRE_TAG_CHALLENGE = 1,   /* 16 bytes */
-	WIRE_TAG_TEXT = 2,        /* one line for a person, UTF-8 */
+	WIRE_TAG_TEXT = 2,        /* for a person, UTF-8; one line, but the first policy in INIT */
 	WIRE_TAG_PATH = 3,
 	WIRE_TAG_PATHS = 4,       /* list of paths */
 	WIRE_TAG_VERSION = 5,     /* number */
@@ -74,7 +75,7 @@ enum wire_tag {
 	WIRE_TAG_CURSOR = 13,     /* opaque; given back to go on */
 	WIRE_TAG_CHANGED = 14,    /* number 0 or 1 */
 	WIRE_TAG_NAME = 15,
-	WIRE_TAG_NUMBER = 16,
+	WIRE_TAG_NUMBER = 16,     /* number: a count, an id, a verdict; see the opcode */
 	WIRE_TAG_USER = 17,
 	WIRE_TAG_GROUP = 18,
 	WIRE_TAG_VERB = 19,
@@ -88,10 +89,10 @@ enum wire_tag {
 	WIRE_TAG_RULE = 27,
 	WIRE_TAG_TIME = 28,       /* number: microseconds since 1970-01-01T00:00Z */
 	WIRE_TAG_DONE = 29,       /* number: units of work done so far */
-	WIRE_TAG_TOTAL = 30,      /* number: units of work in all */
+	WIRE_TAG_TOTAL = 30,      /* number: units of work in all; in SHOW, bytes of a value */
 	WIRE_TAG_KEY_ID = 31,     /* four characters that name a recovery key */
 	WIRE_TAG_PREFIX = 32,
-	WIRE_TAG_DELETED = 33,    /* number 1 */
+	WIRE_TAG_DELETED = 33,    /* number: when, as TIME; absent: not deleted */
 
 	/* Between the agent's processes only. */
 	WIRE_TAG_KEY = 40,        /* 32 bytes */
@@ -161,8 +162,9 @@ void wire_item_end(struct wire_writer *writer, size_t mark);
 size_t wire_finish(struct wire_writer *writer) MUST_USE;
 
 /*
- * Takes a frame apart. MORTISE_INVALID for anything but one whole, well-formed frame of
- * our version with tags 1 to 63 in ascending order.
+ * Takes a frame or record apart. MORTISE_INVALID for anything but one whole, well-formed one of
+ * our version with tags 1 to 63 in ascending order. That a frame is no larger than
+ * WIRE_FRAME_MAX is up to whoever receives it: its buffer has no more room.
  */
 enum mortise_status wire_parse(
 	const uint8_t *frame, size_t size, struct wire_message *out_message) MUST_USE;

@@ -319,25 +319,26 @@ static void a_writer_never_leaves_its_buffer(void **state)
 	}
 }
 
-static void a_frame_above_the_limit_is_neither_written_nor_read(void **state)
+static void a_record_above_the_limit_is_neither_written_nor_read(void **state)
 {
-	static uint8_t large[WIRE_FRAME_MAX + 64];
+	static uint8_t bytes[WIRE_RECORD_MAX];
+	static uint8_t large[WIRE_RECORD_MAX + 64];
 	struct wire_message message;
 	struct wire_writer writer;
 
 	(void)state;
 	wire_begin(&writer, large, sizeof large, 0, 0);
-	wire_put(&writer, WIRE_TAG_VALUE, frame, WIRE_FRAME_MAX - WIRE_HEADER_SIZE - 6);
-	assert_int_equal(wire_finish(&writer), WIRE_FRAME_MAX);
-	assert_int_equal(wire_parse(large, WIRE_FRAME_MAX, &message), MORTISE_OK);
+	wire_put(&writer, WIRE_TAG_VALUE, bytes, WIRE_RECORD_MAX - WIRE_HEADER_SIZE - 6);
+	assert_int_equal(wire_finish(&writer), WIRE_RECORD_MAX);
+	assert_int_equal(wire_parse(large, WIRE_RECORD_MAX, &message), MORTISE_OK);
 	wire_begin(&writer, large, sizeof large, 0, 0);
-	wire_put(&writer, WIRE_TAG_VALUE, frame, WIRE_FRAME_MAX - WIRE_HEADER_SIZE - 5);
+	wire_put(&writer, WIRE_TAG_VALUE, bytes, WIRE_RECORD_MAX - WIRE_HEADER_SIZE - 5);
 	assert_int_equal(wire_finish(&writer), 0);
 	memset(large, 0, sizeof large);
 	large[0] = WIRE_VERSION;
-	large[10] = 2; /* 131072 bytes of fields, one field of them */
+	large[11] = 2; /* WIRE_RECORD_MAX bytes of fields, one field of them */
 	large[12] = 1;
-	memcpy(large + 14, (const uint8_t[]){0xfa, 0xff, 1, 0}, 4);
+	memcpy(large + 14, (const uint8_t[]){0xfa, 0xff, 0xff, 1}, 4);
 	assert_int_equal(
 		wire_parse(large, WIRE_HEADER_SIZE + WIRE_FRAME_MAX, &message), MORTISE_INVALID);
 }
@@ -364,7 +365,7 @@ int main(void)
 		cmocka_unit_test(a_field_directly_in_a_list_is_refused),
 		cmocka_unit_test(a_list_left_open_is_refused),
 		cmocka_unit_test(a_writer_never_leaves_its_buffer),
-		cmocka_unit_test(a_frame_above_the_limit_is_neither_written_nor_read),
+		cmocka_unit_test(a_record_above_the_limit_is_neither_written_nor_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

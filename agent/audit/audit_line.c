@@ -264,7 +264,10 @@ static bool is_operation(const char *operation, size_t size)
 {
 	if (size == 0 || size > AUDIT_OPERATION_MAX || operation[0] < 'a' || operation[0] > 'z')
 		return false;
-	return strspn(operation, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
+	for (const char *at = operation; at < operation + size; at++)
+		if (!(*at >= 'a' && *at <= 'z') && !(*at >= '0' && *at <= '9') && *at != '-')
+			return false;
+	return true;
 }
 
 size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *clock,

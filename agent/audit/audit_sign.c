@@ -94,15 +94,16 @@ enum mortise_status audit_public_half(const uint8_t *seed, uint8_t *out_key)
 									       : MORTISE_IO;
 }
 
-static enum mortise_status sign_statement(
-	const uint8_t *seed, const struct audit_statement *statement, uint8_t *out_signature)
+/* With the key that the signature can be checked with. */
+static enum mortise_status sign_statement(const uint8_t *seed,
+	const struct audit_statement *statement, uint8_t *out_key, uint8_t *out_signature)
 {
 	CLEANUP(secret_drop) struct secret *secret_key = NULL;
-	uint8_t bytes[AUDIT_STATEMENT_SIZE], key[AUDIT_KEY_SIZE];
+	uint8_t bytes[AUDIT_STATEMENT_SIZE];
 
 	TRY(secret_new(SECRET_KEY_SIZE, &secret_key));
 	audit_statement_pack(statement, bytes);
-	if (crypto_sign_seed_keypair(key, secret_key->bytes, seed) != 0 ||
+	if (crypto_sign_seed_keypair(out_key, secret_key->bytes, seed) != 0 ||
 		crypto_sign_detached(out_signature, NULL, bytes, sizeof bytes, secret_key->bytes) !=
 			0)
 		return MORTISE_IO;
@@ -205,10 +206,9 @@ static enum mortise_status sign(struct audit *audit, uint64_t now_us)
 	TRY(secret_new(AUDIT_STATE_SIZE, &state));
 	TRY(secret_new(AUDIT_STATE_SIZE, &handed));
 	TRY(audit_state_parse(audit->state, &keys));
-	TRY(audit_public_half(keys.current, key));
 	TRY(audit_public_half(keys.next, next));
 	audit_clock_set(&audit->clock, now_us);
-	TRY(sign_statement(keys.current, &statement, signature));
+	TRY(sign_statement(keys.current, &statement, key, signature));
 	TRY(write_proof(audit, &event, &proof, &keys.at));
 	audit->signed_sequence = keys.at.sequence;
 	audit->is_requested = false;

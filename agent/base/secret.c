@@ -2,7 +2,8 @@
 /*
  * The pool is cut into granules of 64 bytes. A table outside it holds, for the first granule
  * of each secret, how many it has, and 0 for all others. The search goes on where the last
- * one ended (next fit) and steps over whole secrets, so a small secret is found at once.
+ * one ended, or from where one before that was given back, and steps over whole secrets: a
+ * small secret is found at once, in memory that the last one has left in the processor's cache.
  *
  * Free granules are always zero: they are wiped when they are given back.
  */
@@ -27,6 +28,7 @@
 #endif
 
 #ifdef HAS_ASAN
+#include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, size)   ((void)(address), (void)(size))
@@ -47,7 +49,7 @@ static struct {
 	uint32_t *run; /* one number for each granule */
 	size_t granules;
 	size_t free_granules;
-	size_t next; /* where the last secret given out ends */
+	size_t next; /* where the search begins: always between two secrets */
 	const char *protection;
 } pool = {.protection = "none"};
 
@@ -118,6 +120,15 @@ static uint8_t *map_guarded(size_t size, size_t guard_size, const char **out_pro
 	return around + guard_size;
 }
 
+#ifdef HAS_ASAN
+/* In a child there is no pool, and where it was the next library may be loaded. */
+static void forget_poison(void)
+{
+	if (pool.bytes != NULL)
+		ASAN_UNPOISON_MEMORY_REGION(pool.bytes, pool.size);
+}
+#endif
+
 enum mortise_status secret_pool_open(size_t size_bytes)
 {
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
@@ -141,6 +152,9 @@ enum mortise_status secret_pool_open(size_t size_bytes)
 	/* Touched now: a page that cannot be had later would be a SIGBUS. */
 	memset(bytes, 0, size);
 	ASAN_POISON_MEMORY_REGION(bytes, size);
+#ifdef HAS_ASAN
+	(void)pthread_atfork(NULL, NULL, forget_poison);
+#endif
 	pool.bytes = bytes;
 	pool.size = size;
 	pool.guard_size = page_size;
@@ -280,6 +294,8 @@ static void give_back(size_t at, size_t keep)
 	ASAN_POISON_MEMORY_REGION(bytes, count * GRANULE);
 	pool.run[at] = (uint32_t)keep;
 	pool.free_granules += count;
+	if (at + keep < pool.next)
+		pool.next = at + keep;
 }
 
 void secret_shrink(struct secret *secret, size_t size)

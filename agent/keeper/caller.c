@@ -73,11 +73,12 @@ static enum mortise_status check_ids(const struct caller *caller)
 	} else {
 		TRY(read_proc_ids(
 			caller->pid, &facts.ruid, &facts.euid, &facts.rgid, &facts.egid));
+		/* Read by its number: was it still that process? */
+		if (caller->pidfd >= 0 && !is_alive(caller->pidfd))
+			return MORTISE_DENIED;
 	}
 	if (facts.ruid != facts.euid || facts.rgid != facts.egid ||
 		facts.euid != caller->subject.uid)
-		return MORTISE_DENIED;
-	if (caller->pidfd >= 0 && !is_alive(caller->pidfd))
 		return MORTISE_DENIED;
 	return MORTISE_OK;
 }

@@ -58,6 +58,14 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_policy_check, request_audit_show, request_audit_verify, request_audit_key,
 	request_verify;
 
+/* Copies a field that must be a path; a name that is none is refused, never mended. */
+enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
+	char out_path[MORTISE_PATH_MAX + 1]) MUST_USE;
+
+/* A number field that is 0 or 1; absent is 0. */
+enum mortise_status exchange_flag(
+	struct exchange *exchange, enum wire_tag tag, bool *out_flag) MUST_USE;
+
 /* The policy's word on this caller, verb and path (NULL: none) now. */
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
 
@@ -68,6 +76,14 @@ enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status
 /* Puts a line on record for this exchange, beside the one request.c writes. */
 void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
 	uint64_t version, const char *rule, enum mortise_status result);
+
+/*
+ * A page that this connection was told to ask for next has no line of its own: whoever starts
+ * in the middle has one.
+ */
+void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size);
+/* Says where the next page starts: at most REQUEST_PAGE_SIZE bytes. */
+void exchange_next_page(struct exchange *exchange, const void *cursor, size_t size);
 
 /* Is it root, the agent's user or an operator? */
 bool exchange_is_operator(const struct exchange *exchange);
@@ -99,6 +115,7 @@ void pending_abandon(struct exchange *exchange, struct pending *pending);
 /* Facts, as `status` and `whoami` list them. */
 void put_text_fact(struct wire_writer *reply, const char *name, const char *text);
 void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number);
+void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us);
 
 /* Frees a half-uploaded policy; NULL is allowed. */
 void policy_staging_free(struct policy_staging *staging);

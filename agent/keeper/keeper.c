@@ -267,11 +267,15 @@ static enum mortise_status start(struct keeper *keeper)
 /* Turns: every frame that is ready, then its audit lines, then its answers. */
 static void serve(struct keeper *keeper)
 {
-	do {
+	for (;;) {
 		server_end_turn(keeper->server);
 		request_upkeep(&keeper->agent);
-	} while (event_base_loop(keeper->base, EVLOOP_ONCE) == 0 &&
-		!event_base_got_break(keeper->base));
+		/* A break from upkeep would be forgotten by the loop. */
+		if (event_base_got_break(keeper->base) ||
+			event_base_loop(keeper->base, EVLOOP_ONCE) != 0 ||
+			event_base_got_break(keeper->base))
+			return;
+	}
 }
 
 static void stop(struct keeper *keeper)

@@ -10,8 +10,8 @@
 #include "lifecycle_parts.h"
 #include "log.h"
 
-#define RETRY_FIRST_MS 200
-#define RETRY_MAX_MS   30000
+#define RETRY_FIRST_MS 200u
+#define RETRY_MAX_MS   30000u
 
 #define HOLD_FOREVER "sealed"
 #define HOLD_BOOT    "boot " /* and the boot's id */
@@ -352,9 +352,8 @@ enum mortise_status lifecycle_recover(
 		return MORTISE_NOT_FOUND;
 	TRY(lifecycle_open_with(lifecycle, kept, recovery_key));
 	event_del(lifecycle->retry);
-	TRY(store_set_hold(lifecycle->store, ""));
 	lifecycle_finish(lifecycle, MORTISE_OK, "", NULL);
-	return MORTISE_OK;
+	return store_set_hold(lifecycle->store, "");
 }
 
 static void close_vault(struct lifecycle *lifecycle)

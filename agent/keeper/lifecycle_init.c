@@ -116,9 +116,9 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 	file.size = lifecycle_first_policy(lifecycle->parts.first_uid, text, sizeof text);
 	TRY(make_keys(making));
 	TRY(make_slots(making, &origin));
-	TRY(policy_record_write(
-		&(struct policy_source){.files = &file, .file_count = 1}, record, sizeof record,
-		&origin.policy.size));
+	struct policy_source source = {.files = &file, .file_count = 1};
+	randombytes_buf(source.token, sizeof source.token);
+	TRY(policy_record_write(&source, record, sizeof record, &origin.policy.size));
 	TRY(audit_begin_chain(lifecycle->parts.audit, making->uuid, &making->audit_state));
 	TRY(audit_flush(lifecycle->parts.audit));
 	origin.policy.bytes = record;
@@ -142,6 +142,8 @@ static void make_and_open(struct lifecycle *lifecycle)
 	}
 	if (status == MORTISE_OK)
 		status = recovery_print(making->recovery_key, &text);
+	if (status != MORTISE_OK)
+		audit_detach(lifecycle->parts.audit);
 	if (status != MORTISE_OK)
 		end(lifecycle, status, "the store could not be made", NULL);
 	else

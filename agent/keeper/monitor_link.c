@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ASK_MAX     16384
+#define ASK_MAX     20480 /* 64 names of 255 bytes fit */
 #define PENDING_MAX 32
 
 struct pending {

@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include <poll.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static const struct operation operations[] = {
 	{WIRE_INIT, "init", OPERATOR, 0, TAG(SLOT_KIND) | TAG(DRY_RUN), true, true, true,
 		request_init},
 	{WIRE_UNSEAL, "unseal", OPERATOR, 0, TAG(RECOVERY), true, true, true, request_unseal},
-	{WIRE_SEAL, "seal", VERB_ALONE, VERB_ADMIN, TAG(UNTIL_BOOT) | TAG(DRY_RUN), false, true,
+	{WIRE_SEAL, "seal", VERB_ALONE, VERB_ADMIN, TAG(UNTIL_BOOT) | TAG(DRY_RUN), true, true,
 		true, request_seal},
 	{WIRE_GET, "get", EACH_PATH, VERB_READ, TAG(PATHS) | TAG(VERSION) | TAG(LABEL), false,
 		false, true, request_get},
@@ -135,27 +136,60 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 	record(exchange->agent, &exchange->from->caller, &event);
 }
 
+void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size)
+{
+	const struct requester *from = exchange->from;
+
+	exchange->is_silent = from->page_of == exchange->operation->opcode &&
+		memcmp(from->page, cursor, size) == 0;
+}
+
+void exchange_next_page(struct exchange *exchange, const void *cursor, size_t size)
+{
+	exchange->from->page_of = (uint16_t)exchange->operation->opcode;
+	memcpy(exchange->from->page, cursor, size);
+}
+
 static enum mortise_status deny(struct exchange *exchange)
 {
 	return exchange_fail(exchange, MORTISE_DENIED, "denied, or no such secret for you");
 }
 
-/* PATH, if the operation names one; a name that is none is refused, never mended. */
-static enum mortise_status take_path(struct exchange *exchange)
+enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
+	char out_path[MORTISE_PATH_MAX + 1])
 {
-	const struct wire_field *path = &exchange->request->field[WIRE_TAG_PATH];
-
-	if (!(exchange->operation->tags & TAG(PATH)) || !path->bytes)
-		return exchange->operation->authority == VERB_ON_PATH
-			? exchange_fail(exchange, MORTISE_INVALID, "the request names no path")
-			: MORTISE_OK;
-	if (!path_is_valid((const char *)path->bytes, path->size))
+	if (!path_is_valid((const char *)field->bytes, field->size))
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"not a path: 1 to 8 segments of a-z 0-9 . _ - joined by '/', each starting "
 			"with a letter or digit, at most %d bytes",
 			MORTISE_PATH_MAX);
-	memcpy(exchange->path, path->bytes, path->size);
-	exchange->path[path->size] = '\0';
+	memcpy(out_path, field->bytes, field->size);
+	out_path[field->size] = '\0';
+	return MORTISE_OK;
+}
+
+enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
+{
+	uint64_t number = 0;
+
+	if (wire_has(exchange->request, tag) &&
+		wire_number(exchange->request, tag, &number) != MORTISE_OK)
+		number = 2;
+	if (number > 1)
+		return exchange_fail(exchange, MORTISE_INVALID, "a flag is 0 or 1");
+	*out_flag = number == 1;
+	return MORTISE_OK;
+}
+
+/* PATH, if the operation names one. */
+static enum mortise_status take_path(struct exchange *exchange)
+{
+	const struct wire_field *path = &exchange->request->field[WIRE_TAG_PATH];
+
+	if ((exchange->operation->tags & TAG(PATH)) && path->bytes)
+		return exchange_path(exchange, path, exchange->path);
+	if (exchange->operation->authority == VERB_ON_PATH)
+		return exchange_fail(exchange, MORTISE_INVALID, "the request names no path");
 	return MORTISE_OK;
 }
 
@@ -176,6 +210,9 @@ static enum mortise_status check_authority(struct exchange *exchange)
 		break;
 	case VERB_ALONE:
 		decision = exchange_may(exchange, operation->verb, NULL);
+		/* While sealed there is no policy to ask. */
+		if (operation->while_sealed && !exchange->agent->policy)
+			decision.allowed = exchange_is_operator(exchange);
 		break;
 	}
 	if (decision.rule) {
@@ -222,13 +259,14 @@ static size_t finish(struct exchange *exchange, enum mortise_status status, uint
 	uint32_t request_id = exchange->request->request_id;
 	size_t size = 0;
 
-	if (exchange->operation->is_recorded && !exchange->is_silent)
+	if ((exchange->operation->is_recorded || status == MORTISE_DENIED) && !exchange->is_silent)
 		exchange_record(exchange, exchange->path, strlen(exchange->path),
 			exchange->version, exchange->rule, status);
 	if (status == MORTISE_OK)
 		size = wire_finish(exchange->reply);
 	if (size)
 		return size;
+	sodium_memzero(reply, exchange->reply->size); /* values that now stay here */
 	if (status == MORTISE_OK)
 		return request_refuse(request_id, MORTISE_INVALID,
 			"the answer is larger than a frame; ask for less at once", reply, capacity);
@@ -388,6 +426,15 @@ void put_number_fact(struct wire_writer *reply, const char *name, uint64_t numbe
 	wire_item_end(reply, item);
 }
 
+void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us)
+{
+	size_t item = wire_item_begin(reply);
+
+	wire_put_text(reply, WIRE_TAG_NAME, name);
+	wire_put_number(reply, WIRE_TAG_TIME, time_us);
+	wire_item_end(reply, item);
+}
+
 void request_record(void *context, const char *operation, enum mortise_status result, const char *note)
 {
 	struct agent *agent = context;
@@ -466,11 +513,29 @@ void request_checkpoint_done(struct agent *agent)
 		log_warning("the audit log is not safely on disk: %s", mortise_status_text(status));
 }
 
+/* The audit log's disk is somebody's to look after before reads fail. */
+static void tell_of_audit(struct agent *agent)
+{
+	struct audit_report report = audit_report(agent->audit);
+
+	if (report.is_failing && !agent->told_failing)
+		log_error("the audit log can't be written: nothing is released until it can");
+	else if (report.is_on_reserve && !agent->told_reserve)
+		log_warning("the audit log's disk is full; it is on its reserve: free some space");
+	else if ((agent->told_failing && !report.is_failing) ||
+		(agent->told_reserve && !report.is_on_reserve))
+		log_info("the audit log is %s",
+			report.is_on_reserve ? "on its reserve again" : "written as usual again");
+	agent->told_failing = report.is_failing;
+	agent->told_reserve = report.is_on_reserve;
+}
+
 void request_upkeep(struct agent *agent)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 	uint64_t now = now_us();
 
+	tell_of_audit(agent);
 	if (vault && vault_is_stale(vault)) {
 		lifecycle_reopen(agent->lifecycle);
 		return;
@@ -491,8 +556,7 @@ void request_checkpoint_last(struct agent *agent)
 	if (!lifecycle_vault(agent->lifecycle) || agent->audit_state)
 		return;
 	audit_request_checkpoint(agent->audit);
-	if (audit_flush(agent->audit) == MORTISE_OK &&
-		audit_checkpoint_begin(agent->audit, now_us()) == MORTISE_OK &&
+	if (audit_checkpoint_begin(agent->audit, now_us()) == MORTISE_OK &&
 		poll(&done, 1, LAST_CHECKPOINT_MS) == 1)
 		request_checkpoint_done(agent);
 }

@@ -24,6 +24,7 @@ struct agent {
 	struct audit *audit;
 	struct secret *audit_state; /* of a checkpoint, not in the store yet; NULL: none */
 	uint64_t audit_retry_us;
+	bool told_failing, told_reserve; /* what the log last said of the audit log */
 	struct monitor_link *monitor;
 	struct policy *policy; /* NULL unless unsealed */
 	uint64_t policy_version;
@@ -31,11 +32,15 @@ struct agent {
 	char environment[64];
 	enum caller_evidence evidence; /* of the latest caller */
 	size_t (*connections)(void *server);
+	/* Wipes the answers that clients have not read, and closes those connections. */
+	void (*forget_unread)(void *server);
 	/* Sends an answer to a request that was left pending. */
 	void (*answer)(void *server, struct requester *to,
 		size_t (*build)(struct wire_writer *reply, void *context), void *context);
 	void *server;
 };
+
+#define REQUEST_PAGE_SIZE 16
 
 struct pending; /* a request that waits for hardware or for names */
 
@@ -46,6 +51,8 @@ struct requester {
 	struct policy_staging *staging;
 	struct audit_check *check;   /* an `audit verify` under way */
 	uint64_t check_offset;
+	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */
+	uint8_t page[REQUEST_PAGE_SIZE];
 };
 
 /* Frees what hangs on a requester whose connection ends. */

@@ -72,7 +72,7 @@ enum mortise_status request_status(struct exchange *exchange)
 	size_t list = wire_list_begin(reply, WIRE_TAG_ITEMS);
 
 	put_text_fact(reply, "state", lifecycle_state_name(agent->lifecycle));
-	put_number_fact(reply, "since", lifecycle_since(agent->lifecycle));
+	put_time_fact(reply, "since", lifecycle_since(agent->lifecycle));
 	put_text_fact(reply, "version", MORTISE_VERSION);
 	if (agent->environment[0])
 		put_text_fact(reply, "environment", agent->environment);
@@ -80,6 +80,18 @@ enum mortise_status request_status(struct exchange *exchange)
 		put_admin_facts(exchange);
 	wire_list_end(reply, list);
 	return MORTISE_OK;
+}
+
+/* As many as fit a line: a caller may be in thousands. */
+static void put_groups(struct wire_writer *reply, const struct caller *caller)
+{
+	char text[WIRE_TEXT_MAX] = "";
+	size_t used = 0;
+
+	for (size_t i = 1; i < caller->subject.group_count && used + 12 < sizeof text; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%u", used ? " " : "",
+			caller->subject.groups[i]);
+	put_text_fact(reply, "groups", text);
 }
 
 enum mortise_status request_whoami(struct exchange *exchange)
@@ -90,8 +102,7 @@ enum mortise_status request_whoami(struct exchange *exchange)
 
 	put_number_fact(reply, "uid", caller->subject.uid);
 	put_number_fact(reply, "gid", caller->gid);
-	for (size_t i = 1; i < caller->subject.group_count && i <= 64; i++)
-		put_number_fact(reply, "group", caller->subject.groups[i]);
+	put_groups(reply, caller);
 	put_number_fact(reply, "pid", caller->pid);
 	put_text_fact(reply, "evidence", caller_evidence_name(caller->evidence));
 	wire_list_end(reply, list);
@@ -148,13 +159,15 @@ enum mortise_status request_init(struct exchange *exchange)
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 	struct pending *pending = NULL;
 	const char *kind = NULL;
+	bool is_dry_run = false;
 	char buffer[16];
 
+	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(read_kind(exchange, buffer, sizeof buffer, &kind));
 	if (lifecycle_state(lifecycle) != LIFECYCLE_UNINITIALISED)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"there is a store already; see: mortise status");
-	if (wire_has(exchange->request, WIRE_TAG_DRY_RUN)) {
+	if (is_dry_run) {
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 		return MORTISE_OK;
 	}
@@ -234,10 +247,13 @@ enum mortise_status request_unseal(struct exchange *exchange)
 
 enum mortise_status request_seal(struct exchange *exchange)
 {
-	bool until_boot = wire_has(exchange->request, WIRE_TAG_UNTIL_BOOT);
+	bool until_boot = false, is_dry_run = false;
 
-	if (!wire_has(exchange->request, WIRE_TAG_DRY_RUN)) {
+	TRY(exchange_flag(exchange, WIRE_TAG_UNTIL_BOOT, &until_boot));
+	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
+	if (!is_dry_run) {
 		TRY(lifecycle_seal(exchange->agent->lifecycle, until_boot));
+		exchange->agent->forget_unread(exchange->agent->server);
 		log_info("sealed by uid %u%s", exchange->from->caller.subject.uid,
 			until_boot ? ", until the next boot" : "");
 	}

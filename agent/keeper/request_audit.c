@@ -17,13 +17,15 @@ enum mortise_status request_audit_show(struct exchange *exchange)
 
 	if (wire_has(exchange->request, WIRE_TAG_OFFSET))
 		TRY(wire_number(exchange->request, WIRE_TAG_OFFSET, &offset));
-	exchange->is_silent = offset != 0;
+	exchange_go_on(exchange, &offset, sizeof offset);
 	enum mortise_status status = audit_read(audit, offset, chunk, sizeof chunk, &size);
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status, "no line of the log starts there");
 	TRY(status);
+	offset += size;
+	exchange_next_page(exchange, &offset, sizeof offset);
 	wire_put(exchange->reply, WIRE_TAG_CHUNK, chunk, size);
-	wire_put_number(exchange->reply, WIRE_TAG_OFFSET, offset + size);
+	wire_put_number(exchange->reply, WIRE_TAG_OFFSET, offset);
 	wire_put_number(exchange->reply, WIRE_TAG_TOTAL, audit_report(audit).size_bytes);
 	return MORTISE_OK;
 }
@@ -106,6 +108,8 @@ enum mortise_status request_audit_verify(struct exchange *exchange)
 		wire_put_number(reply, WIRE_TAG_TOTAL,
 			audit_report(exchange->agent->audit).size_bytes);
 	}
+	if (status != MORTISE_OK)
+		exchange->is_silent = false;
 	if (status != MORTISE_OK || at_end) {
 		audit_check_free(from->check);
 		from->check = NULL;
@@ -127,15 +131,16 @@ enum mortise_status request_verify(struct exchange *exchange)
 			return exchange_fail(
 				exchange, MORTISE_INVALID, "not a cursor of this agent");
 		bucket = cursor->bytes[0];
-		exchange->is_silent = true;
+		exchange_go_on(exchange, cursor->bytes, 1);
 	}
 	enum mortise_status status =
 		vault_verify(vault, bucket, &values, complaint, sizeof complaint);
-	if (status == MORTISE_INTEGRITY)
+	if (status != MORTISE_OK)
 		exchange->is_silent = false;
 	if (status != MORTISE_OK)
 		return exchange_fail(exchange, status, "%s", complaint);
 	uint8_t next = (uint8_t)(bucket + 1);
+	exchange_next_page(exchange, &next, 1);
 	if (next)
 		wire_put(reply, WIRE_TAG_CURSOR, &next, 1);
 	wire_put_number(reply, WIRE_TAG_NUMBER, values);

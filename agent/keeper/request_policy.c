@@ -336,7 +336,9 @@ enum mortise_status request_policy_apply(struct exchange *exchange)
 	const struct wire_field *token = &exchange->request->field[WIRE_TAG_TOKEN];
 	struct applied applied = {exchange->agent->policy_version,
 		policy_rule_count(exchange->agent->policy), false};
+	bool is_dry_run = false;
 
+	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	if (token->size != WIRE_TOKEN_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"a write needs a token of %d random bytes", WIRE_TOKEN_SIZE);
@@ -355,7 +357,7 @@ enum mortise_status request_policy_apply(struct exchange *exchange)
 	memcpy(applying->token, token->bytes, sizeof applying->token);
 	applying->uid = exchange->from->caller.subject.uid;
 	applying->time_us = exchange->now_us;
-	applying->is_dry_run = wire_has(exchange->request, WIRE_TAG_DRY_RUN);
+	applying->is_dry_run = is_dry_run;
 	return start_apply(exchange, applying);
 }
 
@@ -371,12 +373,12 @@ enum mortise_status request_policy_show(struct exchange *exchange)
 		TRY(wire_number(exchange->request, WIRE_TAG_VERSION, &version));
 	if (wire_has(exchange->request, WIRE_TAG_OFFSET))
 		TRY(wire_number(exchange->request, WIRE_TAG_OFFSET, &offset));
-	exchange->is_silent = offset != 0;
 	enum mortise_status status =
 		vault_policy(vault, version, &record, &record_size, &version);
 	if (status == MORTISE_NOT_FOUND)
 		return exchange_fail(exchange, status, "no such policy version is kept");
 	TRY(status);
+	exchange_go_on(exchange, (uint64_t[]){version, offset}, 2 * sizeof version);
 	status = policy_record_text(record, record_size, &text, &size);
 	free(record);
 	TRY(status);
@@ -385,6 +387,7 @@ enum mortise_status request_policy_show(struct exchange *exchange)
 	size_t part = size - offset > WIRE_CHUNK_MAX ? WIRE_CHUNK_MAX : size - offset;
 	wire_put_number(exchange->reply, WIRE_TAG_VERSION, version);
 	wire_put(exchange->reply, WIRE_TAG_CHUNK, text + offset, part);
+	exchange_next_page(exchange, (uint64_t[]){version, offset + part}, 2 * sizeof version);
 	if (offset + part < size)
 		wire_put_number(exchange->reply, WIRE_TAG_MORE, 1);
 	wire_put_number(exchange->reply, WIRE_TAG_TOTAL, size);

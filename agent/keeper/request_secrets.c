@@ -31,75 +31,92 @@ static enum mortise_status read_choice(struct exchange *exchange, struct vault_c
 	return MORTISE_OK;
 }
 
+/* One path of a get and what came of it, for the record. */
+struct got {
+	struct wire_field path; /* in the frame, valid */
+	uint64_t version;
+	const char *rule; /* the policy's */
+	enum mortise_status status;
+};
+
 /*
- * One path of a get: the policy first, then the vault. What is put does not depend on whether a
- * secret exists unless the caller may read that path.
+ * The policy first, then the vault. What is put does not depend on whether a secret exists unless
+ * the caller may read that path.
  */
-static enum mortise_status get_one(struct exchange *exchange, const struct wire_field *item,
-	const struct vault_choice *choice)
+static void get_one(
+	struct exchange *exchange, const struct vault_choice *choice, struct got *got)
 {
 	CLEANUP(secret_drop) struct secret *value = NULL;
-	struct decision decision = {false, NULL};
 	char path[MORTISE_PATH_MAX + 1];
-	uint64_t version = 0;
-	enum mortise_status status = MORTISE_DENIED;
 
-	if (!path_is_valid((const char *)item->bytes, item->size))
-		return exchange_fail(exchange, MORTISE_INVALID,
-			"not a path: 1 to 8 segments of a-z 0-9 . _ - joined by '/', each starting "
-			"with a letter or digit, at most %d bytes",
-			MORTISE_PATH_MAX);
-	memcpy(path, item->bytes, item->size);
-	path[item->size] = '\0';
-	decision = exchange_may(exchange, VERB_READ, path);
+	memcpy(path, got->path.bytes, got->path.size);
+	path[got->path.size] = '\0';
+	struct decision decision = exchange_may(exchange, VERB_READ, path);
+	got->rule = decision.rule;
+	got->status = MORTISE_DENIED;
 	if (decision.allowed)
-		status = vault_read(lifecycle_vault(exchange->agent->lifecycle), path, choice,
-			&value, &version);
+		got->status = vault_read(lifecycle_vault(exchange->agent->lifecycle), path, choice,
+			&value, &got->version);
 	size_t mark = wire_item_begin(exchange->reply);
-	if (status == MORTISE_OK) {
-		wire_put_number(exchange->reply, WIRE_TAG_VERSION, version);
+	if (got->status == MORTISE_OK) {
+		wire_put_number(exchange->reply, WIRE_TAG_VERSION, got->version);
 		wire_put(exchange->reply, WIRE_TAG_VALUE, value->bytes, value->size);
 	}
-	wire_put_number(exchange->reply, WIRE_TAG_STATUS, status);
+	wire_put_number(exchange->reply, WIRE_TAG_STATUS, got->status);
 	wire_item_end(exchange->reply, mark);
-	exchange_record(exchange, path, item->size, version, decision.rule, status);
+}
+
+static enum mortise_status read_paths(
+	struct exchange *exchange, struct got gets[WIRE_BATCH_MAX], size_t *out_count)
+{
+	struct wire_list list = wire_list_of(exchange->request, WIRE_TAG_PATHS);
+	char path[MORTISE_PATH_MAX + 1];
+	struct wire_field item;
+	size_t count = 0;
+
+	for (; wire_list_next(&list, &item); count++) {
+		if (count == WIRE_BATCH_MAX)
+			return exchange_fail(exchange, MORTISE_INVALID,
+				"at most %d paths in one request", WIRE_BATCH_MAX);
+		TRY(exchange_path(exchange, &item, path));
+		gets[count] = (struct got){.path = item};
+	}
+	if (!wire_list_is_whole(&list) || count == 0)
+		return exchange_fail(exchange, MORTISE_INVALID, "the request names no path");
+	*out_count = count;
+	return MORTISE_OK;
+}
+
+/* A line for each path. Where the answer fits no frame, nothing was released. */
+static enum mortise_status record_gets(
+	struct exchange *exchange, const struct got *gets, size_t count)
+{
+	bool fits = !exchange->reply->failed;
+
+	for (size_t i = 0; i < count; i++)
+		exchange_record(exchange, (const char *)gets[i].path.bytes, gets[i].path.size,
+			fits ? gets[i].version : 0, gets[i].rule,
+			fits ? gets[i].status : MORTISE_INVALID);
+	exchange->is_silent = true;
+	if (!fits)
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"the answer is larger than a frame; ask for fewer at once");
 	return MORTISE_OK;
 }
 
 enum mortise_status request_get(struct exchange *exchange)
 {
-	struct wire_list list = wire_list_of(exchange->request, WIRE_TAG_PATHS);
+	struct got gets[WIRE_BATCH_MAX];
 	struct vault_choice choice;
-	struct wire_field item;
 	size_t count = 0;
 
 	TRY(read_choice(exchange, &choice));
+	TRY(read_paths(exchange, gets, &count));
 	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
-	while (wire_list_next(&list, &item)) {
-		if (++count > WIRE_BATCH_MAX)
-			return exchange_fail(exchange, MORTISE_INVALID,
-				"at most %d paths in one request", WIRE_BATCH_MAX);
-		TRY(get_one(exchange, &item, &choice));
-	}
+	for (size_t i = 0; i < count; i++)
+		get_one(exchange, &choice, &gets[i]);
 	wire_list_end(exchange->reply, mark);
-	if (!wire_list_is_whole(&list) || count == 0)
-		return exchange_fail(exchange, MORTISE_INVALID, "the request names no path");
-	exchange->is_silent = true;
-	return MORTISE_OK;
-}
-
-/* A number field that is 0 or 1; absent is 0. */
-static enum mortise_status read_flag(
-	struct exchange *exchange, enum wire_tag tag, bool *out_flag)
-{
-	uint64_t number = 0;
-
-	if (wire_has(exchange->request, tag))
-		TRY(wire_number(exchange->request, tag, &number));
-	if (number > 1)
-		return exchange_fail(exchange, MORTISE_INVALID, "a flag is 0 or 1");
-	*out_flag = number == 1;
-	return MORTISE_OK;
+	return record_gets(exchange, gets, count);
 }
 
 static enum mortise_status read_write(struct exchange *exchange, struct vault_write *write)
@@ -125,8 +142,8 @@ static enum mortise_status read_write(struct exchange *exchange, struct vault_wr
 	memcpy(write->token, token->bytes, WIRE_TOKEN_SIZE);
 	if (write->has_expected_version)
 		TRY(wire_number(request, WIRE_TAG_EXPECT, &write->expected_version));
-	TRY(read_flag(exchange, WIRE_TAG_IF_CHANGED, &write->only_if_changed));
-	return read_flag(exchange, WIRE_TAG_DRY_RUN, &write->is_dry_run);
+	TRY(exchange_flag(exchange, WIRE_TAG_IF_CHANGED, &write->only_if_changed));
+	return exchange_flag(exchange, WIRE_TAG_DRY_RUN, &write->is_dry_run);
 }
 
 static void put_outcome(struct exchange *exchange, const struct vault_outcome *outcome)
@@ -170,7 +187,7 @@ static enum mortise_status set_deleted(struct exchange *exchange, bool is_delete
 	struct vault_outcome outcome;
 	bool is_dry_run = false;
 
-	TRY(read_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
+	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(explain(exchange,
 		vault_set_deleted(vault, exchange->path, is_deleted, is_dry_run, exchange->now_us,
 			&outcome)));
@@ -242,7 +259,7 @@ static enum mortise_status read_listing(struct exchange *exchange, struct listin
 		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
 	memcpy(listing->id, cursor->bytes, ID_SIZE);
 	listing->after = listing->id;
-	exchange->is_silent = true;
+	exchange_go_on(exchange, listing->id, ID_SIZE);
 	return MORTISE_OK;
 }
 
@@ -299,6 +316,7 @@ enum mortise_status request_list(struct exchange *exchange)
 	TRY(put_entries(exchange, &listing));
 	wire_list_end(exchange->reply, mark);
 	if (listing.has_more) {
+		exchange_next_page(exchange, listing.id, ID_SIZE);
 		wire_put(exchange->reply, WIRE_TAG_CURSOR, listing.id, ID_SIZE);
 		wire_put_number(exchange->reply, WIRE_TAG_MORE, 1);
 	}

@@ -15,20 +15,6 @@
 /* One uid, unless it is root, may have so many parts of all connections. */
 #define SHARE_OF_ONE_UID 2
 
-void server_add_answer(struct server *server, struct connection *connection, uint32_t request_id,
-	const uint8_t *frame, size_t size)
-{
-	if (server->answer_count == TURN_ANSWERS || server->arena_used + size > server->arena->size)
-		server_end_turn(server);
-	if (connection->is_closing)
-		return;
-	memcpy(server->arena->bytes + server->arena_used, frame, size);
-	server->answers[server->answer_count++] =
-		(struct answer){connection, request_id, server->arena_used, size};
-	server->arena_used += size;
-	connection->answers++;
-}
-
 /* What every client of a turn is told whose audit lines could not be written. */
 static void refuse(const struct answer *answer)
 {
@@ -53,7 +39,8 @@ static void deliver(struct server *server, const struct answer *answer, bool is_
 		refuse(answer);
 }
 
-void server_end_turn(struct server *server)
+/* Are the turn's lines on record? What is not is not released. */
+static bool end_turn(struct server *server)
 {
 	size_t count = server->answer_count;
 	bool is_on_record = audit_flush(server->agent->audit) == MORTISE_OK;
@@ -63,6 +50,31 @@ void server_end_turn(struct server *server)
 		deliver(server, &server->answers[i], is_on_record);
 	sodium_memzero(server->arena->bytes, server->arena_used);
 	server->arena_used = 0;
+	return is_on_record;
+}
+
+void server_end_turn(struct server *server)
+{
+	(void)end_turn(server);
+}
+
+/* An answer's line is older than the answer: where the turn is cut, it stands before the cut. */
+void server_add_answer(struct server *server, struct connection *connection, uint32_t request_id,
+	const uint8_t *frame, size_t size)
+{
+	bool is_full = server->answer_count == TURN_ANSWERS ||
+		server->arena_used + size > server->arena->size;
+	struct answer answer = {connection, request_id, 0, size};
+
+	connection->answers++;
+	if (is_full && !end_turn(server)) {
+		deliver(server, &answer, false);
+		return;
+	}
+	answer.offset = server->arena_used;
+	memcpy(server->arena->bytes + answer.offset, frame, size);
+	server->arena_used += size;
+	server->answers[server->answer_count++] = answer;
 }
 
 /*
@@ -84,7 +96,7 @@ static void answer_pending(void *context, struct requester *to,
 	struct wire_writer writer = {.bytes = room->bytes, .capacity = room->size};
 	size_t size = build(&writer, build_context);
 	if (wire_parse(room->bytes, size, &answer) != MORTISE_OK ||
-		event_add(connection->readable, NULL) != 0) {
+		event_add(&connection->readable, NULL) != 0) {
 		connection_close(connection);
 		return;
 	}
@@ -98,16 +110,17 @@ static size_t count_connections(void *context)
 	return server->count;
 }
 
-/* Has this uid its share already? Counting is cheap beside an accept, and rare beside reads. */
-static bool is_greedy(const struct server *server, uint32_t uid)
+static void forget_unread(void *context)
 {
-	size_t count = 0;
+	struct server *server = context;
+	struct connection *next;
 
-	if (uid == 0 || server->count < server->maximum / SHARE_OF_ONE_UID)
-		return false;
-	for (const struct connection *at = server->connections; at; at = at->next)
-		count += at->requester.caller.subject.uid == uid;
-	return count >= server->maximum / SHARE_OF_ONE_UID;
+	server_end_turn(server);
+	for (struct connection *at = server->connections; at; at = next) {
+		next = at->next;
+		if (at->blocked)
+			connection_close(at);
+	}
 }
 
 static uint32_t uid_of(int descriptor)
@@ -118,6 +131,19 @@ static uint32_t uid_of(int descriptor)
 	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
 		return UINT32_MAX;
 	return peer.uid;
+}
+
+/* Has who connected its share already? Nobody can have it while most places are free. */
+static bool is_greedy(const struct server *server, int descriptor)
+{
+	size_t share = server->maximum / SHARE_OF_ONE_UID, count = 0;
+
+	if (server->count < share)
+		return false;
+	uint32_t uid = uid_of(descriptor);
+	for (const struct connection *at = server->connections; at; at = at->next)
+		count += at->requester.caller.subject.uid == uid;
+	return uid != 0 && count >= share;
 }
 
 /* Out of descriptors: takes one connection with the spare and closes it, so that it knows. */
@@ -143,7 +169,7 @@ static void on_arrival(evutil_socket_t listener, short what, void *context)
 			shed(server, listener);
 		if (descriptor < 0)
 			return;
-		if (server->count >= server->maximum || is_greedy(server, uid_of(descriptor)))
+		if (server->count >= server->maximum || is_greedy(server, descriptor))
 			close(descriptor);
 		else
 			connection_open(server, descriptor);
@@ -173,6 +199,7 @@ enum mortise_status server_new(struct event_base *base, struct agent *agent,
 	agent->server = server;
 	agent->answer = answer_pending;
 	agent->connections = count_connections;
+	agent->forget_unread = forget_unread;
 	*out_server = server;
 	return MORTISE_OK;
 }

@@ -19,7 +19,7 @@ struct server;
 /* Bytes of secret pool that a server needs for itself and its answers. */
 #define SERVER_POOL_BYTES (3 * 1024 * 1024)
 
-/* Sets the agent's answer and connections. connections_max is for all callers together. */
+/* Sets the agent's calls into the server. connections_max is for all callers together. */
 enum mortise_status server_new(struct event_base *base, struct agent *agent,
 	unsigned connections_max, struct server **out_server) MUST_USE;
 void server_free(struct server *server);

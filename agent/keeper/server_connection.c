@@ -32,11 +32,8 @@ void connection_close(struct connection *connection)
 {
 	if (!connection->is_closing) {
 		connection->is_closing = true;
-		if (connection->readable)
-			event_free(connection->readable);
-		if (connection->writable)
-			event_free(connection->writable);
-		connection->readable = connection->writable = NULL;
+		event_del(&connection->readable);
+		event_del(&connection->writable);
 		close(connection->descriptor);
 		drop_blocked(connection);
 		unlink_connection(connection);
@@ -112,9 +109,9 @@ static enum mortise_status handle(
 	if (size)
 		server_add_answer(
 			server, connection, message->request_id, scratch->bytes, size);
+	else if (connection->requester.pending)
+		event_del(&connection->readable);
 	sodium_memzero(scratch->bytes, size);
-	if (connection->requester.pending && connection->readable)
-		event_del(connection->readable);
 	return MORTISE_OK;
 }
 
@@ -134,11 +131,13 @@ static void take_frame(struct connection *connection)
 		connection_close(connection);
 		return;
 	}
+	connection->answers++; /* held: what is handled may close it */
 	bool good = caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK &&
 		wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK &&
 		handle(connection, &message) == MORTISE_OK;
 	sodium_memzero(frame->bytes, (size_t)size);
-	if (!good)
+	connection->answers--;
+	if (!good || connection->is_closing)
 		connection_close(connection);
 }
 
@@ -162,11 +161,11 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 	ssize_t sent = send(fd, blocked->bytes, blocked->size, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
 		const struct timeval limit = {UNREAD_SECONDS, 0};
-		event_add(connection->writable, &limit);
+		event_add(&connection->writable, &limit);
 		return;
 	}
 	drop_blocked(connection);
-	if (sent < 0 || event_add(connection->readable, NULL) != 0)
+	if (sent < 0 || event_add(&connection->readable, NULL) != 0)
 		connection_close(connection);
 }
 
@@ -180,8 +179,8 @@ static enum mortise_status keep(struct connection *connection, const uint8_t *fr
 		return MORTISE_BUSY;
 	TRY(secret_copy(frame, size, &connection->blocked));
 	server->blocked_bytes += size;
-	event_del(connection->readable);
-	return event_add(connection->writable, &limit) == 0 ? MORTISE_OK : MORTISE_BUSY;
+	event_del(&connection->readable);
+	return event_add(&connection->writable, &limit) == 0 ? MORTISE_OK : MORTISE_BUSY;
 }
 
 void connection_send(struct connection *connection, const uint8_t *frame, size_t size)
@@ -213,11 +212,11 @@ void connection_open(struct server *server, int descriptor)
 		connection->next->previous = connection;
 	server->connections = connection;
 	server->count++;
-	connection->readable = event_new(
-		server->base, descriptor, EV_READ | EV_PERSIST, on_readable, connection);
-	connection->writable = event_new(server->base, descriptor, EV_WRITE, on_writable, connection);
-	if (!connection->readable || !connection->writable ||
-		event_add(connection->readable, NULL) != 0)
+	(void)event_assign(&connection->readable, server->base, descriptor, EV_READ | EV_PERSIST,
+		on_readable, connection);
+	(void)event_assign(
+		&connection->writable, server->base, descriptor, EV_WRITE, on_writable, connection);
+	if (event_add(&connection->readable, NULL) != 0)
 		connection_close(connection);
 	else
 		take_frame(connection);

@@ -6,6 +6,8 @@
 #ifndef MORTISE_SERVER_CONNECTION_H
 #define MORTISE_SERVER_CONNECTION_H
 
+#include <event2/event_struct.h>
+
 #include "server.h"
 
 #define TURN_ANSWERS   256
@@ -17,11 +19,11 @@ struct connection {
 	struct requester requester; /* first: a requester is its connection */
 	struct server *server;
 	int descriptor;
-	struct event *readable, *writable;
+	struct event readable, writable;
 	struct secret *blocked; /* the answer that the client has no room for */
 	struct connection *previous, *next;
-	bool is_closing; /* has an answer in this turn: freed at its end */
-	unsigned answers; /* in this turn */
+	bool is_closing;  /* freed when no answer of this turn holds it any more */
+	unsigned answers; /* in this turn, and 1 while a frame is handled */
 };
 
 struct answer {

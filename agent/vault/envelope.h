@@ -68,7 +68,10 @@ enum mortise_status envelope_open(const struct secret *key,
 	const struct envelope_binding *binding, const uint8_t *sealed, size_t sealed_size,
 	struct secret **out_plain) MUST_USE;
 
-/* The same into a buffer of sealed_size - ENVELOPE_OVERHEAD bytes, for what is no secret. */
+/*
+ * The same into a buffer of sealed_size - ENVELOPE_OVERHEAD bytes, for what is no secret; on
+ * failure the buffer is zeros or as it was.
+ */
 enum mortise_status envelope_open_into(const struct secret *key,
 	const struct envelope_binding *binding, const uint8_t *sealed, size_t sealed_size,
 	uint8_t *out_plain) MUST_USE;

@@ -47,8 +47,8 @@ static uint8_t digit_at(const uint8_t key[KEY_SIZE], unsigned index)
 	unsigned digit = 0;
 
 	for (unsigned bit = index * BITS; bit < (index + 1) * BITS; bit++) {
-		unsigned set = bit < KEY_SIZE * 8 ? (key[bit / 8] >> (7 - bit % 8)) & 1u : 0;
-		digit = digit << 1 | set;
+		unsigned byte = bit < KEY_SIZE * 8 ? key[bit / 8] : 0u;
+		digit = digit << 1 | ((byte >> (7 - bit % 8)) & 1u);
 	}
 	return (uint8_t)digit;
 }
@@ -94,8 +94,9 @@ static unsigned read_groups(const uint8_t *typed, uint8_t *out_digits)
 static void pack(const uint8_t *digits, uint8_t key[KEY_SIZE])
 {
 	for (unsigned bit = 0; bit < KEY_SIZE * 8; bit++) {
-		unsigned set = (digits[bit / BITS] >> (BITS - 1 - bit % BITS)) & 1u;
-		key[bit / 8] = (uint8_t)(key[bit / 8] << 1 | set);
+		unsigned digit = digits[bit / BITS], byte = key[bit / 8];
+		unsigned set = (digit >> (BITS - 1 - bit % BITS)) & 1u;
+		key[bit / 8] = (uint8_t)(byte << 1 | set);
 	}
 }
 

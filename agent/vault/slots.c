@@ -30,6 +30,14 @@ static struct store_bytes bytes_of(const struct wire_message *record, enum wire_
 	return (struct store_bytes){record->field[tag].bytes, record->field[tag].size};
 }
 
+/* Words that may be shown to a person: nothing in them moves a terminal's cursor. */
+static bool is_word(const char *text)
+{
+	size_t size = strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+	return size > 0 && text[size] == '\0';
+}
+
 enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 {
 	const uint64_t allowed = WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_KEY_ID) |
@@ -38,19 +46,21 @@ enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 	struct wire_message fields;
 	struct slot slot = {0};
 
-	if (wire_parse(record.bytes, record.size, &fields) != MORTISE_OK ||
-		fields.code != RECORD_SLOT || (fields.present & ~allowed))
+	if (record.size > SLOT_RECORD_MAX ||
+		wire_parse(record.bytes, record.size, &fields) != MORTISE_OK ||
+		fields.code != RECORD_SLOT || fields.request_id || (fields.present & ~allowed))
 		return MORTISE_INTEGRITY;
 	slot.blob = bytes_of(&fields, WIRE_TAG_BLOB);
 	slot.box = bytes_of(&fields, WIRE_TAG_BOX);
 	slot.public_half = bytes_of(&fields, WIRE_TAG_PUBLIC);
 	struct store_bytes salt = bytes_of(&fields, WIRE_TAG_SALT);
 	if (wire_text(&fields, WIRE_TAG_SLOT_KIND, slot.kind, sizeof slot.kind) != MORTISE_OK ||
-		salt.size != ID_SIZE || slot.box.size != PAYLOAD_SIZE + ENVELOPE_BOX ||
+		!is_word(slot.kind) || salt.size != ID_SIZE || slot.box.size != PAYLOAD_SIZE + ENVELOPE_BOX ||
 		slot.public_half.size != PUBLIC_SIZE + ENVELOPE_OVERHEAD)
 		return MORTISE_INTEGRITY;
 	if (wire_has(&fields, WIRE_TAG_KEY_ID) &&
-		wire_text(&fields, WIRE_TAG_KEY_ID, slot.key_id, sizeof slot.key_id) != MORTISE_OK)
+		(wire_text(&fields, WIRE_TAG_KEY_ID, slot.key_id, sizeof slot.key_id) != MORTISE_OK ||
+			!is_word(slot.key_id)))
 		return MORTISE_INTEGRITY;
 	memcpy(slot.salt, salt.bytes, ID_SIZE);
 	*out_slot = slot;

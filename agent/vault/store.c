@@ -35,16 +35,18 @@ static const char *const sql[STATEMENTS] = {
 	[EACH_ITEM] = "SELECT kind, number, body FROM item ORDER BY kind, number",
 	[PUT_SECRET] = "INSERT INTO secret VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET "
 		       "path_hash=?2, head=?3",
-	[EACH_SECRET] = "SELECT id, path_hash, head FROM secret WHERE id>=?1 AND (?2 IS NULL OR "
-			"id<?2) ORDER BY id",
+	[ALL_SECRETS] = "SELECT id, path_hash, head FROM secret ORDER BY id",
+	[EACH_SECRET] = "SELECT id, path_hash, head FROM secret WHERE id>=?1 AND id<?2 ORDER BY id",
 	[PUT_VERSION] = "INSERT INTO version VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET "
 			"key=?3, info=?4",
 	[DELETE_VERSION] = "DELETE FROM version WHERE secret=?1 AND number=?2",
+	[ALL_VERSIONS] = "SELECT secret, number, key, info FROM version ORDER BY secret, number",
 	[EACH_VERSION] = "SELECT secret, number, key, info FROM version WHERE secret>=?1 AND "
-			 "(?2 IS NULL OR secret<?2) ORDER BY secret, number",
+			 "secret<?2 ORDER BY secret, number",
 	[PUT_VALUE] = "INSERT INTO value VALUES(?1,?2,?3)",
 	[DELETE_VALUE] = "DELETE FROM value WHERE secret=?1 AND number=?2",
 	[GET_VALUE] = "SELECT bytes FROM value WHERE secret=?1 AND number=?2",
+	[COUNT_VALUES] = "SELECT count(*) FROM value WHERE secret>=?1 AND secret<?2",
 	[GET_HOLD] = "SELECT word FROM hold WHERE id=1",
 	[PUT_HOLD] = "INSERT INTO hold VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET word=?1",
 };

@@ -113,6 +113,10 @@ enum mortise_status store_item(struct store *store, enum store_item kind, uint64
 enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	uint64_t number, uint8_t **out_bytes, size_t *out_size) MUST_USE;
 
+/* The values, whatever their number, of rows whose id's first byte lies in first..last. */
+enum mortise_status store_count_values(
+	struct store *store, uint8_t first, uint8_t last, uint64_t *out_count) MUST_USE;
+
 /*
  * The hold: "" for none, else a word of lifecycle's. Each call is its own transaction.
  * MORTISE_INTEGRITY where it is longer than STORE_HOLD_MAX.

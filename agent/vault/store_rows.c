@@ -26,8 +26,11 @@ static void bind_number(sqlite3_stmt *statement, int index, uint64_t number)
 	sqlite3_bind_int64(statement, index, (sqlite3_int64)number);
 }
 
+/* Of another type, as an edited file may have it, it has a size that every bound refuses. */
 static struct store_bytes column_bytes(sqlite3_stmt *statement, int index)
 {
+	if (sqlite3_column_type(statement, index) != SQLITE_BLOB)
+		return (struct store_bytes){NULL, SIZE_MAX};
 	const uint8_t *bytes = sqlite3_column_blob(statement, index);
 
 	return (struct store_bytes){bytes, (size_t)sqlite3_column_bytes(statement, index)};
@@ -156,14 +159,37 @@ static enum mortise_status each(struct store *store, sqlite3_stmt *statement,
 	return status;
 }
 
-/* Ids that start with first..last; there is no upper bound after 0xff. */
+/* The bounds of the ids that start with first..last: lower <= id < upper. */
+struct range {
+	uint8_t lower[1], upper[STORE_ID_SIZE + 1];
+	size_t lower_size, upper_size;
+};
+
 static void bind_range(
-	sqlite3_stmt *statement, const uint8_t *first, uint8_t last, uint8_t *behind_last)
+	sqlite3_stmt *statement, uint8_t first, uint8_t last, struct range *out_range)
 {
-	*behind_last = (uint8_t)(last + 1);
-	bind_bytes(statement, 1, first, 1);
-	if (last < 255)
-		bind_bytes(statement, 2, behind_last, 1);
+	memset(out_range->upper, 0xff, sizeof out_range->upper);
+	out_range->lower[0] = first;
+	out_range->lower_size = first > 0;
+	out_range->upper_size = sizeof out_range->upper;
+	if (last < 255) {
+		out_range->upper[0] = (uint8_t)(last + 1);
+		out_range->upper_size = 1;
+	}
+	bind_bytes(statement, 1, out_range->lower, out_range->lower_size);
+	bind_bytes(statement, 2, out_range->upper, out_range->upper_size);
+}
+
+/* All means all: a hostile file has ids that no range would find. */
+static sqlite3_stmt *ranged(struct store *store, enum statement all, enum statement each_of_range,
+	uint8_t first, uint8_t last, struct range *out_range)
+{
+	sqlite3_stmt *statement = store->statement[each_of_range];
+
+	if (first == 0 && last == 255)
+		return store->statement[all];
+	bind_range(statement, first, last, out_range);
+	return statement;
 }
 
 struct item_walk {
@@ -175,11 +201,12 @@ static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
 {
 	const struct item_walk *walk = context;
 	uint64_t kind = column_number(statement, 0);
+	struct store_bytes body = column_bytes(statement, 2);
 
-	if (kind < STORE_SLOT || kind > STORE_AUDIT)
+	if (kind < STORE_SLOT || kind > STORE_AUDIT || body.size > STORE_ITEM_MAX)
 		return MORTISE_INTEGRITY;
-	return walk->visit(walk->context, (enum store_item)kind, column_number(statement, 1),
-		column_bytes(statement, 2));
+	return walk->visit(
+		walk->context, (enum store_item)kind, column_number(statement, 1), body);
 }
 
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
@@ -211,10 +238,10 @@ enum mortise_status store_each_secret(struct store *store, uint8_t first, uint8_
 	store_secret_visit *visit, void *context)
 {
 	struct secret_walk walk = {visit, context};
-	uint8_t behind_last;
+	struct range range;
 
-	bind_range(store->statement[EACH_SECRET], &first, last, &behind_last);
-	return each(store, store->statement[EACH_SECRET], secret_row, &walk);
+	return each(store, ranged(store, ALL_SECRETS, EACH_SECRET, first, last, &range), secret_row,
+		&walk);
 }
 
 struct version_walk {
@@ -239,10 +266,10 @@ enum mortise_status store_each_version(struct store *store, uint8_t first, uint8
 	store_version_visit *visit, void *context)
 {
 	struct version_walk walk = {visit, context};
-	uint8_t behind_last;
+	struct range range;
 
-	bind_range(store->statement[EACH_VERSION], &first, last, &behind_last);
-	return each(store, store->statement[EACH_VERSION], version_row, &walk);
+	return each(store, ranged(store, ALL_VERSIONS, EACH_VERSION, first, last, &range),
+		version_row, &walk);
 }
 
 /* Steps to the one row of a SELECT and copies its first column. */
@@ -292,6 +319,22 @@ enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_S
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
 	return status == MORTISE_NOT_FOUND ? MORTISE_INTEGRITY : status;
+}
+
+enum mortise_status store_count_values(
+	struct store *store, uint8_t first, uint8_t last, uint64_t *out_count)
+{
+	sqlite3_stmt *statement = store->statement[COUNT_VALUES];
+	struct range range;
+
+	bind_range(statement, first, last, &range);
+	int code = sqlite3_step(statement);
+	enum mortise_status status = code == SQLITE_ROW ? MORTISE_OK : store_judge(store, code);
+	if (status == MORTISE_OK)
+		*out_count = column_number(statement, 0);
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return status;
 }
 
 enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX])

@@ -84,7 +84,10 @@ enum mortise_status vault_read(struct vault *vault, const char *path,
 	if (!version)
 		return MORTISE_NOT_FOUND;
 	TRY(fetch(vault, entry, version->number, &sealed));
-	TRY(value_open(vault, entry->id, version, sealed, out_value));
+	enum mortise_status status = value_open(vault, entry->id, version, sealed, out_value);
+	if (status == MORTISE_INTEGRITY)
+		cache_forget(vault->cache, entry->id, version->number);
+	TRY(status);
 	*out_version = version->number;
 	return MORTISE_OK;
 }
@@ -198,25 +201,38 @@ static enum mortise_status put_writing(struct store *store, void *context)
 		(struct store_bytes){writing->value, writing->value_size});
 }
 
-/* Does nothing need to be written: done already by this token, or the value is the same? */
-static enum mortise_status is_needless(struct vault *vault, const struct entry *entry,
-	const struct vault_write *write, bool *out_needless)
+/* The version that a write with this token made, if it is kept still; 0: none. */
+static enum mortise_status find_token(const struct vault *vault, const struct entry *entry,
+	const uint8_t token[WIRE_TOKEN_SIZE], uint64_t *out_number)
+{
+	uint64_t number = 0;
+
+	for (size_t i = entry ? entry->version_count : 0; i > 0 && !number; i--) {
+		struct version_info info;
+		TRY(info_open(vault, entry->id, &entry->versions[i - 1], &info));
+		if (sodium_memcmp(info.token, token, sizeof info.token) == 0)
+			number = info.shown.number;
+	}
+	*out_number = number;
+	return MORTISE_OK;
+}
+
+/* Is the secret there, with this very value? */
+static enum mortise_status is_same(
+	struct vault *vault, const struct vault_write *write, bool *out_same)
 {
 	CLEANUP(secret_drop) struct secret *value = NULL;
 	const struct vault_choice current = {VAULT_CURRENT, 0};
-	struct version_info info;
 	uint64_t version;
+	enum mortise_status status = vault_read(vault, write->path, &current, &value, &version);
 
-	*out_needless = false;
-	if (!entry || entry->is_deleted || !entry_version(entry, entry->current))
-		return MORTISE_OK;
-	TRY(info_open(vault, entry->id, entry_version(entry, entry->current), &info));
-	*out_needless = sodium_memcmp(info.token, write->token, sizeof info.token) == 0;
-	if (*out_needless || !write->only_if_changed)
-		return MORTISE_OK;
-	TRY(vault_read(vault, write->path, &current, &value, &version));
-	*out_needless = value->size == write->size &&
-		sodium_memcmp(value->bytes, write->value, write->size) == 0;
+	if (status == MORTISE_OK)
+		*out_same = value->size == write->size &&
+			    sodium_memcmp(value->bytes, write->value, write->size) == 0;
+	else if (status == MORTISE_NOT_FOUND)
+		*out_same = false;
+	else
+		return status;
 	return MORTISE_OK;
 }
 
@@ -225,31 +241,48 @@ static uint64_t version_seen(const struct entry *entry)
 	return entry && !entry->is_deleted ? entry->current : 0;
 }
 
+static enum mortise_status commit_writing(struct vault *vault, struct writing *writing)
+{
+	struct index_change change = {.entry = writing->entry};
+
+	TRY(index_reserve(vault->index, writing->entry->id));
+	TRY(vault_commit(vault, &change, put_writing, writing));
+	if (writing->pruned)
+		cache_forget(vault->cache, writing->entry->id, writing->pruned);
+	index_swap(vault->index, writing->entry);
+	writing->entry = NULL;
+	return MORTISE_OK;
+}
+
+/* A token seen before comes first: what it did may be why the other conditions fail now. */
 enum mortise_status vault_write(
 	struct vault *vault, const struct vault_write *write, struct vault_outcome *out_outcome)
 {
 	const struct entry *before = find(vault, write->path);
 	CLEANUP(writing_done) struct writing writing = {0};
-	bool needless = false;
+	struct vault_outcome outcome = {0, true};
+	bool same = false;
 
-	TRY(is_needless(vault, before, write, &needless));
-	if (needless) {
-		*out_outcome = (struct vault_outcome){before->current, false};
+	if (write->size > MORTISE_VALUE_MAX)
+		return MORTISE_INVALID;
+	TRY(find_token(vault, before, write->token, &outcome.version));
+	if (outcome.version) {
+		*out_outcome = outcome;
 		return MORTISE_OK;
 	}
 	if (write->has_expected_version && write->expected_version != version_seen(before))
 		return MORTISE_CONFLICT;
-	TRY(prepare(vault, write, before, &writing));
-	if (!write->is_dry_run) {
-		struct index_change change = {.entry = writing.entry};
-		TRY(index_reserve(vault->index, writing.entry->id));
-		TRY(vault_commit(vault, &change, put_writing, &writing));
-		if (writing.pruned)
-			cache_forget(vault->cache, writing.entry->id, writing.pruned);
-		index_swap(vault->index, writing.entry);
-		writing.entry = NULL;
+	if (write->only_if_changed)
+		TRY(is_same(vault, write, &same));
+	if (same) {
+		*out_outcome = (struct vault_outcome){before->current, false};
+		return MORTISE_OK;
 	}
-	*out_outcome = (struct vault_outcome){writing.number, true};
+	TRY(prepare(vault, write, before, &writing));
+	outcome.version = writing.number;
+	if (!write->is_dry_run)
+		TRY(commit_writing(vault, &writing));
+	*out_outcome = outcome;
 	return MORTISE_OK;
 }
 
@@ -301,6 +334,7 @@ enum mortise_status vault_show(struct vault *vault, const char *path, struct vau
 	struct vault_version out_versions[VAULT_KEEP_VERSIONS], size_t *out_count)
 {
 	const struct entry *entry = find(vault, path);
+	struct vault_version versions[VAULT_KEEP_VERSIONS];
 	struct vault_head head;
 	size_t count = 0;
 
@@ -310,8 +344,9 @@ enum mortise_status vault_show(struct vault *vault, const char *path, struct vau
 	for (size_t i = 0; i < entry->version_count && count < VAULT_KEEP_VERSIONS; i++) {
 		struct version_info info;
 		TRY(info_open(vault, entry->id, &entry->versions[i], &info));
-		out_versions[count++] = info.shown;
+		versions[count++] = info.shown;
 	}
+	memcpy(out_versions, versions, count * sizeof versions[0]);
 	*out_head = head;
 	*out_count = count;
 	return MORTISE_OK;

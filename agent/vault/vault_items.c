@@ -61,7 +61,12 @@ static enum mortise_status fetch_item(struct vault *vault, enum store_item kind,
 	uint8_t *bytes = NULL;
 	size_t size = 0;
 
-	TRY(store_item(vault->store, kind, number, &bytes, &size));
+	if (index_next_item(vault->index, kind, number - 1) != number)
+		return MORTISE_NOT_FOUND;
+	enum mortise_status status = store_item(vault->store, kind, number, &bytes, &size);
+	if (status == MORTISE_NOT_FOUND)
+		return MORTISE_INTEGRITY;
+	TRY(status);
 	if (size < ENVELOPE_OVERHEAD ||
 		!index_has_item(vault->index, kind, number, (struct store_bytes){bytes, size})) {
 		free(bytes);

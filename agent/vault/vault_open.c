@@ -75,6 +75,10 @@ static enum mortise_status load_secret(void *context, const uint8_t id[STORE_ID_
 	struct loading *loading = context;
 	CLEANUP(entry_drop) struct entry *entry = NULL;
 
+	/* A hostile file can hold an id twice, whatever its schema says. */
+	if (loading->count &&
+		memcmp(loading->rows[loading->count - 1]->id, id, STORE_ID_SIZE) >= 0)
+		return MORTISE_INTEGRITY;
 	if (loading->count == loading->capacity) {
 		size_t capacity = loading->capacity ? loading->capacity * 2 : 64;
 		void *rows = reallocarray(loading->rows, capacity, sizeof(struct entry *));
@@ -202,8 +206,9 @@ enum mortise_status vault_create(struct store *store, const struct vault_origin 
 	CLEANUP(drop_vault) struct vault *vault = NULL;
 	struct store_meta meta = {.epoch = 1};
 
-	if (store_meta(store, &meta) != MORTISE_NOT_FOUND)
-		return MORTISE_CONFLICT;
+	enum mortise_status found = store_meta(store, &meta);
+	if (found != MORTISE_NOT_FOUND)
+		return found == MORTISE_OK ? MORTISE_CONFLICT : found;
 	memcpy(meta.uuid, origin->uuid, ID_SIZE);
 	TRY(make(store, origin->master_key, &meta, &vault));
 	vault->is_nested = true;
@@ -270,25 +275,75 @@ static enum mortise_status verify_values(struct vault *vault, const struct entry
 	return MORTISE_OK;
 }
 
+struct item_check {
+	const struct vault *vault;
+	size_t found;
+};
+
 static enum mortise_status verify_item(
 	void *context, enum store_item kind, uint64_t number, struct store_bytes body)
 {
-	const struct vault *vault = context;
+	struct item_check *check = context;
 
-	return index_has_item(vault->index, kind, number, body) ? MORTISE_OK : MORTISE_INTEGRITY;
+	check->found++;
+	return index_has_item(check->vault->index, kind, number, body) ? MORTISE_OK
+								       : MORTISE_INTEGRITY;
+}
+
+/* Slots, policies and audit state on disk, against the tally: none changed, added or missing. */
+static enum mortise_status verify_items(struct vault *vault)
+{
+	struct item_check check = {vault, 0};
+	size_t known = 0;
+
+	TRY(store_each_item(vault->store, verify_item, &check));
+	for (enum store_item kind = STORE_SLOT; kind <= STORE_AUDIT; kind++) {
+		uint64_t number = 0;
+		while ((number = index_next_item(vault->index, kind, number)))
+			known++;
+	}
+	return check.found == known ? MORTISE_OK : MORTISE_INTEGRITY;
+}
+
+static enum mortise_status verify_meta(struct vault *vault)
+{
+	const struct store_meta *known = &vault->meta;
+	struct store_meta meta;
+	enum mortise_status status = store_meta(vault->store, &meta);
+
+	if (status == MORTISE_NOT_FOUND)
+		return MORTISE_INTEGRITY;
+	TRY(status);
+	if (sodium_memcmp(meta.uuid, known->uuid, sizeof meta.uuid) != 0 ||
+		meta.epoch != known->epoch || meta.generation != known->generation)
+		return MORTISE_INTEGRITY;
+	return check_root(vault, &meta);
 }
 
 static enum mortise_status verify_identity(
 	struct vault *vault, char *out_complaint, size_t complaint_size)
 {
-	struct store_meta meta;
+	enum mortise_status status = verify_meta(vault);
 
-	TRY(store_meta(vault->store, &meta));
-	if (check_root(vault, &meta) == MORTISE_OK &&
-		store_each_item(vault->store, verify_item, vault) == MORTISE_OK)
+	if (status == MORTISE_OK)
+		status = verify_items(vault);
+	if (status == MORTISE_INTEGRITY)
+		snprintf(out_complaint, complaint_size,
+			"the tally, a slot, a policy or the audit state on disk was changed");
+	return status;
+}
+
+/* Values that belong to no version: nobody would read them, but they were not written here. */
+static enum mortise_status verify_no_more_values(struct vault *vault, unsigned bucket,
+	size_t values, char *out_complaint, size_t complaint_size)
+{
+	uint64_t found = 0;
+
+	TRY(store_count_values(vault->store, (uint8_t)bucket, (uint8_t)bucket, &found));
+	if (found == values)
 		return MORTISE_OK;
-	snprintf(out_complaint, complaint_size,
-		"the tally, a slot, a policy or the audit state on disk was changed");
+	snprintf(out_complaint, complaint_size, "bucket %u has a value that was never written",
+		bucket);
 	return MORTISE_INTEGRITY;
 }
 
@@ -306,6 +361,7 @@ enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *o
 	for (size_t i = 0; i < loading.count; i++)
 		TRY(verify_values(
 			vault, loading.rows[i], &values, out_complaint, complaint_size));
+	TRY(verify_no_more_values(vault, bucket, values, out_complaint, complaint_size));
 	*out_values = values;
 	return MORTISE_OK;
 }

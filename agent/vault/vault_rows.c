@@ -138,7 +138,7 @@ static enum mortise_status write_all(struct vault *vault, const struct store_met
 	if (vault->is_nested)
 		return MORTISE_OK;
 	enum mortise_status status = store_commit(vault->store);
-	vault->is_stale = status == MORTISE_IO;
+	vault->is_stale = status != MORTISE_OK;
 	return status;
 }
 

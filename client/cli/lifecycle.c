@@ -173,16 +173,20 @@ static int unseal(struct cli *cli)
 	struct wire_message reply;
 	enum mortise_status result;
 	struct wire_writer *writer;
+	bool has_key = args_has(cli, "recovery") || args_has(cli, "recovery-file");
 	int ending = CLI_DONE;
 
 	if (cli->is_dry_run)
 		return report_dry_unseal(cli);
 	writer = client_begin(cli->agent, WIRE_UNSEAL);
-	if (args_has(cli, "recovery") || args_has(cli, "recovery-file"))
+	if (has_key)
 		ending = put_recovery(cli, writer);
 	if (ending != CLI_DONE)
 		return ending;
 	result = client_call(cli->agent, &reply);
+	/* Who typed a wrong key is told so, not whom to ask for a rule. */
+	if (result == MORTISE_DENIED && has_key)
+		return output_fail(cli, result, "unseal: %s", mortise_message(cli->agent));
 	if (result != MORTISE_OK)
 		return ask_fail(cli, result, NULL);
 	return report(cli, ask_flag(&reply, WIRE_TAG_CHANGED), "unsealed", "was unsealed already");

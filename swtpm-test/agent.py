@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: ISC
+"""agent: fixtures for end-to-end tests: a place, a software TPM, an installed mortised.
+
+Place   a private directory; all that was made in it ends and goes with it
+Tpm     a software TPM (with-tpm), which can be stopped, frozen and started again
+Tap     a recorder between an agent and its TPM (tpm_tap)
+Agent   a mortised with a socket, store, audit log and configuration of its own
+
+As root the agent runs as AGENT_USER, and a test speaks as any other user; else all is one user.
+MORTISE_TEST_PREFIX is the installation under test, MORTISE_TEST_BUILD has tpm_tap.
+"""
+
+import contextlib
+import grp
+import json
+import os
+import pwd
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+IS_ROOT = os.geteuid() == 0
+DEADLINE_S = 20
+
+# On every Debian. nobody is the kernel's overflow uid, which the agent denies whatever the policy.
+AGENT_USER = 'uucp'
+ALICE, BOB, CAROL = 'backup', 'games', 'news'
+OPERATORS = 'operator'
+
+
+def prefix():
+    return os.environ['MORTISE_TEST_PREFIX']
+
+
+class Result:
+    """What a command came to: exit status, bytes of stdout, text of stderr."""
+
+    def __init__(self, completed):
+        self.status = completed.returncode
+        self.out = completed.stdout or b''
+        self.err = completed.stderr.decode()
+        self.text = self.out.decode(errors='replace')
+
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return 'status %d, out %.300r, err %.600r' % (self.status, self.out, self.err)
+
+
+def in_child(user, work):
+    """What work(), run by a child process as user, returns: bytes."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if user:
+                entry = pwd.getpwnam(user)
+                os.setgroups([])
+                os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+                os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+            os.write(theirs, work())
+        except BaseException as failure:  # nothing of the test may go on in the child
+            os.write(theirs, b'raised ' + repr(failure).encode())
+        os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours, 'rb') as result:
+        said = result.read()
+    os.waitpid(child, 0)
+    return said
+
+
+class Place(contextlib.ExitStack):
+    """A directory below which every user may look up names, and nobody else may write."""
+
+    def __init__(self):
+        super().__init__()
+        self.path = tempfile.mkdtemp(prefix='mortise-e2e.')
+        os.chmod(self.path, 0o755)
+        self.callback(shutil.rmtree, self.path, ignore_errors=True)
+        self.agents = []
+
+    def __call__(self, name):
+        return os.path.join(self.path, name)
+
+    def directory(self, name, mode=0o755):
+        os.mkdir(self(name))
+        os.chmod(self(name), mode)
+        return self(name)
+
+    def file(self, name, content, mode=0o644):
+        with open(self(name), 'wb') as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        os.chmod(self(name), mode)
+        return self(name)
+
+    def tpm(self, name='tpm'):
+        return self.enter_context(Tpm(self(name)))
+
+    def tap(self, tpm):
+        return self.enter_context(Tap(self('tap'), tpm))
+
+    def agent(self, tpm=None, name='agent', **settings):
+        tpm = tpm or self.tpm(name + '-tpm')
+        agent = self.enter_context(Agent(self(name), tpm.tcti, **settings))
+        self.agents.append(agent)
+        return agent
+
+    def ready(self, **settings):
+        """An agent that is initialised and unsealed."""
+        agent = self.agent(**settings)
+        agent.start()
+        agent.init()
+        return agent
+
+    def describe(self):
+        for agent in self.agents:
+            yield 'log of %s:' % agent.path
+            yield from agent.log().splitlines()[-12:]
+
+
+def _end(process, number=signal.SIGTERM):
+    if process and process.poll() is None:
+        process.send_signal(number)
+    return process.wait(DEADLINE_S) if process else None
+
+
+class Tpm:
+    """A software TPM whose state stays in its directory."""
+
+    def __init__(self, path):
+        self.path = path
+        self.tcti = 'swtpm:path=%s/tpm.sock' % path
+        self.process = None
+        os.mkdir(path)
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        command = [HERE + '/with-tpm', '--dir=' + self.path]
+        command += ['--as=' + AGENT_USER] if IS_ROOT else []
+        command += ['sh', '-c', 'echo $MORTISE_TEST_TPM_PID; exec cat']
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError('no software TPM: is swtpm installed?')
+        self.pid = int(line)
+
+    def stop(self):
+        """Ends when its input does, so that a test that dies leaves none behind."""
+        if self.process:
+            self.process.stdin.close()
+            self.process.wait(DEADLINE_S)
+            self.process.stdout.close()
+        self.process = None
+
+    def freeze(self):
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def tool(tcti, name, *arguments):
+    """Output of a tpm2-tools command."""
+    done = subprocess.run([name, *arguments], capture_output=True, timeout=DEADLINE_S,
+                          env={'PATH': os.environ['PATH'], 'TPM2TOOLS_TCTI': tcti})
+    if done.returncode != 0:
+        raise AssertionError('%s: %s' % (name, done.stderr.decode()))
+    return done.stdout
+
+
+class Tap:
+    """Relays to a TPM and records each phase in a file of its own."""
+
+    def __init__(self, path, tpm):
+        self.socket, self.tpm, self.process = path + '.sock', tpm, None
+        self.tcti = 'swtpm:path=' + self.socket
+        self.program = os.environ['MORTISE_TEST_BUILD'] + '/tpm_tap'
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self, log):
+        upstream = self.tpm.path + '/tpm.sock'
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        self.process = subprocess.Popen([self.program, self.socket, upstream, log],
+                                        umask=0 if IS_ROOT else -1)
+        end = time.monotonic() + DEADLINE_S
+        while not os.path.exists(self.socket):
+            assert time.monotonic() < end and self.process.poll() is None, 'no tpm_tap'
+            time.sleep(0.01)
+
+    def stop(self):
+        if self.process:
+            _end(self.process)
+        self.process = None
+
+    def commands(self, log):
+        """The names of the TPM commands in a recording, in their order."""
+        lines = subprocess.run([self.program, '--count', log], capture_output=True, check=True)
+        return lines.stdout.decode().split()[1:]
+
+
+class Agent:
+    """lines are further lines of [agent], tpm2_lines of [tpm2]; user=None: whoever runs this."""
+
+    def __init__(self, path, tcti, prefix_path=None, user=AGENT_USER if IS_ROOT else None,
+                 lines=(), tpm2_lines=('deadline = 15',), audit=None):
+        self.path, self.tcti, self.user = path, tcti, user
+        self.prefix = prefix_path or prefix()
+        self.store, self.conf = path + '/store', path + '/mortised.conf'
+        self.audit = audit or path + '/log/audit.log'
+        self.socket, self.recovery = path + '/run/mortise.sock', path + '/recovery'
+        self.process = None
+        os.mkdir(path)
+        os.chmod(path, 0o755)
+        self.configure(lines, tpm2_lines)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            _end(self.process)
+
+    def configure(self, lines=(), tpm2_lines=()):
+        own = ['user = ' + self.user] if self.user else []
+        with open(self.conf, 'w') as file:
+            file.write('\n'.join(
+                ['[agent]', 'socket = ' + self.socket, 'store = ' + self.store,
+                 'audit-log = ' + self.audit, *own, *lines,
+                 '[tpm2]', 'tcti = ' + self.tcti, *tpm2_lines, '']))
+        os.chmod(self.conf, 0o644)
+
+    def spawn(self, umask=-1, stderr=None, stdout=subprocess.DEVNULL, options=()):
+        """Starts mortised; a descriptor that becomes readable when it answers, or has ended."""
+        ready, told = os.pipe()
+        with open(self.path + '/stderr', 'ab') as log:
+            self.process = subprocess.Popen(
+                ['setpriv', '--pdeathsig=KILL', self.prefix + '/sbin/mortised', '-c', self.conf,
+                 '--ready-fd=%d' % told, *options], pass_fds=(told,), stdin=subprocess.DEVNULL,
+                stdout=stdout, stderr=stderr or log, umask=umask, cwd='/')
+        os.close(told)
+        return ready
+
+    def start(self, umask=-1):
+        """Starts mortised and returns when it answers."""
+        ready = self.spawn(umask)
+        try:
+            readable, _, _ = select.select([ready], [], [], DEADLINE_S)
+            if not readable or os.read(ready, 1) != b'\n':
+                raise AssertionError('mortised does not start: ' + self.log())
+        finally:
+            os.close(ready)
+
+    def refuse(self, options=()):
+        """Starts a mortised that ought to end by itself: its Result."""
+        self.process = None
+        ready = self.spawn(stderr=subprocess.PIPE, stdout=subprocess.PIPE, options=options)
+        process, self.process = self.process, None
+        try:
+            out, err = process.communicate(timeout=DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError('mortised runs, and should not') from None
+        finally:
+            os.close(ready)
+        return Result(subprocess.CompletedProcess([], process.returncode, out, err))
+
+    def stop(self):
+        return _end(self.process)
+
+    def kill(self):
+        """SIGKILL to the monitor, and then nothing is left of the agent."""
+        children = self.children()
+        _end(self.process, signal.SIGKILL)
+        end = time.monotonic() + DEADLINE_S
+        while any(os.path.exists('/proc/%d/exe' % pid) for pid in children):
+            assert time.monotonic() < end, 'a child outlives the monitor'
+            time.sleep(0.01)
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def log(self):
+        try:
+            with open(self.path + '/stderr') as file:
+                return file.read()
+        except FileNotFoundError:
+            return ''
+
+    def children(self):
+        """{pid: name} of the monitor's children."""
+        found = {}
+        for entry in os.listdir('/proc'):
+            if not entry.isdigit():
+                continue
+            with contextlib.suppress(OSError, IndexError):
+                with open('/proc/%s/stat' % entry) as stat:
+                    parent = int(stat.read().rsplit(')', 1)[1].split()[1])
+                if self.process and parent == self.process.pid:
+                    with open('/proc/%s/cmdline' % entry) as line:
+                        found[int(entry)] = line.read().split('\0')[0]
+        return found
+
+    def _child(self, name):
+        return next((pid for pid, found in self.children().items() if name in found), None)
+
+    def keeper(self):
+        """The keeper's pid, or None."""
+        return self._child('keeper')
+
+    def sealer(self):
+        return self._child('mortise-sealer')
+
+    def popen(self, *arguments, user=None, groups=(), env=(), **options):
+        """Starts `mortise ARGUMENTS` as user, in its group and in groups besides."""
+        if user and IS_ROOT:
+            entry = pwd.getpwnam(user)
+            options.update(user=entry.pw_uid, group=entry.pw_gid,
+                           extra_groups=[grp.getgrnam(name).gr_gid for name in groups])
+        pipes = {name: subprocess.PIPE for name in ('stdin', 'stdout', 'stderr')}
+        return subprocess.Popen(
+            [self.prefix + '/bin/mortise', *arguments], cwd='/',
+            env={'PATH': '/usr/bin:/bin', 'MORTISE_SOCKET': self.socket, **dict(env)},
+            **{**pipes, **options})
+
+    def run(self, *arguments, input=b'', timeout=90, **options):
+        """Runs `mortise ARGUMENTS`: a Result."""
+        process = self.popen(*arguments, **options)
+        data = input.encode() if isinstance(input, str) else input
+        try:
+            out, err = process.communicate(data, timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        return Result(subprocess.CompletedProcess(arguments, process.returncode, out, err))
+
+    def do(self, *arguments, **options):
+        """run(), and an AssertionError unless it succeeds."""
+        result = self.run(*arguments, **options)
+        if result.status != 0:
+            raise AssertionError('mortise %s: %r' % (' '.join(arguments), result))
+        return result
+
+    def init(self):
+        return self.do('init', '--tpm2', '--recovery-file=' + self.recovery)
+
+    def set(self, path, value):
+        return self.do('set', '--raw', '--allow-empty', '--json', path, input=value).json()
+
+    def get(self, path, *options, **more):
+        return self.do('get', path, *options, **more).out
+
+    def apply(self, text):
+        """Makes text the policy, after a rule that lets root, or whoever runs this, do all."""
+        own = ('[rule first]\nallow = read list write delete rotate audit admin\n'
+               'secret = **\nuser = %d\n' % os.geteuid())
+        return self.do('policy', 'apply', '-', input=own + text)
+
+    def status(self):
+        """Facts by name; the command's exit status says sealed or not, and is no error here."""
+        return self.run('status', '--json').json()

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""The audit log: who is on it, what is never on it, and what happens when it cannot be written."""
+
+import json
+import os
+import pwd
+import subprocess
+
+import tap
+import wire
+from agent import AGENT_USER, ALICE, BOB
+from tap import Skip, has, same, test, until
+
+PATH = 'prod/db/password'
+BUSY = 6
+
+
+def records(agent, *options):
+    return agent.do('audit', 'show', '--json', *options).json()['records']
+
+
+def edit_line(agent, number, old, new):
+    with open(agent.audit, 'rb') as file:
+        lines = file.read().split(b'\n')
+    assert old in lines[number - 1], lines[number - 1]
+    lines[number - 1] = lines[number - 1].replace(old, new)
+    with open(agent.audit, 'r+b') as file:
+        file.write(b'\n'.join(lines))
+
+
+def tmpfs(place, size):
+    """A small file system of its own for the log's directory."""
+    path = place.directory('small')
+    options = 'size=%s,mode=0750,uid=%d,gid=%d' % (size, pwd.getpwnam(AGENT_USER).pw_uid,
+                                                   pwd.getpwnam(AGENT_USER).pw_gid)
+    done = subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'mortise-e2e', path],
+                          capture_output=True, check=False)
+    if done.returncode != 0:
+        raise Skip('no tmpfs can be mounted here')
+    place.callback(subprocess.run, ['umount', '-l', path], check=False)
+    return path
+
+
+def fill(path):
+    """Takes all the room there is."""
+    with open(path, 'wb', buffering=0) as file:
+        for size in (65536, 4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                pass
+
+
+@test(root=True)
+def every_request_is_on_record_with_who_what_and_why(place):
+    agent = place.ready()
+    agent.set(PATH, b'hunter2-canary')
+    agent.apply('[rule reads]\nallow = read\nsecret = prod/db/*\nuser = %s\n' % ALICE)
+    agent.get(PATH, user=ALICE)
+    agent.run('get', PATH, user=BOB)
+    agent.run('get', 'prod/none')
+    found = records(agent, '--op=get')
+    print('# ' + json.dumps(found[0]))
+    same([(record['path'], record['uid'], record['result'], record.get('rule'))
+          for record in found],
+         [(PATH, pwd.getpwnam(ALICE).pw_uid, 'ok', 'reads'),
+          (PATH, pwd.getpwnam(BOB).pw_uid, 'denied', None),
+          ('prod/none', 0, 'not-found', 'first')])
+    same(len(records(agent, '--user=' + ALICE)), 1)
+    same(len(records(agent, '--last=2')), 2)
+    with open(agent.audit, 'rb') as file:
+        assert b'canary' not in file.read()
+
+
+@test
+def audit_verify_finds_a_whole_log_intact_after_restarts_and_crashes(place):
+    agent = place.ready()
+    for end in (agent.stop, agent.kill, agent.stop):
+        agent.set(PATH, b'one')
+        agent.get(PATH)
+        end()
+        agent.start()
+        agent.do('status', '--wait=20')
+        same(agent.do('audit', 'verify', '--json').status, 0)
+    with open(agent.audit) as file:
+        numbers = [json.loads(line)['seq'] for line in file]
+    same(numbers, list(range(1, len(numbers) + 1)))
+
+
+@test
+def audit_verify_names_the_first_line_that_was_edited(place):
+    agent = place.ready()
+    for number in range(10):
+        agent.set(PATH, b'%d' % number)
+    with open(agent.audit) as file:
+        lines = [json.loads(line) for line in file]
+    first = next(line['seq'] for line in lines if line['op'] == 'set')
+    edit_line(agent, first + 6, b'prod/db/password', b'prod/db/passw0rd')
+    edit_line(agent, first + 3, b'prod/db/password', b'prod/db/passw0rd')
+    result = agent.run('audit', 'verify')
+    assert result.status in (1, 65), result
+    print('# ' + (result.text + result.err).strip())
+    has(result.text + result.err, str(first + 3))
+
+
+@test(root=True)
+def on_a_full_disk_nothing_is_released_and_when_there_is_room_all_goes_on(place):
+    path = tmpfs(place, '4m')
+    agent = place.ready(audit=path + '/audit.log')
+    agent.set(PATH, b'hunter2')
+    connection = wire.connect(agent.socket)
+    same(wire.get(connection, PATH), (0, b'hunter2'))
+    fill(path + '/ballast')
+    same(wire.get(connection, PATH), (0, b'hunter2'), 'the reserve carries reads')
+    told = set()
+    for number in range(20000):
+        status, value = wire.get(connection, PATH)
+        if status != 0:
+            break
+        if number % 200 == 0:
+            told.add(agent.status()['audit'])
+    same((status, value), (BUSY, None))
+    same(told, {'ok', 'disk full: on its reserve'})
+    for words in (['get', PATH], ['set', PATH], ['list'], ['audit', 'show']):
+        result = agent.run(*words, input='v')
+        same((result.status, result.out), (75, b''), words)
+    has(agent.run('get', PATH).err, 'audit log')
+    has(agent.status()['audit'], 'failing')
+    os.unlink(path + '/ballast')
+    same(agent.get(PATH, '--wait=20'), b'hunter2')
+    has(agent.log(), 'it is on its reserve', 'nothing is released')
+    until(lambda: 'written as usual' in agent.log())
+    same(agent.do('audit', 'verify').status, 0)
+    same(agent.do('set', PATH, input='after').status, 0)
+
+
+@test
+def a_log_that_is_removed_under_the_agent_is_noticed_before_anything_leaves(place):
+    agent = place.ready()
+    agent.set(PATH, b'hunter2')
+    os.rename(agent.audit, agent.audit + '.1')
+    result = agent.run('get', PATH)
+    with open(agent.audit + '.1') as file:
+        old = [json.loads(line) for line in file]
+    kept = [line for line in old if line['op'] == 'get']
+    if os.path.exists(agent.audit):
+        with open(agent.audit) as file:
+            kept += [line for line in map(json.loads, file) if line['op'] == 'get']
+    same(result.status == 0, bool(kept), 'released, and on record')
+
+
+if __name__ == '__main__':
+    tap.main()

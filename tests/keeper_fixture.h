@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keeper_fixture: a real keeper in a child of the test, in a private directory. The test is its
+ * monitor, its name service, its sealer and its clients, all in one thread: whoever waits for a
+ * client's answer meanwhile serves the keeper (keeper_pump). No TPM is needed.
+ */
+#ifndef MORTISE_TESTS_KEEPER_FIXTURE_H
+#define MORTISE_TESTS_KEEPER_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#include "processes.h"
+#include "token.h"
+#include "wire.h"
+
+#define KEEPER_OPERATORS 7000 /* the gid that may unseal and recover */
+#define KEEPER_AGENT_UID 7100
+#define ALICE            1000
+#define BACKUP           34
+#define DBA_GROUP        50
+#define ASKER_CLOSED     0xfffe
+
+struct keeper_fixture {
+	char directory[64], socket[96], store[96], audit_directory[96], audit_log[128], errors[96];
+	pid_t pid; /* 0: none runs */
+	int monitor, listener, sealer;
+	uint32_t first_uid;
+	uint64_t flags;
+	void (*before)(void); /* in the keeper's process, before keeper_main() */
+
+	char state[1024]; /* the last READY's text */
+	unsigned states;  /* READY frames so far */
+
+	uint16_t spawn_answer; /* MORTISE_OK, or what SPAWN is told */
+	bool holds_names;
+	uint8_t held_names[4096]; /* a look-up that waits for keeper_answer_names() */
+	size_t held_size;
+	unsigned spawns, questions, lookups;
+	/* Plays the sealer: sends what it likes over fixture->sealer. */
+	void (*play)(struct keeper_fixture *fixture, const struct wire_message *request);
+	uint8_t h[KEY_SIZE];
+
+	char recovery[128];
+	char key_id[8];
+};
+
+/* For cmocka. set_up_keeper starts it; set_up_store also initialises it with kind "none". */
+int set_up_keeper(void **state);
+int set_up_store(void **state);
+int tear_down_keeper(void **state);
+
+/* Makes directories and the listening socket, but starts nothing. */
+struct keeper_fixture *keeper_prepare(void);
+void keeper_start(struct keeper_fixture *fixture);
+/* Ends it with SIGTERM; the exit status. Fails if a sanitizer complained. */
+int keeper_stop(struct keeper_fixture *fixture);
+void keeper_restart(struct keeper_fixture *fixture);
+/* Closes its pipe without a word and waits for its end. */
+int keeper_reap(struct keeper_fixture *fixture);
+
+/* Serves the keeper until fd is readable and the keeper wants nothing more. */
+void keeper_pump(struct keeper_fixture *fixture, int fd);
+/* Serves it until its state starts with this. */
+void keeper_await_state(struct keeper_fixture *fixture, const char *start);
+/* Serves it until so many sealers' requests have been seen. */
+void keeper_await_questions(struct keeper_fixture *fixture, unsigned count);
+/* Answers the look-up that holds_names held back. */
+void keeper_answer_names(struct keeper_fixture *fixture);
+void keeper_await_lookups(struct keeper_fixture *fixture, unsigned count);
+
+/* Sealers to play. */
+void play_honest(struct keeper_fixture *fixture, const struct wire_message *request);
+void play_silent(struct keeper_fixture *fixture, const struct wire_message *request);
+void play_death(struct keeper_fixture *fixture, const struct wire_message *request);
+void keeper_send_sealer(struct keeper_fixture *fixture, struct wire_writer *writer);
+struct wire_writer *keeper_begin_sealer(uint16_t code);
+void keeper_fail_sealer(struct keeper_fixture *fixture, enum token_fault fault, const char *detail);
+
+/* One connection and its last exchange. */
+struct asker {
+	int fd;
+	uint32_t last_id;
+	struct wire_writer writer;
+	uint8_t out[WIRE_FRAME_MAX], in[WIRE_FRAME_MAX];
+	size_t size; /* of the answer */
+	struct wire_message reply;
+	char text[WIRE_TEXT_MAX];
+};
+
+int keeper_connect(const struct keeper_fixture *fixture);
+struct asker *asker_open(const struct keeper_fixture *fixture);
+void asker_close(struct asker *asker);
+struct wire_writer *asker_begin(struct asker *asker, uint16_t opcode);
+/* Sends what was begun. */
+void asker_send(struct asker *asker);
+/* Waits for an answer: its code, or ASKER_CLOSED. */
+uint16_t asker_receive(struct keeper_fixture *fixture, struct asker *asker);
+/* Both. */
+uint16_t asker_call(struct keeper_fixture *fixture, struct asker *asker);
+
+uint16_t ask_plain(struct keeper_fixture *fixture, struct asker *asker, uint16_t opcode);
+uint16_t ask_path(
+	struct keeper_fixture *fixture, struct asker *asker, uint16_t opcode, const char *path);
+uint16_t ask_set(struct keeper_fixture *fixture, struct asker *asker, const char *path,
+	const void *value, size_t size);
+/* The one item's status; its value is in *out_value (NULL: not wanted). */
+uint64_t ask_get(struct keeper_fixture *fixture, struct asker *asker, const char *path,
+	struct wire_field *out_value);
+void begin_get(struct asker *asker, const char *path);
+uint16_t ask_init(struct keeper_fixture *fixture, struct asker *asker, const char *kind);
+uint16_t ask_recover(struct keeper_fixture *fixture, struct asker *asker, const char *key);
+uint16_t ask_stage(struct keeper_fixture *fixture, struct asker *asker, const char *text);
+uint16_t ask_apply(struct keeper_fixture *fixture, struct asker *asker, const char *text);
+/* As root, over a connection of its own: must succeed. */
+void keeper_apply(struct keeper_fixture *fixture, const char *text);
+void keeper_put(struct keeper_fixture *fixture, const char *path, const char *value);
+/* A fact of `status`, "" if absent. */
+void keeper_fact(struct keeper_fixture *fixture, const char *name, char out_text[256]);
+
+/* The test's own real and effective ids, for connections made and used until become_root(). */
+void become(uint32_t uid, uint32_t gid);
+void become_root(void);
+bool is_root(void);
+#define NEEDS_ROOT()                                                                               \
+	do {                                                                                       \
+		if (!is_root())                                                                    \
+			skip();                                                                    \
+	} while (0)
+
+/* The audit log, NUL-terminated; the caller frees it. */
+char *keeper_log(const struct keeper_fixture *fixture);
+size_t keeper_log_lines(const struct keeper_fixture *fixture);
+/* The last line without the parts that differ from run to run. */
+void assert_last_line(const struct keeper_fixture *fixture, const char *expected);
+/*
+ * From now on the log cannot grow (RLIMIT_FSIZE): it is first made larger than the store's
+ * files, which are not concerned then. Needs root.
+ */
+void keeper_stop_log(struct keeper_fixture *fixture);
+void keeper_mend_log(struct keeper_fixture *fixture);
+bool keeper_log_has(const struct keeper_fixture *fixture, const char *needle);
+
+#define WITH_KEEPER(name) cmocka_unit_test_setup_teardown(name, set_up_keeper, tear_down_keeper)
+#define WITH_STORE(name)  cmocka_unit_test_setup_teardown(name, set_up_store, tear_down_keeper)
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: ISC */
+/* Init, unseal, seal and recover of a whole keeper, with sealers that lie, die and dawdle. */
+#include "keeper_fixture.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int set_up_hardware(void **state)
+{
+	if (set_up_keeper(state) != 0)
+		return -1;
+	struct asker *asker = asker_open(*state);
+	assert_int_equal(ask_init(*state, asker, "tpm2"), MORTISE_OK);
+	asker_close(asker);
+	return 0;
+}
+
+static void assert_sealed_because(struct keeper_fixture *fixture, const char *part)
+{
+	char reason[256];
+
+	keeper_await_state(fixture, "sealed: ");
+	keeper_fact(fixture, "reason", reason);
+	if (!strstr(reason, part))
+		fail_msg("'%s' is not in '%s'", part, reason);
+}
+
+/* Restarts the keeper in front of another sealer, to which it turns by itself. */
+static void restart_before(struct keeper_fixture *fixture,
+	void (*play)(struct keeper_fixture *fixture, const struct wire_message *request))
+{
+	fixture->play = play;
+	fixture->questions = 0;
+	keeper_restart(fixture);
+}
+
+static void init_makes_a_store_that_opens_by_its_hardware(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	keeper_put(fixture, "prod/x", "value");
+	keeper_restart(fixture);
+	keeper_await_state(fixture, "unsealed");
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_OK);
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_CONFLICT);
+	asker_close(asker);
+}
+
+static void a_dry_run_of_init_makes_nothing(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	struct wire_writer *writer = asker_begin(asker, WIRE_INIT);
+	char fact[256];
+
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "tpm2");
+	wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	keeper_fact(fixture, "state", fact);
+	assert_string_equal(fact, "uninitialised");
+	assert_int_equal(fixture->spawns, 0);
+	asker_close(asker);
+}
+
+static void a_slot_of_an_unknown_kind_is_refused(void **state)
+{
+	struct asker *asker = asker_open(*state);
+
+	assert_int_equal(ask_init(*state, asker, "floppy"), MORTISE_INVALID);
+	assert_int_equal(ask_init(*state, asker, "recovery"), MORTISE_INVALID);
+	assert_int_equal(ask_plain(*state, asker, WIRE_INIT), MORTISE_INVALID);
+	asker_close(asker);
+}
+
+/* ---- sealers that cannot be trusted ---- */
+
+static void play_other_h(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	if (request->code == SEALER_OPEN)
+		fixture->h[0] ^= 1;
+	play_honest(fixture, request);
+}
+
+static void play_garbage(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	(void)request;
+	(void)!send(fixture->sealer, "garbage", 7, MSG_NOSIGNAL);
+}
+
+static void play_refusal(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	(void)request;
+	keeper_fail_sealer(fixture, TOKEN_FAULT_LOCKOUT, "TPM_RC_LOCKOUT\n\x1b[31m");
+}
+
+static void play_busy_once(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	if (fixture->questions == 1)
+		keeper_fail_sealer(fixture, TOKEN_FAULT_BUSY, "");
+	else
+		play_honest(fixture, request);
+}
+
+static void play_twice(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	play_honest(fixture, request);
+	play_honest(fixture, request);
+}
+
+/* An init that fails says why, and leaves an agent that can be initialised. */
+static void assert_init_fails(struct keeper_fixture *fixture,
+	void (*play)(struct keeper_fixture *fixture, const struct wire_message *request),
+	const char *part)
+{
+	struct asker *asker = asker_open(fixture);
+
+	fixture->play = play;
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_HARDWARE);
+	if (!strstr(asker->text, part))
+		fail_msg("'%s' is not in '%s'", part, asker->text);
+	fixture->play = play_honest;
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void init_refuses_hardware_that_gives_back_something_else(void **state)
+{
+	assert_init_fails(*state, play_other_h, "something else");
+}
+
+static void init_survives_a_sealer_that_talks_garbage(void **state)
+{
+	assert_init_fails(*state, play_garbage, token_fault_text(TOKEN_FAULT_MALFORMED));
+}
+
+static void init_survives_a_sealer_that_dies(void **state)
+{
+	assert_init_fails(*state, play_death, token_fault_text(TOKEN_FAULT_DIED));
+}
+
+static void init_says_what_the_hardware_said_and_what_to_do(void **state)
+{
+	assert_init_fails(*state, play_refusal, token_advice(TOKEN_FAULT_LOCKOUT));
+}
+
+static void init_survives_a_monitor_without_sealers(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	fixture->spawn_answer = MORTISE_IO;
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_HARDWARE);
+	fixture->spawn_answer = MORTISE_OK;
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void a_second_answer_of_a_sealer_is_nobodys(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	fixture->play = play_twice;
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void what_hardware_said_reaches_admins_as_one_printable_line(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	restart_before(fixture, play_refusal);
+	assert_sealed_because(fixture, "TPM_RC_LOCKOUT[31m");
+}
+
+static void each_fault_becomes_a_reason_with_advice(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	restart_before(fixture, play_refusal);
+	assert_sealed_because(fixture, token_advice(TOKEN_FAULT_LOCKOUT));
+	restart_before(fixture, play_garbage);
+	assert_sealed_because(fixture, token_fault_text(TOKEN_FAULT_MALFORMED));
+	restart_before(fixture, play_death);
+	assert_sealed_because(fixture, token_fault_text(TOKEN_FAULT_DIED));
+}
+
+static void another_h_than_that_of_init_opens_nothing(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	restart_before(fixture, play_other_h);
+	assert_sealed_because(fixture, fixture->key_id);
+}
+
+static void a_passing_fault_is_tried_again_by_itself(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	restart_before(fixture, play_busy_once);
+	keeper_await_state(fixture, "unsealed");
+	assert_int_equal(fixture->questions, 2);
+}
+
+static void a_fault_that_stays_is_not_tried_again(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	restart_before(fixture, play_refusal);
+	assert_sealed_because(fixture, "");
+	unsigned asked = fixture->questions;
+	assert_sealed_because(fixture, "");
+	assert_int_equal(fixture->questions, asked);
+	fixture->play = play_honest;
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_UNSEAL), MORTISE_OK);
+	asker_close(asker);
+}
+
+/* ---- two at once ---- */
+
+static void begin_init(struct asker *asker)
+{
+	wire_put_text(asker_begin(asker, WIRE_INIT), WIRE_TAG_SLOT_KIND, "tpm2");
+}
+
+static void a_second_init_meanwhile_is_told_to_wait(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *first = asker_open(fixture), *second = asker_open(fixture);
+
+	fixture->play = play_silent;
+	begin_init(first);
+	asker_send(first);
+	keeper_await_questions(fixture, 1);
+	assert_int_equal(ask_init(fixture, second, "tpm2"), MORTISE_BUSY);
+	assert_int_equal(ask_init(fixture, second, "none"), MORTISE_BUSY);
+	play_death(fixture, NULL);
+	assert_int_equal(asker_receive(fixture, first), MORTISE_HARDWARE);
+	asker_close(first);
+	asker_close(second);
+}
+
+static void a_client_that_left_during_init_harms_nobody(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	fixture->play = play_silent;
+	begin_init(asker);
+	asker_send(asker);
+	keeper_await_questions(fixture, 1);
+	asker_close(asker);
+	play_death(fixture, NULL);
+	asker = asker_open(fixture);
+	while (!keeper_log_has(fixture, "\"op\":\"init\""))
+		assert_int_equal(ask_plain(fixture, asker, WIRE_STATUS), MORTISE_OK);
+	assert_true(keeper_log_has(fixture, "\"result\":\"hardware\""));
+	fixture->play = play_honest;
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void frames_behind_a_pending_request_wait_for_it(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	fixture->play = play_silent;
+	begin_init(asker);
+	asker_send(asker);
+	(void)asker_begin(asker, WIRE_STATUS);
+	asker_send(asker);
+	keeper_await_questions(fixture, 1);
+	play_death(fixture, NULL);
+	asker->last_id--;
+	assert_int_equal(asker_receive(fixture, asker), MORTISE_HARDWARE);
+	asker->last_id++;
+	assert_int_equal(asker_receive(fixture, asker), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void recovery_wins_over_hardware_that_dawdles(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	restart_before(fixture, play_silent);
+	keeper_await_questions(fixture, 1);
+	struct asker *waiting = asker_open(fixture), *asker = asker_open(fixture);
+	(void)asker_begin(waiting, WIRE_UNSEAL);
+	asker_send(waiting);
+	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
+	assert_int_equal(asker_receive(fixture, waiting), MORTISE_OK);
+	keeper_fail_sealer(fixture, TOKEN_FAULT_LOCKOUT, "too late");
+	assert_int_equal(ask_set(fixture, asker, "prod/x", "v", 1), MORTISE_OK);
+	keeper_await_state(fixture, "unsealed");
+	asker_close(asker);
+	asker_close(waiting);
+}
+
+static void a_second_unseal_meanwhile_is_told_to_wait(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	restart_before(fixture, play_silent);
+	keeper_await_questions(fixture, 1);
+	struct asker *first = asker_open(fixture), *second = asker_open(fixture);
+	(void)asker_begin(first, WIRE_UNSEAL);
+	asker_send(first);
+	assert_int_equal(ask_plain(fixture, second, WIRE_UNSEAL), MORTISE_BUSY);
+	fixture->play = play_honest;
+	play_death(fixture, NULL);
+	assert_int_equal(asker_receive(fixture, first), MORTISE_HARDWARE);
+	asker_close(first);
+	asker_close(second);
+}
+
+/* ---- seal ---- */
+
+static uint16_t seal(struct keeper_fixture *fixture, bool until_boot)
+{
+	struct asker *asker = asker_open(fixture);
+	struct wire_writer *writer = asker_begin(asker, WIRE_SEAL);
+
+	if (until_boot)
+		wire_put_number(writer, WIRE_TAG_UNTIL_BOOT, 1);
+	uint16_t code = asker_call(fixture, asker);
+	asker_close(asker);
+	return code;
+}
+
+static void a_seal_holds_over_a_restart_until_unseal(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	assert_int_equal(seal(fixture, false), MORTISE_OK);
+	assert_sealed_because(fixture, "sealed by an admin");
+	unsigned spawns = fixture->spawns;
+	keeper_restart(fixture);
+	assert_sealed_because(fixture, "sealed by an admin");
+	assert_int_equal(fixture->spawns, spawns);
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_SEALED);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_UNSEAL), MORTISE_OK);
+	asker_close(asker);
+	keeper_restart(fixture);
+	keeper_await_state(fixture, "unsealed");
+}
+
+static void a_seal_until_boot_holds_over_a_restart_of_this_boot(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	assert_int_equal(seal(fixture, true), MORTISE_OK);
+	keeper_restart(fixture);
+	assert_sealed_because(fixture, "sealed by an admin");
+}
+
+static void recovery_ends_a_seal(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	assert_int_equal(seal(fixture, false), MORTISE_OK);
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
+	asker_close(asker);
+	keeper_restart(fixture);
+	keeper_await_state(fixture, "unsealed");
+}
+
+/* ---- the recovery key ---- */
+
+static void a_typing_error_names_its_group(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char typed[128];
+
+	assert_int_equal(seal(fixture, false), MORTISE_OK);
+	struct asker *asker = asker_open(fixture);
+	for (unsigned group = 1; group <= 13; group++) {
+		char expected[64];
+		memcpy(typed, fixture->recovery, sizeof typed);
+		char *at = typed + (group - 1) * 6;
+		*at = *at == '7' ? '8' : '7';
+		snprintf(expected, sizeof expected, "group %u ", group);
+		assert_int_equal(ask_recover(fixture, asker, typed), MORTISE_INVALID);
+		assert_non_null(strstr(asker->text, expected));
+	}
+	assert_int_equal(ask_recover(fixture, asker, "7"), MORTISE_INVALID);
+	assert_int_equal(ask_recover(fixture, asker, ""), MORTISE_INVALID);
+	asker_close(asker);
+}
+
+/* A whole, well-typed key: of another store. */
+static void another_stores_recovery_key_is_denied_and_the_reason_stays(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct keeper_fixture *other = keeper_prepare();
+	void *other_state = other;
+
+	keeper_start(other);
+	struct asker *asker = asker_open(other);
+	assert_int_equal(ask_init(other, asker, "none"), MORTISE_OK);
+	asker_close(asker);
+	assert_int_equal(seal(fixture, false), MORTISE_OK);
+	asker = asker_open(fixture);
+	assert_int_equal(ask_recover(fixture, asker, other->recovery), MORTISE_DENIED);
+	assert_non_null(strstr(asker->text, fixture->key_id));
+	asker_close(asker);
+	assert_sealed_because(fixture, "sealed by an admin");
+	assert_int_equal(tear_down_keeper(&other_state), 0);
+}
+
+#define WITH_HARDWARE(name)                                                                        \
+	cmocka_unit_test_setup_teardown(name, set_up_hardware, tear_down_keeper)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_HARDWARE(init_makes_a_store_that_opens_by_its_hardware),
+		WITH_KEEPER(a_dry_run_of_init_makes_nothing),
+		WITH_KEEPER(a_slot_of_an_unknown_kind_is_refused),
+		WITH_KEEPER(init_refuses_hardware_that_gives_back_something_else),
+		WITH_KEEPER(init_survives_a_sealer_that_talks_garbage),
+		WITH_KEEPER(init_survives_a_sealer_that_dies),
+		WITH_KEEPER(init_says_what_the_hardware_said_and_what_to_do),
+		WITH_KEEPER(init_survives_a_monitor_without_sealers),
+		WITH_KEEPER(a_second_answer_of_a_sealer_is_nobodys),
+		WITH_HARDWARE(what_hardware_said_reaches_admins_as_one_printable_line),
+		WITH_HARDWARE(each_fault_becomes_a_reason_with_advice),
+		WITH_HARDWARE(another_h_than_that_of_init_opens_nothing),
+		WITH_HARDWARE(a_passing_fault_is_tried_again_by_itself),
+		WITH_HARDWARE(a_fault_that_stays_is_not_tried_again),
+		WITH_KEEPER(a_second_init_meanwhile_is_told_to_wait),
+		WITH_KEEPER(a_client_that_left_during_init_harms_nobody),
+		WITH_KEEPER(frames_behind_a_pending_request_wait_for_it),
+		WITH_HARDWARE(recovery_wins_over_hardware_that_dawdles),
+		WITH_HARDWARE(a_second_unseal_meanwhile_is_told_to_wait),
+		WITH_HARDWARE(a_seal_holds_over_a_restart_until_unseal),
+		WITH_HARDWARE(a_seal_until_boot_holds_over_a_restart_of_this_boot),
+		WITH_HARDWARE(recovery_ends_a_seal),
+		WITH_HARDWARE(a_typing_error_names_its_group),
+		WITH_HARDWARE(another_stores_recovery_key_is_denied_and_the_reason_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: ISC */
+#include "keeper_fixture.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BIG 65536
+
+static uint8_t big[BIG];
+
+static void put_big(struct keeper_fixture *fixture, const char *path)
+{
+	struct asker *asker = asker_open(fixture);
+
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (uint8_t)(i * 31);
+	assert_int_equal(ask_set(fixture, asker, path, big, sizeof big), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void assert_serves(struct keeper_fixture *fixture)
+{
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(ask_plain(fixture, asker, WIRE_WHOAMI), MORTISE_OK);
+	asker_close(asker);
+}
+
+/* A client that was shed tries again. */
+static void await_service(struct keeper_fixture *fixture)
+{
+	uint16_t code;
+
+	do {
+		struct asker *asker = asker_open(fixture);
+		code = ask_plain(fixture, asker, WIRE_WHOAMI);
+		asker_close(asker);
+	} while (code == ASKER_CLOSED);
+	assert_int_equal(code, MORTISE_OK);
+}
+
+static unsigned count_descriptors(const struct keeper_fixture *fixture)
+{
+	unsigned count = 0;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)fixture->pid);
+	DIR *directory = opendir(path);
+	assert_non_null(directory);
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
+
+/* The value of a get's answer that was received. */
+static void assert_big(const struct asker *asker)
+{
+	struct wire_list list = wire_list_of(&asker->reply, WIRE_TAG_ITEMS);
+	struct wire_message fields;
+	struct wire_field item;
+
+	assert_true(wire_list_next(&list, &item));
+	assert_int_equal(wire_parse_fields(item.bytes, item.size, &fields), MORTISE_OK);
+	assert_int_equal(fields.field[WIRE_TAG_VALUE].size, sizeof big);
+	assert_memory_equal(fields.field[WIRE_TAG_VALUE].bytes, big, sizeof big);
+}
+
+static void await_end(struct keeper_fixture *fixture, int fd)
+{
+	struct pollfd entry = {.fd = fd, .events = POLLRDHUP};
+
+	(void)fixture;
+	assert_int_equal(poll(&entry, 1, 30000), 1);
+}
+
+static void a_frame_that_is_none_ends_its_connection_and_no_other(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} broken[] = {
+		{"\x01", 1},
+		{"\x01\0\x02\0\x01\0\0\0\0\0\0", 11},
+		{"\x01\0\x02\0\x01\0\0\0\x01\0\0\0", 12},
+		{"\x01\0\x02\0\x01\0\0\0\xff\xff\xff\xff", 12},
+		{"\x02\0\x02\0\x01\0\0\0\0\0\0\0", 12},
+		{"\x01\0\x02\0\x01\0\0\0\0\0\0\0\0", 13},
+		{"\x01\0\x10\0\x01\0\0\0\x06\0\0\0\x04\0\xff\xff\xff\xff", 18},
+		{"\x01\0\x10\0\x01\0\0\0\x06\0\0\0\0\0\0\0\0\0", 18},
+		{"\x01\0\x10\0\x01\0\0\0\x06\0\0\0\x40\0\0\0\0\0", 18},
+		{"\x01\0\x10\0\x01\0\0\0\x0c\0\0\0\x05\0\0\0\0\0\x04\0\0\0\0\0", 24},
+		{"\x01\0\x10\0\x01\0\0\0\x0c\0\0\0\x04\0\0\0\0\0\x04\0\0\0\0\0", 24},
+	};
+	struct keeper_fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+		struct asker *asker = asker_open(fixture);
+		assert_int_equal(send(asker->fd, broken[i].bytes, broken[i].size, 0),
+			(ssize_t)broken[i].size);
+		assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
+		asker_close(asker);
+		assert_serves(fixture);
+	}
+}
+
+static void an_empty_message_ends_its_connection(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(send(asker->fd, "", 0, 0), 0);
+	assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
+	asker_close(asker);
+	assert_serves(fixture);
+}
+
+static void a_frame_above_the_limit_ends_its_connection(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	static uint8_t frame[WIRE_FRAME_MAX + 1];
+
+	memcpy(frame, "\x01\0\x02\0\x01\0\0\0\xf5\xff\x01\0", 12);
+	assert_int_equal(send(asker->fd, frame, sizeof frame, 0), sizeof frame);
+	assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
+	asker_close(asker);
+	assert_serves(fixture);
+}
+
+static void the_largest_frame_is_read(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	static uint8_t value[WIRE_FRAME_MAX - WIRE_HEADER_SIZE - 6];
+
+	wire_put(asker_begin(asker, WIRE_STATUS), WIRE_TAG_VALUE, value, sizeof value);
+	assert_int_equal(asker->writer.size, WIRE_FRAME_MAX);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_STATUS), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void descriptors_sent_along_stay_with_nobody(void **state)
+{
+	static _Alignas(struct cmsghdr) char room[CMSG_SPACE(253 * sizeof(int))];
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	int descriptors[253];
+
+	assert_int_equal(ask_plain(fixture, asker, WIRE_WHOAMI), MORTISE_OK);
+	unsigned before = count_descriptors(fixture);
+	(void)asker_begin(asker, WIRE_STATUS);
+	struct iovec part = {asker->out, wire_finish(&asker->writer)};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof room};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof descriptors);
+	for (size_t i = 0; i < 253; i++)
+		descriptors[i] = asker->fd;
+	memcpy(CMSG_DATA(header), descriptors, sizeof descriptors);
+	assert_true(sendmsg(asker->fd, &message, 0) > 0);
+	assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
+	asker_close(asker);
+	assert_serves(fixture);
+	assert_true(count_descriptors(fixture) <= before);
+}
+
+static void a_child_has_no_authority_over_its_parents_connection(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	int status;
+
+	assert_int_equal(ask_plain(fixture, asker, WIRE_WHOAMI), MORTISE_OK);
+	(void)asker_begin(asker, WIRE_WHOAMI);
+	pid_t child = fork();
+	if (child == 0) {
+		asker_send(asker);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
+	asker_close(asker);
+}
+
+/* The frame was sent by the connector itself, but when it is read nobody lives to be asked. */
+static void a_connector_that_died_is_not_answered(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	int pipe_end[2], status;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pipe_end), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
+		struct iovec part = {"", 1};
+		struct msghdr message = {.msg_iov = &part,
+			.msg_iovlen = 1,
+			.msg_control = room,
+			.msg_controllen = sizeof room};
+		struct asker *asker = asker_open(fixture);
+		if (ask_plain(fixture, asker, WIRE_WHOAMI) != MORTISE_OK)
+			_exit(1);
+		kill(fixture->pid, SIGSTOP);
+		begin_get(asker, "prod/x");
+		asker_send(asker);
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &asker->fd, sizeof(int));
+		_exit(sendmsg(pipe_end[1], &message, 0) == 1 ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	kill(fixture->pid, SIGCONT);
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof room};
+	int inherited;
+	assert_int_equal(recvmsg(pipe_end[0], &message, 0), 1);
+	memcpy(&inherited, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof inherited);
+	keeper_pump(fixture, inherited);
+	assert_int_equal(recv(inherited, &byte, 1, 0), 0);
+	assert_serves(fixture);
+	assert_false(keeper_log_has(fixture, "prod/x"));
+	close(inherited);
+	close(pipe_end[0]);
+	close(pipe_end[1]);
+}
+
+static void answers_that_do_not_fit_wait_and_arrive(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	put_big(fixture, "prod/big");
+	struct asker *asker = asker_open(fixture);
+
+	begin_get(asker, "prod/big");
+	for (unsigned i = 0; i < 12; i++)
+		asker_send(asker);
+	assert_serves(fixture);
+	for (unsigned i = 0; i < 12; i++) {
+		assert_int_equal(asker_receive(fixture, asker), MORTISE_OK);
+		assert_big(asker);
+	}
+	assert_int_equal(ask_plain(fixture, asker, WIRE_WHOAMI), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void a_client_that_never_reads_is_disconnected_and_holds_up_nobody(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	put_big(fixture, "prod/big");
+	struct asker *asker = asker_open(fixture);
+
+	begin_get(asker, "prod/big");
+	for (unsigned i = 0; i < 12; i++)
+		asker_send(asker);
+	assert_serves(fixture);
+	await_end(fixture, asker->fd);
+	asker_close(asker);
+	assert_serves(fixture);
+}
+
+static void answers_that_wait_are_bounded_for_all_clients_together(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	put_big(fixture, "prod/big");
+	struct asker *askers[24];
+	struct pollfd entries[24];
+	unsigned ended = 0;
+
+	for (unsigned i = 0; i < 24; i++) {
+		askers[i] = asker_open(fixture);
+		begin_get(askers[i], "prod/big");
+		for (unsigned j = 0; j < 8; j++)
+			asker_send(askers[i]);
+		assert_serves(fixture);
+	}
+	for (unsigned i = 0; i < 24; i++)
+		entries[i] = (struct pollfd){.fd = askers[i]->fd, .events = POLLRDHUP};
+	assert_true(poll(entries, 24, 30000) > 0);
+	for (unsigned i = 0; i < 24; i++) {
+		ended += entries[i].revents != 0;
+		asker_close(askers[i]);
+	}
+	assert_in_range(ended, 1, 23);
+	assert_serves(fixture);
+}
+
+static void out_of_descriptors_it_sheds_and_recovers(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	int connections[30];
+
+	NEEDS_ROOT();
+	assert_serves(fixture);
+	const struct rlimit few = {count_descriptors(fixture) + 4, 20000};
+	struct rlimit before;
+	assert_int_equal(prlimit(fixture->pid, RLIMIT_NOFILE, &few, &before), 0);
+	for (unsigned i = 0; i < 30; i++)
+		connections[i] = keeper_connect(fixture);
+	await_end(fixture, connections[29]);
+	for (unsigned i = 0; i < 30; i++)
+		close(connections[i]);
+	await_service(fixture);
+	assert_int_equal(prlimit(fixture->pid, RLIMIT_NOFILE, &before, NULL), 0);
+	assert_serves(fixture);
+}
+
+static void allow_few_connections(void)
+{
+	const struct rlimit few = {100, 100};
+
+	(void)setrlimit(RLIMIT_NOFILE, &few);
+}
+
+static void one_user_cannot_take_all_connections(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *askers[16];
+	unsigned ended = 0;
+
+	NEEDS_ROOT();
+	assert_int_equal(keeper_stop(fixture), 0);
+	fixture->before = allow_few_connections;
+	keeper_start(fixture);
+	become(ALICE, ALICE);
+	for (unsigned i = 0; i < 16; i++) {
+		askers[i] = asker_open(fixture);
+		ended += ask_plain(fixture, askers[i], WIRE_WHOAMI) == ASKER_CLOSED;
+	}
+	become(BACKUP, BACKUP);
+	struct asker *other = asker_open(fixture);
+	assert_int_equal(ask_plain(fixture, other, WIRE_WHOAMI), MORTISE_OK);
+	become_root();
+	assert_int_equal(ended, 8);
+	assert_serves(fixture);
+	for (unsigned i = 0; i < 16; i++)
+		asker_close(askers[i]);
+	asker_close(other);
+}
+
+static void three_hundred_clients_are_answered_in_one_go(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	static struct asker *askers[300];
+
+	keeper_put(fixture, "prod/x", "value");
+	kill(fixture->pid, SIGSTOP);
+	for (unsigned i = 0; i < 300; i++) {
+		askers[i] = asker_open(fixture);
+		begin_get(askers[i], "prod/x");
+		asker_send(askers[i]);
+		asker_send(askers[i]);
+	}
+	size_t lines = keeper_log_lines(fixture);
+	kill(fixture->pid, SIGCONT);
+	for (unsigned i = 0; i < 300; i++) {
+		assert_int_equal(asker_receive(fixture, askers[i]), MORTISE_OK);
+		assert_int_equal(asker_receive(fixture, askers[i]), MORTISE_OK);
+	}
+	assert_true(keeper_log_lines(fixture) >= lines + 600);
+	for (unsigned i = 0; i < 300; i++)
+		asker_close(askers[i]);
+}
+
+/* So many big answers at once that the turn's memory is full in the midst of them. */
+static void ask_at_once(struct keeper_fixture *fixture, struct asker **askers, unsigned count)
+{
+	kill(fixture->pid, SIGSTOP);
+	for (unsigned i = 0; i < count; i++) {
+		begin_get(askers[i], "prod/big");
+		asker_send(askers[i]);
+	}
+	kill(fixture->pid, SIGCONT);
+}
+
+static void nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *askers[20];
+
+	NEEDS_ROOT();
+	put_big(fixture, "prod/big");
+	for (unsigned i = 0; i < 20; i++) {
+		askers[i] = asker_open(fixture);
+		assert_int_equal(ask_plain(fixture, askers[i], WIRE_WHOAMI), MORTISE_OK);
+	}
+	keeper_stop_log(fixture);
+	for (unsigned count = 8; count <= 20; count++) {
+		ask_at_once(fixture, askers, count);
+		for (unsigned i = 0; i < count; i++)
+			assert_int_equal(asker_receive(fixture, askers[i]), MORTISE_BUSY);
+	}
+	keeper_mend_log(fixture);
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(ask_get(fixture, askers[i], "prod/big", NULL), MORTISE_OK);
+		asker_close(askers[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_KEEPER(a_frame_that_is_none_ends_its_connection_and_no_other),
+		WITH_KEEPER(an_empty_message_ends_its_connection),
+		WITH_KEEPER(a_frame_above_the_limit_ends_its_connection),
+		WITH_KEEPER(the_largest_frame_is_read),
+		WITH_KEEPER(descriptors_sent_along_stay_with_nobody),
+		WITH_KEEPER(a_child_has_no_authority_over_its_parents_connection),
+		WITH_STORE(a_connector_that_died_is_not_answered),
+		WITH_STORE(answers_that_do_not_fit_wait_and_arrive),
+		WITH_STORE(a_client_that_never_reads_is_disconnected_and_holds_up_nobody),
+		WITH_STORE(answers_that_wait_are_bounded_for_all_clients_together),
+		WITH_KEEPER(out_of_descriptors_it_sheds_and_recovers),
+		WITH_KEEPER(one_user_cannot_take_all_connections),
+		WITH_STORE(three_hundred_clients_are_answered_in_one_go),
+		WITH_STORE(nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
