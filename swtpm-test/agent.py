@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: ISC
-"""agent: fixtures for end-to-end tests: a place, a software TPM, an installed mortised.
+"""agent: fixtures for end-to-end tests: a private place, an installed mortised.
 
 Place   a private directory; all that was made in it ends and goes with it
-Tpm     a software TPM (with-tpm), which can be stopped, frozen and started again
-Tap     a recorder between an agent and its TPM (tpm_tap)
 Agent   a mortised with a socket, store, audit log and configuration of its own
 
 As root the agent runs as AGENT_USER, and a test speaks as any other user; else all is one user.
-MORTISE_TEST_PREFIX is the installation under test, MORTISE_TEST_BUILD has tpm_tap.
+MORTISE_TEST_PREFIX is the installation under test.
 """
 
 import contextlib
@@ -22,12 +20,9 @@ import subprocess
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-IS_ROOT = os.geteuid() == 0
-DEADLINE_S = 20
+from tpm import AGENT_USER, DEADLINE_S, IS_ROOT, Tap, Tpm, end_process
 
-# On every Debian. nobody is the kernel's overflow uid, which the agent denies whatever the policy.
-AGENT_USER = 'uucp'
+# On every Debian, as is AGENT_USER. nobody is the kernel's overflow uid, which is always denied.
 ALICE, BOB, CAROL = 'backup', 'games', 'news'
 OPERATORS = 'operator'
 
@@ -123,98 +118,6 @@ class Place(contextlib.ExitStack):
             yield from agent.log().splitlines()[-12:]
 
 
-def _end(process, number=signal.SIGTERM):
-    if process and process.poll() is None:
-        process.send_signal(number)
-    return process.wait(DEADLINE_S) if process else None
-
-
-class Tpm:
-    """A software TPM whose state stays in its directory."""
-
-    def __init__(self, path):
-        self.path = path
-        self.tcti = 'swtpm:path=%s/tpm.sock' % path
-        self.process = None
-        os.mkdir(path)
-        self.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def start(self):
-        command = [HERE + '/with-tpm', '--dir=' + self.path]
-        command += ['--as=' + AGENT_USER] if IS_ROOT else []
-        command += ['sh', '-c', 'echo $MORTISE_TEST_TPM_PID; exec cat']
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        line = self.process.stdout.readline()
-        if not line:
-            raise AssertionError('no software TPM: is swtpm installed?')
-        self.pid = int(line)
-
-    def stop(self):
-        """Ends when its input does, so that a test that dies leaves none behind."""
-        if self.process:
-            self.process.stdin.close()
-            self.process.wait(DEADLINE_S)
-            self.process.stdout.close()
-        self.process = None
-
-    def freeze(self):
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def thaw(self):
-        os.kill(self.pid, signal.SIGCONT)
-
-
-def tool(tcti, name, *arguments):
-    """Output of a tpm2-tools command."""
-    done = subprocess.run([name, *arguments], capture_output=True, timeout=DEADLINE_S,
-                          env={'PATH': os.environ['PATH'], 'TPM2TOOLS_TCTI': tcti})
-    if done.returncode != 0:
-        raise AssertionError('%s: %s' % (name, done.stderr.decode()))
-    return done.stdout
-
-
-class Tap:
-    """Relays to a TPM and records each phase in a file of its own."""
-
-    def __init__(self, path, tpm):
-        self.socket, self.tpm, self.process = path + '.sock', tpm, None
-        self.tcti = 'swtpm:path=' + self.socket
-        self.program = os.environ['MORTISE_TEST_BUILD'] + '/tpm_tap'
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def start(self, log):
-        upstream = self.tpm.path + '/tpm.sock'
-        if os.path.exists(self.socket):
-            os.unlink(self.socket)
-        self.process = subprocess.Popen([self.program, self.socket, upstream, log],
-                                        umask=0 if IS_ROOT else -1)
-        end = time.monotonic() + DEADLINE_S
-        while not os.path.exists(self.socket):
-            assert time.monotonic() < end and self.process.poll() is None, 'no tpm_tap'
-            time.sleep(0.01)
-
-    def stop(self):
-        if self.process:
-            _end(self.process)
-        self.process = None
-
-    def commands(self, log):
-        """The names of the TPM commands in a recording, in their order."""
-        lines = subprocess.run([self.program, '--count', log], capture_output=True, check=True)
-        return lines.stdout.decode().split()[1:]
-
-
 class Agent:
     """lines are further lines of [agent], tpm2_lines of [tpm2]; user=None: whoever runs this."""
 
@@ -235,7 +138,7 @@ class Agent:
 
     def __exit__(self, *_):
         if self.process and self.process.poll() is None:
-            _end(self.process)
+            end_process(self.process)
 
     def configure(self, lines=(), tpm2_lines=()):
         own = ['user = ' + self.user] if self.user else []
@@ -282,12 +185,12 @@ class Agent:
         return Result(subprocess.CompletedProcess([], process.returncode, out, err))
 
     def stop(self):
-        return _end(self.process)
+        return end_process(self.process)
 
     def kill(self):
         """SIGKILL to the monitor, and then nothing is left of the agent."""
         children = self.children()
-        _end(self.process, signal.SIGKILL)
+        end_process(self.process, signal.SIGKILL)
         end = time.monotonic() + DEADLINE_S
         while any(os.path.exists('/proc/%d/exe' % pid) for pid in children):
             assert time.monotonic() < end, 'a child outlives the monitor'

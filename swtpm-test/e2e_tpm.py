@@ -7,8 +7,8 @@ import signal
 
 import keys
 import tap
-from agent import tool
 from tap import has, same, test, until
+from tpm import tool
 
 PATH = 'prod/db/password'
 

@@ -14,7 +14,7 @@ import struct
 import tempfile
 
 import wire
-from agent import tool
+from tpm import tool
 
 ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 KIND, BLOB, SALT, BOX = 22, 41, 51, 53

@@ -7,6 +7,7 @@ proves. It gets a Place of its own. Nothing here sleeps for a time: until() wait
 
 import inspect
 import os
+import signal
 import sys
 import time
 import traceback
@@ -86,6 +87,7 @@ def main():
               for function, root in _tests]
     wanted = [(function, root, sentence) for function, root, sentence in chosen
               if not sys.argv[1:] or any(part in sentence for part in sys.argv[1:])]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # fixtures end on the way
     failed = 0
     print('1..%d' % len(wanted), flush=True)
     for number, (function, root, sentence) in enumerate(wanted, 1):

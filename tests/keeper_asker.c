@@ -63,8 +63,8 @@ uint16_t asker_receive(struct keeper_fixture *fixture, struct asker *asker)
 	assert_int_equal(asker->reply.request_id, asker->last_id);
 	asker->text[0] = '\0';
 	if (wire_has(&asker->reply, WIRE_TAG_TEXT))
-		assert_int_equal(wire_text(&asker->reply, WIRE_TAG_TEXT, asker->text,
-					 sizeof asker->text),
+		assert_int_equal(
+			wire_text(&asker->reply, WIRE_TAG_TEXT, asker->text, sizeof asker->text),
 			MORTISE_OK);
 	return asker->reply.code;
 }
@@ -147,8 +147,8 @@ uint16_t ask_init(struct keeper_fixture *fixture, struct asker *asker, const cha
 	const struct wire_field *recovery = &asker->reply.field[WIRE_TAG_RECOVERY];
 	assert_in_range(recovery->size, 1, sizeof fixture->recovery - 1);
 	memcpy(fixture->recovery, recovery->bytes, recovery->size);
-	assert_int_equal(wire_text(&asker->reply, WIRE_TAG_KEY_ID, fixture->key_id,
-				 sizeof fixture->key_id),
+	assert_int_equal(
+		wire_text(&asker->reply, WIRE_TAG_KEY_ID, fixture->key_id, sizeof fixture->key_id),
 		MORTISE_OK);
 	return code;
 }

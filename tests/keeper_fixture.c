@@ -43,8 +43,7 @@ static void listen_on(struct keeper_fixture *fixture)
 	memcpy(address.sun_path, fixture->socket, sizeof fixture->socket);
 	fixture->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_true(fixture->listener >= 0);
-	assert_int_equal(
-		setsockopt(fixture->listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+	assert_int_equal(setsockopt(fixture->listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
 	assert_int_equal(bind(fixture->listener, (struct sockaddr *)&address, sizeof address), 0);
 	assert_int_equal(chmod(fixture->socket, 0666), 0);
 	assert_int_equal(listen(fixture->listener, 1024), 0);
@@ -110,8 +109,7 @@ static void send_with(int fd, size_t size, int descriptor)
 
 static void configure(struct keeper_fixture *fixture)
 {
-	const uint32_t ids[PROCESS_IDS] = {
-		KEEPER_AGENT_UID, fixture->first_uid, KEEPER_OPERATORS};
+	const uint32_t ids[PROCESS_IDS] = {KEEPER_AGENT_UID, fixture->first_uid, KEEPER_OPERATORS};
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, PROCESS_CONFIGURE, 0);
@@ -191,9 +189,9 @@ static void resolve_one(struct wire_writer *writer, const struct wire_field *ask
 	memcpy(name, asked->bytes, asked->size < 255 ? asked->size : 255);
 	bool known = find_name(name, is_user, &id) || strncmp(name, "many", 4) == 0;
 	wire_put_number(writer, WIRE_TAG_STATUS,
-		known                           ? MORTISE_OK
-			: strcmp(name, "down") == 0 ? MORTISE_IO
-						    : MORTISE_NOT_FOUND);
+		known                       ? MORTISE_OK
+		: strcmp(name, "down") == 0 ? MORTISE_IO
+					    : MORTISE_NOT_FOUND);
 	wire_put_text(writer, WIRE_TAG_NAME, name);
 	if (known)
 		wire_put_number(writer, WIRE_TAG_NUMBER, id);
@@ -223,8 +221,7 @@ void keeper_answer_names(struct keeper_fixture *fixture)
 {
 	struct wire_message message;
 
-	assert_int_equal(
-		wire_parse(fixture->held_names, fixture->held_size, &message), MORTISE_OK);
+	assert_int_equal(wire_parse(fixture->held_names, fixture->held_size, &message), MORTISE_OK);
 	resolve(fixture, &message);
 }
 
@@ -247,8 +244,8 @@ static void serve_monitor(struct keeper_fixture *fixture)
 	}
 	assert_int_equal(wire_parse(in, (size_t)size, &message), MORTISE_OK);
 	if (message.code == PROCESS_READY) {
-		assert_int_equal(wire_text(&message, WIRE_TAG_TEXT, fixture->state,
-					 sizeof fixture->state),
+		assert_int_equal(
+			wire_text(&message, WIRE_TAG_TEXT, fixture->state, sizeof fixture->state),
 			MORTISE_OK);
 		fixture->states++;
 	} else if (message.code == PROCESS_SPAWN) {

@@ -133,8 +133,10 @@ void become_root(void);
 bool is_root(void);
 #define NEEDS_ROOT()                                                                               \
 	do {                                                                                       \
-		if (!is_root())                                                                    \
+		if (!is_root()) {                                                                  \
+			print_message("needs root\n");                                             \
 			skip();                                                                    \
+		}                                                                                  \
 	} while (0)
 
 /* The audit log, NUL-terminated; the caller frees it. */

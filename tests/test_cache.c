@@ -93,6 +93,17 @@ static void rows_that_share_a_place_are_not_mixed_up(void **state)
 	assert_int_equal(cache_get(*state, second, 1).size, 9);
 }
 
+static void versions_that_share_a_place_are_not_mixed_up(void **state)
+{
+	put(*state, 1, 1, 'a', 10);
+	assert_int_equal(size_of(*state, 1, 65537, 'a'), 0);
+	cache_forget(*state, id_of(1), 65537);
+	assert_int_equal(size_of(*state, 1, 1, 'a'), 10);
+	put(*state, 1, 65537, 'b', 11);
+	assert_int_equal(size_of(*state, 1, 1, 'a'), 0);
+	assert_int_equal(size_of(*state, 1, 65537, 'b'), 11);
+}
+
 static void what_is_forgotten_is_gone(void **state)
 {
 	put(*state, 1, 1, 'a', 10);
@@ -148,6 +159,7 @@ int main(void)
 		IN_FIXTURE(nothing_is_found_for_another_row_or_version),
 		IN_FIXTURE(a_second_put_replaces_the_first),
 		IN_FIXTURE(rows_that_share_a_place_are_not_mixed_up),
+		IN_FIXTURE(versions_that_share_a_place_are_not_mixed_up),
 		IN_FIXTURE(what_is_forgotten_is_gone),
 		IN_FIXTURE(more_than_the_budget_is_not_kept),
 		IN_FIXTURE(the_budget_is_never_exceeded_and_the_newest_stays),

@@ -161,8 +161,8 @@ static void every_truncation_is_noticed(void **state)
 			envelope_open(fixture->key, &place_a, fixture->sealed, size, &opened),
 			MORTISE_INTEGRITY);
 		assert_null(opened);
-		assert_int_equal(envelope_open_into(
-					 fixture->key, &place_a, fixture->sealed, size, buffer),
+		assert_int_equal(
+			envelope_open_into(fixture->key, &place_a, fixture->sealed, size, buffer),
 			MORTISE_INTEGRITY);
 	}
 }
@@ -209,9 +209,11 @@ static void the_derivation_of_keys_never_changes(void **state)
 	assert_int_equal(secret_new(KEY_SIZE, &master_key), MORTISE_OK);
 	assert_int_equal(keyring_derive(master_key, &keyring), MORTISE_OK);
 	sodium_bin2hex(hex, sizeof hex, keyring.key[KEY_WRAP]->bytes, KEY_SIZE);
-	assert_string_equal(hex, "e8b260ad0e6ac317962ee6acd0d10f10776fbcde73e721dacce722fde894e6ad");
+	assert_string_equal(
+		hex, "e8b260ad0e6ac317962ee6acd0d10f10776fbcde73e721dacce722fde894e6ad");
 	sodium_bin2hex(hex, sizeof hex, keyring.key[KEY_TWIN]->bytes, KEY_SIZE);
-	assert_string_equal(hex, "d5079a20afb2a230e859d9b7bd58ba1e7ac946f5a4a57364e555969f027cb404");
+	assert_string_equal(
+		hex, "d5079a20afb2a230e859d9b7bd58ba1e7ac946f5a4a57364e555969f027cb404");
 	keyring_done(&keyring);
 }
 
@@ -277,8 +279,8 @@ static void a_pair_depends_on_h_and_on_the_salt(void **state)
 
 	for (unsigned i = 0; i < 2; i++) {
 		CLEANUP(secret_drop) struct secret *half = NULL;
-		assert_int_equal(envelope_pair(fixture->key, i ? salt_b : salt_a, &half,
-					 public_half[i]),
+		assert_int_equal(
+			envelope_pair(fixture->key, i ? salt_b : salt_a, &half, public_half[i]),
 			MORTISE_OK);
 		assert_int_equal(half->size, KEY_SIZE);
 	}

@@ -94,8 +94,7 @@ static void versions_are_added_in_ascending_order_only(void **state)
 	assert_int_equal(entry_add_version(entry, 0, wrapped_key, text("")), MORTISE_INTEGRITY);
 	assert_int_equal(entry_add_version(entry, 2, wrapped_key, text("")), MORTISE_INTEGRITY);
 	assert_int_equal(entry_add_version(entry, 1, wrapped_key, text("")), MORTISE_INTEGRITY);
-	assert_int_equal(
-		entry_add_version(entry, UINT64_MAX, wrapped_key, text("")), MORTISE_OK);
+	assert_int_equal(entry_add_version(entry, UINT64_MAX, wrapped_key, text("")), MORTISE_OK);
 	assert_int_equal(entry->version_count, 3);
 	entry_free(entry);
 }
@@ -104,8 +103,7 @@ static void versions_are_bounded(void **state)
 {
 	struct entry *entry = an_entry(1, "head", STORE_VERSIONS_MAX);
 
-	assert_int_equal(
-		entry_add_version(entry, 5000, wrapped_key, text("")), MORTISE_INTEGRITY);
+	assert_int_equal(entry_add_version(entry, 5000, wrapped_key, text("")), MORTISE_INTEGRITY);
 	entry_free(entry);
 }
 
@@ -152,10 +150,9 @@ static void a_rows_digest_covers_all_of_it(void **state)
 	struct entry *entry = an_entry(1, "head", 2);
 	uint8_t before[STORE_HASH_SIZE];
 	uint8_t *const parts[] = {entry->id, entry->id + 15, entry->path_hash,
-		entry->path_hash + 31, entry->head, entry->head + 3,
-		entry->versions[0].wrapped_key, entry->versions[1].wrapped_key + 71,
-		entry->versions[0].info, entry->versions[1].info + 3,
-		(uint8_t *)&entry->versions[1].number};
+		entry->path_hash + 31, entry->head, entry->head + 3, entry->versions[0].wrapped_key,
+		entry->versions[1].wrapped_key + 71, entry->versions[0].info,
+		entry->versions[1].info + 3, (uint8_t *)&entry->versions[1].number};
 
 	index_digest(index, entry);
 	memcpy(before, entry->digest, sizeof before);
@@ -171,13 +168,22 @@ static void a_rows_digest_covers_all_of_it(void **state)
 	entry_free(entry);
 }
 
+/* The other row's head holds all that follows the first one's, but for the sizes. */
 static void bytes_cannot_move_between_fields_of_a_row(void **state)
 {
 	const struct index *index = ((struct fixture *)*state)->index;
-	struct entry *one = an_entry(1, "ab", 0), *other = an_entry(1, "a", 0);
+	static const uint8_t info[12] = "info", numbers[16] = {1, 0, 0, 0, 0, 0, 0, 0, 1};
+	struct entry *one = an_entry(1, "head", 0), *other = an_entry(1, "", 0);
+	uint8_t head[4 + sizeof numbers + STORE_KEY_SIZE + 4];
 
-	assert_int_equal(entry_add_version(one, 1, wrapped_key, text("c")), MORTISE_OK);
-	assert_int_equal(entry_add_version(other, 1, wrapped_key, text("bc")), MORTISE_OK);
+	assert_int_equal(
+		entry_add_version(one, 1, wrapped_key, (struct store_bytes){info, sizeof info}),
+		MORTISE_OK);
+	memcpy(head, "head", 4);
+	memcpy(head + 4, numbers, sizeof numbers);
+	memcpy(head + 4 + sizeof numbers, wrapped_key, STORE_KEY_SIZE);
+	memcpy(head + sizeof head - 4, "info", 4);
+	assert_int_equal(entry_set_head(other, head, sizeof head), MORTISE_OK);
 	index_digest(index, one);
 	index_digest(index, other);
 	assert_memory_not_equal(one->digest, other->digest, STORE_HASH_SIZE);
@@ -297,10 +303,31 @@ static void the_root_does_not_depend_on_the_order_of_writes(void **state)
 	}
 	for (unsigned n = 0; n < 20; n++) {
 		assert_int_equal(index_put_item(index, STORE_POLICY, n + 1, text("p")), MORTISE_OK);
-		assert_int_equal(index_put_item(other, STORE_POLICY, 20 - n, text("p")), MORTISE_OK);
+		assert_int_equal(
+			index_put_item(other, STORE_POLICY, 20 - n, text("p")), MORTISE_OK);
 	}
 	assert_true(is_same(root_of(index, NULL), root_of(other, NULL)));
 	index_free(other);
+}
+
+static void a_filled_index_is_as_one_that_grew(void **state)
+{
+	struct fixture *fixture = *state;
+	struct entry *entries[2000];
+	struct index *grown = NULL;
+
+	assert_int_equal(index_new(fixture->key, &grown), MORTISE_OK);
+	for (unsigned n = 0; n < 2000; n++) {
+		entries[n] = an_entry(n, "head", 1);
+		index_digest(fixture->index, entries[n]);
+		swap_in(grown, an_entry(1999 - n, "head", 1));
+	}
+	assert_int_equal(index_fill(fixture->index, entries, 2000), MORTISE_OK);
+	assert_null(entries[0]);
+	assert_null(entries[1999]);
+	assert_int_equal(index_count(fixture->index), 2000);
+	assert_true(is_same(root_of(fixture->index, NULL), root_of(grown, NULL)));
+	index_free(grown);
 }
 
 static void a_row_more_or_less_or_other_changes_the_root(void **state)
@@ -425,6 +452,7 @@ int main(void)
 		IN_FIXTURE(the_root_foretold_is_the_root_that_comes),
 		IN_FIXTURE(the_root_foretold_for_items_comes_true),
 		IN_FIXTURE(the_root_does_not_depend_on_the_order_of_writes),
+		IN_FIXTURE(a_filled_index_is_as_one_that_grew),
 		IN_FIXTURE(a_row_more_or_less_or_other_changes_the_root),
 		IN_FIXTURE(the_root_covers_the_identity_of_the_store),
 		IN_FIXTURE(the_root_covers_kind_number_and_body_of_an_item),

@@ -413,8 +413,7 @@ static void another_stores_recovery_key_is_denied_and_the_reason_stays(void **st
 	assert_int_equal(tear_down_keeper(&other_state), 0);
 }
 
-#define WITH_HARDWARE(name)                                                                        \
-	cmocka_unit_test_setup_teardown(name, set_up_hardware, tear_down_keeper)
+#define WITH_HARDWARE(name) cmocka_unit_test_setup_teardown(name, set_up_hardware, tear_down_keeper)
 
 int main(void)
 {

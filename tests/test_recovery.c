@@ -49,6 +49,13 @@ static struct secret *a_key(char out_letters[LETTERS + 1])
 	return key;
 }
 
+static void spell_a_key(char out_letters[LETTERS + 1])
+{
+	struct secret *key = a_key(out_letters);
+
+	secret_drop(&key);
+}
+
 static void assert_parses(const char *text, const struct secret *expected)
 {
 	CLEANUP(secret_drop) struct secret *key = NULL;
@@ -103,14 +110,16 @@ static void the_letters_for_a_key_never_change(void **state)
 	for (unsigned i = 0; i < KEY_SIZE; i++)
 		key->bytes[i] = (uint8_t)(7 * i + 1);
 	assert_int_equal(recovery_print(key, &text), MORTISE_OK);
-	assert_string_equal((const char *)text->bytes, "0440N-Y5GXF-4GNK1-4EA0V-8X75N-AQ33Q-D9RQE-GZW6T-HPA9B-Q8N9X-P2VV8-XHECH-TFD0P");
+	assert_string_equal((const char *)text->bytes,
+		"0440N-Y5GXF-4GNK1-4EA0V-8X75N-AQ33Q-D9RQE-GZW6T-HPA9B-Q8N9X-P2VV8-XHECH-TFD0P");
 }
 
 static void every_wrong_letter_is_noticed_and_its_group_named(void **state)
 {
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		char letters[LETTERS + 1];
-		CLEANUP(secret_drop) struct secret *key = a_key(letters);
+
+		spell_a_key(letters);
 		for (size_t i = 0; i < LETTERS; i++) {
 			char right = letters[i];
 			for (const char *wrong = alphabet; *wrong; wrong++) {
@@ -126,7 +135,8 @@ static void every_wrong_letter_is_noticed_and_its_group_named(void **state)
 static void every_byte_outside_the_alphabet_is_noticed(void **state)
 {
 	char letters[LETTERS + 1];
-	CLEANUP(secret_drop) struct secret *key = a_key(letters);
+
+	spell_a_key(letters);
 
 	for (int byte = 0; byte < 256; byte++) {
 		if (isalnum(byte) && byte != 'U' && byte != 'u')
@@ -145,7 +155,8 @@ static void every_two_neighbours_that_change_places_are_noticed(void **state)
 {
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		char letters[LETTERS + 1];
-		CLEANUP(secret_drop) struct secret *key = a_key(letters);
+
+		spell_a_key(letters);
 		for (size_t i = 0; i + 1 < LETTERS; i++) {
 			char first = letters[i], second = letters[i + 1];
 			if (first == second)
@@ -163,7 +174,8 @@ static void any_two_letters_of_a_group_that_change_places_are_noticed(void **sta
 {
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		char letters[LETTERS + 1];
-		CLEANUP(secret_drop) struct secret *key = a_key(letters);
+
+		spell_a_key(letters);
 		for (size_t i = 0; i < LETTERS; i++)
 			for (size_t j = i + 1; j < LETTERS && GROUP_OF(j) == GROUP_OF(i); j++) {
 				char first = letters[i], second = letters[j];
@@ -191,7 +203,8 @@ static void every_two_groups_that_change_places_are_noticed(void **state)
 {
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		char letters[LETTERS + 1];
-		CLEANUP(secret_drop) struct secret *key = a_key(letters);
+
+		spell_a_key(letters);
 		for (size_t a = 0; a < RECOVERY_GROUPS; a++)
 			for (size_t b = a + 1; b < RECOVERY_GROUPS; b++) {
 				swap_groups(letters, a, b);
@@ -204,7 +217,8 @@ static void every_two_groups_that_change_places_are_noticed(void **state)
 static void a_group_written_twice_for_another_is_noticed(void **state)
 {
 	char letters[LETTERS + 1];
-	CLEANUP(secret_drop) struct secret *key = a_key(letters);
+
+	spell_a_key(letters);
 
 	memcpy(letters + 3 * GROUP_SIZE, letters + 2 * GROUP_SIZE, GROUP_SIZE);
 	assert_names_group(letters, LETTERS, 4);
@@ -213,7 +227,7 @@ static void a_group_written_twice_for_another_is_noticed(void **state)
 static void a_letter_left_out_or_put_in_is_noticed(void **state)
 {
 	char letters[LETTERS + 1], typed[LETTERS + 2];
-	CLEANUP(secret_drop) struct secret *key = a_key(letters);
+	spell_a_key(letters);
 
 	for (size_t i = 0; i < LETTERS; i++) {
 		memcpy(typed, letters, i);
@@ -314,7 +328,8 @@ static void the_name_of_a_key_is_four_letters_and_its_own(void **state)
 static void without_room_nothing_is_parsed_and_nothing_leaks(void **state)
 {
 	char letters[LETTERS + 1];
-	CLEANUP(secret_drop) struct secret *key = a_key(letters);
+
+	spell_a_key(letters);
 	CLEANUP(secret_drop) struct secret *filler = NULL;
 	struct secret *parsed = NULL;
 	unsigned group = 77;

@@ -2,7 +2,8 @@
 /* Who may ask what, in which state, and what of it stands in the audit log. */
 #include "keeper_fixture.h"
 
-#define FIRST "[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
+#define FIRST                                                                                      \
+	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
 #define READER FIRST "[rule reader]\nallow = read\nsecret = prod/**\nuser = 34\n"
 
 enum { ROOT, AGENT, OPERATOR_GROUP, READER_ONLY, NOBODY_MUCH, CALLERS };
@@ -60,9 +61,18 @@ struct row {
 #define CONFLICT MORTISE_CONFLICT
 #define SEALED   MORTISE_SEALED
 #define INVALID  MORTISE_INVALID
-#define ALL(x)   {x, x, x, x, x}
-#define OPERATORS(x) {x, x, x, DENIED, DENIED}
-#define FOR_ROOT(x)  {x, DENIED, DENIED, DENIED, DENIED}
+#define ALL(x)                                                                                     \
+	{                                                                                          \
+		x, x, x, x, x                                                                      \
+	}
+#define OPERATORS(x)                                                                               \
+	{                                                                                          \
+		x, x, x, DENIED, DENIED                                                            \
+	}
+#define FOR_ROOT(x)                                                                                \
+	{                                                                                          \
+		x, DENIED, DENIED, DENIED, DENIED                                                  \
+	}
 
 static void assert_rows(struct keeper_fixture *fixture, const struct row *rows, size_t count)
 {
@@ -183,14 +193,13 @@ static void a_request_without_its_path_is_refused(void **state)
 
 static void what_is_no_path_is_refused_never_mended(void **state)
 {
-	static const char *const wrong[] = {"", "/", "/prod", "prod/", "prod//x", "../x", "prod/../x",
-		"Prod/x", "prod/.x", "prod/x ", "1/2/3/4/5/6/7/8/9"};
+	static const char *const wrong[] = {"", "/", "/prod", "prod/", "prod//x", "../x",
+		"prod/../x", "Prod/x", "prod/.x", "prod/x ", "1/2/3/4/5/6/7/8/9"};
 	struct keeper_fixture *fixture = *state;
 	struct asker *asker = asker_open(fixture);
 
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-		assert_int_equal(
-			ask_path(fixture, asker, WIRE_SHOW, wrong[i]), MORTISE_INVALID);
+		assert_int_equal(ask_path(fixture, asker, WIRE_SHOW, wrong[i]), MORTISE_INVALID);
 		assert_int_equal(ask_set(fixture, asker, wrong[i], "v", 1), MORTISE_INVALID);
 		assert_int_equal(ask_get(fixture, asker, wrong[i], NULL), MORTISE_INVALID);
 	}
@@ -289,11 +298,13 @@ static void what_was_done_stands_in_the_log_with_path_version_rule_and_result(vo
 	NEEDS_ROOT();
 	(void)ask_set(fixture, asker, "prod/x", "v", 1);
 	(void)ask_set(fixture, asker, "prod/x", "w", 1);
-	assert_last_line(fixture, BY_ROOT("set") "\"path\":\"prod/x\",\"version\":2,\"rule\":\"first\","
-						 "\"result\":\"ok\"");
+	assert_last_line(fixture,
+		BY_ROOT("set") "\"path\":\"prod/x\",\"version\":2,\"rule\":\"first\","
+			       "\"result\":\"ok\"");
 	(void)ask_get(fixture, asker, "prod/x", NULL);
-	assert_last_line(fixture, BY_ROOT("get") "\"path\":\"prod/x\",\"version\":2,\"rule\":\"first\","
-						 "\"result\":\"ok\"");
+	assert_last_line(fixture,
+		BY_ROOT("get") "\"path\":\"prod/x\",\"version\":2,\"rule\":\"first\","
+			       "\"result\":\"ok\"");
 	(void)ask_get(fixture, asker, "prod/y", NULL);
 	assert_last_line(fixture,
 		BY_ROOT("get") "\"path\":\"prod/y\",\"rule\":\"first\",\"result\":\"not-found\"");

@@ -2,7 +2,8 @@
 /* Policies on their way into the store, and what they then decide. */
 #include "keeper_fixture.h"
 
-#define FIRST "[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
+#define FIRST                                                                                      \
+	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
 
 static uint64_t number(const struct asker *asker, enum wire_tag tag)
 {
@@ -100,7 +101,8 @@ static void many_long_names_are_looked_up_in_batches(void **state)
 
 	for (unsigned i = 0; i < 70; i++)
 		used += (size_t)snprintf(text + used, sizeof text - used,
-			"[rule r%u]\nallow = read\nsecret = a/*\nuser = many%02u%0249u\n", i, i, 0u);
+			"[rule r%u]\nallow = read\nsecret = a/*\nuser = many%02u%0249u\n", i, i,
+			0u);
 	struct asker *asker = asker_open(fixture);
 	if (ask_apply(fixture, asker, text) != MORTISE_OK)
 		fail_msg("%s", asker->text);
@@ -214,8 +216,8 @@ static void what_is_staged_is_bounded(void **state)
 	asker_close(asker);
 	asker = asker_open(fixture);
 	for (unsigned i = 0; i < 256; i++)
-		assert_int_equal(stage_at(fixture, asker, "a", (uint64_t)i * WIRE_CHUNK_MAX,
-					 WIRE_CHUNK_MAX),
+		assert_int_equal(
+			stage_at(fixture, asker, "a", (uint64_t)i * WIRE_CHUNK_MAX, WIRE_CHUNK_MAX),
 			MORTISE_OK);
 	assert_int_equal(stage_at(fixture, asker, "a", 256 * WIRE_CHUNK_MAX, 1), MORTISE_INVALID);
 	asker_close(asker);
@@ -304,9 +306,9 @@ static void check_says_who_may_and_by_which_rule(void **state)
 	assert_int_equal(check(fixture, asker, NULL, NULL, "admin", NULL), MORTISE_OK);
 	assert_int_equal(number(asker, WIRE_TAG_NUMBER), 1);
 	assert_int_equal(check(fixture, asker, "alice", NULL, "read", "prod/x"), MORTISE_OK);
-	assert_string_equal(asker->text, "uid 1000 may read prod/x: rule r");
+	assert_string_equal(asker->text, "alice (uid 1000) may read prod/x: rule r");
 	assert_int_equal(check(fixture, asker, "alice", NULL, "write", "prod/x"), MORTISE_OK);
-	assert_string_equal(asker->text, "uid 1000 may not write prod/x: no rule allows it");
+	assert_string_equal(asker->text, "alice (uid 1000) may not write prod/x: no rule allows it");
 	assert_int_equal(check(fixture, asker, "alice", NULL, "list", "prod/x"), MORTISE_OK);
 	assert_int_equal(number(asker, WIRE_TAG_NUMBER), 1);
 	assert_int_equal(check(fixture, asker, "4242", "dba", "list", "prod/x"), MORTISE_OK);

@@ -149,16 +149,40 @@ static void a_second_pool_is_refused(void **state)
 	secret_free(new_secret(whole_pool()));
 }
 
+static struct secret *of_granules(size_t count)
+{
+	return new_secret(count * GRANULE - sizeof(struct secret));
+}
+
 static void room_across_the_point_of_search_is_found(void **state)
 {
-	struct secret *low = new_secret(whole_pool() / 2 - GRANULE);
-	struct secret *high = new_secret(GRANULE);
+	struct secret *hole = of_granules(1), *second = of_granules(1), *third = of_granules(2);
+	struct secret *rest = new_secret(secret_pool_room());
 
 	(void)state;
-	/* The search now begins behind high; what is wanted begins before it. */
-	secret_free(low);
-	secret_free(high);
+	secret_free(hole);
+	secret_free(third);
+	third = of_granules(2);
+	/* The search now begins at the second, and what is wanted at the hole before it. */
+	secret_free(second);
+	assert_ptr_equal(of_granules(2), hole);
+	secret_free(hole);
+	secret_free(third);
+	secret_free(rest);
 	secret_free(new_secret(whole_pool()));
+}
+
+static void what_was_given_back_last_is_used_again_first(void **state)
+{
+	struct secret *key = of_granules(1), *value = of_granules(5);
+
+	(void)state;
+	secret_free(key);
+	secret_free(value);
+	assert_ptr_equal(of_granules(1), key);
+	assert_ptr_equal(of_granules(5), value);
+	secret_free(key);
+	secret_free(value);
 }
 
 static void shrinking_gives_back_whole_granules_and_wipes(void **state)
@@ -379,6 +403,7 @@ int main(void)
 		cmocka_unit_test(without_a_pool_there_are_no_secrets),
 		cmocka_unit_test(a_second_pool_is_refused),
 		cmocka_unit_test(room_across_the_point_of_search_is_found),
+		cmocka_unit_test(what_was_given_back_last_is_used_again_first),
 		cmocka_unit_test(shrinking_gives_back_whole_granules_and_wipes),
 		cmocka_unit_test(a_copy_holds_the_bytes),
 		cmocka_unit_test(random_secrets_differ),

@@ -195,24 +195,51 @@ static void a_flipped_bit_never_opens_as_something_else(void **state)
 	}
 }
 
-/* A record with one text in place of another. */
-static enum mortise_status read_with(const char *kind, const char *key_id, unsigned request_id)
+/* What a record is made of; all else is zeros. */
+struct parts {
+	const char *kind, *key_id;
+	size_t salt, half, box;
+	unsigned request_id;
+};
+
+static enum mortise_status read_parts(const struct parts *parts)
 {
-	const uint8_t salt[ID_SIZE] = {0}, half[72] = {0}, box[112] = {0};
+	const uint8_t zeros[256] = {0};
 	uint8_t record[1024];
 	struct wire_writer writer;
 	struct slot slot;
 
-	wire_begin(&writer, record, sizeof record, 1, request_id);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
-	if (key_id)
-		wire_put_text(&writer, WIRE_TAG_KEY_ID, key_id);
-	wire_put(&writer, WIRE_TAG_SALT, salt, sizeof salt);
-	wire_put(&writer, WIRE_TAG_PUBLIC, half, sizeof half);
-	wire_put(&writer, WIRE_TAG_BOX, box, sizeof box);
+	wire_begin(&writer, record, sizeof record, 1, parts->request_id);
+	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, parts->kind);
+	if (parts->key_id)
+		wire_put_text(&writer, WIRE_TAG_KEY_ID, parts->key_id);
+	wire_put(&writer, WIRE_TAG_SALT, zeros, parts->salt);
+	wire_put(&writer, WIRE_TAG_PUBLIC, zeros, parts->half);
+	wire_put(&writer, WIRE_TAG_BOX, zeros, parts->box);
 	size_t size = wire_finish(&writer);
 	assert_int_not_equal(size, 0);
 	return slot_read((struct store_bytes){record, size}, &slot);
+}
+
+static enum mortise_status read_with(const char *kind, const char *key_id, unsigned request_id)
+{
+	return read_parts(&(struct parts){kind, key_id, 16, 72, 112, request_id});
+}
+
+static void parts_of_a_wrong_size_are_refused(void **state)
+{
+	static const struct parts parts[] = {
+		{"tpm2", NULL, 15, 72, 112, 0},
+		{"tpm2", NULL, 17, 72, 112, 0},
+		{"tpm2", NULL, 16, 71, 112, 0},
+		{"tpm2", NULL, 16, 73, 112, 0},
+		{"tpm2", NULL, 16, 72, 111, 0},
+		{"tpm2", NULL, 16, 72, 113, 0},
+		{"tpm2", NULL, 16, 72, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		assert_int_equal(read_parts(&parts[i]), MORTISE_INTEGRITY);
 }
 
 static void words_that_would_confuse_a_terminal_are_refused(void **state)
@@ -313,8 +340,7 @@ static void a_master_key_or_h_of_another_size_makes_no_slot(void **state)
 
 	assert_int_equal(secret_random(KEY_SIZE - 1, &small), MORTISE_OK);
 	making.master_key = small;
-	assert_int_equal(
-		slot_make(&identity_a, &making, fixture->record, &size), MORTISE_INVALID);
+	assert_int_equal(slot_make(&identity_a, &making, fixture->record, &size), MORTISE_INVALID);
 	making = making_of(fixture);
 	making.h = small;
 	assert_int_not_equal(slot_make(&identity_a, &making, fixture->record, &size), MORTISE_OK);
@@ -335,6 +361,7 @@ int main(void)
 		IN_FIXTURE(a_slot_of_another_epoch_is_refused),
 		IN_FIXTURE(every_truncated_record_is_refused),
 		IN_FIXTURE(a_flipped_bit_never_opens_as_something_else),
+		IN_FIXTURE(parts_of_a_wrong_size_are_refused),
 		IN_FIXTURE(words_that_would_confuse_a_terminal_are_refused),
 		IN_FIXTURE(what_a_record_leaves_unused_must_be_zero),
 		IN_FIXTURE(a_record_that_is_too_large_is_refused),

@@ -84,8 +84,7 @@ static unsigned secrets_between(struct store *store, uint8_t first, uint8_t last
 {
 	struct count count = {.allowed = 100};
 
-	assert_int_equal(
-		store_each_secret(store, first, last, count_secret, &count), MORTISE_OK);
+	assert_int_equal(store_each_secret(store, first, last, count_secret, &count), MORTISE_OK);
 	return count.visits;
 }
 
@@ -93,8 +92,7 @@ static unsigned versions_between(struct store *store, uint8_t first, uint8_t las
 {
 	struct count count = {.allowed = 100};
 
-	assert_int_equal(
-		store_each_version(store, first, last, count_version, &count), MORTISE_OK);
+	assert_int_equal(store_each_version(store, first, last, count_version, &count), MORTISE_OK);
 	return count.visits;
 }
 
@@ -249,8 +247,8 @@ static void a_value_is_never_replaced(void **state)
 
 	put_two_secrets(store);
 	assert_int_equal(store_begin(store), MORTISE_OK);
-	assert_int_equal(store_put_version(store, id_a, 2, wrapped_key, bytes_of("info"),
-				 bytes_of("other")),
+	assert_int_equal(
+		store_put_version(store, id_a, 2, wrapped_key, bytes_of("info"), bytes_of("other")),
 		MORTISE_INTEGRITY);
 	store_rollback(store);
 	assert_int_equal(store_value(store, id_a, 2, &bytes, &size), MORTISE_OK);
@@ -275,8 +273,7 @@ static void a_deleted_version_takes_its_value_along(void **state)
 
 	put_two_secrets(fixture->store);
 	assert_int_equal(store_delete_version(fixture->store, id_a, 1), MORTISE_OK);
-	assert_int_equal(
-		store_value(fixture->store, id_a, 1, &bytes, &size), MORTISE_INTEGRITY);
+	assert_int_equal(store_value(fixture->store, id_a, 1, &bytes, &size), MORTISE_INTEGRITY);
 	assert_null(bytes);
 	assert_int_equal(versions_between(fixture->store, 0, 255), 1);
 }
@@ -286,8 +283,8 @@ static void deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated(void **s
 	struct fixture *fixture = *state;
 	const char canary[] = "the canary's ciphertext, which is to vanish";
 
-	assert_int_equal(store_put_version(fixture->store, id_a, 1, wrapped_key,
-				 bytes_of("info"), bytes_of(canary)),
+	assert_int_equal(store_put_version(fixture->store, id_a, 1, wrapped_key, bytes_of("info"),
+				 bytes_of(canary)),
 		MORTISE_OK);
 	assert_true(file_has(fixture, "-wal", canary, strlen(canary)));
 	assert_int_equal(store_delete_version(fixture->store, id_a, 1), MORTISE_OK);
@@ -389,6 +386,7 @@ static void an_altered_column_is_refused(void **state)
 
 static void a_missing_table_is_refused(void **state)
 {
+	assert_int_equal(open_after(*state, "DROP TABLE version"), MORTISE_INTEGRITY);
 	assert_int_equal(open_after(*state, "DROP TABLE hold"), MORTISE_INTEGRITY);
 }
 
@@ -407,8 +405,7 @@ static void a_file_that_is_no_database_is_refused(void **state)
 	for (unsigned i = 0; i < 2000; i++)
 		fputs("not a database\n", file);
 	fclose(file);
-	assert_int_equal(
-		store_open(fixture->directory, &fixture->store), MORTISE_INTEGRITY);
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_INTEGRITY);
 	assert_null(fixture->store);
 }
 
@@ -421,8 +418,7 @@ static void a_symlink_is_not_followed(void **state)
 	snprintf(copy, sizeof copy, "%s.copy", fixture->path);
 	assert_int_equal(rename(fixture->path, copy), 0);
 	assert_int_equal(symlink(copy, fixture->path), 0);
-	assert_int_not_equal(
-		store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_not_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
 	assert_null(fixture->store);
 }
 
@@ -456,7 +452,7 @@ static enum mortise_status take_version(void *context, const uint8_t id[STORE_ID
 	return MORTISE_OK;
 }
 
-/* Of all walks and look-ups one sees the edited row, and refuses it. */
+/* The walk or look-up that sees the edited row refuses it. */
 static void assert_malformed(struct fixture *fixture, const char *text)
 {
 	struct store *store = NULL;
@@ -464,24 +460,21 @@ static void assert_malformed(struct fixture *fixture, const char *text)
 	size_t size = 0;
 
 	close_all(fixture);
-	sql(fixture, "DELETE FROM secret; DELETE FROM version; DELETE FROM value; DELETE FROM item");
+	sql(fixture,
+		"DELETE FROM secret; DELETE FROM version; DELETE FROM value; DELETE FROM item");
 	sql(fixture, text);
 	assert_int_equal(store_open(fixture->directory, &store), MORTISE_OK);
-	enum mortise_status statuses[] = {
-		store_each_secret(store, 0, 255, take_secret, NULL),
-		store_each_version(store, 0, 255, take_version, NULL),
-		store_each_item(store, take_item, NULL),
-	};
-	enum mortise_status worst = MORTISE_OK;
-	for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
-		if (statuses[i] != MORTISE_OK)
-			worst = statuses[i];
-	if (worst == MORTISE_OK)
-		worst = store_value(store, id_a, 1, &bytes, &size);
-	assert_null(bytes);
+	enum mortise_status status = store_each_secret(store, 0, 255, take_secret, NULL);
+	if (strstr(text, "INTO version"))
+		status = store_each_version(store, 0, 255, take_version, NULL);
+	if (strstr(text, "INTO item"))
+		status = store_each_item(store, take_item, NULL);
+	if (strstr(text, "INTO value"))
+		status = store_value(store, id_a, 1, &bytes, &size);
 	store_close(store);
-	if (worst != MORTISE_INTEGRITY)
-		fail_msg("%s: status %d", text, worst);
+	assert_null(bytes);
+	if (status != MORTISE_INTEGRITY)
+		fail_msg("%s: status %d", text, status);
 }
 
 static void blobs_of_a_wrong_size_are_refused(void **state)
@@ -490,8 +483,8 @@ static void blobs_of_a_wrong_size_are_refused(void **state)
 		"INSERT INTO secret VALUES(zeroblob(15), zeroblob(32), x'00')",
 		"INSERT INTO secret VALUES(zeroblob(17), zeroblob(32), x'00')",
 		"INSERT INTO secret VALUES(x'', zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(x'ffffffffffffffffffffffffffffffffffffff', "
-		"zeroblob(32), x'00')",
+		("INSERT INTO secret VALUES(x'ffffffffffffffffffffffffffffffffffffff', "
+		 "zeroblob(32), x'00')"),
 		"INSERT INTO secret VALUES(zeroblob(16), zeroblob(31), x'00')",
 		"INSERT INTO secret VALUES(zeroblob(16), x'', x'00')",
 		"INSERT INTO secret VALUES(zeroblob(16), zeroblob(32), zeroblob(65537))",
@@ -536,6 +529,7 @@ static void columns_of_another_type_are_refused(void **state)
 {
 	static const char *const texts[] = {
 		"INSERT INTO secret VALUES('sixteen letters.', zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(zeroblob(16), zeroblob(32), 'a head')",
 		"INSERT INTO secret VALUES(17, zeroblob(32), x'00')",
 		"INSERT INTO secret VALUES(zeroblob(16), 1.5, x'00')",
 	};
@@ -547,7 +541,8 @@ static void columns_of_another_type_are_refused(void **state)
 			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET "
 			"sql=replace(sql, ') STRICT, WITHOUT', ') WITHOUT') WHERE name='secret'; "
 			"PRAGMA writable_schema=RESET; %s; PRAGMA writable_schema=ON; "
-			"UPDATE sqlite_schema SET sql=replace(sql, ') WITHOUT', ') STRICT, WITHOUT') "
+			"UPDATE sqlite_schema SET sql=replace(sql, ') WITHOUT', ') STRICT, "
+			"WITHOUT') "
 			"WHERE name='secret'",
 			texts[i]);
 		assert_malformed(fixture, text);
@@ -615,8 +610,8 @@ static void fill_the_disk(struct fixture *fixture)
 	assert_non_null(strstr(store_describe_failure(fixture->store), "full"));
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (uint64_t i = 1; i < number; i++) {
-			assert_int_equal(store_value(fixture->store, id_a, i, &bytes, &size),
-				MORTISE_OK);
+			assert_int_equal(
+				store_value(fixture->store, id_a, i, &bytes, &size), MORTISE_OK);
 			assert_int_equal(size, STORE_VALUE_MAX);
 			free(bytes);
 		}

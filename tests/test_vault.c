@@ -54,8 +54,7 @@ static void values_of_every_size_come_back_byte_for_byte(void **state)
 				outcome = write_out(fixture, &write);
 			assert_int_equal(outcome.version, i + 1);
 			assert_true(outcome.changed);
-			assert_int_equal(
-				get_version(fixture, "a/b", i + 1, &read), MORTISE_OK);
+			assert_int_equal(get_version(fixture, "a/b", i + 1, &read), MORTISE_OK);
 			assert_int_equal(read->size, sizes[i]);
 			assert_memory_equal(read->bytes, value, sizes[i]);
 		}
@@ -111,12 +110,11 @@ static void previous_is_the_version_before_the_current_one(void **state)
 	uint64_t version = 77;
 
 	assert_int_equal(set(fixture, "a", "one"), MORTISE_OK);
-	assert_int_equal(vault_read(fixture->vault, "a", &previous, &value, &version),
-		MORTISE_NOT_FOUND);
+	assert_int_equal(
+		vault_read(fixture->vault, "a", &previous, &value, &version), MORTISE_NOT_FOUND);
 	assert_int_equal(version, 77);
 	assert_int_equal(set(fixture, "a", "two"), MORTISE_OK);
-	assert_int_equal(
-		vault_read(fixture->vault, "a", &previous, &value, &version), MORTISE_OK);
+	assert_int_equal(vault_read(fixture->vault, "a", &previous, &value, &version), MORTISE_OK);
 	assert_int_equal(version, 1);
 	assert_memory_equal(value->bytes, "one", 3);
 	assert_value(fixture, "a", 2, "two");
@@ -350,8 +348,7 @@ static void a_secret_shows_who_made_its_versions_and_when(void **state)
 		write_out(fixture, &write);
 	}
 	assert_int_equal(reopen(fixture), MORTISE_OK);
-	assert_int_equal(
-		vault_show(fixture->vault, "a/b", &head, versions, &count), MORTISE_OK);
+	assert_int_equal(vault_show(fixture->vault, "a/b", &head, versions, &count), MORTISE_OK);
 	assert_string_equal(head.path, "a/b");
 	assert_int_equal(head.current, 3);
 	assert_int_equal(head.created_us, 501);
@@ -456,14 +453,14 @@ static void another_master_key_does_not_open_the_store(void **state)
 	assert_int_equal(reopen(fixture), MORTISE_OK);
 }
 
-static void assert_policy(struct fixture *fixture, uint64_t asked, uint64_t number, const char *text)
+static void assert_policy(
+	struct fixture *fixture, uint64_t asked, uint64_t number, const char *text)
 {
 	uint8_t *policy = NULL;
 	uint64_t version = 0;
 	size_t size = 0;
 
-	assert_int_equal(
-		vault_policy(fixture->vault, asked, &policy, &size, &version), MORTISE_OK);
+	assert_int_equal(vault_policy(fixture->vault, asked, &policy, &size, &version), MORTISE_OK);
 	assert_int_equal(version, number);
 	assert_int_equal(size, strlen(text));
 	assert_memory_equal(policy, text, size);

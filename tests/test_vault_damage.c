@@ -7,7 +7,8 @@
 #include "vault_fixture.h"
 
 #define FLIPS       1200
-#define KILL_ROUNDS 200
+#define KILL_ROUNDS 150
+#define TORN_ROUNDS 150
 
 /* Row 15. Every value is right or refused; returns how many were read. */
 static unsigned assert_right_or_refused(struct fixture *fixture)
@@ -104,16 +105,34 @@ struct acknowledged {
 	uint32_t path, number;
 };
 
-/* Goes on from what is on disk and writes without end. The pool does not outlive a fork. */
-static void write_until_killed(struct fixture *fixture, const uint8_t *key, int acks)
+/* How a child dies: by our hand after some acknowledged writes, or by its own at one of SQLite's.
+ */
+struct death {
+	unsigned acks, moment;
+	unsigned file_write; /* 0: by our hand */
+};
+
+static unsigned file_writes_left;
+
+/* In place of SQLite's pwrite: the last one stays half done. */
+static ssize_t write_and_die(int file, const void *bytes, size_t size, off_t at)
 {
-	uint64_t current[FIXTURE_PATHS];
+	if (file_writes_left > 0 && --file_writes_left == 0) {
+		if (pwrite(file, bytes, size / 2, at) > 0)
+			raise(SIGKILL);
+		_exit(1);
+	}
+	return pwrite(file, bytes, size, at);
+}
+
+static void open_in_child(
+	struct fixture *fixture, const uint8_t *key, uint64_t out_current[FIXTURE_PATHS])
+{
 	struct vault_version versions[VAULT_KEEP_VERSIONS];
-	struct vault_outcome outcome;
 	struct vault_head head;
-	char value[64];
 	size_t count;
 
+	/* The pool does not outlive a fork. */
 	if (secret_pool_open(POOL_SIZE) != MORTISE_OK ||
 		secret_copy(key, KEY_SIZE, &fixture->master_key) != MORTISE_OK ||
 		reopen(fixture) != MORTISE_OK)
@@ -122,8 +141,18 @@ static void write_until_killed(struct fixture *fixture, const uint8_t *key, int 
 		if (vault_show(fixture->vault, fixture_paths[i], &head, versions, &count) !=
 			MORTISE_OK)
 			_exit(1);
-		current[i] = head.current;
+		out_current[i] = head.current;
 	}
+}
+
+/* Goes on from what is on disk and writes without end, now and then emptying the log. */
+static void write_until_killed(struct fixture *fixture, const uint8_t *key, int acks)
+{
+	uint64_t current[FIXTURE_PATHS];
+	struct vault_outcome outcome;
+	char value[64];
+
+	open_in_child(fixture, key, current);
 	for (uint32_t i = 0;; i = (i + 1) % FIXTURE_PATHS) {
 		snprintf(value, sizeof value, "%s %llu", fixture_paths[i],
 			(unsigned long long)++current[i]);
@@ -132,13 +161,16 @@ static void write_until_killed(struct fixture *fixture, const uint8_t *key, int 
 		memcpy(write_now.token + 8, &current[i], 8);
 		struct acknowledged ack = {i, (uint32_t)current[i]};
 		if (vault_write(fixture->vault, &write_now, &outcome) != MORTISE_OK ||
-			outcome.version != current[i] || write(acks, &ack, sizeof ack) != sizeof ack)
+			outcome.version != current[i] ||
+			write(acks, &ack, sizeof ack) != sizeof ack)
+			_exit(1);
+		if (current[i] % 4 == 0 && store_truncate_log(fixture->store) != MORTISE_OK)
 			_exit(1);
 	}
 }
 
-/* Kills a child after some of its writes and a moment more; takes note of what it told. */
-static void kill_a_writer(struct fixture *fixture, const uint8_t *key, unsigned round,
+/* Lets a child write until it dies, and takes note of what it told. */
+static void kill_a_writer(struct fixture *fixture, const uint8_t *key, const struct death *death,
 	uint64_t last[FIXTURE_PATHS])
 {
 	struct acknowledged ack;
@@ -149,20 +181,22 @@ static void kill_a_writer(struct fixture *fixture, const uint8_t *key, unsigned 
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		close(acks[0]);
+		file_writes_left = death->file_write;
 		write_until_killed(fixture, key, acks[1]);
 	}
 	close(acks[1]);
-	for (unsigned told = 0; told < round % 7; told++) {
+	for (unsigned told = 0; told < death->acks; told++) {
 		assert_int_equal(read(acks[0], &ack, sizeof ack), sizeof ack);
 		last[ack.path] = ack.number;
 	}
-	for (volatile unsigned moment = round * 7919 % 200000; moment > 0; moment--)
+	for (volatile unsigned moment = death->moment; moment > 0; moment--)
 		;
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitpid(pid, &result, 0), pid);
-	assert_true(WIFSIGNALED(result));
+	if (!death->file_write)
+		assert_int_equal(kill(pid, SIGKILL), 0);
 	while (read(acks[0], &ack, sizeof ack) == sizeof ack)
 		last[ack.path] = ack.number;
+	assert_int_equal(waitpid(pid, &result, 0), pid);
+	assert_true(WIFSIGNALED(result));
 	close(acks[0]);
 }
 
@@ -176,8 +210,8 @@ static void assert_acknowledged(struct fixture *fixture, uint64_t last[FIXTURE_P
 		const struct vault_choice current = {VAULT_CURRENT, 0};
 		char expected[64];
 		uint64_t version = 0;
-		assert_int_equal(vault_read(fixture->vault, fixture_paths[i], &current, &value,
-					 &version),
+		assert_int_equal(
+			vault_read(fixture->vault, fixture_paths[i], &current, &value, &version),
 			MORTISE_OK);
 		under_way += version == last[i] + 1;
 		assert_in_range(version, last[i], last[i] + 1);
@@ -190,24 +224,49 @@ static void assert_acknowledged(struct fixture *fixture, uint64_t last[FIXTURE_P
 	assert_in_range(under_way, 0, 1);
 }
 
-static void a_kill_at_any_moment_loses_no_acknowledged_write(void **state)
+/* One child lives and dies; what it acknowledged is there. */
+static void survive(
+	struct fixture *fixture, const struct death *death, uint64_t last[FIXTURE_PATHS])
 {
-	struct fixture *fixture = *state;
-	uint64_t last[FIXTURE_PATHS] = {2, 2, 2};
 	uint8_t key[KEY_SIZE];
 
 	memcpy(key, fixture->master_key->bytes, KEY_SIZE);
+	close_all(fixture);
+	secret_drop(&fixture->master_key);
+	secret_pool_close();
+	kill_a_writer(fixture, key, death, last);
+	assert_int_equal(secret_pool_open(POOL_SIZE), MORTISE_OK);
+	assert_int_equal(secret_copy(key, KEY_SIZE, &fixture->master_key), MORTISE_OK);
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_acknowledged(fixture, last);
+}
+
+static void a_kill_at_any_moment_loses_no_acknowledged_write(void **state)
+{
+	uint64_t last[FIXTURE_PATHS] = {2, 2, 2};
+
 	for (unsigned round = 0; round < KILL_ROUNDS; round++) {
-		close_all(fixture);
-		secret_drop(&fixture->master_key);
-		secret_pool_close();
-		kill_a_writer(fixture, key, round, last);
-		assert_int_equal(secret_pool_open(POOL_SIZE), MORTISE_OK);
-		assert_int_equal(secret_copy(key, KEY_SIZE, &fixture->master_key), MORTISE_OK);
-		assert_int_equal(reopen(fixture), MORTISE_OK);
-		assert_acknowledged(fixture, last);
+		struct death death = {round % 7, round * 7919 % 200000, 0};
+		survive(*state, &death, last);
 	}
 	assert_true(last[0] + last[1] + last[2] > KILL_ROUNDS);
+}
+
+/* Commits and checkpoints alike, each torn at one of its writes. */
+static void a_kill_amid_any_write_to_the_file_loses_no_acknowledged_write(void **state)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	uint64_t last[FIXTURE_PATHS] = {2, 2, 2};
+
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(vfs->xSetSystemCall(vfs, i ? "pwrite64" : "pwrite",
+					 (sqlite3_syscall_ptr)write_and_die),
+			SQLITE_OK);
+	for (unsigned number = 1; number <= TORN_ROUNDS; number++) {
+		struct death death = {0, 0, number};
+		survive(*state, &death, last);
+	}
+	assert_int_equal(vfs->xSetSystemCall(vfs, NULL, NULL), SQLITE_OK);
 }
 
 int main(void)
@@ -217,6 +276,7 @@ int main(void)
 		IN_VAULT(a_flipped_byte_gives_never_a_wrong_value),
 		IN_VAULT(a_file_cut_short_gives_never_a_wrong_value),
 		IN_VAULT(a_kill_at_any_moment_loses_no_acknowledged_write),
+		IN_VAULT(a_kill_amid_any_write_to_the_file_loses_no_acknowledged_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

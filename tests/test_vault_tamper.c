@@ -34,18 +34,24 @@ static void rows_swapped_deleted_or_added_are_noticed(void **state)
 	static const char *const texts[] = {
 		/* two rows change their heads, names, versions */
 		"CREATE TEMP TABLE t AS SELECT id, head FROM secret; UPDATE secret SET head="
-		"(SELECT head FROM t WHERE t.id=iif(secret.id=" ROW(0) "," ROW(1) "," ROW(0) "))"
-		"WHERE id IN (" ROW(0) "," ROW(1) ")",
+		"(SELECT head FROM t WHERE t.id=iif(secret.id=" ROW(0) "," ROW(1) "," ROW(
+			0) "))"
+			   "WHERE id IN (" ROW(0) "," ROW(1) ")",
 		"CREATE TEMP TABLE t AS SELECT * FROM secret; DELETE FROM secret;"
 		"INSERT INTO secret SELECT a.id, b.path_hash, b.head FROM t a, t b WHERE "
 		"(a.id, b.id) IN (SELECT x.id, y.id FROM t x, t y WHERE y.id=coalesce("
 		"(SELECT min(id) FROM t z WHERE z.id>x.id), (SELECT min(id) FROM t)))",
-		"UPDATE version SET secret=zeroblob(16) WHERE secret=" ROW(0) ";"
-		"UPDATE version SET secret=" ROW(0) " WHERE secret=" ROW(1) ";"
-		"UPDATE version SET secret=" ROW(1) " WHERE secret=zeroblob(16)",
-		"UPDATE version SET number=3-number WHERE secret=" ROW(0) " AND number=3;"
-		"UPDATE version SET key=(SELECT key FROM version v WHERE v.secret=version.secret "
-		"AND v.number=1) WHERE number=2",
+		"UPDATE version SET secret=zeroblob(16) WHERE secret=" ROW(
+			0) ";"
+			   "UPDATE version SET secret=" ROW(0) " WHERE secret=" ROW(
+				   1) ";"
+				      "UPDATE version SET secret=" ROW(
+					      1) " WHERE secret=zeroblob(16)",
+		"UPDATE version SET number=3-number WHERE secret=" ROW(
+			0) " AND number=3;"
+			   "UPDATE version SET key=(SELECT key FROM version v WHERE "
+			   "v.secret=version.secret "
+			   "AND v.number=1) WHERE number=2",
 		/* missing */
 		"DELETE FROM secret WHERE id=" ROW(0),
 		"DELETE FROM version WHERE secret=" ROW(2) "; DELETE FROM secret WHERE id=" ROW(2),
@@ -53,10 +59,13 @@ static void rows_swapped_deleted_or_added_are_noticed(void **state)
 		"DELETE FROM version WHERE secret=" ROW(0) " AND number=2",
 		"DELETE FROM version; DELETE FROM secret; DELETE FROM value",
 		/* more */
-		"INSERT INTO secret SELECT randomblob(16), randomblob(32), head FROM secret LIMIT 1",
+		"INSERT INTO secret SELECT randomblob(16), randomblob(32), head FROM secret LIMIT "
+		"1",
 		"INSERT INTO secret VALUES(x'', zeroblob(32), x'00')",
-		"INSERT INTO version SELECT secret, 3, key, info FROM version WHERE number=2 LIMIT 1",
-		"INSERT INTO version SELECT secret, -1, key, info FROM version WHERE number=2 LIMIT 1",
+		"INSERT INTO version SELECT secret, 3, key, info FROM version WHERE number=2 LIMIT "
+		"1",
+		"INSERT INTO version SELECT secret, -1, key, info FROM version WHERE number=2 "
+		"LIMIT 1",
 		"INSERT INTO version SELECT randomblob(16), 1, key, info FROM version LIMIT 1",
 		"INSERT INTO version SELECT x'', 1, key, info FROM version LIMIT 1",
 		/* other */
@@ -89,7 +98,8 @@ static void items_edited_are_noticed(void **state)
 		"UPDATE item SET body=randomblob(length(body)) WHERE kind=3",
 		"UPDATE item SET number=7 WHERE kind=1 AND number=2",
 		"UPDATE item SET kind=2, number=2 WHERE kind=3",
-		"UPDATE item SET body=(SELECT body FROM item i WHERE i.kind=1 AND i.number=3-item.number)"
+		"UPDATE item SET body=(SELECT body FROM item i WHERE i.kind=1 AND "
+		"i.number=3-item.number)"
 		" WHERE kind=1",
 	};
 
@@ -117,8 +127,8 @@ static void a_row_rolled_back_is_noticed(void **state)
 	static const char *const parts[] = {
 		"UPDATE secret SET head=(SELECT head FROM old.secret s WHERE s.id=secret.id)",
 		"DELETE FROM version WHERE number=3",
-		"DELETE FROM version WHERE number=3;"
-		"UPDATE secret SET head=(SELECT head FROM old.secret s WHERE s.id=secret.id)",
+		("DELETE FROM version WHERE number=3;"
+		 "UPDATE secret SET head=(SELECT head FROM old.secret s WHERE s.id=secret.id)"),
 		"REPLACE INTO item SELECT * FROM old.item WHERE kind=3",
 		"UPDATE meta SET tally=(SELECT tally FROM old.meta)",
 	};
@@ -232,9 +242,8 @@ static void swapped_or_edited_values_are_never_given_out(void **state)
 	assert_int_equal(
 		store_value(fixture->store, below.other_id, 2, &other, &other_size), MORTISE_OK);
 	right[size - 1] ^= 1;
-	const struct store_bytes wrong[] = {
-		{right, size}, {previous, previous_size}, {other, other_size}, {right, size - 1},
-		{right, 1}, {right, 0}};
+	const struct store_bytes wrong[] = {{right, size}, {previous, previous_size},
+		{other, other_size}, {right, size - 1}, {right, 1}, {right, 0}};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		replace_value(fixture, &below, wrong[i]);
 		assert_unreadable(fixture, "prod/a", 0, MORTISE_INTEGRITY);
@@ -260,8 +269,7 @@ static void a_value_changed_under_a_running_vault_is_never_given_out(void **stat
 	size_t size = 0;
 
 	find_ids(fixture, &below);
-	assert_int_equal(
-		store_value(fixture->store, below.other_id, 2, &other, &size), MORTISE_OK);
+	assert_int_equal(store_value(fixture->store, below.other_id, 2, &other, &size), MORTISE_OK);
 	assert_int_equal(store_delete_version(fixture->store, below.id, 2), MORTISE_OK);
 	assert_int_equal(store_put_version(fixture->store, below.id, 2, nothing, bytes_of("x"),
 				 (struct store_bytes){other, size}),
@@ -286,8 +294,8 @@ static void a_value_that_is_right_again_is_read_again(void **state)
 	for (unsigned pass = 0; pass < 2; pass++) {
 		right[0] ^= 1;
 		assert_int_equal(store_delete_version(fixture->store, below.id, 1), MORTISE_OK);
-		assert_int_equal(store_put_version(fixture->store, below.id, 1, key,
-					 bytes_of("x"), (struct store_bytes){right, size}),
+		assert_int_equal(store_put_version(fixture->store, below.id, 1, key, bytes_of("x"),
+					 (struct store_bytes){right, size}),
 			MORTISE_OK);
 		if (pass == 0)
 			assert_unreadable(fixture, "prod/a", 1, MORTISE_INTEGRITY);
@@ -311,7 +319,8 @@ static void a_value_too_many_is_noticed_by_verify(void **state)
 {
 	struct fixture *fixture = *state;
 
-	edit(fixture, "INSERT INTO value SELECT secret, 9, bytes FROM value WHERE number=1 LIMIT 1");
+	edit(fixture,
+		"INSERT INTO value SELECT secret, 9, bytes FROM value WHERE number=1 LIMIT 1");
 	assert_int_equal(reopen(fixture), MORTISE_OK);
 	assert_complaint(fixture, "never written");
 	assert_value(fixture, "prod/b", 2, "prod/b 2");
@@ -351,17 +360,36 @@ static void items_changed_under_a_running_vault_are_noticed(void **state)
 
 	assert_int_equal(
 		store_put_item(fixture->store, STORE_POLICY, 1, bytes_of("x")), MORTISE_OK);
-	assert_int_equal(vault_policy(fixture->vault, 0, &policy, &size, &version),
-		MORTISE_INTEGRITY);
+	assert_int_equal(
+		vault_policy(fixture->vault, 0, &policy, &size, &version), MORTISE_INTEGRITY);
 	assert_complaint(fixture, "policy");
 	assert_int_equal(store_delete_item(fixture->store, STORE_POLICY, 1), MORTISE_OK);
-	assert_int_equal(vault_policy(fixture->vault, 0, &policy, &size, &version),
-		MORTISE_INTEGRITY);
+	assert_int_equal(
+		vault_policy(fixture->vault, 0, &policy, &size, &version), MORTISE_INTEGRITY);
 	assert_complaint(fixture, "policy");
 	assert_int_equal(store_delete_item(fixture->store, STORE_AUDIT, 1), MORTISE_OK);
 	assert_int_equal(vault_audit_state(fixture->vault, &audit_state), MORTISE_INTEGRITY);
 	assert_null(policy);
 	assert_null(audit_state);
+}
+
+static void an_older_audit_state_under_a_running_vault_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	CLEANUP(secret_drop) struct secret *newer = NULL;
+	struct secret *read = NULL;
+	uint8_t *older = NULL;
+	size_t size = 0;
+
+	assert_int_equal(store_item(fixture->store, STORE_AUDIT, 1, &older, &size), MORTISE_OK);
+	assert_int_equal(secret_random(64, &newer), MORTISE_OK);
+	assert_int_equal(vault_set_audit_state(fixture->vault, newer), MORTISE_OK);
+	assert_int_equal(
+		store_put_item(fixture->store, STORE_AUDIT, 1, (struct store_bytes){older, size}),
+		MORTISE_OK);
+	free(older);
+	assert_int_equal(vault_audit_state(fixture->vault, &read), MORTISE_INTEGRITY);
+	assert_null(read);
 }
 
 static void a_slot_deleted_under_a_running_vault_is_noticed_by_verify(void **state)
@@ -409,6 +437,7 @@ int main(void)
 		IN_VAULT(rows_changed_under_a_running_vault_are_noticed_by_verify),
 		IN_VAULT(a_row_added_under_a_running_vault_is_noticed_by_verify),
 		IN_VAULT(items_changed_under_a_running_vault_are_noticed),
+		IN_VAULT(an_older_audit_state_under_a_running_vault_is_refused),
 		IN_VAULT(a_slot_deleted_under_a_running_vault_is_noticed_by_verify),
 		IN_VAULT(an_identity_changed_under_a_running_vault_is_noticed_by_verify),
 	};

@@ -113,7 +113,7 @@ static inline int set_up_vault(void **state)
 		create(fixture) != MORTISE_OK)
 		return -1;
 	return vault_open(fixture->store, fixture->master_key, &fixture->vault) == MORTISE_OK ? 0
-											     : -1;
+											      : -1;
 }
 
 static inline struct vault_write a_write(

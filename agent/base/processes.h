@@ -8,7 +8,8 @@
  *	keeper  <-> sealer  one pair for one operation, the sealer's descriptor 3
  *
  *	CONFIGURE  monitor -> keeper, the first frame, once. STORE (directory), AUDIT_LOG
- *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS. Its descriptors
+ *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
+ *	           (milliseconds until a sealer is overdue). Its descriptors
  *	           are the listening sockets, in the order of NAME's items in ITEMS.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
  *	           sent again whenever that line changes.

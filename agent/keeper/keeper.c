@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@
 #define LISTENERS_MAX   8
 #define CONNECTIONS_MAX 4096
 #define OWN_DESCRIPTORS 64
+#define AUDIT_TRIES     100
+#define AUDIT_PAUSE_MS  20
 
 /* What the monitor says in its first frame. */
 struct settings {
@@ -34,6 +37,7 @@ struct settings {
 	char environment[64];
 	uint32_t ids[PROCESS_IDS];
 	uint64_t flags;
+	uint64_t overdue_ms; /* of a sealer */
 	int listeners[LISTENERS_MAX];
 	size_t listener_count;
 };
@@ -62,6 +66,11 @@ static enum mortise_status read_settings(const struct wire_message *frame, struc
 	TRY(wire_text(frame, WIRE_TAG_STORE, settings->store, sizeof settings->store));
 	TRY(wire_text(frame, WIRE_TAG_AUDIT_LOG, settings->audit_log, sizeof settings->audit_log));
 	TRY(wire_number(frame, WIRE_TAG_FLAGS, &settings->flags));
+	settings->overdue_ms = SEALER_OVERDUE_MS;
+	if (wire_has(frame, WIRE_TAG_NUMBER))
+		TRY(wire_number(frame, WIRE_TAG_NUMBER, &settings->overdue_ms));
+	if (settings->overdue_ms > INT32_MAX)
+		return MORTISE_INVALID;
 	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))
 		TRY(wire_text(frame, WIRE_TAG_ENVIRONMENT, settings->environment,
 			sizeof settings->environment));
@@ -214,6 +223,20 @@ static struct event_base *make_base(void)
 	return base;
 }
 
+/* The keeper before this one may still be ending, with the log locked. */
+static enum mortise_status open_audit(const struct settings *settings, struct audit **out_audit)
+{
+	bool sync_always = (settings->flags & PROCESS_AUDIT_SYNC_ALWAYS) != 0;
+	enum mortise_status status = MORTISE_CONFLICT;
+
+	for (unsigned i = 0; i < AUDIT_TRIES && status == MORTISE_CONFLICT; i++) {
+		if (i)
+			(void)poll(NULL, 0, AUDIT_PAUSE_MS);
+		status = audit_open(settings->audit_log, sync_always, out_audit);
+	}
+	return status;
+}
+
 static enum mortise_status open_parts(struct keeper *keeper)
 {
 	struct agent *agent = &keeper->agent;
@@ -226,17 +249,19 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	agent->first_uid = settings->ids[PROCESS_ID_FIRST];
 	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
 	memcpy(agent->environment, settings->environment, sizeof agent->environment);
-	enum mortise_status status = audit_open(settings->audit_log,
-		(settings->flags & PROCESS_AUDIT_SYNC_ALWAYS) != 0, &agent->audit);
+	enum mortise_status status = open_audit(settings, &agent->audit);
 	if (status != MORTISE_OK) {
 		log_error("%s: cannot be the audit log: %s", settings->audit_log,
 			status == MORTISE_REJECTED
-				? "it must be a regular file of the agent's user, 0640"
-				: strerror(errno));
+				? "it must be a regular file of the agent's user, 0640, that "
+				  "ends like an audit log"
+				: status == MORTISE_CONFLICT ? "another agent writes it"
+							     : strerror(errno));
 		return status;
 	}
 	TRY(monitor_link_new(keeper->base, PROCESS_FD, on_lost_monitor, keeper, &agent->monitor));
 	TRY(sealer_link_new(keeper->base, agent->monitor, &keeper->sealer));
+	sealer_link_set_deadline(keeper->sealer, (int)settings->overdue_ms);
 	TRY(make_lifecycle(keeper));
 	TRY(watch(keeper));
 	return server_new(keeper->base, agent, connections_max(), &keeper->server);
@@ -311,6 +336,8 @@ static int exit_status(enum mortise_status status)
 	case MORTISE_REJECTED:
 	case MORTISE_INVALID:
 		return EX_CONFIG;
+	case MORTISE_CONFLICT:
+		return EX_CANTCREAT;
 	default:
 		return EX_IOERR;
 	}

@@ -301,7 +301,7 @@ static void read_boot_id(char out_id[64])
 }
 
 /* Does an admin's seal still hold? One that cannot be read does. */
-static bool is_held(const struct lifecycle *lifecycle)
+bool lifecycle_is_held(const struct lifecycle *lifecycle)
 {
 	char word[STORE_HOLD_MAX], boot[64];
 
@@ -317,7 +317,7 @@ void lifecycle_start(struct lifecycle *lifecycle)
 {
 	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
 		return;
-	if (is_held(lifecycle)) {
+	if (lifecycle_is_held(lifecycle)) {
 		lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
 		return;
 	}

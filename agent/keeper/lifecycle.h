@@ -91,6 +91,9 @@ enum mortise_status lifecycle_unseal(
 enum mortise_status lifecycle_recover(
 	struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
 
+/* Is it sealed by an admin, so that it stays sealed? */
+bool lifecycle_is_held(const struct lifecycle *lifecycle);
+
 /* Forgets every key and value. The hold is on disk first. */
 enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot) MUST_USE;
 

@@ -39,7 +39,7 @@ static ssize_t receive(struct monitor_link *link, int *out_descriptor)
 	struct msghdr message = {.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof control};
+		.msg_controllen = CMSG_LEN(sizeof(int))}; /* CMSG_SPACE has room for two */
 	ssize_t size = recvmsg(link->descriptor, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	*out_descriptor = -1;

@@ -446,6 +446,24 @@ void request_record(void *context, const char *operation, enum mortise_status re
 	audit_append(agent->audit, &event);
 }
 
+void request_record_unknown(struct agent *agent, int descriptor)
+{
+	struct ucred peer = {.uid = UINT32_MAX, .gid = UINT32_MAX};
+	socklen_t size = sizeof peer;
+	struct audit_event event = {.time_us = now_us(),
+		.operation = "connect",
+		.has_caller = true,
+		.login_uid = UINT32_MAX,
+		.session = UINT32_MAX,
+		.result = MORTISE_DENIED};
+
+	(void)getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	event.uid = peer.uid;
+	event.gid = peer.gid;
+	event.pid = (uint32_t)peer.pid;
+	audit_append(agent->audit, &event);
+}
+
 enum mortise_status request_vault_opened(
 	void *context, struct vault *vault, const char **out_reason)
 {

@@ -76,6 +76,9 @@ void request_vault_closing(void *agent);
 void request_record(
 	void *agent, const char *operation, enum mortise_status result, const char *note);
 
+/* Puts a refusal on record of whoever connected descriptor, as far as the kernel says. */
+void request_record_unknown(struct agent *agent, int descriptor);
+
 /* Called between turns: checkpoints, a stale vault. */
 void request_upkeep(struct agent *agent);
 /* The audit's thread is done: its state goes into the store, now or at a later upkeep. */

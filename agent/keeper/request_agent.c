@@ -251,12 +251,14 @@ enum mortise_status request_seal(struct exchange *exchange)
 
 	TRY(exchange_flag(exchange, WIRE_TAG_UNTIL_BOOT, &until_boot));
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
+	bool changed = lifecycle_state(exchange->agent->lifecycle) != LIFECYCLE_SEALED ||
+		!lifecycle_is_held(exchange->agent->lifecycle);
 	if (!is_dry_run) {
 		TRY(lifecycle_seal(exchange->agent->lifecycle, until_boot));
 		exchange->agent->forget_unread(exchange->agent->server);
 		log_info("sealed by uid %u%s", exchange->from->caller.subject.uid,
 			until_boot ? ", until the next boot" : "");
 	}
-	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
+	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, changed);
 	return MORTISE_OK;
 }

@@ -438,7 +438,12 @@ static void judge(const struct checking *checking, const struct exchange *asked,
 
 	verdict->decision = policy_decide(asked->agent->policy, &subject, checking->verb, path,
 		(time_t)(asked->now_us / 1000000));
-	snprintf(verdict->text, sizeof verdict->text, "uid %u %s %s%s%s: %s%s", checking->uid,
+	char who[96];
+	if (checking->user[0])
+		snprintf(who, sizeof who, "%s (uid %u)", checking->user, checking->uid);
+	else
+		snprintf(who, sizeof who, "uid %u", checking->uid);
+	snprintf(verdict->text, sizeof verdict->text, "%s %s %s%s%s: %s%s", who,
 		verdict->decision.allowed ? "may" : "may not", verb_name(checking->verb),
 		path ? " " : "", path ? path : "",
 		verdict->decision.rule ? "rule " : "no rule allows it",
@@ -493,12 +498,14 @@ static void on_checked_names(void *context, const struct wire_message *answer, i
 	struct verdict verdict = {0};
 	struct wire_list list = {NULL, NULL};
 	enum mortise_status status = MORTISE_IO;
+	bool in_group = false;
 
 	(void)descriptor;
 	if (answer && answer->code == MORTISE_OK) {
 		list = wire_list_of(answer, WIRE_TAG_ITEMS);
 		status = checking->user[0] ? take_name(checking, &list, true) : MORTISE_OK;
-		if (status == MORTISE_OK && checking->group[0])
+		in_group = status == MORTISE_OK && checking->group[0];
+		if (in_group)
 			status = take_name(checking, &list, false);
 	}
 	if (status == MORTISE_OK && !pending->agent->policy)
@@ -507,9 +514,12 @@ static void on_checked_names(void *context, const struct wire_message *answer, i
 		asked.now_us = (uint64_t)time(NULL) * 1000000;
 		judge(checking, &asked, &verdict);
 	}
+	char text[192] = "";
+	if (status == MORTISE_NOT_FOUND)
+		snprintf(text, sizeof text, "this host has no such %s: '%s'",
+			in_group ? "group" : "user", in_group ? checking->group : checking->user);
 	pending_finish(pending, status == MORTISE_NOT_FOUND ? MORTISE_INVALID : status,
-		status == MORTISE_NOT_FOUND ? "no such user or group on this host" : "",
-		put_verdict, &verdict);
+		text, put_verdict, &verdict);
 }
 
 static enum mortise_status ask_for(struct exchange *exchange, struct checking *checking)

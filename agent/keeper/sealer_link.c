@@ -12,8 +12,6 @@
 #include "processes.h"
 
 #define FRAME_MAX 8192
-/* A sealer killed by the monitor for its deadline has been silent longer than this. */
-#define HUNG_SECONDS 5
 
 struct sealer_link {
 	struct event_base *base;
@@ -23,6 +21,7 @@ struct sealer_link {
 	struct secret *request; /* waits for the sealer to be spawned */
 	size_t request_size;
 	bool is_enrolment;
+	int overdue_ms; /* a sealer that ends later than this has hung and was killed for it */
 	struct timespec started;
 	sealer_done *done; /* NULL: idle */
 	void *context;
@@ -33,7 +32,9 @@ static bool has_hung(const struct sealer_link *link)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - link->started.tv_sec > HUNG_SECONDS;
+	int64_t taken_ms = (int64_t)(now.tv_sec - link->started.tv_sec) * 1000 +
+		(now.tv_nsec - link->started.tv_nsec) / 1000000;
+	return taken_ms >= link->overdue_ms;
 }
 
 /* Ends the operation and tells whoever asked. */
@@ -213,8 +214,14 @@ enum mortise_status sealer_link_new(
 	link->base = base;
 	link->monitor = monitor;
 	link->descriptor = -1;
+	link->overdue_ms = SEALER_OVERDUE_MS;
 	*out_link = link;
 	return MORTISE_OK;
+}
+
+void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms)
+{
+	link->overdue_ms = overdue_ms;
 }
 
 void sealer_link_free(struct sealer_link *link)

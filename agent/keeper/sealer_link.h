@@ -13,6 +13,8 @@
 #include "store.h"
 #include "token.h"
 
+#define SEALER_OVERDUE_MS 30000 /* unless it is set */
+
 struct sealer_link;
 
 struct sealer_answer {
@@ -28,6 +30,9 @@ typedef void sealer_done(void *context, struct sealer_answer *answer);
 enum mortise_status sealer_link_new(struct event_base *base, struct monitor_link *monitor,
 	struct sealer_link **out_link) MUST_USE;
 void sealer_link_free(struct sealer_link *link);
+
+/* After how long the end of a sealer without an answer means that the hardware hung. */
+void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms);
 
 /* kind is the slot's. MORTISE_BUSY while another operation runs: then done is not called. */
 enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind, sealer_done *done,

@@ -30,13 +30,13 @@ static void deliver(struct server *server, const struct answer *answer, bool is_
 {
 	struct connection *connection = answer->connection;
 
-	connection->answers--;
-	if (connection->is_closing)
-		connection_close(connection);
-	else if (is_on_record)
+	if (!connection->is_closing && is_on_record)
 		connection_send(connection, server->arena->bytes + answer->offset, answer->size);
-	else
+	else if (!connection->is_closing)
 		refuse(answer);
+	connection->answers--;
+	if (connection->is_closing || connection->is_refused)
+		connection_close(connection);
 }
 
 /* Are the turn's lines on record? What is not is not released. */

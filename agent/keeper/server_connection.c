@@ -93,6 +93,23 @@ static enum mortise_status greet(
 	return MORTISE_OK;
 }
 
+/* A caller that cannot be known may know that much: it would try again for ever otherwise. */
+static enum mortise_status refuse_unknown(
+	struct connection *connection, const struct wire_message *message)
+{
+	struct server *server = connection->server;
+	struct secret *scratch = server->scratch;
+	size_t size = request_refuse(message->request_id, MORTISE_DENIED,
+		"the kernel does not say for certain who you are (nobody, another user namespace, "
+		"or a set-uid program)",
+		scratch->bytes, scratch->size);
+
+	request_record_unknown(server->agent, connection->descriptor);
+	event_del(&connection->readable);
+	server_add_answer(server, connection, message->request_id, scratch->bytes, size);
+	return MORTISE_OK;
+}
+
 /* Anything but MORTISE_OK: the connection is to be closed. */
 static enum mortise_status handle(
 	struct connection *connection, const struct wire_message *message)
@@ -101,6 +118,8 @@ static enum mortise_status handle(
 	struct secret *scratch = server->scratch;
 	size_t size = 0;
 
+	if (connection->is_refused)
+		return refuse_unknown(connection, message);
 	if (!connection->requester.caller.is_pinned && message->code != WIRE_HELLO)
 		TRY(greet(connection, message->request_id, &size));
 	else
@@ -132,7 +151,9 @@ static void take_frame(struct connection *connection)
 		return;
 	}
 	connection->answers++; /* held: what is handled may close it */
-	bool good = caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK &&
+	bool good = (connection->is_refused ||
+			    caller_check_sender(caller, has_sender ? &sender : NULL) ==
+				    MORTISE_OK) &&
 		wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK &&
 		handle(connection, &message) == MORTISE_OK;
 	sodium_memzero(frame->bytes, (size_t)size);
@@ -199,12 +220,19 @@ void connection_open(struct server *server, int descriptor)
 	struct connection *connection = calloc(1, sizeof *connection);
 	struct caller *caller = connection ? &connection->requester.caller : NULL;
 
-	if (!connection || caller_identify(descriptor, caller) != MORTISE_OK) {
+	enum mortise_status known =
+		connection ? caller_identify(descriptor, caller) : MORTISE_BUSY;
+
+	if (known == MORTISE_DENIED) {
+		connection->is_refused = true;
+		*caller = (struct caller){.pidfd = -1};
+	} else if (known != MORTISE_OK) {
 		free(connection);
 		close(descriptor);
 		return;
 	}
-	server->agent->evidence = caller->evidence;
+	if (!connection->is_refused)
+		server->agent->evidence = caller->evidence;
 	connection->server = server;
 	connection->descriptor = descriptor;
 	connection->next = server->connections;

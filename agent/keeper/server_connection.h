@@ -22,6 +22,7 @@ struct connection {
 	struct event readable, writable;
 	struct secret *blocked; /* the answer that the client has no room for */
 	struct connection *previous, *next;
+	bool is_refused;  /* the kernel does not say who it is: told so once, and closed */
 	bool is_closing;  /* freed when no answer of this turn holds it any more */
 	unsigned answers; /* in this turn, and 1 while a frame is handled */
 };

@@ -51,6 +51,7 @@ static size_t build_configuration(
 
 	wire_begin(&writer, frame, capacity, PROCESS_CONFIGURE, 0);
 	put_listeners(&writer);
+	wire_put_number(&writer, WIRE_TAG_NUMBER, (uint64_t)config->hardware_deadline_ms);
 	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
 	wire_put_text(&writer, WIRE_TAG_STORE, config->store);
 	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, config->audit_log);

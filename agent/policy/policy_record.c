@@ -131,7 +131,13 @@ static enum mortise_status pin(struct policy *policy, const struct wire_message 
 			return MORTISE_INTEGRITY;
 		policy_pin(policy, i, (uint32_t)id);
 	}
-	return MORTISE_OK;
+	return list.at == list.end ? MORTISE_OK : MORTISE_INTEGRITY;
+}
+
+/* What would be refused today was never written. */
+static enum mortise_status as_written(enum mortise_status status)
+{
+	return status == MORTISE_REJECTED ? MORTISE_INTEGRITY : status;
 }
 
 static void drop_policy(struct policy **policy)
@@ -156,10 +162,10 @@ enum mortise_status policy_record_compile(
 		return MORTISE_BUSY;
 	TRY(parse(record, size, &message));
 	TRY(read_files(&message, files));
-	TRY(policy_parse(files->files, files->count, &policy, &error));
+	TRY(as_written(policy_parse(files->files, files->count, &policy, &error)));
 	TRY(pin(policy, &message, POLICY_USER, WIRE_TAG_USERS));
 	TRY(pin(policy, &message, POLICY_GROUP, WIRE_TAG_GROUPS));
-	TRY(policy_compile(policy, &error));
+	TRY(as_written(policy_compile(policy, &error)));
 	*out_policy = policy;
 	policy = NULL;
 	return MORTISE_OK;

@@ -60,8 +60,8 @@ void envelope_seal(const struct secret *key, const struct envelope_binding *bind
 
 	write_binding(binding, place);
 	randombytes_buf(out_sealed, NONCE_SIZE);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(out_sealed + NONCE_SIZE, NULL, plain, size, place,
-		sizeof place, NULL, out_sealed, key->bytes);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(out_sealed + NONCE_SIZE, NULL, plain, size,
+		place, sizeof place, NULL, out_sealed, key->bytes);
 }
 
 enum mortise_status envelope_open_into(const struct secret *key,
@@ -139,8 +139,7 @@ enum mortise_status envelope_unbox(const uint8_t public_key[32], const struct se
 	if (box_size < ENVELOPE_BOX)
 		return MORTISE_INTEGRITY;
 	TRY(secret_new(box_size - ENVELOPE_BOX, &plain));
-	if (crypto_box_seal_open(
-		    plain->bytes, box, box_size, public_key, secret_key->bytes) != 0)
+	if (crypto_box_seal_open(plain->bytes, box, box_size, public_key, secret_key->bytes) != 0)
 		return MORTISE_INTEGRITY;
 	*out_plain = secret_take(&plain);
 	return MORTISE_OK;

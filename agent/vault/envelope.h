@@ -35,8 +35,8 @@ struct keyring {
 	struct secret *key[KEY_PURPOSES]; /* by purpose; [0] is unused */
 };
 
-enum mortise_status keyring_derive(
-	const struct secret *master_key, struct keyring *out_keyring) MUST_USE;
+enum mortise_status keyring_derive(const struct secret *master_key, struct keyring *out_keyring)
+	MUST_USE;
 void keyring_done(struct keyring *keyring);
 
 /* What a ciphertext is; the numbers never change. */
@@ -64,9 +64,8 @@ void envelope_seal(const struct secret *key, const struct envelope_binding *bind
 	const uint8_t *plain, size_t size, uint8_t *out_sealed);
 
 /* MORTISE_INTEGRITY if it was not sealed with this key for this place. */
-enum mortise_status envelope_open(const struct secret *key,
-	const struct envelope_binding *binding, const uint8_t *sealed, size_t sealed_size,
-	struct secret **out_plain) MUST_USE;
+enum mortise_status envelope_open(const struct secret *key, const struct envelope_binding *binding,
+	const uint8_t *sealed, size_t sealed_size, struct secret **out_plain) MUST_USE;
 
 /*
  * The same into a buffer of sealed_size - ENVELOPE_OVERHEAD bytes, for what is no secret; on
@@ -89,8 +88,8 @@ enum mortise_status envelope_pair(const struct secret *h, const uint8_t salt[ID_
 	struct secret **out_secret_key, uint8_t out_public_key[32]) MUST_USE;
 
 /* crypto_box_seal: writes size + ENVELOPE_BOX bytes. */
-enum mortise_status envelope_box(const uint8_t public_key[32], const struct secret *plain,
-	uint8_t *out_box) MUST_USE;
+enum mortise_status envelope_box(
+	const uint8_t public_key[32], const struct secret *plain, uint8_t *out_box) MUST_USE;
 /* MORTISE_INTEGRITY if it is not for this key. */
 enum mortise_status envelope_unbox(const uint8_t public_key[32], const struct secret *secret_key,
 	const uint8_t *box, size_t box_size, struct secret **out_plain) MUST_USE;

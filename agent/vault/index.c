@@ -208,7 +208,7 @@ enum mortise_status index_reserve(struct index *index, const uint8_t id[STORE_ID
  * A secret's path hash never changes while its row lives (a move is a new row), so an entry
  * that replaces another takes over its slot.
  */
-void index_swap(struct index *index, struct entry *entry)
+static void place(struct index *index, struct entry *entry)
 {
 	struct bucket *bucket = &index->bucket[entry->id[0]];
 	size_t slot = hash_slot(index, entry->path_hash);
@@ -225,7 +225,26 @@ void index_swap(struct index *index, struct entry *entry)
 	}
 	bucket->entries[position] = entry;
 	index->by_hash[slot] = entry;
-	digest_bucket(index, entry->id[0], NULL, bucket->digest);
+}
+
+void index_swap(struct index *index, struct entry *entry)
+{
+	unsigned number = entry->id[0];
+
+	place(index, entry);
+	digest_bucket(index, number, NULL, index->bucket[number].digest);
+}
+
+enum mortise_status index_fill(struct index *index, struct entry **entries, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		TRY(index_reserve(index, entries[i]->id));
+		place(index, entries[i]);
+		entries[i] = NULL;
+	}
+	for (unsigned i = 0; i < BUCKETS; i++)
+		digest_bucket(index, i, NULL, index->bucket[i].digest);
+	return MORTISE_OK;
 }
 
 void index_mark(struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current,

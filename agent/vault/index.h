@@ -39,6 +39,13 @@ enum mortise_status index_reserve(struct index *index, const uint8_t id[STORE_ID
  */
 void index_swap(struct index *index, struct entry *entry);
 
+/*
+ * Takes all of many entries, each with its digest, at a cost that is linear in their number;
+ * those taken are NULL afterwards. MORTISE_BUSY: the index is of no more use.
+ */
+enum mortise_status index_fill(
+	struct index *index, struct entry **entries, size_t count) MUST_USE;
+
 /* Sets what an entry says of itself in the clear, once its head has been read. */
 void index_mark(struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current,
 	bool is_deleted);

@@ -33,7 +33,8 @@ static struct store_bytes bytes_of(const struct wire_message *record, enum wire_
 /* Words that may be shown to a person: nothing in them moves a terminal's cursor. */
 static bool is_word(const char *text)
 {
-	size_t size = strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+	size_t size =
+		strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 	return size > 0 && text[size] == '\0';
 }
@@ -41,8 +42,8 @@ static bool is_word(const char *text)
 enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 {
 	const uint64_t allowed = WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_KEY_ID) |
-		WIRE_ALLOW(WIRE_TAG_BLOB) | WIRE_ALLOW(WIRE_TAG_SALT) |
-		WIRE_ALLOW(WIRE_TAG_PUBLIC) | WIRE_ALLOW(WIRE_TAG_BOX);
+				 WIRE_ALLOW(WIRE_TAG_BLOB) | WIRE_ALLOW(WIRE_TAG_SALT) |
+				 WIRE_ALLOW(WIRE_TAG_PUBLIC) | WIRE_ALLOW(WIRE_TAG_BOX);
 	struct wire_message fields;
 	struct slot slot = {0};
 
@@ -55,12 +56,13 @@ enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 	slot.public_half = bytes_of(&fields, WIRE_TAG_PUBLIC);
 	struct store_bytes salt = bytes_of(&fields, WIRE_TAG_SALT);
 	if (wire_text(&fields, WIRE_TAG_SLOT_KIND, slot.kind, sizeof slot.kind) != MORTISE_OK ||
-		!is_word(slot.kind) || salt.size != ID_SIZE || slot.box.size != PAYLOAD_SIZE + ENVELOPE_BOX ||
+		!is_word(slot.kind) || salt.size != ID_SIZE ||
+		slot.box.size != PAYLOAD_SIZE + ENVELOPE_BOX ||
 		slot.public_half.size != PUBLIC_SIZE + ENVELOPE_OVERHEAD)
 		return MORTISE_INTEGRITY;
-	if (wire_has(&fields, WIRE_TAG_KEY_ID) &&
-		(wire_text(&fields, WIRE_TAG_KEY_ID, slot.key_id, sizeof slot.key_id) != MORTISE_OK ||
-			!is_word(slot.key_id)))
+	if (wire_has(&fields, WIRE_TAG_KEY_ID) && (wire_text(&fields, WIRE_TAG_KEY_ID, slot.key_id,
+							   sizeof slot.key_id) != MORTISE_OK ||
+							  !is_word(slot.key_id)))
 		return MORTISE_INTEGRITY;
 	memcpy(slot.salt, salt.bytes, ID_SIZE);
 	*out_slot = slot;
@@ -85,8 +87,8 @@ enum mortise_status slot_make(const struct slot_identity *identity,
 	CLEANUP(secret_drop) struct secret *secret_half = NULL;
 	uint8_t salt[ID_SIZE], public_half[PUBLIC_SIZE];
 	uint8_t box[PAYLOAD_SIZE + ENVELOPE_BOX], sealed_public[PUBLIC_SIZE + ENVELOPE_OVERHEAD];
-	struct envelope_binding place = {ENVELOPE_SLOT_PUBLIC, identity->store, NULL,
-		identity->id, identity->epoch};
+	struct envelope_binding place = {
+		ENVELOPE_SLOT_PUBLIC, identity->store, NULL, identity->id, identity->epoch};
 	struct wire_writer writer;
 
 	if (making->master_key->size != KEY_SIZE)
@@ -119,8 +121,8 @@ enum mortise_status slot_open(const struct slot_identity *identity, const struct
 	uint8_t public_half[PUBLIC_SIZE], expected[PAYLOAD_SIZE - KEY_SIZE];
 
 	TRY(envelope_pair(h, slot->salt, &secret_half, public_half));
-	enum mortise_status status = envelope_unbox(
-		public_half, secret_half, slot->box.bytes, slot->box.size, &payload);
+	enum mortise_status status =
+		envelope_unbox(public_half, secret_half, slot->box.bytes, slot->box.size, &payload);
 	if (status == MORTISE_INTEGRITY)
 		return MORTISE_DENIED;
 	TRY(status);
@@ -128,6 +130,5 @@ enum mortise_status slot_open(const struct slot_identity *identity, const struct
 	if (payload->size != PAYLOAD_SIZE ||
 		sodium_memcmp(payload->bytes, expected, sizeof expected) != 0)
 		return MORTISE_INTEGRITY;
-	return secret_copy(
-		payload->bytes + PAYLOAD_SIZE - KEY_SIZE, KEY_SIZE, out_master_key);
+	return secret_copy(payload->bytes + PAYLOAD_SIZE - KEY_SIZE, KEY_SIZE, out_master_key);
 }

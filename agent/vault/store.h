@@ -21,16 +21,16 @@
 
 #include "status.h"
 
-#define STORE_FORMAT        1
-#define STORE_ID_SIZE       16
-#define STORE_HASH_SIZE     32
-#define STORE_KEY_SIZE      72 /* a wrapped data key */
-#define STORE_HEAD_MAX      65536
-#define STORE_INFO_MAX      4096
-#define STORE_VALUE_MAX     (65536 + 40)
-#define STORE_ITEM_MAX      (32 * 1024 * 1024)
-#define STORE_HOLD_MAX      128
-#define STORE_VERSIONS_MAX  1024 /* of one secret */
+#define STORE_FORMAT       1
+#define STORE_ID_SIZE      16
+#define STORE_HASH_SIZE    32
+#define STORE_KEY_SIZE     72 /* a wrapped data key */
+#define STORE_HEAD_MAX     65536
+#define STORE_INFO_MAX     4096
+#define STORE_VALUE_MAX    (65536 + 40)
+#define STORE_ITEM_MAX     (32 * 1024 * 1024)
+#define STORE_HOLD_MAX     128
+#define STORE_VERSIONS_MAX 1024 /* of one secret */
 
 /* The kinds of item; the numbers never change. */
 enum store_item {
@@ -77,8 +77,8 @@ void store_rollback(struct store *store);
 enum mortise_status store_put_meta(struct store *store, const struct store_meta *meta) MUST_USE;
 enum mortise_status store_put_item(struct store *store, enum store_item kind, uint64_t number,
 	struct store_bytes body) MUST_USE;
-enum mortise_status store_delete_item(
-	struct store *store, enum store_item kind, uint64_t number) MUST_USE;
+enum mortise_status store_delete_item(struct store *store, enum store_item kind, uint64_t number)
+	MUST_USE;
 enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head) MUST_USE;
 enum mortise_status store_put_version(struct store *store, const uint8_t id[STORE_ID_SIZE],
@@ -97,8 +97,8 @@ typedef enum mortise_status store_version_visit(void *context, const uint8_t id[
 	uint64_t number, const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info);
 
 /* Items by kind and number; secrets by id; versions by id and number. */
-enum mortise_status store_each_item(
-	struct store *store, store_item_visit *visit, void *context) MUST_USE;
+enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
+	MUST_USE;
 /* Rows whose id's first byte lies in first..last. */
 enum mortise_status store_each_secret(struct store *store, uint8_t first, uint8_t last,
 	store_secret_visit *visit, void *context) MUST_USE;

@@ -205,8 +205,7 @@ static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
 
 	if (kind < STORE_SLOT || kind > STORE_AUDIT || body.size > STORE_ITEM_MAX)
 		return MORTISE_INTEGRITY;
-	return walk->visit(
-		walk->context, (enum store_item)kind, column_number(statement, 1), body);
+	return walk->visit(walk->context, (enum store_item)kind, column_number(statement, 1), body);
 }
 
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
@@ -234,8 +233,8 @@ static enum mortise_status secret_row(sqlite3_stmt *statement, void *context)
 	return walk->visit(walk->context, id.bytes, path_hash.bytes, head);
 }
 
-enum mortise_status store_each_secret(struct store *store, uint8_t first, uint8_t last,
-	store_secret_visit *visit, void *context)
+enum mortise_status store_each_secret(
+	struct store *store, uint8_t first, uint8_t last, store_secret_visit *visit, void *context)
 {
 	struct secret_walk walk = {visit, context};
 	struct range range;
@@ -258,12 +257,11 @@ static enum mortise_status version_row(sqlite3_stmt *statement, void *context)
 
 	if (id.size != STORE_ID_SIZE || key.size != STORE_KEY_SIZE || info.size > STORE_INFO_MAX)
 		return MORTISE_INTEGRITY;
-	return walk->visit(
-		walk->context, id.bytes, column_number(statement, 1), key.bytes, info);
+	return walk->visit(walk->context, id.bytes, column_number(statement, 1), key.bytes, info);
 }
 
-enum mortise_status store_each_version(struct store *store, uint8_t first, uint8_t last,
-	store_version_visit *visit, void *context)
+enum mortise_status store_each_version(
+	struct store *store, uint8_t first, uint8_t last, store_version_visit *visit, void *context)
 {
 	struct version_walk walk = {visit, context};
 	struct range range;

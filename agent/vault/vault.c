@@ -115,10 +115,9 @@ static enum mortise_status encrypt(
 	const struct vault *vault, const struct vault_write *write, struct writing *writing)
 {
 	const uint8_t *id = writing->entry->id;
-	struct envelope_binding place = {
-		ENVELOPE_VALUE, vault->meta.uuid, id, writing->number, 0};
-	struct envelope_binding key_place = {ENVELOPE_DATA_KEY, vault->meta.uuid, id,
-		writing->number, vault->meta.epoch};
+	struct envelope_binding place = {ENVELOPE_VALUE, vault->meta.uuid, id, writing->number, 0};
+	struct envelope_binding key_place = {
+		ENVELOPE_DATA_KEY, vault->meta.uuid, id, writing->number, vault->meta.epoch};
 	struct version_info info = {
 		.shown = {writing->number, write->time_us, write->size, write->uid}};
 	CLEANUP(secret_drop) struct secret *data_key = NULL;
@@ -161,8 +160,7 @@ static enum mortise_status start(const struct vault *vault, const struct vault_w
 		return entry_clone(before, &writing->entry);
 	}
 	randombytes_buf(id, sizeof id);
-	envelope_hash(
-		vault->keyring.key[KEY_INDEX], write->path, strlen(write->path), path_hash);
+	envelope_hash(vault->keyring.key[KEY_INDEX], write->path, strlen(write->path), path_hash);
 	memcpy(writing->head.path, write->path, strlen(write->path) + 1);
 	writing->head.created_us = write->time_us;
 	return entry_new(id, path_hash, &writing->entry);

@@ -96,8 +96,7 @@ enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t 
 	CLEANUP(release) uint8_t *plain = malloc(sealed_size - ENVELOPE_OVERHEAD + 1);
 	if (!plain)
 		return MORTISE_BUSY;
-	TRY(envelope_open_into(
-		vault->keyring.key[KEY_LABEL], &place, sealed, sealed_size, plain));
+	TRY(envelope_open_into(vault->keyring.key[KEY_LABEL], &place, sealed, sealed_size, plain));
 	*out_size = sealed_size - ENVELOPE_OVERHEAD;
 	*out_version = number;
 	*out_policy = plain;
@@ -111,7 +110,8 @@ static void forget_old_policies(struct vault *vault, uint64_t newest)
 	uint64_t oldest = index_next_item(vault->index, STORE_POLICY, 0);
 
 	if (oldest && oldest + POLICIES_KEPT <= newest &&
-		commit_item(vault, STORE_POLICY, oldest, (struct store_bytes){NULL, 0}) != MORTISE_OK)
+		commit_item(vault, STORE_POLICY, oldest, (struct store_bytes){NULL, 0}) !=
+			MORTISE_OK)
 		vault->is_stale = true;
 }
 
@@ -138,6 +138,6 @@ enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_s
 
 enum mortise_status vault_set_audit_state(struct vault *vault, const struct secret *state)
 {
-	return seal_item(vault, STORE_AUDIT, AUDIT_NUMBER,
-		(struct store_bytes){state->bytes, state->size});
+	return seal_item(
+		vault, STORE_AUDIT, AUDIT_NUMBER, (struct store_bytes){state->bytes, state->size});
 }

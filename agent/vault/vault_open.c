@@ -126,12 +126,7 @@ static enum mortise_status load_all(struct vault *vault)
 
 	TRY(store_each_item(vault->store, load_item, vault));
 	TRY(load_rows(vault, 0, 255, &loading));
-	for (size_t i = 0; i < loading.count; i++) {
-		TRY(index_reserve(vault->index, loading.rows[i]->id));
-		index_swap(vault->index, loading.rows[i]);
-		loading.rows[i] = NULL;
-	}
-	return MORTISE_OK;
+	return index_fill(vault->index, loading.rows, loading.count);
 }
 
 static enum mortise_status check_root(const struct vault *vault, const struct store_meta *meta)

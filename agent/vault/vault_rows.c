@@ -17,8 +17,7 @@ static struct envelope_binding row_binding(const struct vault *vault, enum envel
 struct envelope_binding item_binding(
 	const struct vault *vault, enum store_item kind, uint64_t number)
 {
-	enum envelope_kind envelope =
-		kind == STORE_POLICY ? ENVELOPE_POLICY : ENVELOPE_AUDIT_STATE;
+	enum envelope_kind envelope = kind == STORE_POLICY ? ENVELOPE_POLICY : ENVELOPE_AUDIT_STATE;
 
 	return (struct envelope_binding){
 		envelope, vault->meta.uuid, NULL, number, vault->meta.epoch};
@@ -54,8 +53,8 @@ enum mortise_status head_open(
 	struct wire_message record;
 	struct vault_head head = {0};
 
-	TRY(envelope_open(vault->keyring.key[KEY_LABEL], &place, entry->head, entry->head_size,
-		&plain));
+	TRY(envelope_open(
+		vault->keyring.key[KEY_LABEL], &place, entry->head, entry->head_size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
 		record.code != RECORD_HEAD ||
 		wire_text(&record, WIRE_TAG_PATH, head.path, sizeof head.path) != MORTISE_OK ||
@@ -100,8 +99,8 @@ enum mortise_status info_open(const struct vault *vault, const uint8_t id[ID_SIZ
 	struct wire_message record;
 	uint64_t uid = 0;
 
-	TRY(envelope_open(vault->keyring.key[KEY_LABEL], &place, version->info,
-		version->info_size, &plain));
+	TRY(envelope_open(
+		vault->keyring.key[KEY_LABEL], &place, version->info, version->info_size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
 		record.code != RECORD_INFO ||
 		record.field[WIRE_TAG_TOKEN].size != WIRE_TOKEN_SIZE ||

@@ -11,7 +11,8 @@
 #include "input.h"
 #include "output.h"
 
-#define STATUS_PAUSE_MS 250
+#define STATUS_PAUSE_MS    250
+#define UNSEAL_DEADLINE_MS 120000 /* several slots, each as slow as its hardware may be */
 
 static const char unsealed[] = "unsealed";
 
@@ -183,6 +184,7 @@ static int unseal(struct cli *cli)
 		ending = put_recovery(cli, writer);
 	if (ending != CLI_DONE)
 		return ending;
+	mortise_set_deadline(cli->agent, UNSEAL_DEADLINE_MS, cli->wait_ms);
 	result = client_call(cli->agent, &reply);
 	/* Who typed a wrong key is told so, not whom to ask for a rule. */
 	if (result == MORTISE_DENIED && has_key)
