@@ -33,17 +33,17 @@ extern "C" {
 /* The same numbers travel on the wire (docs/protocol.md). */
 enum mortise_status {
 	MORTISE_OK = 0,
-	MORTISE_INVALID = 1,     /* a name, size or field is malformed or out of bounds */
-	MORTISE_DENIED = 2,      /* denied, or no such secret for you */
-	MORTISE_NOT_FOUND = 3,   /* you may ask, but there is no such secret or version */
-	MORTISE_CONFLICT = 4,    /* things are not as the request expects them */
-	MORTISE_SEALED = 5,      /* the agent does not hold its master key */
-	MORTISE_BUSY = 6,        /* over a limit, or the audit log can't be written: try again */
-	MORTISE_INTEGRITY = 7,   /* the store or the log is not what mortise wrote */
-	MORTISE_IO = 8,          /* a disk or a socket failed */
-	MORTISE_HARDWARE = 9,    /* the TPM or token failed; the text says what to do */
+	MORTISE_INVALID = 1,      /* a name, size or field is malformed or out of bounds */
+	MORTISE_DENIED = 2,       /* denied, or no such secret for you */
+	MORTISE_NOT_FOUND = 3,    /* you may ask, but there is no such secret or version */
+	MORTISE_CONFLICT = 4,     /* things are not as the request expects them */
+	MORTISE_SEALED = 5,       /* the agent does not hold its master key */
+	MORTISE_BUSY = 6,         /* over a limit, or the audit log can't be written: try again */
+	MORTISE_INTEGRITY = 7,    /* the store or the log is not what mortise wrote */
+	MORTISE_IO = 8,           /* a disk or a socket failed */
+	MORTISE_HARDWARE = 9,     /* the TPM or token failed; the text says what to do */
 	MORTISE_UNREACHABLE = 10, /* no agent behind the socket, or not one to be trusted */
-	MORTISE_REJECTED = 11,   /* a policy or configuration is wrong; the text says where */
+	MORTISE_REJECTED = 11,    /* a policy or configuration is wrong; the text says where */
 };
 
 struct mortise;

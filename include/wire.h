@@ -18,15 +18,15 @@
 
 #include "status.h"
 
-#define WIRE_VERSION      1
-#define WIRE_HEADER_SIZE  12
-#define WIRE_FRAME_MAX    131072
-#define WIRE_RECORD_MAX   33554432 /* the same form at rest, in the store */
-#define WIRE_TAG_LIMIT    64 /* tags are 1 to 63 */
-#define WIRE_TOKEN_SIZE   16
-#define WIRE_BATCH_MAX    64 /* paths in one get */
-#define WIRE_TEXT_MAX     1024
-#define WIRE_CHUNK_MAX    65536 /* bytes of policy or audit in one frame */
+#define WIRE_VERSION     1
+#define WIRE_HEADER_SIZE 12
+#define WIRE_FRAME_MAX   131072
+#define WIRE_RECORD_MAX  33554432 /* the same form at rest, in the store */
+#define WIRE_TAG_LIMIT   64       /* tags are 1 to 63 */
+#define WIRE_TOKEN_SIZE  16
+#define WIRE_BATCH_MAX   64 /* paths in one get */
+#define WIRE_TEXT_MAX    1024
+#define WIRE_CHUNK_MAX   65536 /* bytes of policy or audit in one frame */
 
 /* What a client asks; the code of a request. */
 enum wire_opcode {
@@ -60,8 +60,8 @@ enum wire_opcode {
 #define WIRE_GREET 256
 
 enum wire_tag {
-	WIRE_TAG_CHALLENGE = 1,   /* 16 bytes */
-	WIRE_TAG_TEXT = 2,        /* for a person, UTF-8; one line, but the first policy in INIT */
+	WIRE_TAG_CHALLENGE = 1, /* 16 bytes */
+	WIRE_TAG_TEXT = 2,      /* for a person, UTF-8; one line, but the first policy in INIT */
 	WIRE_TAG_PATH = 3,
 	WIRE_TAG_PATHS = 4,       /* list of paths */
 	WIRE_TAG_VERSION = 5,     /* number */
@@ -75,7 +75,7 @@ enum wire_tag {
 	WIRE_TAG_CURSOR = 13,     /* opaque; given back to go on */
 	WIRE_TAG_CHANGED = 14,    /* number 0 or 1 */
 	WIRE_TAG_NAME = 15,
-	WIRE_TAG_NUMBER = 16,     /* number: a count, an id, a verdict; see the opcode */
+	WIRE_TAG_NUMBER = 16, /* number: a count, an id, a verdict; see the opcode */
 	WIRE_TAG_USER = 17,
 	WIRE_TAG_GROUP = 18,
 	WIRE_TAG_VERB = 19,
@@ -87,30 +87,30 @@ enum wire_tag {
 	WIRE_TAG_OFFSET = 25,     /* number */
 	WIRE_TAG_MORE = 26,       /* number 1: ask again with CURSOR */
 	WIRE_TAG_RULE = 27,
-	WIRE_TAG_TIME = 28,       /* number: microseconds since 1970-01-01T00:00Z */
-	WIRE_TAG_DONE = 29,       /* number: units of work done so far */
-	WIRE_TAG_TOTAL = 30,      /* number: units of work in all; in SHOW, bytes of a value */
-	WIRE_TAG_KEY_ID = 31,     /* four characters that name a recovery key */
+	WIRE_TAG_TIME = 28,   /* number: microseconds since 1970-01-01T00:00Z */
+	WIRE_TAG_DONE = 29,   /* number: units of work done so far */
+	WIRE_TAG_TOTAL = 30,  /* number: units of work in all; in SHOW, bytes of a value */
+	WIRE_TAG_KEY_ID = 31, /* four characters that name a recovery key */
 	WIRE_TAG_PREFIX = 32,
-	WIRE_TAG_DELETED = 33,    /* number: when, as TIME; absent: not deleted */
+	WIRE_TAG_DELETED = 33, /* number: when, as TIME; absent: not deleted */
 
 	/* Between the agent's processes only. */
-	WIRE_TAG_KEY = 40,        /* 32 bytes */
-	WIRE_TAG_BLOB = 41,       /* what a token keeps outside itself */
-	WIRE_TAG_ENTROPY = 42,    /* 32 bytes */
-	WIRE_TAG_FAULT = 43,      /* number: enum token_fault */
-	WIRE_TAG_IDS = 44,        /* list of numbers */
+	WIRE_TAG_KEY = 40,     /* 32 bytes */
+	WIRE_TAG_BLOB = 41,    /* what a token keeps outside itself */
+	WIRE_TAG_ENTROPY = 42, /* 32 bytes */
+	WIRE_TAG_FAULT = 43,   /* number: enum token_fault */
+	WIRE_TAG_IDS = 44,     /* list of numbers */
 	WIRE_TAG_STORE = 45,
 	WIRE_TAG_AUDIT_LOG = 46,
 	WIRE_TAG_FLAGS = 47,
 	WIRE_TAG_ENVIRONMENT = 48,
-	WIRE_TAG_USERS = 49,      /* list of names */
-	WIRE_TAG_GROUPS = 50,     /* list of names */
+	WIRE_TAG_USERS = 49,  /* list of names */
+	WIRE_TAG_GROUPS = 50, /* list of names */
 
 	/* In the records of the store only. */
-	WIRE_TAG_SALT = 51,       /* 16 bytes */
-	WIRE_TAG_PUBLIC = 52,     /* a slot's public half, encrypted under the master key */
-	WIRE_TAG_BOX = 53,        /* the master key, encrypted to a slot */
+	WIRE_TAG_SALT = 51,   /* 16 bytes */
+	WIRE_TAG_PUBLIC = 52, /* a slot's public half, encrypted under the master key */
+	WIRE_TAG_BOX = 53,    /* the master key, encrypted to a slot */
 };
 
 struct wire_field {
@@ -166,8 +166,8 @@ size_t wire_finish(struct wire_writer *writer) MUST_USE;
  * our version with tags 1 to 63 in ascending order. That a frame is no larger than
  * WIRE_FRAME_MAX is up to whoever receives it: its buffer has no more room.
  */
-enum mortise_status wire_parse(
-	const uint8_t *frame, size_t size, struct wire_message *out_message) MUST_USE;
+enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_message *out_message)
+	MUST_USE;
 
 /* The same for an item of a list that is a run of fields; code and id are 0. */
 enum mortise_status wire_parse_fields(

@@ -64,7 +64,7 @@ def whatever_may_change_something_says_whether_it_did(place):
     for words, changed in ((['set', PATH], True), (['set', '--if-changed', PATH], False),
                            (['delete', PATH], True), (['delete', PATH], False),
                            (['undelete', PATH], True), (['seal', '--yes'], True),
-                           (['seal', '--yes'], True),
+                           (['seal', '--yes'], False),
                            (['unseal'], True), (['unseal'], False)):
         same(agent.do(*words, '--json', input='value').json()['changed'], changed, words)
 

@@ -342,12 +342,22 @@ static void identify_with_failing_peerpidfd(const struct door *door)
 	struct pair pair = meet(door);
 
 	fail_call(SCMP_SYS(getsockopt), 2, 77, EMFILE);
+	MUST(caller_identify(pair.ours, &caller) == MORTISE_BUSY);
+}
+
+static void identify_with_broken_peerpidfd(const struct door *door)
+{
+	struct caller caller;
+	struct pair pair = meet(door);
+
+	fail_call(SCMP_SYS(getsockopt), 2, 77, EIO);
 	MUST(caller_identify(pair.ours, &caller) == MORTISE_DENIED);
 }
 
 static void a_pidfd_that_cannot_be_had_now_is_not_a_kernel_without_it(void **state)
 {
 	in_a_child(identify_with_failing_peerpidfd, *state);
+	in_a_child(identify_with_broken_peerpidfd, *state);
 }
 
 static void identify_with_failing_peercred(const struct door *door)

@@ -308,7 +308,8 @@ static void check_says_who_may_and_by_which_rule(void **state)
 	assert_int_equal(check(fixture, asker, "alice", NULL, "read", "prod/x"), MORTISE_OK);
 	assert_string_equal(asker->text, "alice (uid 1000) may read prod/x: rule r");
 	assert_int_equal(check(fixture, asker, "alice", NULL, "write", "prod/x"), MORTISE_OK);
-	assert_string_equal(asker->text, "alice (uid 1000) may not write prod/x: no rule allows it");
+	assert_string_equal(
+		asker->text, "alice (uid 1000) may not write prod/x: no rule allows it");
 	assert_int_equal(check(fixture, asker, "alice", NULL, "list", "prod/x"), MORTISE_OK);
 	assert_int_equal(number(asker, WIRE_TAG_NUMBER), 1);
 	assert_int_equal(check(fixture, asker, "4242", "dba", "list", "prod/x"), MORTISE_OK);

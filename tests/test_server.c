@@ -356,6 +356,30 @@ static void one_user_cannot_take_all_connections(void **state)
 	asker_close(other);
 }
 
+/* Set-uid programs of one user, which say nothing and so are never told that they are refused. */
+static void callers_that_are_refused_cannot_take_all_connections(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	int connections[16];
+
+	NEEDS_ROOT();
+	assert_int_equal(keeper_stop(fixture), 0);
+	fixture->before = allow_few_connections;
+	keeper_start(fixture);
+	keeper_await_state(fixture, "uninitialised");
+	assert_int_equal(setresuid(ALICE, BACKUP, 0), 0);
+	for (unsigned i = 0; i < 16; i++)
+		connections[i] = keeper_connect(fixture);
+	await_end(fixture, connections[15]);
+	become(ALICE, ALICE);
+	struct asker *other = asker_open(fixture);
+	assert_int_equal(ask_plain(fixture, other, WIRE_WHOAMI), MORTISE_OK);
+	become_root();
+	asker_close(other);
+	for (unsigned i = 0; i < 16; i++)
+		close(connections[i]);
+}
+
 static void three_hundred_clients_are_answered_in_one_go(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -430,6 +454,7 @@ int main(void)
 		WITH_STORE(answers_that_wait_are_bounded_for_all_clients_together),
 		WITH_KEEPER(out_of_descriptors_it_sheds_and_recovers),
 		WITH_KEEPER(one_user_cannot_take_all_connections),
+		WITH_KEEPER(callers_that_are_refused_cannot_take_all_connections),
 		WITH_STORE(three_hundred_clients_are_answered_in_one_go),
 		WITH_STORE(nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written),
 	};

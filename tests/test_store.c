@@ -629,10 +629,8 @@ static void a_full_disk_is_a_clean_error(void **state)
 
 	close_all(fixture);
 	unlink(fixture->path);
-	if (mount("tmpfs", fixture->directory, "tmpfs", 0, "size=1m,mode=0700") != 0) {
-		print_message("needs the right to mount a tmpfs\n");
-		skip();
-	}
+	if (mount("tmpfs", fixture->directory, "tmpfs", 0, "size=1m,mode=0700") != 0)
+		skip(); /* needs the right to mount a tmpfs */
 	fill_the_disk(fixture);
 	close_all(fixture);
 	assert_int_equal(umount(fixture->directory), 0);

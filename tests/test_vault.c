@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: ISC */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "vault_fixture.h"
 
 #define MANY_ROWS 300
@@ -557,6 +560,32 @@ static void a_full_pool_is_a_clean_error(void **state)
 	assert_value(fixture, "a", 0, "1");
 }
 
+/* FAULTS row 13: the file may not grow any more. */
+static void a_commit_that_fails_makes_the_vault_stale_until_it_is_reopened(void **state)
+{
+	struct fixture *fixture = *state;
+	struct rlimit before, limit = {4096, 4096};
+
+	assert_int_equal(set(fixture, "a", "1"), MORTISE_OK);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	enum mortise_status first = set(fixture, "a", "2");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_DFL);
+
+	assert_int_equal(first, MORTISE_IO);
+	assert_true(vault_is_stale(fixture->vault));
+	assert_int_equal(set(fixture, "b", "1"), MORTISE_IO);
+	assert_value(fixture, "a", 0, "1");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_false(vault_is_stale(fixture->vault));
+	assert_value(fixture, "a", 0, "1");
+	assert_int_equal(set(fixture, "a", "2"), MORTISE_OK);
+	assert_value(fixture, "a", 0, "2");
+}
+
 static void nothing_can_be_closed(void **state)
 {
 	vault_close(NULL);
@@ -593,6 +622,7 @@ int main(void)
 		IN_VAULT(the_audit_state_is_replaced),
 		IN_VAULT(neither_names_nor_values_nor_policy_stand_in_the_files),
 		IN_VAULT(a_full_pool_is_a_clean_error),
+		IN_VAULT(a_commit_that_fails_makes_the_vault_stale_until_it_is_reopened),
 		IN_VAULT(nothing_can_be_closed),
 	};
 

@@ -6,9 +6,9 @@
 
 #include "vault_fixture.h"
 
-#define FLIPS       1200
-#define KILL_ROUNDS 150
-#define TORN_ROUNDS 150
+#define FLIPS       900
+#define KILL_ROUNDS 100
+#define TORN_ROUNDS 100
 
 /* Row 15. Every value is right or refused; returns how many were read. */
 static unsigned assert_right_or_refused(struct fixture *fixture)

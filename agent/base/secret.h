@@ -41,8 +41,8 @@ size_t secret_pool_room(void);
 enum mortise_status secret_new(size_t size, struct secret **out_secret) MUST_USE;
 
 /* A copy of what lies elsewhere; the caller wipes the original. */
-enum mortise_status secret_copy(
-	const void *bytes, size_t size, struct secret **out_secret) MUST_USE;
+enum mortise_status secret_copy(const void *bytes, size_t size, struct secret **out_secret)
+	MUST_USE;
 
 /* size bytes from the kernel's random number generator. */
 enum mortise_status secret_random(size_t size, struct secret **out_secret) MUST_USE;

@@ -52,9 +52,9 @@ struct token_failure {
 };
 
 struct token_options {
-	const char *tcti;   /* "device:...", "tabrmd:..." or "swtpm:path=..." */
-	int deadline_ms;    /* for the whole operation */
-	int notes_fd;       /* a memfd shared by all sealers of one monitor; -1: none */
+	const char *tcti; /* "device:...", "tabrmd:..." or "swtpm:path=..." */
+	int deadline_ms;  /* for the whole operation */
+	int notes_fd;     /* a memfd shared by all sealers of one monitor; -1: none */
 };
 
 /* The device behind function pointers, so that tests can fake one. */

@@ -29,8 +29,8 @@ struct pidfd_facts {
 	int32_t exit_code;
 };
 
-#define FACTS_PID      1u
-#define FACTS_IDS      2u
+#define FACTS_PID       1u
+#define FACTS_IDS       2u
 #define PIDFD_GET_FACTS _IOWR(0xFF, 11, struct pidfd_facts)
 
 static bool is_alive(int pidfd)
@@ -71,8 +71,7 @@ static enum mortise_status check_ids(const struct caller *caller)
 		if (facts.tgid != caller->pid)
 			return MORTISE_DENIED;
 	} else {
-		TRY(read_proc_ids(
-			caller->pid, &facts.ruid, &facts.euid, &facts.rgid, &facts.egid));
+		TRY(read_proc_ids(caller->pid, &facts.ruid, &facts.euid, &facts.rgid, &facts.egid));
 		/* Read by its number: was it still that process? */
 		if (caller->pidfd >= 0 && !is_alive(caller->pidfd))
 			return MORTISE_DENIED;
@@ -134,7 +133,7 @@ static enum mortise_status identify(int descriptor, struct caller *caller)
 		caller->pidfd = -1;
 		caller->evidence = CALLER_HELLO;
 		if (errno != ENOPROTOOPT)
-			return MORTISE_DENIED;
+			return errno == EMFILE || errno == ENFILE ? MORTISE_BUSY : MORTISE_DENIED;
 	}
 	return read_groups(descriptor, caller);
 }

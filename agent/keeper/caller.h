@@ -35,8 +35,8 @@ struct caller {
 
 /*
  * Who connected to descriptor. MORTISE_DENIED for pid 0, the overflow uid, a process whose
- * real and effective ids differ, or any look-up that failed. On a kernel without SO_PEERPIDFD
- * the caller is not pinned yet.
+ * real and effective ids differ, or any look-up that failed; MORTISE_BUSY without memory or
+ * descriptors. On a kernel without SO_PEERPIDFD the caller is not pinned yet.
  */
 enum mortise_status caller_identify(int descriptor, struct caller *out_caller) MUST_USE;
 void caller_done(struct caller *caller);
@@ -45,8 +45,8 @@ void caller_done(struct caller *caller);
  * Is sender (the SCM_CREDENTIALS of a frame just received; NULL: there were none) the process
  * that connected, and does it still live? MORTISE_DENIED.
  */
-enum mortise_status caller_check_sender(
-	const struct caller *caller, const struct ucred *sender) MUST_USE;
+enum mortise_status caller_check_sender(const struct caller *caller, const struct ucred *sender)
+	MUST_USE;
 
 /*
  * For a caller not pinned yet: opens a pidfd on the sender and draws a challenge that a later

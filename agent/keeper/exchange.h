@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * exchange: a request on its way through its handler. Shared by request.c and the handlers'
- * files request_*.c; nobody else includes it.
+ * exchange: a request on its way through its handler: what handlers ask, say and put on record,
+ * and requests that wait. Shared by request.c and request_*.c; nobody else includes it.
  */
 #ifndef MORTISE_EXCHANGE_H
 #define MORTISE_EXCHANGE_H
@@ -22,9 +22,10 @@ struct exchange {
 	char path[MORTISE_PATH_MAX + 1]; /* "" unless the operation names one, then valid */
 	uint64_t version;
 	const char *rule;
-	char rule_name[POLICY_TITLE_MAX + 1]; /* a copy: the policy may go before the record is made */
+	char rule_name[POLICY_TITLE_MAX +
+		       1]; /* a copy: the policy may go before the record is made */
 	char text[WIRE_TEXT_MAX];
-	bool is_silent;  /* no line of its own: a later page, or lines were written already */
+	bool is_silent; /* no line of its own: a later page, or lines were written already */
 	bool is_pending;
 };
 
@@ -33,11 +34,11 @@ typedef enum mortise_status operation_handler(struct exchange *exchange);
 
 /* Who may: see request.c. */
 enum authority {
-	ANYONE,      /* reveals nothing about secrets */
-	OPERATOR,    /* root, the agent's user, the group `operators` */
+	ANYONE,       /* reveals nothing about secrets */
+	OPERATOR,     /* root, the agent's user, the group `operators` */
 	VERB_ON_PATH, /* the policy, for PATH */
-	VERB_ALONE,  /* the policy, for a verb that names no secret */
-	EACH_PATH,   /* the handler asks exchange_may() for each path it touches */
+	VERB_ALONE,   /* the policy, for a verb that names no secret */
+	EACH_PATH,    /* the handler asks exchange_may() for each path it touches */
 };
 
 struct operation {
@@ -63,8 +64,8 @@ enum mortise_status exchange_path(struct exchange *exchange, const struct wire_f
 	char out_path[MORTISE_PATH_MAX + 1]) MUST_USE;
 
 /* A number field that is 0 or 1; absent is 0. */
-enum mortise_status exchange_flag(
-	struct exchange *exchange, enum wire_tag tag, bool *out_flag) MUST_USE;
+enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
+	MUST_USE;
 
 /* The policy's word on this caller, verb and path (NULL: none) now. */
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
@@ -111,6 +112,9 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 	void (*put_fields)(struct wire_writer *reply, const void *context), const void *context);
 /* For a handler whose operation could not be started after all. */
 void pending_abandon(struct exchange *exchange, struct pending *pending);
+
+/* Microseconds since 1970-01-01T00:00Z. */
+uint64_t request_now_us(void);
 
 /* Facts, as `status` and `whoami` list them. */
 void put_text_fact(struct wire_writer *reply, const char *name, const char *text);

@@ -54,10 +54,11 @@ struct keeper {
 static uint32_t read_u32(const uint8_t *at)
 {
 	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-		(uint32_t)at[3] << 24;
+	       (uint32_t)at[3] << 24;
 }
 
-static enum mortise_status read_settings(const struct wire_message *frame, struct settings *settings)
+static enum mortise_status read_settings(
+	const struct wire_message *frame, struct settings *settings)
 {
 	const struct wire_field *ids = &frame->field[WIRE_TAG_IDS];
 
@@ -128,8 +129,7 @@ static void tell_monitor(void *context)
 		reason[0] ? ": " : "", reason);
 	struct wire_writer *writer = monitor_begin(keeper->agent.monitor, PROCESS_READY);
 	wire_put_text(writer, WIRE_TAG_TEXT, text);
-	wire_put_number(writer, WIRE_TAG_NUMBER,
-		lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
+	wire_put_number(writer, WIRE_TAG_NUMBER, lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
 	if (monitor_tell(keeper->agent.monitor) != MORTISE_OK)
 		log_warning("the monitor does not take the state: %s", text);
 }
@@ -177,8 +177,7 @@ static enum mortise_status watch(struct keeper *keeper)
 	keeper->terminate = evsignal_new(keeper->base, SIGTERM, on_terminate, keeper);
 	if (!keeper->checkpoint_done || !keeper->second || !keeper->terminate ||
 		event_add(keeper->checkpoint_done, NULL) != 0 ||
-		event_add(keeper->second, &second) != 0 ||
-		event_add(keeper->terminate, NULL) != 0)
+		event_add(keeper->second, &second) != 0 || event_add(keeper->terminate, NULL) != 0)
 		return MORTISE_BUSY;
 	return MORTISE_OK;
 }
@@ -192,8 +191,8 @@ static enum mortise_status make_lifecycle(struct keeper *keeper)
 		.audit = agent->audit,
 		.store_directory = keeper->settings.store,
 		.first_uid = agent->first_uid,
-		.hooks = {request_vault_opened, request_vault_closing, tell_monitor,
-			request_record, agent},
+		.hooks = {request_vault_opened, request_vault_closing, tell_monitor, request_record,
+			agent},
 	};
 
 	return lifecycle_new(&parts, &agent->lifecycle);
@@ -255,8 +254,8 @@ static enum mortise_status open_parts(struct keeper *keeper)
 			status == MORTISE_REJECTED
 				? "it must be a regular file of the agent's user, 0640, that "
 				  "ends like an audit log"
-				: status == MORTISE_CONFLICT ? "another agent writes it"
-							     : strerror(errno));
+			: status == MORTISE_CONFLICT ? "another agent writes it"
+						     : strerror(errno));
 		return status;
 	}
 	TRY(monitor_link_new(keeper->base, PROCESS_FD, on_lost_monitor, keeper, &agent->monitor));

@@ -13,9 +13,6 @@
 #define RETRY_FIRST_MS 200u
 #define RETRY_MAX_MS   30000u
 
-#define HOLD_FOREVER "sealed"
-#define HOLD_BOOT    "boot " /* and the boot's id */
-
 static uint64_t now_us(void)
 {
 	struct timespec now;
@@ -97,61 +94,6 @@ void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t
 		token_advice(answer->fault));
 }
 
-static void forget_slots(struct lifecycle *lifecycle)
-{
-	for (size_t i = 0; i < lifecycle->slot_count; i++)
-		free(lifecycle->slots[i].record);
-	lifecycle->slot_count = 0;
-}
-
-static enum mortise_status keep_slot(
-	void *context, enum store_item kind, uint64_t number, struct store_bytes body)
-{
-	struct lifecycle *lifecycle = context;
-	struct kept_slot *kept = &lifecycle->slots[lifecycle->slot_count];
-	struct slot slot;
-
-	if (kind != STORE_SLOT)
-		return MORTISE_OK;
-	if (lifecycle->slot_count == SLOTS_MAX || body.size > SLOT_RECORD_MAX)
-		return MORTISE_INTEGRITY;
-	TRY(slot_read(body, &slot));
-	kept->record = malloc(body.size);
-	if (!kept->record)
-		return MORTISE_BUSY;
-	memcpy(kept->record, body.bytes, body.size);
-	kept->size = body.size;
-	kept->id = number;
-	lifecycle->slot_count++;
-	if (strcmp(slot.kind, SLOT_KIND_RECOVERY) == 0)
-		memcpy(lifecycle->recovery_id, slot.key_id, sizeof slot.key_id);
-	return MORTISE_OK;
-}
-
-enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle)
-{
-	forget_slots(lifecycle);
-	return store_each_item(lifecycle->store, keep_slot, lifecycle);
-}
-
-/* The record was checked when it was kept. */
-static struct slot slot_of(const struct kept_slot *kept)
-{
-	struct slot slot = {0};
-
-	if (slot_read((struct store_bytes){kept->record, kept->size}, &slot) != MORTISE_OK)
-		slot = (struct slot){0};
-	return slot;
-}
-
-static const struct kept_slot *recovery_slot(const struct lifecycle *lifecycle)
-{
-	for (size_t i = 0; i < lifecycle->slot_count; i++)
-		if (strcmp(slot_of(&lifecycle->slots[i]).kind, SLOT_KIND_RECOVERY) == 0)
-			return &lifecycle->slots[i];
-	return NULL;
-}
-
 /* Keeps the vault only if what else is needed can be had from it. */
 static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vault *vault)
 {
@@ -170,12 +112,12 @@ static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vaul
 	return MORTISE_OK;
 }
 
-enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
-	const struct secret *h)
+enum mortise_status lifecycle_open_with(
+	struct lifecycle *lifecycle, const struct kept_slot *kept, const struct secret *h)
 {
 	CLEANUP(secret_drop) struct secret *master_key = NULL;
 	struct vault *vault = NULL;
-	struct slot slot = slot_of(kept);
+	struct slot slot = lifecycle_slot_of(kept);
 	struct store_meta meta;
 
 	TRY(store_meta(lifecycle->store, &meta));
@@ -235,6 +177,8 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 				"unseal --recovery (key id %s)",
 				(unsigned long long)kept->id, lifecycle->recovery_id);
 		on_unsealed(lifecycle, status);
+		if (status == MORTISE_BUSY || status == MORTISE_IO)
+			try_later(lifecycle);
 		return;
 	}
 	lifecycle_describe(answer, text, sizeof text);
@@ -250,7 +194,8 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 static void ask_next_slot(struct lifecycle *lifecycle)
 {
 	for (; lifecycle->slot_asked < lifecycle->slot_count; lifecycle->slot_asked++) {
-		const struct slot slot = slot_of(&lifecycle->slots[lifecycle->slot_asked]);
+		const struct slot slot =
+			lifecycle_slot_of(&lifecycle->slots[lifecycle->slot_asked]);
 		if (strcmp(slot.kind, SLOT_KIND_RECOVERY) == 0)
 			continue;
 		if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, on_slot_answer,
@@ -288,31 +233,6 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 		unseal_by_hardware(lifecycle);
 }
 
-/* The kernel's id of this boot, or "" where it has none. */
-static void read_boot_id(char out_id[64])
-{
-	int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t size = descriptor >= 0 ? read(descriptor, out_id, 63) : 0;
-
-	if (descriptor >= 0)
-		close(descriptor);
-	out_id[size > 0 ? size : 0] = '\0';
-	out_id[strcspn(out_id, "\n")] = '\0';
-}
-
-/* Does an admin's seal still hold? One that cannot be read does. */
-bool lifecycle_is_held(const struct lifecycle *lifecycle)
-{
-	char word[STORE_HOLD_MAX], boot[64];
-
-	if (store_hold(lifecycle->store, word) != MORTISE_OK)
-		return true;
-	if (strncmp(word, HOLD_BOOT, strlen(HOLD_BOOT)) != 0)
-		return word[0] != '\0';
-	read_boot_id(boot);
-	return strcmp(word + strlen(HOLD_BOOT), boot) == 0;
-}
-
 void lifecycle_start(struct lifecycle *lifecycle)
 {
 	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
@@ -342,7 +262,7 @@ enum mortise_status lifecycle_unseal(
 enum mortise_status lifecycle_recover(
 	struct lifecycle *lifecycle, const struct secret *recovery_key)
 {
-	const struct kept_slot *kept = recovery_slot(lifecycle);
+	const struct kept_slot *kept = lifecycle_recovery_slot(lifecycle);
 
 	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
 		return MORTISE_CONFLICT;
@@ -365,17 +285,17 @@ static void close_vault(struct lifecycle *lifecycle)
 
 enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 {
-	char word[STORE_HOLD_MAX] = HOLD_FOREVER, boot[64];
+	char word[STORE_HOLD_MAX];
 
 	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
 		return MORTISE_CONFLICT;
-	read_boot_id(boot);
-	if (until_boot && boot[0])
-		snprintf(word, sizeof word, HOLD_BOOT "%s", boot);
+	lifecycle_hold_word(until_boot, word);
 	TRY(store_set_hold(lifecycle->store, word));
 	event_del(lifecycle->retry);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
+	/* Pruned versions go from the disk now; if not, SQLite overwrites them later. */
+	(void)!store_truncate_log(lifecycle->store);
 	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
 	lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
 	lifecycle_finish(lifecycle, MORTISE_SEALED, "sealed meanwhile", NULL);
@@ -445,7 +365,7 @@ void lifecycle_free(struct lifecycle *lifecycle)
 	making_free(lifecycle->making);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
-	forget_slots(lifecycle);
+	lifecycle_forget_slots(lifecycle);
 	store_close(lifecycle->store);
 	free(lifecycle);
 }

@@ -33,8 +33,8 @@ struct lifecycle_hooks {
 	/* The state or its reason changed. */
 	void (*changed)(void *context);
 	/* What the agent did by itself, for the audit; rule and path are none. */
-	void (*record)(void *context, const char *operation, enum mortise_status result,
-		const char *note);
+	void (*record)(
+		void *context, const char *operation, enum mortise_status result, const char *note);
 	void *context;
 };
 
@@ -69,16 +69,17 @@ const char *lifecycle_recovery_id(const struct lifecycle *lifecycle);
 size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size);
 
 /* text: one line about a failure, "" if none; recovery: after init only, borrowed. */
-typedef void lifecycle_done(void *context, enum mortise_status status, const char *text,
-	const struct secret *recovery);
+typedef void lifecycle_done(
+	void *context, enum mortise_status status, const char *text, const struct secret *recovery);
 
 /*
  * Makes a store with a slot of kind ("tpm2", or NULL: none) and a recovery slot. done is called
- * later, once, with the recovery key. MORTISE_CONFLICT if there is a store, MORTISE_BUSY while
- * another operation runs: then done is not called.
+ * later, once, with the recovery key; before the store is made, is_wanted says whether somebody
+ * still waits for that key. MORTISE_CONFLICT if there is a store, MORTISE_BUSY while another
+ * operation runs: then done is not called.
  */
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
-	lifecycle_done *done, void *context) MUST_USE;
+	bool (*is_wanted)(void *context), lifecycle_done *done, void *context) MUST_USE;
 
 /* Asks the hardware slots in turn; the seal's hold ends. As above. */
 enum mortise_status lifecycle_unseal(

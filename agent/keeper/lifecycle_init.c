@@ -12,10 +12,11 @@
 /* What an init under way has got so far. */
 struct making {
 	char kind[SLOT_KIND_SIZE];
+	bool (*is_wanted)(void *context);
 	uint8_t uuid[ID_SIZE];
 	uint8_t *blob;
 	size_t blob_size;
-	struct secret *h;          /* of the hardware; NULL: none */
+	struct secret *h; /* of the hardware; NULL: none */
 	struct secret *master_key;
 	struct secret *recovery_key;
 	struct secret *audit_state;
@@ -167,6 +168,9 @@ static void on_proved(void *context, struct sealer_answer *answer)
 	else if (!secret_equals(answer->h, lifecycle->making->h))
 		end(lifecycle, MORTISE_HARDWARE,
 			"the TPM gave back something else than it was given; do not use it", NULL);
+	else if (!lifecycle->making->is_wanted(lifecycle->context))
+		end(lifecycle, MORTISE_CONFLICT, "nobody waits for the recovery key any more",
+			NULL);
 	else
 		make_and_open(lifecycle);
 }
@@ -185,15 +189,14 @@ static void on_enrolled(void *context, struct sealer_answer *answer)
 	making->blob = malloc(answer->blob.size ? answer->blob.size : 1);
 	if (making->blob)
 		memcpy(making->blob, answer->blob.bytes, answer->blob.size);
-	if (!making->blob ||
-		sealer_open(lifecycle->parts.sealer, making->kind,
-			(struct store_bytes){making->blob, making->blob_size}, on_proved,
-			lifecycle) != MORTISE_OK)
+	if (!making->blob || sealer_open(lifecycle->parts.sealer, making->kind,
+				     (struct store_bytes){making->blob, making->blob_size},
+				     on_proved, lifecycle) != MORTISE_OK)
 		end(lifecycle, MORTISE_BUSY, "no second sealer could be started; try again", NULL);
 }
 
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
-	lifecycle_done *done, void *context)
+	bool (*is_wanted)(void *context), lifecycle_done *done, void *context)
 {
 	if (lifecycle->state != LIFECYCLE_UNINITIALISED)
 		return MORTISE_CONFLICT;
@@ -202,6 +205,7 @@ enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind
 	struct making *making = calloc(1, sizeof *making);
 	if (!making)
 		return MORTISE_BUSY;
+	making->is_wanted = is_wanted;
 	lifecycle->making = making;
 	lifecycle->done = done;
 	lifecycle->context = context;

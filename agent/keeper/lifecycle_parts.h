@@ -47,14 +47,21 @@ void lifecycle_explain(struct lifecycle *lifecycle, const char *format, ...)
 /* Ends the operation that somebody waits for, if so. */
 void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, const char *text,
 	const struct secret *recovery);
+void lifecycle_forget_slots(struct lifecycle *lifecycle);
+/* The record was checked when it was kept. */
+struct slot lifecycle_slot_of(const struct kept_slot *kept);
+/* NULL: the store has none. */
+const struct kept_slot *lifecycle_recovery_slot(const struct lifecycle *lifecycle);
+/* What the store keeps of an admin's seal. */
+void lifecycle_hold_word(bool until_boot, char out_word[STORE_HOLD_MAX]);
 /* Reads the slots of the store. */
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle) MUST_USE;
 /*
  * Opens the vault with a slot's h. MORTISE_DENIED if it is not the slot's; for anything else the
  * reason says why not.
  */
-enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
-	const struct secret *h) MUST_USE;
+enum mortise_status lifecycle_open_with(
+	struct lifecycle *lifecycle, const struct kept_slot *kept, const struct secret *h) MUST_USE;
 /* What a failed answer of the sealer means, in one line with what to do next. */
 void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size);
 void making_free(struct making *making);

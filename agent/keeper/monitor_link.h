@@ -23,8 +23,8 @@ void monitor_link_free(struct monitor_link *link);
 /* Starts a frame; its fields are put with the writer, then it is asked or told. */
 struct wire_writer *monitor_begin(struct monitor_link *link, uint16_t code);
 /* MORTISE_BUSY when too much is pending or the socket is full: then answer is not called. */
-enum mortise_status monitor_ask(
-	struct monitor_link *link, monitor_answer *answer, void *context) MUST_USE;
+enum mortise_status monitor_ask(struct monitor_link *link, monitor_answer *answer, void *context)
+	MUST_USE;
 /* For what has no answer. */
 enum mortise_status monitor_tell(struct monitor_link *link) MUST_USE;
 

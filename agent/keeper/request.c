@@ -16,9 +16,6 @@
 
 #define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
 
-#define RETRY_US           1000000 /* between attempts to store an audit checkpoint */
-#define LAST_CHECKPOINT_MS 2000
-
 /* All authority there is. The verb counts only where the authority asks the policy. */
 static const struct operation operations[] = {
 	{WIRE_HELLO, "hello", ANYONE, 0, TAG(CHALLENGE), true, false, false, request_hello},
@@ -60,7 +57,7 @@ static const struct operation operations[] = {
 		request_verify},
 };
 
-static uint64_t now_us(void)
+uint64_t request_now_us(void)
 {
 	struct timespec now;
 
@@ -76,109 +73,9 @@ static const struct operation *operation_of(uint16_t opcode)
 	return NULL;
 }
 
-enum mortise_status exchange_fail(
-	struct exchange *exchange, enum mortise_status status, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(exchange->text, sizeof exchange->text, format, arguments);
-	va_end(arguments);
-	return status;
-}
-
-struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path)
-{
-	const struct decision denied = {false, NULL};
-
-	if (!exchange->agent->policy)
-		return denied;
-	return policy_decide(exchange->agent->policy, &exchange->from->caller.subject, verb, path,
-		(time_t)(exchange->now_us / 1000000));
-}
-
-bool exchange_is_operator(const struct exchange *exchange)
-{
-	const struct agent *agent = exchange->agent;
-	const struct caller *caller = &exchange->from->caller;
-
-	return caller->subject.uid == 0 || caller->subject.uid == agent->agent_uid ||
-		(agent->operators_gid != UINT32_MAX &&
-			caller_has_group(caller, agent->operators_gid));
-}
-
-static void record(struct agent *agent, const struct caller *caller, const struct audit_event *event)
-{
-	struct audit_event whole = *event;
-
-	whole.has_caller = true;
-	whole.uid = caller->subject.uid;
-	whole.gid = caller->gid;
-	whole.pid = caller->pid;
-	whole.login_uid = UINT32_MAX;
-	whole.session = UINT32_MAX;
-	audit_append(agent->audit, &whole);
-}
-
-void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
-	uint64_t version, const char *rule, enum mortise_status result)
-{
-	struct audit_event event = {
-		.time_us = exchange->now_us,
-		.operation = exchange->operation->name,
-		.path = path_size ? path : NULL,
-		.path_size = path_size,
-		.version = version,
-		.rule = rule,
-		.result = result,
-	};
-
-	record(exchange->agent, &exchange->from->caller, &event);
-}
-
-void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size)
-{
-	const struct requester *from = exchange->from;
-
-	exchange->is_silent = from->page_of == exchange->operation->opcode &&
-		memcmp(from->page, cursor, size) == 0;
-}
-
-void exchange_next_page(struct exchange *exchange, const void *cursor, size_t size)
-{
-	exchange->from->page_of = (uint16_t)exchange->operation->opcode;
-	memcpy(exchange->from->page, cursor, size);
-}
-
 static enum mortise_status deny(struct exchange *exchange)
 {
 	return exchange_fail(exchange, MORTISE_DENIED, "denied, or no such secret for you");
-}
-
-enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
-	char out_path[MORTISE_PATH_MAX + 1])
-{
-	if (!path_is_valid((const char *)field->bytes, field->size))
-		return exchange_fail(exchange, MORTISE_INVALID,
-			"not a path: 1 to 8 segments of a-z 0-9 . _ - joined by '/', each starting "
-			"with a letter or digit, at most %d bytes",
-			MORTISE_PATH_MAX);
-	memcpy(out_path, field->bytes, field->size);
-	out_path[field->size] = '\0';
-	return MORTISE_OK;
-}
-
-enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
-{
-	uint64_t number = 0;
-
-	if (wire_has(exchange->request, tag) &&
-		wire_number(exchange->request, tag, &number) != MORTISE_OK)
-		number = 2;
-	if (number > 1)
-		return exchange_fail(exchange, MORTISE_INVALID, "a flag is 0 or 1");
-	*out_flag = number == 1;
-	return MORTISE_OK;
 }
 
 /* PATH, if the operation names one. */
@@ -253,15 +150,15 @@ static enum mortise_status run(struct exchange *exchange)
 	return operation->handler(exchange);
 }
 
-static size_t finish(struct exchange *exchange, enum mortise_status status, uint8_t *reply,
-	size_t capacity)
+static size_t finish(
+	struct exchange *exchange, enum mortise_status status, uint8_t *reply, size_t capacity)
 {
 	uint32_t request_id = exchange->request->request_id;
 	size_t size = 0;
 
 	if ((exchange->operation->is_recorded || status == MORTISE_DENIED) && !exchange->is_silent)
-		exchange_record(exchange, exchange->path, strlen(exchange->path),
-			exchange->version, exchange->rule, status);
+		exchange_record(exchange, exchange->path, strlen(exchange->path), exchange->version,
+			exchange->rule, status);
 	if (status == MORTISE_OK)
 		size = wire_finish(exchange->reply);
 	if (size)
@@ -283,7 +180,7 @@ size_t request_handle(struct agent *agent, struct requester *from,
 		.operation = operation_of(request->code),
 		.request = request,
 		.reply = &writer,
-		.now_us = now_us()};
+		.now_us = request_now_us()};
 
 	if (!exchange.operation)
 		return request_refuse(request->request_id, MORTISE_INVALID,
@@ -301,280 +198,4 @@ size_t request_refuse(uint32_t request_id, enum mortise_status status, const cha
 	wire_begin(&writer, reply, capacity, (uint16_t)status, request_id);
 	wire_put_text(&writer, WIRE_TAG_TEXT, text);
 	return wire_finish(&writer);
-}
-
-void requester_done(struct requester *requester)
-{
-	if (requester->pending)
-		requester->pending->from = NULL;
-	requester->pending = NULL;
-	policy_staging_free(requester->staging);
-	audit_check_free(requester->check);
-	caller_done(&requester->caller);
-}
-
-enum mortise_status pending_new(struct exchange *exchange, void *context,
-	void (*release)(void *context), struct pending **out_pending)
-{
-	struct pending *pending = calloc(1, sizeof *pending);
-	const struct caller *caller = &exchange->from->caller;
-
-	if (!pending)
-		return MORTISE_BUSY;
-	*pending = (struct pending){
-		.agent = exchange->agent,
-		.from = exchange->from,
-		.operation = exchange->operation,
-		.request_id = exchange->request->request_id,
-		.uid = caller->subject.uid,
-		.gid = caller->gid,
-		.pid = caller->pid,
-		.context = context,
-		.release = release,
-	};
-	memcpy(pending->path, exchange->path, sizeof pending->path);
-	memcpy(pending->rule_name, exchange->rule_name, sizeof pending->rule_name);
-	exchange->from->pending = pending;
-	exchange->is_pending = true;
-	*out_pending = pending;
-	return MORTISE_OK;
-}
-
-static void pending_free(struct pending *pending)
-{
-	if (pending->from)
-		pending->from->pending = NULL;
-	if (pending->release)
-		pending->release(pending->context);
-	free(pending);
-}
-
-void pending_abandon(struct exchange *exchange, struct pending *pending)
-{
-	exchange->is_pending = false;
-	pending_free(pending);
-}
-
-struct building {
-	const struct pending *pending;
-	enum mortise_status status;
-	const char *text;
-	void (*put_fields)(struct wire_writer *reply, const void *context);
-	const void *context;
-};
-
-static size_t build(struct wire_writer *reply, void *context)
-{
-	const struct building *building = context;
-	uint8_t *buffer = reply->bytes;
-	size_t capacity = reply->capacity;
-	uint32_t id = building->pending->request_id;
-
-	if (building->status != MORTISE_OK)
-		return request_refuse(id, building->status,
-			building->text[0] ? building->text : mortise_status_text(building->status),
-			buffer, capacity);
-	wire_begin(reply, buffer, capacity, MORTISE_OK, id);
-	if (building->put_fields)
-		building->put_fields(reply, building->context);
-	return wire_finish(reply);
-}
-
-void pending_finish(struct pending *pending, enum mortise_status status, const char *text,
-	void (*put_fields)(struct wire_writer *reply, const void *context), const void *context)
-{
-	struct agent *agent = pending->agent;
-	struct building building = {pending, status, text, put_fields, context};
-	struct audit_event event = {
-		.time_us = now_us(),
-		.operation = pending->operation->name,
-		.has_caller = true,
-		.uid = pending->uid,
-		.gid = pending->gid,
-		.pid = pending->pid,
-		.login_uid = UINT32_MAX,
-		.session = UINT32_MAX,
-		.path = pending->path[0] ? pending->path : NULL,
-		.path_size = strlen(pending->path),
-		.version = pending->version,
-		.rule = pending->rule_name[0] ? pending->rule_name : NULL,
-		.result = status,
-	};
-
-	if (pending->operation->is_recorded)
-		audit_append(agent->audit, &event);
-	if (pending->from)
-		agent->answer(agent->server, pending->from, build, &building);
-	pending_free(pending);
-}
-
-void put_text_fact(struct wire_writer *reply, const char *name, const char *text)
-{
-	size_t item = wire_item_begin(reply);
-
-	wire_put_text(reply, WIRE_TAG_TEXT, text);
-	wire_put_text(reply, WIRE_TAG_NAME, name);
-	wire_item_end(reply, item);
-}
-
-void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number)
-{
-	size_t item = wire_item_begin(reply);
-
-	wire_put_text(reply, WIRE_TAG_NAME, name);
-	wire_put_number(reply, WIRE_TAG_NUMBER, number);
-	wire_item_end(reply, item);
-}
-
-void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us)
-{
-	size_t item = wire_item_begin(reply);
-
-	wire_put_text(reply, WIRE_TAG_NAME, name);
-	wire_put_number(reply, WIRE_TAG_TIME, time_us);
-	wire_item_end(reply, item);
-}
-
-void request_record(void *context, const char *operation, enum mortise_status result, const char *note)
-{
-	struct agent *agent = context;
-	struct audit_event event = {.time_us = now_us(),
-		.operation = operation,
-		.result = result,
-		.note = note && note[0] ? note : NULL};
-
-	audit_append(agent->audit, &event);
-}
-
-void request_record_unknown(struct agent *agent, int descriptor)
-{
-	struct ucred peer = {.uid = UINT32_MAX, .gid = UINT32_MAX};
-	socklen_t size = sizeof peer;
-	struct audit_event event = {.time_us = now_us(),
-		.operation = "connect",
-		.has_caller = true,
-		.login_uid = UINT32_MAX,
-		.session = UINT32_MAX,
-		.result = MORTISE_DENIED};
-
-	(void)getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-	event.uid = peer.uid;
-	event.gid = peer.gid;
-	event.pid = (uint32_t)peer.pid;
-	audit_append(agent->audit, &event);
-}
-
-enum mortise_status request_vault_opened(
-	void *context, struct vault *vault, const char **out_reason)
-{
-	struct agent *agent = context;
-	CLEANUP(secret_drop) struct secret *state = NULL;
-	struct policy *policy = NULL;
-	uint8_t *record_bytes = NULL;
-	size_t size = 0;
-	uint64_t version = 0;
-
-	*out_reason = "the policy in the store cannot be read";
-	TRY(vault_policy(vault, 0, &record_bytes, &size, &version));
-	enum mortise_status status = policy_record_compile(record_bytes, size, &policy);
-	free(record_bytes);
-	TRY(status);
-	*out_reason = "the audit log's keys in the store do not fit";
-	status = vault_audit_state(vault, &state);
-	if (status == MORTISE_OK)
-		status = audit_attach(agent->audit, vault_uuid(vault), state);
-	if (status != MORTISE_OK) {
-		policy_free(policy);
-		return status;
-	}
-	agent->policy = policy;
-	agent->policy_version = version;
-	audit_request_checkpoint(agent->audit);
-	return MORTISE_OK;
-}
-
-void request_vault_closing(void *context)
-{
-	struct agent *agent = context;
-
-	request_checkpoint_last(agent);
-	secret_drop(&agent->audit_state);
-	audit_detach(agent->audit);
-	policy_free(agent->policy);
-	agent->policy = NULL;
-}
-
-/* Keeps the state until it is in the store: without it the log's keys would be lost. */
-static void store_audit_state(struct agent *agent)
-{
-	struct vault *vault = lifecycle_vault(agent->lifecycle);
-
-	if (!agent->audit_state || !vault)
-		return;
-	enum mortise_status status = vault_set_audit_state(vault, agent->audit_state);
-	if (status != MORTISE_OK) {
-		log_warning("an audit checkpoint could not be stored, it is tried again: %s",
-			mortise_status_text(status));
-		return;
-	}
-	secret_drop(&agent->audit_state);
-	audit_checkpoint_stored(agent->audit);
-}
-
-void request_checkpoint_done(struct agent *agent)
-{
-	enum mortise_status status = audit_checkpoint_end(agent->audit, &agent->audit_state);
-
-	if (status == MORTISE_OK)
-		store_audit_state(agent);
-	else if (status != MORTISE_BUSY)
-		log_warning("the audit log is not safely on disk: %s", mortise_status_text(status));
-}
-
-/* The audit log's disk is somebody's to look after before reads fail. */
-static void tell_of_audit(struct agent *agent)
-{
-	struct audit_report report = audit_report(agent->audit);
-
-	if (report.is_failing && !agent->told_failing)
-		log_error("the audit log can't be written: nothing is released until it can");
-	else if (report.is_on_reserve && !agent->told_reserve)
-		log_warning("the audit log's disk is full; it is on its reserve: free some space");
-	else if ((agent->told_failing && !report.is_failing) ||
-		(agent->told_reserve && !report.is_on_reserve))
-		log_info("the audit log is %s",
-			report.is_on_reserve ? "on its reserve again" : "written as usual again");
-	agent->told_failing = report.is_failing;
-	agent->told_reserve = report.is_on_reserve;
-}
-
-void request_upkeep(struct agent *agent)
-{
-	struct vault *vault = lifecycle_vault(agent->lifecycle);
-	uint64_t now = now_us();
-
-	tell_of_audit(agent);
-	if (vault && vault_is_stale(vault)) {
-		lifecycle_reopen(agent->lifecycle);
-		return;
-	}
-	if (agent->audit_state && now - agent->audit_retry_us > RETRY_US) {
-		agent->audit_retry_us = now;
-		store_audit_state(agent);
-	}
-	if (audit_checkpoint_is_due(agent->audit, now) &&
-		audit_checkpoint_begin(agent->audit, now) == MORTISE_IO)
-		log_warning("the audit log could not be checkpointed");
-}
-
-void request_checkpoint_last(struct agent *agent)
-{
-	struct pollfd done = {.fd = audit_descriptor(agent->audit), .events = POLLIN};
-
-	if (!lifecycle_vault(agent->lifecycle) || agent->audit_state)
-		return;
-	audit_request_checkpoint(agent->audit);
-	if (audit_checkpoint_begin(agent->audit, now_us()) == MORTISE_OK &&
-		poll(&done, 1, LAST_CHECKPOINT_MS) == 1)
-		request_checkpoint_done(agent);
 }

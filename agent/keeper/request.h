@@ -32,6 +32,8 @@ struct agent {
 	char environment[64];
 	enum caller_evidence evidence; /* of the latest caller */
 	size_t (*connections)(void *server);
+	/* Has the other end of a connection whose request is pending not been closed? */
+	bool (*is_waiting)(void *server, const struct requester *from);
 	/* Wipes the answers that clients have not read, and closes those connections. */
 	void (*forget_unread)(void *server);
 	/* Sends an answer to a request that was left pending. */
@@ -47,9 +49,9 @@ struct pending; /* a request that waits for hardware or for names */
 /* One connection's side of it. */
 struct requester {
 	struct caller caller;
-	struct pending *pending;     /* NULL: none; while there is one, no frame is read */
+	struct pending *pending; /* NULL: none; while there is one, no frame is read */
 	struct policy_staging *staging;
-	struct audit_check *check;   /* an `audit verify` under way */
+	struct audit_check *check; /* an `audit verify` under way */
 	uint64_t check_offset;
 	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */
 	uint8_t page[REQUEST_PAGE_SIZE];
@@ -70,8 +72,8 @@ size_t request_refuse(uint32_t request_id, enum mortise_status status, const cha
 	uint8_t *reply, size_t capacity);
 
 /* The hooks of lifecycle.h, with the agent as their context. */
-enum mortise_status request_vault_opened(
-	void *agent, struct vault *vault, const char **out_reason) MUST_USE;
+enum mortise_status request_vault_opened(void *agent, struct vault *vault, const char **out_reason)
+	MUST_USE;
 void request_vault_closing(void *agent);
 void request_record(
 	void *agent, const char *operation, enum mortise_status result, const char *note);

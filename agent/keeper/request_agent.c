@@ -44,8 +44,7 @@ static void put_admin_facts(struct exchange *exchange)
 	if (lifecycle_reason(agent->lifecycle)[0])
 		put_text_fact(reply, "reason", lifecycle_reason(agent->lifecycle));
 	if (lifecycle_recovery_id(agent->lifecycle)[0])
-		put_text_fact(
-			reply, "recovery_key_id", lifecycle_recovery_id(agent->lifecycle));
+		put_text_fact(reply, "recovery_key_id", lifecycle_recovery_id(agent->lifecycle));
 	if (vault) {
 		put_uuid(reply, vault_uuid(vault));
 		put_number_fact(reply, "secrets", vault_count(vault));
@@ -56,9 +55,9 @@ static void put_admin_facts(struct exchange *exchange)
 	put_number_fact(reply, "audit_lines", report.lines);
 	put_number_fact(reply, "audit_lines_unsigned", report.lines_unsigned);
 	put_text_fact(reply, "audit",
-		report.is_failing             ? "failing: nothing is released"
-			: report.is_on_reserve ? "disk full: on its reserve"
-					       : "ok");
+		report.is_failing      ? "failing: nothing is released"
+		: report.is_on_reserve ? "disk full: on its reserve"
+				       : "ok");
 	put_text_fact(reply, "evidence", caller_evidence_name(exchange->from->caller.evidence));
 	put_text_fact(reply, "memory", secret_pool_protection());
 	put_text_fact(reply, "sandbox", sandbox_description());
@@ -125,8 +124,8 @@ static void put_first_answer(struct wire_writer *reply, const void *context)
 	wire_put_text(reply, WIRE_TAG_KEY_ID, first->key_id);
 }
 
-static void on_initialised(void *context, enum mortise_status status, const char *text,
-	const struct secret *recovery)
+static void on_initialised(
+	void *context, enum mortise_status status, const char *text, const struct secret *recovery)
 {
 	struct pending *pending = context;
 	struct agent *agent = pending->agent;
@@ -141,6 +140,13 @@ static void on_initialised(void *context, enum mortise_status status, const char
 		status = MORTISE_IO;
 	}
 	pending_finish(pending, status, text, put_first_answer, &first);
+}
+
+static bool is_wanted(void *context)
+{
+	const struct pending *pending = context;
+
+	return pending->from && pending->agent->is_waiting(pending->agent->server, pending->from);
 }
 
 /* The slot's kind as the client names it; NULL for "none". */
@@ -172,7 +178,8 @@ enum mortise_status request_init(struct exchange *exchange)
 		return MORTISE_OK;
 	}
 	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status = lifecycle_init(lifecycle, kind, on_initialised, pending);
+	enum mortise_status status =
+		lifecycle_init(lifecycle, kind, is_wanted, on_initialised, pending);
 	if (status != MORTISE_OK) {
 		pending_abandon(exchange, pending);
 		return exchange_fail(
@@ -187,8 +194,8 @@ static void put_changed(struct wire_writer *reply, const void *context)
 	wire_put_number(reply, WIRE_TAG_CHANGED, 1);
 }
 
-static void on_unsealed(void *context, enum mortise_status status, const char *text,
-	const struct secret *recovery)
+static void on_unsealed(
+	void *context, enum mortise_status status, const char *text, const struct secret *recovery)
 {
 	(void)recovery;
 	pending_finish(context, status, text, put_changed, NULL);
@@ -204,8 +211,8 @@ static enum mortise_status unseal_by_recovery(struct exchange *exchange)
 	enum mortise_status status =
 		recovery_parse((const char *)typed->bytes, typed->size, &key, &group);
 	if (status == MORTISE_INVALID && group)
-		return exchange_fail(exchange, status,
-			"a typing error in group %u of the recovery key", group);
+		return exchange_fail(
+			exchange, status, "a typing error in group %u of the recovery key", group);
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status,
 			"a recovery key has %d groups of five letters or digits", RECOVERY_GROUPS);
@@ -227,8 +234,8 @@ enum mortise_status request_unseal(struct exchange *exchange)
 	struct pending *pending = NULL;
 
 	if (lifecycle_state(lifecycle) == LIFECYCLE_UNINITIALISED)
-		return exchange_fail(exchange, MORTISE_CONFLICT,
-			"nothing to unseal yet; run: mortise init");
+		return exchange_fail(
+			exchange, MORTISE_CONFLICT, "nothing to unseal yet; run: mortise init");
 	if (lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED) {
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 0);
 		return MORTISE_OK;
@@ -252,7 +259,7 @@ enum mortise_status request_seal(struct exchange *exchange)
 	TRY(exchange_flag(exchange, WIRE_TAG_UNTIL_BOOT, &until_boot));
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	bool changed = lifecycle_state(exchange->agent->lifecycle) != LIFECYCLE_SEALED ||
-		!lifecycle_is_held(exchange->agent->lifecycle);
+		       !lifecycle_is_held(exchange->agent->lifecycle);
 	if (!is_dry_run) {
 		TRY(lifecycle_seal(exchange->agent->lifecycle, until_boot));
 		exchange->agent->forget_unread(exchange->agent->server);

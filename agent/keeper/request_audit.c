@@ -74,8 +74,8 @@ static enum mortise_status check_some(struct exchange *exchange, bool *out_end)
 	size_t size = 1;
 
 	while (status == MORTISE_OK && from->check_offset < stop && size) {
-		TRY(audit_read(exchange->agent->audit, from->check_offset, chunk, sizeof chunk,
-			&size));
+		TRY(audit_read(
+			exchange->agent->audit, from->check_offset, chunk, sizeof chunk, &size));
 		status = audit_check_feed(from->check, chunk, size);
 		from->check_offset += size;
 	}
@@ -83,8 +83,7 @@ static enum mortise_status check_some(struct exchange *exchange, bool *out_end)
 	if (status == MORTISE_OK && *out_end)
 		status = audit_check_end(from->check, exchange->agent->audit);
 	if (status == MORTISE_INTEGRITY)
-		return exchange_fail(
-			exchange, status, "%s", audit_check_complaint(from->check));
+		return exchange_fail(exchange, status, "%s", audit_check_complaint(from->check));
 	return status;
 }
 
@@ -100,13 +99,12 @@ enum mortise_status request_audit_verify(struct exchange *exchange)
 		if (!at_end)
 			wire_put(reply, WIRE_TAG_CURSOR, &from->check_offset,
 				sizeof from->check_offset);
-		wire_put_number(
-			reply, WIRE_TAG_NUMBER, audit_check_checkpoints(from->check));
+		wire_put_number(reply, WIRE_TAG_NUMBER, audit_check_checkpoints(from->check));
 		if (!at_end)
 			wire_put_number(reply, WIRE_TAG_MORE, 1);
 		wire_put_number(reply, WIRE_TAG_DONE, from->check_offset);
-		wire_put_number(reply, WIRE_TAG_TOTAL,
-			audit_report(exchange->agent->audit).size_bytes);
+		wire_put_number(
+			reply, WIRE_TAG_TOTAL, audit_report(exchange->agent->audit).size_bytes);
 	}
 	if (status != MORTISE_OK)
 		exchange->is_silent = false;

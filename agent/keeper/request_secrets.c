@@ -24,8 +24,7 @@ static enum mortise_status read_choice(struct exchange *exchange, struct vault_c
 		return MORTISE_OK;
 	if (wire_text(request, WIRE_TAG_LABEL, label, sizeof label) != MORTISE_OK ||
 		(strcmp(label, "current") != 0 && strcmp(label, "previous") != 0))
-		return exchange_fail(
-			exchange, MORTISE_INVALID, "a label is current or previous");
+		return exchange_fail(exchange, MORTISE_INVALID, "a label is current or previous");
 	if (strcmp(label, "previous") == 0)
 		choice->selector = VAULT_PREVIOUS;
 	return MORTISE_OK;
@@ -43,8 +42,7 @@ struct got {
  * The policy first, then the vault. What is put does not depend on whether a secret exists unless
  * the caller may read that path.
  */
-static void get_one(
-	struct exchange *exchange, const struct vault_choice *choice, struct got *got)
+static void get_one(struct exchange *exchange, const struct vault_choice *choice, struct got *got)
 {
 	CLEANUP(secret_drop) struct secret *value = NULL;
 	char path[MORTISE_PATH_MAX + 1];
@@ -126,8 +124,8 @@ static enum mortise_status read_write(struct exchange *exchange, struct vault_wr
 	const struct wire_field *token = &request->field[WIRE_TAG_TOKEN];
 
 	if (!value->bytes || value->size > MORTISE_VALUE_MAX)
-		return exchange_fail(exchange, MORTISE_INVALID,
-			"a value is 0 to %d bytes", MORTISE_VALUE_MAX);
+		return exchange_fail(
+			exchange, MORTISE_INVALID, "a value is 0 to %d bytes", MORTISE_VALUE_MAX);
 	if (token->size != WIRE_TOKEN_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"a write needs a token of %d random bytes", WIRE_TOKEN_SIZE);
@@ -188,9 +186,8 @@ static enum mortise_status set_deleted(struct exchange *exchange, bool is_delete
 	bool is_dry_run = false;
 
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
-	TRY(explain(exchange,
-		vault_set_deleted(vault, exchange->path, is_deleted, is_dry_run, exchange->now_us,
-			&outcome)));
+	TRY(explain(exchange, vault_set_deleted(vault, exchange->path, is_deleted, is_dry_run,
+				      exchange->now_us, &outcome)));
 	put_outcome(exchange, &outcome);
 	return MORTISE_OK;
 }
@@ -269,7 +266,7 @@ static bool is_below(const char *path, const char *prefix)
 	size_t size = strlen(prefix);
 
 	return strncmp(path, prefix, size) == 0 ||
-		(size && strncmp(path, prefix, size - 1) == 0 && path[size - 1] == '\0');
+	       (size && strncmp(path, prefix, size - 1) == 0 && path[size - 1] == '\0');
 }
 
 static void put_entry(struct exchange *exchange, const struct vault_head *head)

@@ -33,7 +33,7 @@ static bool has_hung(const struct sealer_link *link)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	int64_t taken_ms = (int64_t)(now.tv_sec - link->started.tv_sec) * 1000 +
-		(now.tv_nsec - link->started.tv_nsec) / 1000000;
+			   (now.tv_nsec - link->started.tv_nsec) / 1000000;
 	return taken_ms >= link->overdue_ms;
 }
 
@@ -91,8 +91,8 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 {
 	const struct wire_field *h = &message->field[WIRE_TAG_KEY];
 	const struct wire_field *blob = &message->field[WIRE_TAG_BLOB];
-	uint64_t expected = WIRE_ALLOW(WIRE_TAG_KEY) |
-		(link->is_enrolment ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
+	uint64_t expected =
+		WIRE_ALLOW(WIRE_TAG_KEY) | (link->is_enrolment ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
 
 	if (message->code != MORTISE_OK) {
 		read_failure(message, answer);
@@ -144,8 +144,7 @@ static void on_spawned(void *context, const struct wire_message *answer, int des
 								  : TOKEN_FAULT_DIED);
 		return;
 	}
-	link->readable =
-		event_new(link->base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
+	link->readable = event_new(link->base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
 	if (!link->readable || event_add(link->readable, NULL) != 0 ||
 		send(descriptor, link->request->bytes, link->request_size,
 			MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)link->request_size) {
@@ -169,8 +168,8 @@ static enum mortise_status start(
 	return MORTISE_OK;
 }
 
-static enum mortise_status begin(struct sealer_link *link, uint16_t code, const char *kind,
-	struct wire_writer *writer)
+static enum mortise_status begin(
+	struct sealer_link *link, uint16_t code, const char *kind, struct wire_writer *writer)
 {
 	if (link->done)
 		return MORTISE_BUSY;

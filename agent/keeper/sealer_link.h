@@ -35,9 +35,9 @@ void sealer_link_free(struct sealer_link *link);
 void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms);
 
 /* kind is the slot's. MORTISE_BUSY while another operation runs: then done is not called. */
-enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind, sealer_done *done,
-	void *context) MUST_USE;
-enum mortise_status sealer_open(struct sealer_link *link, const char *kind,
-	struct store_bytes blob, sealer_done *done, void *context) MUST_USE;
+enum mortise_status sealer_enrol(
+	struct sealer_link *link, const char *kind, sealer_done *done, void *context) MUST_USE;
+enum mortise_status sealer_open(struct sealer_link *link, const char *kind, struct store_bytes blob,
+	sealer_done *done, void *context) MUST_USE;
 
 #endif

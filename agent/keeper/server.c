@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,7 +64,7 @@ void server_add_answer(struct server *server, struct connection *connection, uin
 	const uint8_t *frame, size_t size)
 {
 	bool is_full = server->answer_count == TURN_ANSWERS ||
-		server->arena_used + size > server->arena->size;
+		       server->arena_used + size > server->arena->size;
 	struct answer answer = {connection, request_id, 0, size};
 
 	connection->answers++;
@@ -110,6 +111,15 @@ static size_t count_connections(void *context)
 	return server->count;
 }
 
+static bool is_waiting(void *context, const struct requester *from)
+{
+	const struct connection *connection = (const struct connection *)from;
+	struct pollfd end = {.fd = connection->descriptor, .events = POLLRDHUP};
+
+	(void)context;
+	return poll(&end, 1, 0) == 0;
+}
+
 static void forget_unread(void *context)
 {
 	struct server *server = context;
@@ -134,13 +144,12 @@ static uint32_t uid_of(int descriptor)
 }
 
 /* Has who connected its share already? Nobody can have it while most places are free. */
-static bool is_greedy(const struct server *server, int descriptor)
+static bool is_greedy(const struct server *server, uint32_t uid)
 {
 	size_t share = server->maximum / SHARE_OF_ONE_UID, count = 0;
 
 	if (server->count < share)
 		return false;
-	uint32_t uid = uid_of(descriptor);
 	for (const struct connection *at = server->connections; at; at = at->next)
 		count += at->requester.caller.subject.uid == uid;
 	return uid != 0 && count >= share;
@@ -169,10 +178,11 @@ static void on_arrival(evutil_socket_t listener, short what, void *context)
 			shed(server, listener);
 		if (descriptor < 0)
 			return;
-		if (server->count >= server->maximum || is_greedy(server, descriptor))
+		uint32_t uid = uid_of(descriptor);
+		if (server->count >= server->maximum || is_greedy(server, uid))
 			close(descriptor);
 		else
-			connection_open(server, descriptor);
+			connection_open(server, descriptor, uid);
 	}
 }
 
@@ -199,6 +209,7 @@ enum mortise_status server_new(struct event_base *base, struct agent *agent,
 	agent->server = server;
 	agent->answer = answer_pending;
 	agent->connections = count_connections;
+	agent->is_waiting = is_waiting;
 	agent->forget_unread = forget_unread;
 	*out_server = server;
 	return MORTISE_OK;
@@ -226,8 +237,8 @@ enum mortise_status server_listen(struct server *server, int descriptor)
 {
 	if (server->listener_count == sizeof server->listeners / sizeof server->listeners[0])
 		return MORTISE_INVALID;
-	struct event *listener = event_new(
-		server->base, descriptor, EV_READ | EV_PERSIST, on_arrival, server);
+	struct event *listener =
+		event_new(server->base, descriptor, EV_READ | EV_PERSIST, on_arrival, server);
 	if (!listener || event_add(listener, NULL) != 0) {
 		if (listener)
 			event_free(listener);

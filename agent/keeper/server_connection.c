@@ -111,8 +111,7 @@ static enum mortise_status refuse_unknown(
 }
 
 /* Anything but MORTISE_OK: the connection is to be closed. */
-static enum mortise_status handle(
-	struct connection *connection, const struct wire_message *message)
+static enum mortise_status handle(struct connection *connection, const struct wire_message *message)
 {
 	struct server *server = connection->server;
 	struct secret *scratch = server->scratch;
@@ -126,8 +125,7 @@ static enum mortise_status handle(
 		size = request_handle(server->agent, &connection->requester, message,
 			scratch->bytes, scratch->size);
 	if (size)
-		server_add_answer(
-			server, connection, message->request_id, scratch->bytes, size);
+		server_add_answer(server, connection, message->request_id, scratch->bytes, size);
 	else if (connection->requester.pending)
 		event_del(&connection->readable);
 	sodium_memzero(scratch->bytes, size);
@@ -151,9 +149,9 @@ static void take_frame(struct connection *connection)
 		return;
 	}
 	connection->answers++; /* held: what is handled may close it */
-	bool good = (connection->is_refused ||
-			    caller_check_sender(caller, has_sender ? &sender : NULL) ==
-				    MORTISE_OK) &&
+	bool good =
+		(connection->is_refused ||
+			caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK) &&
 		wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK &&
 		handle(connection, &message) == MORTISE_OK;
 	sodium_memzero(frame->bytes, (size_t)size);
@@ -215,17 +213,17 @@ void connection_send(struct connection *connection, const uint8_t *frame, size_t
 		connection_close(connection);
 }
 
-void connection_open(struct server *server, int descriptor)
+void connection_open(struct server *server, int descriptor, uint32_t uid)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
 	struct caller *caller = connection ? &connection->requester.caller : NULL;
 
-	enum mortise_status known =
-		connection ? caller_identify(descriptor, caller) : MORTISE_BUSY;
+	enum mortise_status known = connection ? caller_identify(descriptor, caller) : MORTISE_BUSY;
 
 	if (known == MORTISE_DENIED) {
 		connection->is_refused = true;
-		*caller = (struct caller){.pidfd = -1};
+		*caller =
+			(struct caller){.subject.uid = uid, .pidfd = -1}; /* counts as that uid's */
 	} else if (known != MORTISE_OK) {
 		free(connection);
 		close(descriptor);

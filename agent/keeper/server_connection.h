@@ -51,7 +51,7 @@ struct server {
 };
 
 /* Makes a connection of an accepted descriptor and tries to read its first frame. */
-void connection_open(struct server *server, int descriptor);
+void connection_open(struct server *server, int descriptor, uint32_t uid);
 /* Closes now, or at the turn's end if an answer of this turn is for it. */
 void connection_close(struct connection *connection);
 /* Sends a frame, or keeps it until the client reads; closes the connection if it can't. */

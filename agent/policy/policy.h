@@ -102,8 +102,7 @@ void policy_pin(struct policy *policy, size_t index, uint32_t id);
  * ("...: no such user 'bacup'") or an allow turns out to be for nobody; MORTISE_BUSY without
  * memory. After this the policy is constant.
  */
-enum mortise_status policy_compile(
-	struct policy *policy, struct policy_error *out_error) MUST_USE;
+enum mortise_status policy_compile(struct policy *policy, struct policy_error *out_error) MUST_USE;
 
 /* How many rules. */
 size_t policy_rule_count(const struct policy *policy);

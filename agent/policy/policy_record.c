@@ -97,8 +97,8 @@ static enum mortise_status read_files(const struct wire_message *record, struct 
 		size_t at = files->count;
 		if (at == POLICY_FILES_MAX ||
 			wire_parse_fields(item.bytes, item.size, &fields) != MORTISE_OK ||
-			wire_text(&fields, WIRE_TAG_NAME, files->names[at],
-				POLICY_FILE_NAME_MAX) != MORTISE_OK)
+			wire_text(&fields, WIRE_TAG_NAME, files->names[at], POLICY_FILE_NAME_MAX) !=
+				MORTISE_OK)
 			return MORTISE_INTEGRITY;
 		struct wire_field text = fields.field[WIRE_TAG_CHUNK];
 		files->files[at] = (struct policy_file){
@@ -125,8 +125,8 @@ static enum mortise_status pin(struct policy *policy, const struct wire_message 
 			wire_parse_fields(item.bytes, item.size, &fields) != MORTISE_OK ||
 			wire_number(&fields, WIRE_TAG_NUMBER, &id) != MORTISE_OK ||
 			fields.field[WIRE_TAG_NAME].size != strlen(name.name) ||
-			memcmp(fields.field[WIRE_TAG_NAME].bytes, name.name,
-				strlen(name.name)) != 0 ||
+			memcmp(fields.field[WIRE_TAG_NAME].bytes, name.name, strlen(name.name)) !=
+				0 ||
 			id > UINT32_MAX)
 			return MORTISE_INTEGRITY;
 		policy_pin(policy, i, (uint32_t)id);
@@ -177,7 +177,7 @@ bool policy_record_has_token(
 	struct wire_message message;
 
 	return parse(record, size, &message) == MORTISE_OK &&
-		memcmp(message.field[WIRE_TAG_TOKEN].bytes, token, WIRE_TOKEN_SIZE) == 0;
+	       memcmp(message.field[WIRE_TAG_TOKEN].bytes, token, WIRE_TOKEN_SIZE) == 0;
 }
 
 enum mortise_status policy_record_text(

@@ -35,8 +35,7 @@ struct entry {
 enum mortise_status entry_new(const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct entry **out_entry) MUST_USE;
 enum mortise_status entry_clone(const struct entry *entry, struct entry **out_entry) MUST_USE;
-enum mortise_status entry_set_head(
-	struct entry *entry, const uint8_t *head, size_t size) MUST_USE;
+enum mortise_status entry_set_head(struct entry *entry, const uint8_t *head, size_t size) MUST_USE;
 /* number must be above all others of the entry. */
 enum mortise_status entry_add_version(struct entry *entry, uint64_t number,
 	const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info) MUST_USE;

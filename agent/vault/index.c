@@ -1,39 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include "index.h"
+#include "index_tally.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 256
-
-struct bucket {
-	struct entry **entries; /* by id */
-	size_t count, capacity;
-	uint8_t digest[STORE_HASH_SIZE];
-};
-
-struct item_digest {
-	enum store_item kind;
-	uint64_t number;
-	uint8_t digest[STORE_HASH_SIZE];
-};
-
-struct index {
-	const struct secret *tally_key;
-	struct bucket bucket[BUCKETS];
-	size_t count;
-	struct entry **by_hash; /* open addressing; path hashes are uniform already */
-	size_t mask;
-	struct item_digest *items; /* by kind and number */
-	size_t item_count, item_capacity;
-};
-
-/* First byte of every hash input: no digest of one kind can stand for another. */
-enum tally_kind { TALLY_ROW = 1, TALLY_BUCKET = 2, TALLY_ITEM = 3, TALLY_ROOT = 4 };
-
-static void hash_begin(
-	const struct index *index, crypto_generichash_state *state, enum tally_kind kind)
+void tally_begin(const struct index *index, crypto_generichash_state *state, enum tally_kind kind)
 {
 	uint8_t first = (uint8_t)kind;
 
@@ -41,7 +12,7 @@ static void hash_begin(
 	crypto_generichash_update(state, &first, 1);
 }
 
-static void hash_number(crypto_generichash_state *state, uint64_t number)
+void tally_number(crypto_generichash_state *state, uint64_t number)
 {
 	uint8_t bytes[8];
 
@@ -50,9 +21,9 @@ static void hash_number(crypto_generichash_state *state, uint64_t number)
 	crypto_generichash_update(state, bytes, sizeof bytes);
 }
 
-static void hash_sized(crypto_generichash_state *state, const uint8_t *bytes, size_t size)
+void tally_sized(crypto_generichash_state *state, const uint8_t *bytes, size_t size)
 {
-	hash_number(state, size);
+	tally_number(state, size);
 	crypto_generichash_update(state, bytes, size);
 }
 
@@ -60,16 +31,16 @@ void index_digest(const struct index *index, struct entry *entry)
 {
 	crypto_generichash_state state;
 
-	hash_begin(index, &state, TALLY_ROW);
+	tally_begin(index, &state, TALLY_ROW);
 	crypto_generichash_update(&state, entry->id, STORE_ID_SIZE);
 	crypto_generichash_update(&state, entry->path_hash, STORE_HASH_SIZE);
-	hash_sized(&state, entry->head, entry->head_size);
-	hash_number(&state, entry->version_count);
+	tally_sized(&state, entry->head, entry->head_size);
+	tally_number(&state, entry->version_count);
 	for (size_t i = 0; i < entry->version_count; i++) {
 		const struct entry_version *version = &entry->versions[i];
-		hash_number(&state, version->number);
+		tally_number(&state, version->number);
 		crypto_generichash_update(&state, version->wrapped_key, STORE_KEY_SIZE);
-		hash_sized(&state, version->info, version->info_size);
+		tally_sized(&state, version->info, version->info_size);
 	}
 	crypto_generichash_final(&state, entry->digest, STORE_HASH_SIZE);
 }
@@ -104,9 +75,9 @@ static void digest_bucket(const struct index *index, unsigned number, const stru
 	bool replaces = false;
 	size_t position = change ? bucket_position(bucket, change->id, &replaces) : 0;
 
-	hash_begin(index, &state, TALLY_BUCKET);
-	hash_number(&state, number);
-	hash_number(&state, bucket->count + (change && !replaces));
+	tally_begin(index, &state, TALLY_BUCKET);
+	tally_number(&state, number);
+	tally_number(&state, bucket->count + (change && !replaces));
 	for (size_t i = 0; i <= bucket->count; i++) {
 		if (change && i == position)
 			crypto_generichash_update(&state, change->digest, STORE_HASH_SIZE);
@@ -247,8 +218,8 @@ enum mortise_status index_fill(struct index *index, struct entry **entries, size
 	return MORTISE_OK;
 }
 
-void index_mark(struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current,
-	bool is_deleted)
+void index_mark(
+	struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current, bool is_deleted)
 {
 	bool found = false;
 	const struct bucket *bucket = &index->bucket[id[0]];
@@ -277,136 +248,6 @@ const struct entry *index_next(const struct index *index, const uint8_t after[ST
 	return NULL;
 }
 
-static int order_items(const struct item_digest *item, enum store_item kind, uint64_t number)
-{
-	if (item->kind != kind)
-		return item->kind < kind ? -1 : 1;
-	return item->number < number ? -1 : item->number > number;
-}
-
-/* Where the item stands, or would. */
-static size_t item_position(
-	const struct index *index, enum store_item kind, uint64_t number, bool *out_found)
-{
-	size_t i = 0;
-
-	while (i < index->item_count && order_items(&index->items[i], kind, number) < 0)
-		i++;
-	*out_found = i < index->item_count && order_items(&index->items[i], kind, number) == 0;
-	return i;
-}
-
-static void digest_item(const struct index *index, enum store_item kind, uint64_t number,
-	struct store_bytes body, uint8_t out_digest[STORE_HASH_SIZE])
-{
-	crypto_generichash_state state;
-
-	hash_begin(index, &state, TALLY_ITEM);
-	hash_number(&state, kind);
-	hash_number(&state, number);
-	hash_sized(&state, body.bytes, body.size);
-	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
-}
-
-enum mortise_status index_put_item(
-	struct index *index, enum store_item kind, uint64_t number, struct store_bytes body)
-{
-	bool found = false;
-	size_t position = item_position(index, kind, number, &found);
-
-	if (!found && index->item_count == index->item_capacity) {
-		size_t capacity = index->item_capacity ? index->item_capacity * 2 : 16;
-		void *items = reallocarray(index->items, capacity, sizeof *index->items);
-		if (!items)
-			return MORTISE_BUSY;
-		index->items = items;
-		index->item_capacity = capacity;
-	}
-	struct item_digest *item = &index->items[position];
-	if (!found) {
-		memmove(item + 1, item, (index->item_count - position) * sizeof *item);
-		index->item_count++;
-	}
-	item->kind = kind;
-	item->number = number;
-	digest_item(index, kind, number, body, item->digest);
-	return MORTISE_OK;
-}
-
-void index_delete_item(struct index *index, enum store_item kind, uint64_t number)
-{
-	bool found = false;
-	size_t position = item_position(index, kind, number, &found);
-
-	if (!found)
-		return;
-	index->item_count--;
-	memmove(index->items + position, index->items + position + 1,
-		(index->item_count - position) * sizeof *index->items);
-}
-
-bool index_has_item(const struct index *index, enum store_item kind, uint64_t number,
-	struct store_bytes body)
-{
-	uint8_t digest[STORE_HASH_SIZE];
-	bool found = false;
-	size_t position = item_position(index, kind, number, &found);
-
-	if (!found)
-		return false;
-	digest_item(index, kind, number, body, digest);
-	return sodium_memcmp(digest, index->items[position].digest, STORE_HASH_SIZE) == 0;
-}
-
-uint64_t index_last_item(const struct index *index, enum store_item kind)
-{
-	uint64_t last = 0;
-
-	for (size_t i = 0; i < index->item_count; i++)
-		if (index->items[i].kind == kind)
-			last = index->items[i].number;
-	return last;
-}
-
-uint64_t index_next_item(const struct index *index, enum store_item kind, uint64_t after)
-{
-	for (size_t i = 0; i < index->item_count; i++)
-		if (index->items[i].kind == kind && index->items[i].number > after)
-			return index->items[i].number;
-	return 0;
-}
-
-static void hash_item(crypto_generichash_state *state, const struct item_digest *item)
-{
-	hash_number(state, item->kind);
-	hash_number(state, item->number);
-	crypto_generichash_update(state, item->digest, STORE_HASH_SIZE);
-}
-
-/* All items in order, with the changed one put, replaced or left out. */
-static void hash_items(const struct index *index, const struct index_change *change,
-	crypto_generichash_state *state)
-{
-	bool found = false;
-	size_t position = index->item_count + 1;
-	struct item_digest changed = {0};
-
-	if (change && change->kind) {
-		position = item_position(index, change->kind, change->number, &found);
-		changed.kind = change->kind;
-		changed.number = change->number;
-		if (change->body.bytes)
-			digest_item(index, change->kind, change->number, change->body,
-				changed.digest);
-	}
-	for (size_t i = 0; i <= index->item_count; i++) {
-		if (i == position && change->body.bytes)
-			hash_item(state, &changed);
-		if (i < index->item_count && !(i == position && found))
-			hash_item(state, &index->items[i]);
-	}
-}
-
 void index_root(const struct index *index, const struct store_meta *meta,
 	const struct index_change *change, uint8_t out_root[STORE_HASH_SIZE])
 {
@@ -414,19 +255,18 @@ void index_root(const struct index *index, const struct store_meta *meta,
 	crypto_generichash_state state;
 	uint8_t digest[STORE_HASH_SIZE];
 
-	hash_begin(index, &state, TALLY_ROOT);
-	hash_number(&state, STORE_FORMAT);
+	tally_begin(index, &state, TALLY_ROOT);
+	tally_number(&state, STORE_FORMAT);
 	crypto_generichash_update(&state, meta->uuid, STORE_ID_SIZE);
-	hash_number(&state, meta->epoch);
-	hash_number(&state, meta->generation);
-	hash_items(index, change, &state);
+	tally_number(&state, meta->epoch);
+	tally_number(&state, meta->generation);
+	tally_items(index, change, &state);
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		if (entry && entry->id[0] == i) {
 			digest_bucket(index, i, entry, digest);
 			crypto_generichash_update(&state, digest, STORE_HASH_SIZE);
 		} else {
-			crypto_generichash_update(
-				&state, index->bucket[i].digest, STORE_HASH_SIZE);
+			crypto_generichash_update(&state, index->bucket[i].digest, STORE_HASH_SIZE);
 		}
 	}
 	crypto_generichash_final(&state, out_root, STORE_HASH_SIZE);

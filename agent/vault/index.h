@@ -26,8 +26,7 @@ void index_free(struct index *index);
 /* Computes an entry's digest; called once, when it is complete. */
 void index_digest(const struct index *index, struct entry *entry);
 
-const struct entry *index_find(
-	const struct index *index, const uint8_t path_hash[STORE_HASH_SIZE]);
+const struct entry *index_find(const struct index *index, const uint8_t path_hash[STORE_HASH_SIZE]);
 size_t index_count(const struct index *index);
 
 /* Room for one more entry, so that index_swap() cannot fail. */
@@ -43,25 +42,24 @@ void index_swap(struct index *index, struct entry *entry);
  * Takes all of many entries, each with its digest, at a cost that is linear in their number;
  * those taken are NULL afterwards. MORTISE_BUSY: the index is of no more use.
  */
-enum mortise_status index_fill(
-	struct index *index, struct entry **entries, size_t count) MUST_USE;
+enum mortise_status index_fill(struct index *index, struct entry **entries, size_t count) MUST_USE;
 
 /* Sets what an entry says of itself in the clear, once its head has been read. */
-void index_mark(struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current,
-	bool is_deleted);
+void index_mark(
+	struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current, bool is_deleted);
 
 /* Entries in the order of their ids: the first above `after`; NULL starts, NULL ends. */
 const struct entry *index_next(const struct index *index, const uint8_t after[STORE_ID_SIZE]);
 
 /* Takes a committed item into the tally. */
-enum mortise_status index_put_item(
-	struct index *index, enum store_item kind, uint64_t number, struct store_bytes body) MUST_USE;
+enum mortise_status index_put_item(struct index *index, enum store_item kind, uint64_t number,
+	struct store_bytes body) MUST_USE;
 /* Takes a deleted item out of it; one that is not there is no error. */
 void index_delete_item(struct index *index, enum store_item kind, uint64_t number);
 
 /* Is this the body that the tally covers? */
-bool index_has_item(const struct index *index, enum store_item kind, uint64_t number,
-	struct store_bytes body);
+bool index_has_item(
+	const struct index *index, enum store_item kind, uint64_t number, struct store_bytes body);
 /* The highest number of that kind; 0: none. */
 uint64_t index_last_item(const struct index *index, enum store_item kind);
 /* The lowest number of that kind above `after`; 0: none. */

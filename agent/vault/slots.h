@@ -49,8 +49,8 @@ struct slot_making {
 
 /* Writes a record of at most SLOT_RECORD_MAX bytes. */
 enum mortise_status slot_make(const struct slot_identity *identity,
-	const struct slot_making *making, uint8_t record[SLOT_RECORD_MAX],
-	size_t *out_size) MUST_USE;
+	const struct slot_making *making, uint8_t record[SLOT_RECORD_MAX], size_t *out_size)
+	MUST_USE;
 
 /*
  * The master key, if h opens the box and the box is of this store, slot and epoch;

@@ -55,6 +55,7 @@ enum mortise_status store_judge(struct store *store, int code)
 {
 	snprintf(store->failure, sizeof store->failure, "%s (SQLite %d)", sqlite3_errmsg(store->db),
 		sqlite3_extended_errcode(store->db));
+	store->is_full = (code & 0xff) == SQLITE_FULL;
 	switch (code & 0xff) {
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
@@ -67,6 +68,11 @@ enum mortise_status store_judge(struct store *store, int code)
 	default:
 		return MORTISE_IO;
 	}
+}
+
+bool store_is_full(const struct store *store)
+{
+	return store->is_full;
 }
 
 const char *store_describe_failure(const struct store *store)

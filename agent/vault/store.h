@@ -16,6 +16,7 @@
 #ifndef MORTISE_STORE_H
 #define MORTISE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,12 @@ struct store_meta {
 enum mortise_status store_open(const char *directory, struct store **out_store) MUST_USE;
 void store_close(struct store *store);
 
+/*
+ * Did the last failure mean a full disk? Then nothing of the transaction is on it, even if it was
+ * the commit that failed.
+ */
+bool store_is_full(const struct store *store);
+
 /* What SQLite said about the last failure; never NULL. */
 const char *store_describe_failure(const struct store *store);
 
@@ -67,7 +74,7 @@ const char *store_describe_failure(const struct store *store);
 enum mortise_status store_meta(struct store *store, struct store_meta *out_meta) MUST_USE;
 
 /*
- * All writes stand between begin and commit. After a commit that failed with MORTISE_IO it is
+ * All writes stand between begin and commit. After a commit that failed, but for a full disk, it is
  * unknown what is on disk: close the store and read it again.
  */
 enum mortise_status store_begin(struct store *store) MUST_USE;

@@ -7,6 +7,7 @@
 #define MORTISE_STORE_DB_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "store.h"
 
@@ -37,6 +38,7 @@ struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statement[STATEMENTS];
 	char failure[256];
+	bool is_full; /* what failed last is that the disk is full: SQLite took it all back */
 };
 
 /* Keeps SQLite's words for a failed call and says which status it is. */

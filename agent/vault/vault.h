@@ -35,15 +35,14 @@ struct vault_origin {
 };
 
 /* Writes a new store in one transaction. MORTISE_CONFLICT if there is one already. */
-enum mortise_status vault_create(
-	struct store *store, const struct vault_origin *origin) MUST_USE;
+enum mortise_status vault_create(struct store *store, const struct vault_origin *origin) MUST_USE;
 
 /*
  * Derives the keys, reads every row but the values and checks the tally. MORTISE_INTEGRITY
  * if the store is not what mortise wrote. The store stays the caller's.
  */
-enum mortise_status vault_open(struct store *store, const struct secret *master_key,
-	struct vault **out_vault) MUST_USE;
+enum mortise_status vault_open(
+	struct store *store, const struct secret *master_key, struct vault **out_vault) MUST_USE;
 
 /* Wipes the keys. NULL is allowed. */
 void vault_close(struct vault *vault);
@@ -66,8 +65,8 @@ struct vault_choice {
  * MORTISE_INTEGRITY if its bytes are not those that were set.
  */
 enum mortise_status vault_read(struct vault *vault, const char *path,
-	const struct vault_choice *choice, struct secret **out_value,
-	uint64_t *out_version) MUST_USE;
+	const struct vault_choice *choice, struct secret **out_value, uint64_t *out_version)
+	MUST_USE;
 
 struct vault_write {
 	const char *path;
@@ -110,8 +109,8 @@ struct vault_version {
 };
 
 /* The head after `after` (an id; NULL: the first); *out_id goes on. MORTISE_NOT_FOUND: no more. */
-enum mortise_status vault_next(struct vault *vault, const uint8_t *after,
-	uint8_t out_id[ID_SIZE], struct vault_head *out_head) MUST_USE;
+enum mortise_status vault_next(struct vault *vault, const uint8_t *after, uint8_t out_id[ID_SIZE],
+	struct vault_head *out_head) MUST_USE;
 
 /* At most VAULT_KEEP_VERSIONS versions, oldest first. Deleted secrets are shown, too. */
 enum mortise_status vault_show(struct vault *vault, const char *path, struct vault_head *out_head,
@@ -127,12 +126,11 @@ enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *o
 /* The policy as applied: the newest version, or any kept. malloc'ed. MORTISE_NOT_FOUND. */
 enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t **out_policy,
 	size_t *out_size, uint64_t *out_version) MUST_USE;
-enum mortise_status vault_set_policy(struct vault *vault, struct store_bytes policy,
-	uint64_t *out_version) MUST_USE;
+enum mortise_status vault_set_policy(
+	struct vault *vault, struct store_bytes policy, uint64_t *out_version) MUST_USE;
 
 /* The audit log's signing keys; see audit.h. */
 enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state) MUST_USE;
-enum mortise_status vault_set_audit_state(
-	struct vault *vault, const struct secret *state) MUST_USE;
+enum mortise_status vault_set_audit_state(struct vault *vault, const struct secret *state) MUST_USE;
 
 #endif

@@ -76,8 +76,7 @@ static enum mortise_status load_secret(void *context, const uint8_t id[STORE_ID_
 	CLEANUP(entry_drop) struct entry *entry = NULL;
 
 	/* A hostile file can hold an id twice, whatever its schema says. */
-	if (loading->count &&
-		memcmp(loading->rows[loading->count - 1]->id, id, STORE_ID_SIZE) >= 0)
+	if (loading->count && memcmp(loading->rows[loading->count - 1]->id, id, STORE_ID_SIZE) >= 0)
 		return MORTISE_INTEGRITY;
 	if (loading->count == loading->capacity) {
 		size_t capacity = loading->capacity ? loading->capacity * 2 : 64;
@@ -149,8 +148,8 @@ static enum mortise_status read_heads(struct vault *vault)
 		uint8_t path_hash[ENVELOPE_HASH];
 		struct vault_head head;
 		TRY(head_open(vault, entry, &head));
-		envelope_hash(vault->keyring.key[KEY_INDEX], head.path, strlen(head.path),
-			path_hash);
+		envelope_hash(
+			vault->keyring.key[KEY_INDEX], head.path, strlen(head.path), path_hash);
 		if (sodium_memcmp(path_hash, entry->path_hash, sizeof path_hash) != 0)
 			return MORTISE_INTEGRITY;
 		index_mark(vault->index, entry->id, head.current, head.deleted_us != 0);
@@ -189,8 +188,8 @@ static enum mortise_status fill(struct vault *vault, const struct vault_origin *
 	uint64_t version = 0;
 
 	for (size_t i = 0; i < origin->slot_count; i++)
-		TRY(index_put_item(vault->index, STORE_SLOT, origin->slots[i].id,
-			origin->slots[i].record));
+		TRY(index_put_item(
+			vault->index, STORE_SLOT, origin->slots[i].id, origin->slots[i].record));
 	TRY(vault_set_audit_state(vault, origin->audit_state));
 	TRY(vault_set_policy(vault, origin->policy, &version));
 	return vault_commit(vault, NULL, put_origin, (void *)(uintptr_t)origin);
@@ -227,9 +226,8 @@ static enum mortise_status verify_rows(struct vault *vault, const struct loading
 	/* An id of zeros behind its first byte is as likely as a wrong guess of a key. */
 	for (entry = index_next(vault->index, before); entry && entry->id[0] == bucket;
 		entry = index_next(vault->index, entry->id), i++) {
-		if (i >= loading->count ||
-			sodium_memcmp(entry->digest, loading->rows[i]->digest,
-				STORE_HASH_SIZE) != 0) {
+		if (i >= loading->count || sodium_memcmp(entry->digest, loading->rows[i]->digest,
+						   STORE_HASH_SIZE) != 0) {
 			struct vault_head head;
 			TRY(head_open(vault, entry, &head));
 			snprintf(out_complaint, complaint_size,
@@ -239,7 +237,8 @@ static enum mortise_status verify_rows(struct vault *vault, const struct loading
 	}
 	if (i == loading->count)
 		return MORTISE_OK;
-	snprintf(out_complaint, complaint_size, "bucket %u has a row that was never written", bucket);
+	snprintf(out_complaint, complaint_size, "bucket %u has a row that was never written",
+		bucket);
 	return MORTISE_INTEGRITY;
 }
 
@@ -251,8 +250,8 @@ static enum mortise_status verify_values(struct vault *vault, const struct entry
 		CLEANUP(secret_drop) struct secret *value = NULL;
 		struct store_bytes sealed = {NULL, 0};
 		uint8_t *bytes = NULL;
-		enum mortise_status status = store_value(vault->store, entry->id,
-			entry->versions[i].number, &bytes, &sealed.size);
+		enum mortise_status status = store_value(
+			vault->store, entry->id, entry->versions[i].number, &bytes, &sealed.size);
 		sealed.bytes = bytes;
 		if (status == MORTISE_OK)
 			status = value_open(vault, entry->id, &entry->versions[i], sealed, &value);
@@ -354,8 +353,7 @@ enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *o
 	TRY(load_rows(vault, (uint8_t)bucket, (uint8_t)bucket, &loading));
 	TRY(verify_rows(vault, &loading, bucket, out_complaint, complaint_size));
 	for (size_t i = 0; i < loading.count; i++)
-		TRY(verify_values(
-			vault, loading.rows[i], &values, out_complaint, complaint_size));
+		TRY(verify_values(vault, loading.rows[i], &values, out_complaint, complaint_size));
 	TRY(verify_no_more_values(vault, bucket, values, out_complaint, complaint_size));
 	*out_values = values;
 	return MORTISE_OK;

@@ -137,7 +137,7 @@ static enum mortise_status write_all(struct vault *vault, const struct store_met
 	if (vault->is_nested)
 		return MORTISE_OK;
 	enum mortise_status status = store_commit(vault->store);
-	vault->is_stale = status != MORTISE_OK;
+	vault->is_stale = status != MORTISE_OK && !store_is_full(vault->store);
 	return status;
 }
 

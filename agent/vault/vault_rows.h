@@ -31,20 +31,20 @@ struct version_info {
 #define INFO_SEALED_MAX (128 + ENVELOPE_OVERHEAD)
 
 enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
-	const struct vault_head *head, uint8_t out_sealed[HEAD_SEALED_MAX],
-	size_t *out_size) MUST_USE;
+	const struct vault_head *head, uint8_t out_sealed[HEAD_SEALED_MAX], size_t *out_size)
+	MUST_USE;
 enum mortise_status head_open(
 	const struct vault *vault, const struct entry *entry, struct vault_head *out_head) MUST_USE;
 enum mortise_status info_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
-	const struct version_info *info, uint8_t out_sealed[INFO_SEALED_MAX],
-	size_t *out_size) MUST_USE;
+	const struct version_info *info, uint8_t out_sealed[INFO_SEALED_MAX], size_t *out_size)
+	MUST_USE;
 enum mortise_status info_open(const struct vault *vault, const uint8_t id[ID_SIZE],
 	const struct entry_version *version, struct version_info *out_info) MUST_USE;
 
 /* The value of one version, unwrapped and decrypted. */
 enum mortise_status value_open(const struct vault *vault, const uint8_t id[ID_SIZE],
-	const struct entry_version *version, struct store_bytes sealed,
-	struct secret **out_value) MUST_USE;
+	const struct entry_version *version, struct store_bytes sealed, struct secret **out_value)
+	MUST_USE;
 
 /* Where policy and audit state stand. */
 struct envelope_binding item_binding(

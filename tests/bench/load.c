@@ -274,21 +274,42 @@ static bool read_options(int count, char **arguments)
 
 	while ((option = getopt(count, arguments, "s:c:t:w:on:Ff:C:P:")) != -1)
 		switch (option) {
-		case 's': options.socket_path = optarg; break;
-		case 'c': options.connections = (unsigned)strtoul(optarg, NULL, 10); break;
-		case 't': options.seconds = strtod(optarg, NULL); break;
-		case 'w': options.warm_up = strtod(optarg, NULL); break;
-		case 'o': options.connects_each_time = true; break;
-		case 'n': options.secrets = (unsigned)strtoul(optarg, NULL, 10); break;
-		case 'F': options.fills = true; break;
-		case 'f': options.first = (unsigned)strtoul(optarg, NULL, 10); break;
-		case 'C': options.cpu = (int)strtol(optarg, NULL, 10); break;
-		case 'P': options.server = (int)strtol(optarg, NULL, 10); break;
-		default: return false;
+		case 's':
+			options.socket_path = optarg;
+			break;
+		case 'c':
+			options.connections = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 't':
+			options.seconds = strtod(optarg, NULL);
+			break;
+		case 'w':
+			options.warm_up = strtod(optarg, NULL);
+			break;
+		case 'o':
+			options.connects_each_time = true;
+			break;
+		case 'n':
+			options.secrets = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'F':
+			options.fills = true;
+			break;
+		case 'f':
+			options.first = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'C':
+			options.cpu = (int)strtol(optarg, NULL, 10);
+			break;
+		case 'P':
+			options.server = (int)strtol(optarg, NULL, 10);
+			break;
+		default:
+			return false;
 		}
 	return options.socket_path != NULL &&
-	       strlen(options.socket_path) < sizeof address.sun_path &&
-	       options.connections > 0 && options.secrets > 0;
+	       strlen(options.socket_path) < sizeof address.sun_path && options.connections > 0 &&
+	       options.secrets > 0;
 }
 
 static void pin(void)

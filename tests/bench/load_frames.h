@@ -27,7 +27,7 @@ bool patterns_init(struct patterns *patterns) MUST_USE;
 void pattern_set_number(struct pattern *pattern, unsigned number);
 
 /* The HELLO that gives back the challenge of frame; 0 if frame is no GREET. */
-size_t frame_answer_greet(
-	const uint8_t *frame, size_t size, uint8_t *hello, size_t hello_capacity) MUST_USE;
+size_t frame_answer_greet(const uint8_t *frame, size_t size, uint8_t *hello, size_t hello_capacity)
+	MUST_USE;
 
 #endif

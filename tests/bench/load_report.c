@@ -35,7 +35,6 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-
 /* The first number of a thread's schedstat is the time it ran. */
 static uint64_t thread_ns(int process, const char *thread)
 {

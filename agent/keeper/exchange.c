@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: ISC */
+#include "exchange.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "path.h"
+
+enum mortise_status exchange_fail(
+	struct exchange *exchange, enum mortise_status status, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(exchange->text, sizeof exchange->text, format, arguments);
+	va_end(arguments);
+	return status;
+}
+
+struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path)
+{
+	const struct decision denied = {false, NULL};
+
+	if (!exchange->agent->policy)
+		return denied;
+	return policy_decide(exchange->agent->policy, &exchange->from->caller.subject, verb, path,
+		(time_t)(exchange->now_us / 1000000));
+}
+
+bool exchange_is_operator(const struct exchange *exchange)
+{
+	const struct agent *agent = exchange->agent;
+	const struct caller *caller = &exchange->from->caller;
+
+	return caller->subject.uid == 0 || caller->subject.uid == agent->agent_uid ||
+	       (agent->operators_gid != UINT32_MAX &&
+		       caller_has_group(caller, agent->operators_gid));
+}
+
+static void record(
+	struct agent *agent, const struct caller *caller, const struct audit_event *event)
+{
+	struct audit_event whole = *event;
+
+	whole.has_caller = true;
+	whole.uid = caller->subject.uid;
+	whole.gid = caller->gid;
+	whole.pid = caller->pid;
+	whole.login_uid = UINT32_MAX;
+	whole.session = UINT32_MAX;
+	audit_append(agent->audit, &whole);
+}
+
+void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
+	uint64_t version, const char *rule, enum mortise_status result)
+{
+	struct audit_event event = {
+		.time_us = exchange->now_us,
+		.operation = exchange->operation->name,
+		.path = path_size ? path : NULL,
+		.path_size = path_size,
+		.version = version,
+		.rule = rule,
+		.result = result,
+	};
+
+	record(exchange->agent, &exchange->from->caller, &event);
+}
+
+void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size)
+{
+	const struct requester *from = exchange->from;
+
+	exchange->is_silent = from->page_of == exchange->operation->opcode &&
+			      memcmp(from->page, cursor, size) == 0;
+}
+
+void exchange_next_page(struct exchange *exchange, const void *cursor, size_t size)
+{
+	exchange->from->page_of = (uint16_t)exchange->operation->opcode;
+	memcpy(exchange->from->page, cursor, size);
+}
+
+enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
+	char out_path[MORTISE_PATH_MAX + 1])
+{
+	if (!path_is_valid((const char *)field->bytes, field->size))
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"not a path: 1 to 8 segments of a-z 0-9 . _ - joined by '/', each starting "
+			"with a letter or digit, at most %d bytes",
+			MORTISE_PATH_MAX);
+	memcpy(out_path, field->bytes, field->size);
+	out_path[field->size] = '\0';
+	return MORTISE_OK;
+}
+
+enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
+{
+	uint64_t number = 0;
+
+	if (wire_has(exchange->request, tag) &&
+		wire_number(exchange->request, tag, &number) != MORTISE_OK)
+		number = 2;
+	if (number > 1)
+		return exchange_fail(exchange, MORTISE_INVALID, "a flag is 0 or 1");
+	*out_flag = number == 1;
+	return MORTISE_OK;
+}
+
+void requester_done(struct requester *requester)
+{
+	if (requester->pending)
+		requester->pending->from = NULL;
+	requester->pending = NULL;
+	policy_staging_free(requester->staging);
+	audit_check_free(requester->check);
+	caller_done(&requester->caller);
+}
+
+enum mortise_status pending_new(struct exchange *exchange, void *context,
+	void (*release)(void *context), struct pending **out_pending)
+{
+	struct pending *pending = calloc(1, sizeof *pending);
+	const struct caller *caller = &exchange->from->caller;
+
+	if (!pending)
+		return MORTISE_BUSY;
+	*pending = (struct pending){
+		.agent = exchange->agent,
+		.from = exchange->from,
+		.operation = exchange->operation,
+		.request_id = exchange->request->request_id,
+		.uid = caller->subject.uid,
+		.gid = caller->gid,
+		.pid = caller->pid,
+		.context = context,
+		.release = release,
+	};
+	memcpy(pending->path, exchange->path, sizeof pending->path);
+	memcpy(pending->rule_name, exchange->rule_name, sizeof pending->rule_name);
+	exchange->from->pending = pending;
+	exchange->is_pending = true;
+	*out_pending = pending;
+	return MORTISE_OK;
+}
+
+static void pending_free(struct pending *pending)
+{
+	if (pending->from)
+		pending->from->pending = NULL;
+	if (pending->release)
+		pending->release(pending->context);
+	free(pending);
+}
+
+void pending_abandon(struct exchange *exchange, struct pending *pending)
+{
+	exchange->is_pending = false;
+	pending_free(pending);
+}
+
+struct building {
+	const struct pending *pending;
+	enum mortise_status status;
+	const char *text;
+	void (*put_fields)(struct wire_writer *reply, const void *context);
+	const void *context;
+};
+
+static size_t build(struct wire_writer *reply, void *context)
+{
+	const struct building *building = context;
+	uint8_t *buffer = reply->bytes;
+	size_t capacity = reply->capacity;
+	uint32_t id = building->pending->request_id;
+
+	if (building->status != MORTISE_OK)
+		return request_refuse(id, building->status,
+			building->text[0] ? building->text : mortise_status_text(building->status),
+			buffer, capacity);
+	wire_begin(reply, buffer, capacity, MORTISE_OK, id);
+	if (building->put_fields)
+		building->put_fields(reply, building->context);
+	return wire_finish(reply);
+}
+
+void pending_finish(struct pending *pending, enum mortise_status status, const char *text,
+	void (*put_fields)(struct wire_writer *reply, const void *context), const void *context)
+{
+	struct agent *agent = pending->agent;
+	struct building building = {pending, status, text, put_fields, context};
+	struct audit_event event = {
+		.time_us = request_now_us(),
+		.operation = pending->operation->name,
+		.has_caller = true,
+		.uid = pending->uid,
+		.gid = pending->gid,
+		.pid = pending->pid,
+		.login_uid = UINT32_MAX,
+		.session = UINT32_MAX,
+		.path = pending->path[0] ? pending->path : NULL,
+		.path_size = strlen(pending->path),
+		.version = pending->version,
+		.rule = pending->rule_name[0] ? pending->rule_name : NULL,
+		.result = status,
+	};
+
+	if (pending->operation->is_recorded)
+		audit_append(agent->audit, &event);
+	if (pending->from)
+		agent->answer(agent->server, pending->from, build, &building);
+	pending_free(pending);
+}
+
+void put_text_fact(struct wire_writer *reply, const char *name, const char *text)
+{
+	size_t item = wire_item_begin(reply);
+
+	wire_put_text(reply, WIRE_TAG_TEXT, text);
+	wire_put_text(reply, WIRE_TAG_NAME, name);
+	wire_item_end(reply, item);
+}
+
+void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number)
+{
+	size_t item = wire_item_begin(reply);
+
+	wire_put_text(reply, WIRE_TAG_NAME, name);
+	wire_put_number(reply, WIRE_TAG_NUMBER, number);
+	wire_item_end(reply, item);
+}
+
+void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us)
+{
+	size_t item = wire_item_begin(reply);
+
+	wire_put_text(reply, WIRE_TAG_NAME, name);
+	wire_put_number(reply, WIRE_TAG_TIME, time_us);
+	wire_item_end(reply, item);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "exchange.h"
+#include "log.h"
+#include "policy_record.h"
+
+#define RETRY_US           1000000 /* between attempts to store an audit checkpoint */
+#define LAST_CHECKPOINT_MS 2000
+
+void request_record(
+	void *context, const char *operation, enum mortise_status result, const char *note)
+{
+	struct agent *agent = context;
+	struct audit_event event = {.time_us = request_now_us(),
+		.operation = operation,
+		.result = result,
+		.note = note && note[0] ? note : NULL};
+
+	audit_append(agent->audit, &event);
+}
+
+void request_record_unknown(struct agent *agent, int descriptor)
+{
+	struct ucred peer = {.uid = UINT32_MAX, .gid = UINT32_MAX};
+	socklen_t size = sizeof peer;
+	struct audit_event event = {.time_us = request_now_us(),
+		.operation = "connect",
+		.has_caller = true,
+		.login_uid = UINT32_MAX,
+		.session = UINT32_MAX,
+		.result = MORTISE_DENIED};
+
+	(void)getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	event.uid = peer.uid;
+	event.gid = peer.gid;
+	event.pid = (uint32_t)peer.pid;
+	audit_append(agent->audit, &event);
+}
+
+enum mortise_status request_vault_opened(
+	void *context, struct vault *vault, const char **out_reason)
+{
+	struct agent *agent = context;
+	CLEANUP(secret_drop) struct secret *state = NULL;
+	struct policy *policy = NULL;
+	uint8_t *record_bytes = NULL;
+	size_t size = 0;
+	uint64_t version = 0;
+
+	*out_reason = "the policy in the store cannot be read";
+	TRY(vault_policy(vault, 0, &record_bytes, &size, &version));
+	enum mortise_status status = policy_record_compile(record_bytes, size, &policy);
+	free(record_bytes);
+	TRY(status);
+	*out_reason = "the audit log's keys in the store do not fit";
+	status = vault_audit_state(vault, &state);
+	if (status == MORTISE_OK)
+		status = audit_attach(agent->audit, vault_uuid(vault), state);
+	if (status != MORTISE_OK) {
+		if (status == MORTISE_BUSY || status == MORTISE_IO)
+			*out_reason =
+				"the audit log can't be written or the disk is full; free some "
+				"space, it is tried again";
+		policy_free(policy);
+		return status;
+	}
+	agent->policy = policy;
+	agent->policy_version = version;
+	audit_request_checkpoint(agent->audit);
+	return MORTISE_OK;
+}
+
+void request_vault_closing(void *context)
+{
+	struct agent *agent = context;
+
+	request_checkpoint_last(agent);
+	secret_drop(&agent->audit_state);
+	audit_detach(agent->audit);
+	policy_free(agent->policy);
+	agent->policy = NULL;
+}
+
+/* Keeps the state until it is in the store: without it the log's keys would be lost. */
+static void store_audit_state(struct agent *agent)
+{
+	struct vault *vault = lifecycle_vault(agent->lifecycle);
+
+	if (!agent->audit_state || !vault)
+		return;
+	enum mortise_status status = vault_set_audit_state(vault, agent->audit_state);
+	if (status != MORTISE_OK) {
+		log_warning("an audit checkpoint could not be stored, it is tried again: %s",
+			mortise_status_text(status));
+		return;
+	}
+	secret_drop(&agent->audit_state);
+	audit_checkpoint_stored(agent->audit);
+}
+
+void request_checkpoint_done(struct agent *agent)
+{
+	enum mortise_status status = audit_checkpoint_end(agent->audit, &agent->audit_state);
+
+	if (status == MORTISE_OK)
+		store_audit_state(agent);
+	else if (status != MORTISE_BUSY)
+		log_warning("the audit log is not safely on disk: %s", mortise_status_text(status));
+}
+
+/* The audit log's disk is somebody's to look after before reads fail. */
+static void tell_of_audit(struct agent *agent)
+{
+	struct audit_report report = audit_report(agent->audit);
+
+	if (report.is_failing && !agent->told_failing)
+		log_error("the audit log can't be written: nothing is released until it can");
+	else if (report.is_on_reserve && !agent->told_reserve)
+		log_warning("the audit log's disk is full; it is on its reserve: free some space");
+	else if ((agent->told_failing && !report.is_failing) ||
+		 (agent->told_reserve && !report.is_on_reserve))
+		log_info("the audit log is %s",
+			report.is_on_reserve ? "on its reserve again" : "written as usual again");
+	agent->told_failing = report.is_failing;
+	agent->told_reserve = report.is_on_reserve;
+}
+
+void request_upkeep(struct agent *agent)
+{
+	struct vault *vault = lifecycle_vault(agent->lifecycle);
+	uint64_t now = request_now_us();
+
+	tell_of_audit(agent);
+	if (vault && vault_is_stale(vault)) {
+		lifecycle_reopen(agent->lifecycle);
+		return;
+	}
+	if (agent->audit_state && now - agent->audit_retry_us > RETRY_US) {
+		agent->audit_retry_us = now;
+		store_audit_state(agent);
+	}
+	if (audit_checkpoint_is_due(agent->audit, now) &&
+		audit_checkpoint_begin(agent->audit, now) == MORTISE_IO)
+		log_warning("the audit log could not be checkpointed");
+}
+
+void request_checkpoint_last(struct agent *agent)
+{
+	struct pollfd done = {.fd = audit_descriptor(agent->audit), .events = POLLIN};
+
+	if (!lifecycle_vault(agent->lifecycle) || agent->audit_state)
+		return;
+	audit_request_checkpoint(agent->audit);
+	if (audit_checkpoint_begin(agent->audit, request_now_us()) == MORTISE_OK &&
+		poll(&done, 1, LAST_CHECKPOINT_MS) == 1)
+		request_checkpoint_done(agent);
+}
