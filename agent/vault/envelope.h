@@ -22,6 +22,7 @@
 
 /* The keys below the master key; the numbers are crypto_kdf's subkey ids and never change. */
 enum key_purpose {
+	KEY_MASTER = 0, /* the master key itself: what a new slot will be given */
 	KEY_WRAP = 1,  /* wraps data keys */
 	KEY_INDEX = 2, /* path -> path hash */
 	KEY_LABEL = 3, /* encrypts names and metadata */
@@ -32,7 +33,7 @@ enum key_purpose {
 };
 
 struct keyring {
-	struct secret *key[KEY_PURPOSES]; /* by purpose; [0] is unused */
+	struct secret *key[KEY_PURPOSES]; /* by purpose */
 };
 
 enum mortise_status keyring_derive(const struct secret *master_key, struct keyring *out_keyring)
