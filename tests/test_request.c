@@ -414,9 +414,9 @@ static void a_change_whose_line_was_lost_gets_it_when_the_log_mends(void **state
 	keeper_mend_log(fixture);
 	assert_int_equal(ask_get(fixture, asker, "prod/x", &value), MORTISE_OK);
 	assert_int_equal(value.size, 3);
-	assert_true(keeper_log_has(
-		fixture, "\"path\":\"prod/"
-			 "x\",\"version\":1,\"rule\":\"first\",\"result\":\"ok\",\"note\":\"late"));
+	assert_true(keeper_log_has(fixture,
+		"\"path\":\"prod/"
+		"x\",\"version\":1,\"rule\":\"first\",\"result\":\"ok\",\"note\":\"late"));
 	assert_int_equal(ask_get(fixture, asker, "prod/y", NULL), MORTISE_NOT_FOUND);
 	asker_close(asker);
 }
