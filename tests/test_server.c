@@ -349,11 +349,31 @@ static void one_user_cannot_take_all_connections(void **state)
 	struct asker *other = asker_open(fixture);
 	assert_int_equal(ask_plain(fixture, other, WIRE_WHOAMI), MORTISE_OK);
 	become_root();
-	assert_int_equal(ended, 8);
+	assert_int_equal(ended, 12);
 	assert_serves(fixture);
 	for (unsigned i = 0; i < 16; i++)
 		asker_close(askers[i]);
 	asker_close(other);
+}
+
+static void however_many_uids_crowd_in_root_is_served(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *askers[24];
+
+	NEEDS_ROOT();
+	assert_int_equal(keeper_stop(fixture), 0);
+	fixture->before = allow_few_connections;
+	keeper_start(fixture);
+	for (unsigned i = 0; i < 24; i++) {
+		become(2000 + i, 2000 + i);
+		askers[i] = asker_open(fixture);
+		(void)ask_plain(fixture, askers[i], WIRE_WHOAMI);
+		become_root();
+	}
+	assert_serves(fixture);
+	for (unsigned i = 0; i < 24; i++)
+		asker_close(askers[i]);
 }
 
 /* Set-uid programs of one user, which say nothing and so are never told that they are refused. */
@@ -454,6 +474,7 @@ int main(void)
 		WITH_STORE(answers_that_wait_are_bounded_for_all_clients_together),
 		WITH_KEEPER(out_of_descriptors_it_sheds_and_recovers),
 		WITH_KEEPER(one_user_cannot_take_all_connections),
+		WITH_KEEPER(however_many_uids_crowd_in_root_is_served),
 		WITH_KEEPER(callers_that_are_refused_cannot_take_all_connections),
 		WITH_STORE(three_hundred_clients_are_answered_in_one_go),
 		WITH_STORE(nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written),

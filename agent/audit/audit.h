@@ -87,7 +87,8 @@ void audit_detach(struct audit *audit);
  * [a-z][a-z0-9-]{0,31}, or one of genesis, checkpoint, joint, denials; the turn's earlier
  * lines could not be written) makes the flush fail. A path is cut to 255 bytes, a rule to 64,
  * a note to the room that is left (100 bytes at least).
- * Every allowed request has its line. Of a caller's (uid's) denials in a calendar minute ten
+ * Every request that succeeds has its line. Of a caller's (uid's) refusals, be they denied,
+ * invalid, sealed or else, in a calendar minute ten
  * have one each, and the others one together, operation `denials`, whose note says how many.
  * It is put when the minute is over (at the next append or checkpoint), and before each
  * checkpoint. 64 uids are told apart; a further one has the oldest's count written out.

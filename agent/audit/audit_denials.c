@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Denials cost their author nothing, so they must not fill the disk either: of each caller's
- * in a calendar minute ten get a line, and the rest one line with their number.
+ * A refusal of any kind (denied, invalid, sealed...) costs its author nothing, so it must not fill
+ * the disk either: of each caller's in a calendar minute ten get a line, and the rest one line
+ * with their number.
  */
 #include "audit_chain.h"
 
@@ -69,7 +70,7 @@ bool audit_denials_absorb(struct audit *audit, const struct audit_event *event)
 
 	if (audit->denials.count > 0)
 		begin_minute(audit, event->time_us / MINUTE_US);
-	if (event->result != MORTISE_DENIED || !event->has_caller)
+	if (event->result == MORTISE_OK || !event->has_caller)
 		return false;
 	audit->denials.minute = event->time_us / MINUTE_US;
 	denier = find(audit, event->uid);

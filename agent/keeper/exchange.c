@@ -8,6 +8,8 @@
 
 #include "path.h"
 
+#define DRY_RUN_NOTE "dry run"
+
 enum mortise_status exchange_fail(
 	struct exchange *exchange, enum mortise_status status, const char *format, ...)
 {
@@ -44,7 +46,7 @@ static void put_line(
 	struct agent *agent, const struct operation *operation, const struct audit_event *event)
 {
 	audit_append(agent->audit, event);
-	if (operation->changes && event->result == MORTISE_OK)
+	if (operation->changes && event->result == MORTISE_OK && !event->note)
 		owed_add(&agent->owed, event);
 }
 
@@ -70,9 +72,10 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 		.operation = exchange->operation->name,
 		.path = path_size ? path : NULL,
 		.path_size = path_size,
-		.version = version,
+		.version = exchange->is_dry_run ? 0 : version,
 		.rule = rule,
 		.result = result,
+		.note = exchange->is_dry_run ? DRY_RUN_NOTE : NULL,
 	};
 
 	record(exchange, &event);
@@ -80,10 +83,11 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 
 void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size)
 {
-	const struct requester *from = exchange->from;
+	struct requester *from = exchange->from;
 
 	exchange->is_silent = from->page_of == exchange->operation->opcode &&
 			      memcmp(from->page, cursor, size) == 0;
+	from->page_of = 0; /* each page once */
 }
 
 void exchange_next_page(struct exchange *exchange, const void *cursor, size_t size)
@@ -115,6 +119,8 @@ enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, 
 	if (number > 1)
 		return exchange_fail(exchange, MORTISE_INVALID, "a flag is 0 or 1");
 	*out_flag = number == 1;
+	if (tag == WIRE_TAG_DRY_RUN)
+		exchange->is_dry_run = *out_flag;
 	return MORTISE_OK;
 }
 
@@ -147,6 +153,7 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 		.context = context,
 		.release = release,
 	};
+	pending->is_dry_run = exchange->is_dry_run;
 	memcpy(pending->path, exchange->path, sizeof pending->path);
 	memcpy(pending->rule_name, exchange->rule_name, sizeof pending->rule_name);
 	exchange->from->pending = pending;
@@ -214,6 +221,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.version = pending->version,
 		.rule = pending->rule_name[0] ? pending->rule_name : NULL,
 		.result = status,
+		.note = pending->is_dry_run ? DRY_RUN_NOTE : NULL,
 	};
 
 	if (pending->operation->is_recorded)

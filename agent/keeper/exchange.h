@@ -27,6 +27,7 @@ struct exchange {
 	char text[WIRE_TEXT_MAX];
 	bool is_silent; /* no line of its own: a later page, or lines were written already */
 	bool is_pending;
+	bool is_dry_run; /* DRY_RUN was asked for: nothing is changed, and the record says so */
 };
 
 /* MORTISE_OK, or what is told; text says more. Fields put before a failure are dropped. */
@@ -96,6 +97,7 @@ struct pending {
 	const struct operation *operation;
 	uint32_t request_id;
 	uint32_t uid, gid, pid;
+	bool is_dry_run;
 	char path[MORTISE_PATH_MAX + 1];      /* for the record, as in the exchange */
 	char rule_name[POLICY_TITLE_MAX + 1]; /* "": no rule decided */
 	uint64_t version;

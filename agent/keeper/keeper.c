@@ -306,6 +306,8 @@ static void stop(struct keeper *keeper)
 {
 	if (keeper->agent.audit)
 		request_record(&keeper->agent, "stop", MORTISE_OK, NULL);
+	if (keeper->server)
+		server_end_turn(keeper->server);
 	server_free(keeper->server);
 	keeper->server = NULL;
 	lifecycle_free(keeper->agent.lifecycle);

@@ -26,6 +26,8 @@ struct agent {
 	struct owed owed;
 	struct secret *audit_state; /* of a checkpoint, not in the store yet; NULL: none */
 	uint64_t audit_retry_us;
+	bool has_old_keys;               /* in the store's write-ahead log: keys that have signed */
+	uint64_t forgot_us;              /* when they were last taken from it */
 	bool told_failing, told_reserve; /* what the log last said of the audit log */
 	struct monitor_link *monitor;
 	struct policy *policy; /* NULL unless unsealed */

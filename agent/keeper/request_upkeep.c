@@ -10,6 +10,7 @@
 
 #define RETRY_US           1000000 /* between attempts to store an audit checkpoint */
 #define LAST_CHECKPOINT_MS 2000
+#define FORGET_US          1000000
 
 void request_record(
 	void *context, const char *operation, enum mortise_status result, const char *note)
@@ -100,6 +101,22 @@ static void store_audit_state(struct agent *agent)
 	}
 	secret_drop(&agent->audit_state);
 	audit_checkpoint_stored(agent->audit);
+	agent->has_old_keys = true;
+}
+
+/*
+ * A key that has signed must not be found by whoever takes the host later. Emptying the
+ * write-ahead log at each checkpoint would cost reads their time when there are hundreds a
+ * second, so it is done once a second.
+ */
+static void forget_old_keys(struct agent *agent, uint64_t now)
+{
+	struct vault *vault = lifecycle_vault(agent->lifecycle);
+
+	if (!agent->has_old_keys || !vault || now - agent->forgot_us < FORGET_US)
+		return;
+	agent->forgot_us = now;
+	agent->has_old_keys = vault_forget_old(vault) != MORTISE_OK;
 }
 
 void request_checkpoint_done(struct agent *agent)
@@ -143,6 +160,7 @@ void request_upkeep(struct agent *agent)
 		agent->audit_retry_us = now;
 		store_audit_state(agent);
 	}
+	forget_old_keys(agent, now);
 	if (audit_checkpoint_is_due(agent->audit, now) &&
 		audit_checkpoint_begin(agent->audit, now) == MORTISE_IO)
 		log_warning("the audit log could not be checkpointed");
@@ -158,4 +176,6 @@ void request_checkpoint_last(struct agent *agent)
 	if (audit_checkpoint_begin(agent->audit, request_now_us()) == MORTISE_OK &&
 		poll(&done, 1, LAST_CHECKPOINT_MS) == 1)
 		request_checkpoint_done(agent);
+	agent->forgot_us = 0;
+	forget_old_keys(agent, request_now_us());
 }

@@ -14,7 +14,9 @@
 
 #define ACCEPTS_PER_TURN 128
 /* One uid, unless it is root, may have so many parts of all connections. */
-#define SHARE_OF_ONE_UID 2
+#define SHARE_OF_ONE_UID 4
+/* Places that only root and the agent's user get, however many uids crowd in. */
+#define KEPT_FOR_ADMINS 4
 
 /* What every client of a turn is told whose audit lines could not be written. */
 static void refuse(const struct answer *answer)
@@ -100,7 +102,7 @@ static void answer_pending(void *context, struct requester *to,
 	struct wire_writer writer = {.bytes = room->bytes, .capacity = room->size};
 	size_t size = build(&writer, build_context);
 	if (wire_parse(room->bytes, size, &answer) != MORTISE_OK ||
-		event_add(&connection->readable, NULL) != 0) {
+		(!connection->blocked && event_add(&connection->readable, NULL) != 0)) {
 		connection_close(connection);
 		return;
 	}
@@ -151,11 +153,15 @@ static bool is_greedy(const struct server *server, uint32_t uid)
 {
 	size_t share = server->maximum / SHARE_OF_ONE_UID, count = 0;
 
+	if (uid == 0 || uid == server->agent->agent_uid)
+		return false;
+	if (server->count + KEPT_FOR_ADMINS >= server->maximum)
+		return true;
 	if (server->count < share)
 		return false;
 	for (const struct connection *at = server->connections; at; at = at->next)
 		count += at->requester.caller.subject.uid == uid;
-	return uid != 0 && count >= share;
+	return count >= share;
 }
 
 /* Out of descriptors: takes one connection with the spare and closes it, so that it knows. */

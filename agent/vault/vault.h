@@ -129,6 +129,12 @@ enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t 
 enum mortise_status vault_set_policy(
 	struct vault *vault, struct store_bytes policy, uint64_t *out_version) MUST_USE;
 
+/*
+ * Takes what was overwritten or deleted (old signing keys, pruned versions) from the write-ahead
+ * log, too: empties it.
+ */
+enum mortise_status vault_forget_old(struct vault *vault) MUST_USE;
+
 /* The audit log's signing keys; see audit.h. */
 enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state) MUST_USE;
 enum mortise_status vault_set_audit_state(struct vault *vault, const struct secret *state) MUST_USE;

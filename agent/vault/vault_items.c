@@ -141,3 +141,8 @@ enum mortise_status vault_set_audit_state(struct vault *vault, const struct secr
 	return seal_item(
 		vault, STORE_AUDIT, AUDIT_NUMBER, (struct store_bytes){state->bytes, state->size});
 }
+
+enum mortise_status vault_forget_old(struct vault *vault)
+{
+	return store_truncate_log(vault->store);
+}
