@@ -88,7 +88,7 @@ enum mortise_status exchange_fail(
 
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path)
 {
-	const struct decision denied = {false, NULL};
+	const struct decision denied = {.allowed = false};
 
 	if (!exchange->agent->policy)
 		return denied;
@@ -162,7 +162,7 @@ static enum mortise_status take_path(struct exchange *exchange)
 static enum mortise_status check_authority(struct exchange *exchange)
 {
 	const struct operation *operation = exchange->operation;
-	struct decision decision = {false, NULL};
+	struct decision decision = {.allowed = false};
 
 	switch (operation->authority) {
 	case ANYONE:

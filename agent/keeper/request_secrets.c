@@ -39,7 +39,7 @@ static enum mortise_status get_one(struct exchange *exchange, const struct wire_
 	const struct vault_choice *choice)
 {
 	CLEANUP(secret_drop) struct secret *value = NULL;
-	struct decision decision = {false, NULL};
+	struct decision decision = {.allowed = false};
 	char path[MORTISE_PATH_MAX + 1];
 	uint64_t version = 0;
 	enum mortise_status status = MORTISE_DENIED;

@@ -61,7 +61,7 @@ static double measure(const struct policy *policy)
 {
 	static const uint32_t groups[] = {34, 50, 4, 27};
 	static const char *const paths[] = {"prod/db/password", "prod/s3/key"};
-	const struct subject subject = {34, groups, 4};
+	const struct subject subject = {.uid = 34, .groups = groups, .group_count = 4};
 	unsigned allowed = 0;
 	double start = now_ns();
 
