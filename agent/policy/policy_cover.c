@@ -193,6 +193,16 @@ bool rule_covers(const struct rule *wide, const struct rule *narrow)
 	return times_cover(wide, narrow);
 }
 
+bool rate_covers(const struct rule *wide, const struct rule *narrow)
+{
+	uint64_t left = (uint64_t)wide->rate.count * narrow->rate.period_s;
+	uint64_t right = (uint64_t)narrow->rate.count * wide->rate.period_s;
+
+	if (wide->rate.count == 0 || narrow->rate.count == 0)
+		return wide->rate.count == 0;
+	return left >= right && wide->rate.count >= narrow->rate.count;
+}
+
 static bool texts_meet(const struct condition *a, const struct condition *b)
 {
 	const char *left = NULL;

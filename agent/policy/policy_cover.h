@@ -23,6 +23,9 @@ bool condition_covers(const struct condition *wide, const struct condition *narr
 /* Does wide hold for each question that narrow holds for? Whether they allow does not matter. */
 bool rule_covers(const struct rule *wide, const struct rule *narrow);
 
+/* Is wide used as often as narrow may be? */
+bool rate_covers(const struct rule *wide, const struct rule *narrow);
+
 /* Might both hold for one question, as far as ids, facts and paths tell? */
 bool rules_meet(const struct rule *a, const struct rule *b);
 
