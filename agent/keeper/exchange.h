@@ -58,7 +58,7 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_policy_check, request_audit_show, request_audit_verify, request_audit_key,
 	request_verify;
 
-/* The policy's word on this caller, verb and path (NULL: none) now. */
+/* The listener's and the policy's word on this caller, verb and path (NULL: none) now. */
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
 
 /* Sets the text of a failure and returns its status, so that a handler can return it. */
@@ -69,7 +69,7 @@ enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status
 void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
 	uint64_t version, const char *rule, enum mortise_status result);
 
-/* Is it root, the agent's user or an operator? */
+/* Is it root, the agent's user or an operator, and at the agent's own socket? */
 bool exchange_is_operator(const struct exchange *exchange);
 
 /* A pending request: made by a handler, finished once. The requester may be gone by then. */
@@ -78,7 +78,7 @@ struct pending {
 	struct requester *from; /* NULL: the connection ended */
 	const struct operation *operation;
 	uint32_t request_id;
-	uint32_t uid, gid, pid;
+	uint32_t uid, gid, pid, login_uid, session;
 	char path[MORTISE_PATH_MAX + 1];      /* for the record, as in the exchange */
 	char rule_name[POLICY_TITLE_MAX + 1]; /* "": no rule decided */
 	uint64_t version;

@@ -22,9 +22,10 @@
 #include "server.h"
 
 #define POOL_BYTES      (SERVER_POOL_BYTES + 1024 * 1024)
-#define LISTENERS_MAX   8
+#define DESCRIPTORS_MAX (PROCESS_LISTENERS_MAX + 1) /* and the witness's */
 #define CONNECTIONS_MAX 4096
 #define OWN_DESCRIPTORS 64
+#define ALL_VERBS       (2u * VERB_ADMIN - 1)
 
 /* What the monitor says in its first frame. */
 struct settings {
@@ -34,8 +35,11 @@ struct settings {
 	char environment[64];
 	uint32_t ids[PROCESS_IDS];
 	uint64_t flags;
-	int listeners[LISTENERS_MAX];
-	size_t listener_count;
+	int descriptors[DESCRIPTORS_MAX]; /* the listeners, perhaps the witness */
+	size_t descriptor_count;
+	struct entrance entrances[PROCESS_LISTENERS_MAX];
+	size_t entrance_count;
+	int witness; /* -1: none */
 };
 
 struct keeper {
@@ -51,6 +55,43 @@ static uint32_t read_u32(const uint8_t *at)
 {
 	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
 		(uint32_t)at[3] << 24;
+}
+
+static enum mortise_status read_entrance(
+	const struct wire_message *item, struct entrance *out_entrance)
+{
+	struct entrance entrance = {.verbs = ALL_VERBS};
+	uint64_t verbs = ALL_VERBS;
+
+	TRY(wire_text(item, WIRE_TAG_NAME, entrance.name, sizeof entrance.name));
+	entrance.is_main = strcmp(entrance.name, SUBJECT_SOCKET_MAIN) == 0;
+	if (wire_has(item, WIRE_TAG_NUMBER) || !entrance.is_main)
+		TRY(wire_number(item, WIRE_TAG_NUMBER, &verbs));
+	entrance.verbs = (unsigned)verbs & ALL_VERBS;
+	*out_entrance = entrance;
+	return MORTISE_OK;
+}
+
+/* One item for each listening socket; a witness's comes behind them. */
+static enum mortise_status read_entrances(
+	const struct wire_message *frame, struct settings *settings)
+{
+	struct wire_list list = wire_list_of(frame, WIRE_TAG_ITEMS);
+	bool has_witness = (settings->flags & PROCESS_HAS_WITNESS) != 0;
+	struct wire_message item;
+	struct wire_field field;
+
+	while (wire_list_next(&list, &field)) {
+		if (settings->entrance_count == PROCESS_LISTENERS_MAX)
+			return MORTISE_INVALID;
+		TRY(wire_parse_fields(field.bytes, field.size, &item));
+		TRY(read_entrance(&item, &settings->entrances[settings->entrance_count++]));
+	}
+	if (!wire_list_is_whole(&list) || settings->entrance_count == 0 ||
+		settings->entrance_count + has_witness != settings->descriptor_count)
+		return MORTISE_INVALID;
+	settings->witness = has_witness ? settings->descriptors[settings->entrance_count] : -1;
+	return MORTISE_OK;
 }
 
 static enum mortise_status read_settings(const struct wire_message *frame, struct settings *settings)
@@ -72,7 +113,7 @@ static enum mortise_status read_settings(const struct wire_message *frame, struc
 	if (!slash || slash == settings->audit_directory)
 		return MORTISE_INVALID;
 	*slash = '\0';
-	return settings->listener_count ? MORTISE_OK : MORTISE_INVALID;
+	return read_entrances(frame, settings);
 }
 
 /* The first frame and the listening sockets that come with it. */
@@ -81,7 +122,7 @@ static enum mortise_status receive_settings(struct settings *settings)
 	static uint8_t frame[16384];
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(LISTENERS_MAX * sizeof(int))];
+		char space[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
 	} control;
 	struct iovec part = {frame, sizeof frame};
 	struct msghdr message = {.msg_iov = &part,
@@ -98,9 +139,9 @@ static enum mortise_status receive_settings(struct settings *settings)
 		return MORTISE_UNREACHABLE;
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-		settings->listener_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(settings->listeners, CMSG_DATA(header),
-			settings->listener_count * sizeof(int));
+		settings->descriptor_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(settings->descriptors, CMSG_DATA(header),
+			settings->descriptor_count * sizeof(int));
 	}
 	TRY(wire_parse(frame, (size_t)size, &fields));
 	return read_settings(&fields, settings);
@@ -225,7 +266,9 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	agent->agent_uid = settings->ids[PROCESS_ID_AGENT];
 	agent->first_uid = settings->ids[PROCESS_ID_FIRST];
 	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
+	agent->requires_pidfd = (settings->flags & PROCESS_REQUIRE_PIDFD) != 0;
 	memcpy(agent->environment, settings->environment, sizeof agent->environment);
+	TRY(evidence_new(settings->witness, &agent->evidence));
 	enum mortise_status status = audit_open(settings->audit_log,
 		(settings->flags & PROCESS_AUDIT_SYNC_ALWAYS) != 0, &agent->audit);
 	if (status != MORTISE_OK) {
@@ -257,8 +300,9 @@ static enum mortise_status start(struct keeper *keeper)
 		return MORTISE_IO;
 	}
 	request_record(&keeper->agent, "start", MORTISE_OK, NULL);
-	for (size_t i = 0; i < settings->listener_count; i++)
-		TRY(server_listen(keeper->server, settings->listeners[i]));
+	for (size_t i = 0; i < settings->entrance_count; i++)
+		TRY(server_listen(
+			keeper->server, settings->descriptors[i], &settings->entrances[i]));
 	tell_monitor(keeper);
 	lifecycle_start(keeper->agent.lifecycle);
 	return MORTISE_OK;
@@ -285,6 +329,7 @@ static void stop(struct keeper *keeper)
 	sealer_link_free(keeper->sealer);
 	monitor_link_free(keeper->agent.monitor);
 	audit_close(keeper->agent.audit);
+	evidence_free(keeper->agent.evidence);
 	if (keeper->checkpoint_done)
 		event_free(keeper->checkpoint_done);
 	if (keeper->second)

@@ -15,6 +15,7 @@
 
 #define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
 
+#define FACT_ROUNDS        4 /* as many as there are facts */
 #define RETRY_US           1000000 /* between attempts to store an audit checkpoint */
 #define LAST_CHECKPOINT_MS 2000
 
@@ -86,12 +87,25 @@ enum mortise_status exchange_fail(
 	return status;
 }
 
+/* Each round tells the policy more, so that it may need less. */
+static void gather_facts(const struct exchange *exchange)
+{
+	struct caller *caller = &exchange->from->caller;
+	unsigned needed = policy_needs(exchange->agent->policy, &caller->subject);
+
+	for (unsigned round = 0; needed && round < FACT_ROUNDS; round++) {
+		evidence_gather(exchange->agent->evidence, caller, needed);
+		needed = policy_needs(exchange->agent->policy, &caller->subject);
+	}
+}
+
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path)
 {
 	const struct decision denied = {.allowed = false};
 
-	if (!exchange->agent->policy)
+	if (!exchange->agent->policy || !(exchange->from->entrance->verbs & verb))
 		return denied;
+	gather_facts(exchange);
 	return policy_decide(exchange->agent->policy, &exchange->from->caller.subject, verb, path,
 		(time_t)(exchange->now_us / 1000000));
 }
@@ -101,21 +115,23 @@ bool exchange_is_operator(const struct exchange *exchange)
 	const struct agent *agent = exchange->agent;
 	const struct caller *caller = &exchange->from->caller;
 
-	return caller->subject.uid == 0 || caller->subject.uid == agent->agent_uid ||
-		(agent->operators_gid != UINT32_MAX &&
-			caller_has_group(caller, agent->operators_gid));
+	return exchange->from->entrance->is_main &&
+		(caller->subject.uid == 0 || caller->subject.uid == agent->agent_uid ||
+			(agent->operators_gid != UINT32_MAX &&
+				caller_has_group(caller, agent->operators_gid)));
 }
 
-static void record(struct agent *agent, const struct caller *caller, const struct audit_event *event)
+static void record(struct agent *agent, struct caller *caller, const struct audit_event *event)
 {
 	struct audit_event whole = *event;
 
+	evidence_gather_login(caller);
 	whole.has_caller = true;
 	whole.uid = caller->subject.uid;
 	whole.gid = caller->gid;
 	whole.pid = caller->pid;
-	whole.login_uid = UINT32_MAX;
-	whole.session = UINT32_MAX;
+	whole.login_uid = caller->login_uid;
+	whole.session = caller->session;
 	audit_append(agent->audit, &whole);
 }
 
@@ -279,10 +295,11 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 	void (*release)(void *context), struct pending **out_pending)
 {
 	struct pending *pending = calloc(1, sizeof *pending);
-	const struct caller *caller = &exchange->from->caller;
+	struct caller *caller = &exchange->from->caller;
 
 	if (!pending)
 		return MORTISE_BUSY;
+	evidence_gather_login(caller);
 	*pending = (struct pending){
 		.agent = exchange->agent,
 		.from = exchange->from,
@@ -291,6 +308,8 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 		.uid = caller->subject.uid,
 		.gid = caller->gid,
 		.pid = caller->pid,
+		.login_uid = caller->login_uid,
+		.session = caller->session,
 		.context = context,
 		.release = release,
 	};
@@ -354,8 +373,8 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.uid = pending->uid,
 		.gid = pending->gid,
 		.pid = pending->pid,
-		.login_uid = UINT32_MAX,
-		.session = UINT32_MAX,
+		.login_uid = pending->login_uid,
+		.session = pending->session,
 		.path = pending->path[0] ? pending->path : NULL,
 		.path_size = strlen(pending->path),
 		.version = pending->version,
