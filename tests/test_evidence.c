@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "evidence_fixture.h"
 
@@ -113,6 +114,23 @@ static void nothing_is_known_of_a_caller_that_has_ended(void **state)
 	peer_kill(peer);
 	assert_null(peer_fact(peer, ATTRIBUTE_UNIT));
 	assert_null(peer_fact(peer, ATTRIBUTE_EXE));
+	evidence_gather_login(&peer->caller);
+	assert_int_equal(peer->caller.login_uid, UINT32_MAX);
+}
+
+/* Its files are still there, and its cgroup. */
+static void nothing_is_read_of_a_caller_that_nobody_has_waited_for(void **state)
+{
+	struct peer *peer = *state;
+	siginfo_t info;
+
+	NEEDS_ROOT();
+	peer_unit(peer, "backup.service");
+	peer_proc(peer, "loginuid", "1000");
+	peer_identify(peer);
+	assert_int_equal(kill(peer->pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)peer->pid, &info, WEXITED | WNOWAIT), 0);
+	assert_null(peer_fact(peer, ATTRIBUTE_UNIT));
 	evidence_gather_login(&peer->caller);
 	assert_int_equal(peer->caller.login_uid, UINT32_MAX);
 }
@@ -233,6 +251,7 @@ int main(void)
 		WITH_PEER(a_unit_of_the_old_hierarchy_is_not_remembered_by_the_new_ones_id),
 		WITH_PEER(a_unit_is_not_remembered_if_the_caller_was_moved_meanwhile),
 		WITH_PEER(nothing_is_known_of_a_caller_that_has_ended),
+		WITH_PEER(nothing_is_read_of_a_caller_that_nobody_has_waited_for),
 		WITH_PEER(a_remembered_unit_does_not_serve_a_caller_that_has_ended),
 		WITH_PEER(units_work_on_a_kernel_without_cgroup_ids),
 		WITH_PEER(a_caller_not_pinned_yet_has_no_facts_from_proc),

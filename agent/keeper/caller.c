@@ -88,8 +88,7 @@ static enum mortise_status check_ids(struct caller *caller)
 			return MORTISE_DENIED;
 		caller->cgroup_id = facts.mask & FACTS_CGROUP ? facts.cgroup_id : 0;
 	} else {
-		TRY(read_proc_ids(
-			caller->pid, &facts.ruid, &facts.euid, &facts.rgid, &facts.egid));
+		TRY(read_proc_ids(caller->pid, &facts.ruid, &facts.euid, &facts.rgid, &facts.egid));
 	}
 	if (facts.ruid != facts.euid || facts.rgid != facts.egid ||
 		facts.euid != caller->subject.uid)
@@ -216,6 +215,21 @@ enum mortise_status caller_pin(struct caller *caller, const uint8_t *answer, siz
 const char *caller_evidence_name(enum caller_evidence evidence)
 {
 	return evidence == CALLER_PEERPIDFD ? "pidfd" : "hello";
+}
+
+bool caller_kernel_names(void)
+{
+	int pair[2], pidfd = -1;
+	socklen_t size = sizeof pidfd;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return false;
+	bool is_named = getsockopt(pair[0], SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0;
+	if (is_named)
+		close(pidfd);
+	close(pair[0]);
+	close(pair[1]);
+	return is_named;
 }
 
 bool caller_has_group(const struct caller *caller, uint32_t gid)

@@ -73,6 +73,9 @@ enum mortise_status caller_pin(struct caller *caller, const uint8_t *answer, siz
 /* What is in force on this kernel, for `status`: "pidfd" or "hello". */
 const char *caller_evidence_name(enum caller_evidence evidence);
 
+/* Does this kernel name the connector (SO_PEERPIDFD)? Asks it; not within the sandbox. */
+bool caller_kernel_names(void);
+
 /* Is gid among the caller's groups? */
 bool caller_has_group(const struct caller *caller, uint32_t gid);
 

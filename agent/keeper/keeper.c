@@ -289,6 +289,9 @@ static enum mortise_status start(struct keeper *keeper)
 {
 	const struct settings *settings = &keeper->settings;
 
+	if ((settings->flags & PROCESS_REQUIRE_PIDFD) && !caller_kernel_names())
+		log_error("require-pidfd = yes, and this kernel cannot name who connects: "
+			  "everybody is denied");
 	tzset(); /* reads /etc/localtime, which is out of reach afterwards */
 	if (sandbox_confine(settings->store, settings->audit_directory) != MORTISE_OK) {
 		log_error("the sandbox cannot be entered: %s", strerror(errno));
