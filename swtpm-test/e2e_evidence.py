@@ -109,6 +109,13 @@ def on_an_old_kernel_an_heir_of_another_user_is_never_answered(place):
          '2000 heirs, 0 answered')
 
 
+@test(root=True)
+def a_limit_on_an_old_kernel_an_heir_of_the_same_user_is_taken_for_who_never_spoke(place):
+    # In each other round the connector has spoken, and its heir is never answered.
+    same(heirs(place, 0, HERE + '/fail_call', *OLD_KERNEL, '--', rounds=200),
+         '200 heirs, 100 answered')
+
+
 # Row 2
 
 @contextlib.contextmanager
@@ -214,6 +221,9 @@ def exe_is_had_with_a_witness_only(place):
     agent.restart()
     agent.run('unseal', '--recovery-file=' + agent.recovery)
     same(agent.run('get', PATH, user=ALICE).status, DENIED)
+    same(agent.do('policy', 'apply', '-', input=FIRST).err, '')
+    has(agent.do('policy', 'apply', '-', input=FIRST + RULE % ('alice', ALICE) + EXE % program).err,
+        '1 rules name an exe', 'exe-evidence = yes')
     has(agent.status()['evidence_exe'], 'none', 'exe-evidence')
 
 

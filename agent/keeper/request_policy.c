@@ -120,12 +120,20 @@ struct applied {
 	uint64_t version;
 	size_t rules;
 	bool changed;
+	size_t blind_rules; /* that name an exe, where that cannot be had */
 };
 
 static void put_applied(struct wire_writer *reply, const void *context)
 {
 	const struct applied *applied = context;
+	char text[256];
 
+	(void)snprintf(text, sizeof text,
+		"%zu rules name an exe, which cannot be had: their allows allow nothing and their "
+		"denies deny every program; set exe-evidence = yes in [agent]",
+		applied->blind_rules);
+	if (applied->blind_rules)
+		wire_put_text(reply, WIRE_TAG_TEXT, text);
 	wire_put_number(reply, WIRE_TAG_VERSION, applied->version);
 	wire_put_number(reply, WIRE_TAG_CHANGED, applied->changed);
 	wire_put_number(reply, WIRE_TAG_NUMBER, applied->rules);
@@ -164,6 +172,8 @@ static enum mortise_status apply(struct applying *applying, struct applied *appl
 		policy_pin(applying->policy, i, applying->ids[i]);
 	TRY(policy_compile(applying->policy, &applying->error));
 	applied->rules = policy_rule_count(applying->policy);
+	if (!evidence_has_witness(agent->evidence))
+		applied->blind_rules = policy_exe_rule_count(applying->policy);
 	applied->changed = true;
 	if (applying->is_dry_run) {
 		applied->version = agent->policy_version + 1;
@@ -335,7 +345,7 @@ enum mortise_status request_policy_apply(struct exchange *exchange)
 {
 	const struct wire_field *token = &exchange->request->field[WIRE_TAG_TOKEN];
 	struct applied applied = {exchange->agent->policy_version,
-		policy_rule_count(exchange->agent->policy), false};
+		policy_rule_count(exchange->agent->policy), false, 0};
 
 	if (token->size != WIRE_TOKEN_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID,
