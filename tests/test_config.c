@@ -102,7 +102,8 @@ static void an_unknown_key_is_refused_with_its_line(void **state)
 static void an_unknown_section_is_refused(void **state)
 {
 	(void)state;
-	refuses("[agents]\n", "c:1:1: unknown section 'agents'; expected [agent], [tpm2] or [socket NAME]");
+	refuses("[agents]\n",
+		"c:1:1: unknown section 'agents'; expected [agent], [tpm2] or [socket NAME]");
 	refuses("[agent one]\n", "c:1:1: unknown section 'agent one'; expected");
 }
 

@@ -200,7 +200,8 @@ static void a_sticky_directory_is_no_place_for_the_socket(void **state)
 
 	assert_int_equal(mkdir(fixture->socket_directory, 0700), 0);
 	assert_int_equal(chmod(fixture->socket_directory, 01777), 0);
-	assert_int_equal(listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_REJECTED);
 }
 
@@ -381,7 +382,8 @@ static struct listener open_listener(struct fixture *fixture)
 {
 	struct listener listener = {.fd = -1};
 
-	assert_int_equal(listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_OK);
 	return listener;
 }
@@ -469,7 +471,8 @@ static void a_socket_in_use_is_left_alone(void **state)
 	struct fixture *fixture = *state;
 	struct listener first = open_listener(fixture), second = {.fd = -7};
 
-	assert_int_equal(listen_open(fixture->socket, &for_all, &fixture->us, &second, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &second, &fixture->refusal),
 		MORTISE_CONFLICT);
 	assert_int_equal(second.fd, -7);
 	assert_int_equal(access(fixture->socket, F_OK), 0);
@@ -487,7 +490,8 @@ static void a_stream_socket_in_use_is_left_alone(void **state)
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", fixture->socket);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_CONFLICT);
 	close(fd);
 }
@@ -499,7 +503,8 @@ static void a_file_in_place_of_the_socket_is_left_alone(void **state)
 
 	assert_int_equal(mkdir(fixture->socket_directory, 0755), 0);
 	assert_int_equal(symlink("elsewhere", fixture->socket), 0);
-	assert_int_equal(listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_REJECTED);
 	assert_int_equal(unlink(fixture->socket), 0);
 }
@@ -513,8 +518,8 @@ static void a_path_too_long_for_a_socket_is_refused(void **state)
 	memset(path, 'x', sizeof path - 1);
 	path[sizeof path - 1] = '\0';
 	path[0] = '/';
-	assert_int_equal(
-		listen_open(path, &for_all, &fixture->us, &listener, &fixture->refusal), MORTISE_REJECTED);
+	assert_int_equal(listen_open(path, &for_all, &fixture->us, &listener, &fixture->refusal),
+		MORTISE_REJECTED);
 	assert_non_null(strstr(fixture->refusal.text, "at most 107 bytes"));
 }
 

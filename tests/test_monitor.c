@@ -208,7 +208,7 @@ static void spawn_in_turn(void)
 	shutdown(fd, SHUT_RDWR);
 	answer = hear(&fd);
 	say(answer.code == MORTISE_OK && answer.request_id == 2 && fd >= 0 ? "a second sealer"
-									     : "none");
+									   : "none");
 	run_until_killed();
 }
 

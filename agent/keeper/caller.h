@@ -58,8 +58,8 @@ uint64_t caller_cgroup_id(const struct caller *caller);
  * Is sender (the SCM_CREDENTIALS of a frame just received; NULL: there were none) the process
  * that connected, and does it still live? MORTISE_DENIED.
  */
-enum mortise_status caller_check_sender(
-	const struct caller *caller, const struct ucred *sender) MUST_USE;
+enum mortise_status caller_check_sender(const struct caller *caller, const struct ucred *sender)
+	MUST_USE;
 
 /*
  * For a caller not pinned yet: opens a pidfd on the sender and draws a challenge that a later

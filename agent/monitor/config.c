@@ -113,7 +113,8 @@ static enum mortise_status read_environment(const struct setting *setting)
 	const char *value = setting->entry->value;
 
 	if (!path_is_valid(value, strlen(value)) || strchr(value, '/') != NULL)
-		return config_refuse_value(setting, "the first segment of a secret's path, such as prod");
+		return config_refuse_value(
+			setting, "the first segment of a secret's path, such as prod");
 	return config_store_text(&setting->config->environment, value);
 }
 
@@ -224,7 +225,8 @@ static enum mortise_status check_section(const struct setting *setting)
 		return config_socket_begin(setting);
 	if (is_later)
 		return inifile_refuse(error, entry->line, entry->column,
-			"[%s] is not in this release yet; expected [agent], [tpm2] or [socket NAME]",
+			"[%s] is not in this release yet; expected [agent], [tpm2] or [socket "
+			"NAME]",
 			entry->section);
 	if (!is_known || *entry->title != '\0')
 		return inifile_refuse(error, entry->line, entry->column,

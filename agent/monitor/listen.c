@@ -93,8 +93,8 @@ static enum mortise_status start_listening(
 }
 
 /* Remembers which file is ours, and that it has the mode that clients need. */
-static enum mortise_status identify(struct listener *listener, const char *path, mode_t mode,
-	struct refusal *out_refusal)
+static enum mortise_status identify(
+	struct listener *listener, const char *path, mode_t mode, struct refusal *out_refusal)
 {
 	struct stat about;
 
@@ -181,8 +181,7 @@ static enum mortise_status set_up_passed(int fd, struct refusal *out_refusal)
 	return MORTISE_OK;
 }
 
-enum mortise_status listen_adopt(
-	int fd, struct listener *out_listener, struct refusal *out_refusal)
+enum mortise_status listen_adopt(int fd, struct listener *out_listener, struct refusal *out_refusal)
 {
 	TRY(check_passed(fd, out_refusal));
 	TRY(set_up_passed(fd, out_refusal));

@@ -36,12 +36,12 @@ struct listener {
  * replaces a stale one. MORTISE_CONFLICT if something listens there, MORTISE_REJECTED, MORTISE_IO.
  */
 enum mortise_status listen_open(const char *path, const struct listen_access *access,
-	const struct owner *owner,
-	struct listener *out_listener, struct refusal *out_refusal) MUST_USE;
+	const struct owner *owner, struct listener *out_listener, struct refusal *out_refusal)
+	MUST_USE;
 
 /* Takes over a socket that it passed, checked. MORTISE_REJECTED with out_refusal. */
-enum mortise_status listen_adopt(
-	int fd, struct listener *out_listener, struct refusal *out_refusal) MUST_USE;
+enum mortise_status listen_adopt(int fd, struct listener *out_listener, struct refusal *out_refusal)
+	MUST_USE;
 
 /* Closes it; a socket that we made is removed unless another has taken its place. */
 void listen_close(struct listener *listener);

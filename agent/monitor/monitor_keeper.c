@@ -27,8 +27,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void put_listeners(
-	struct wire_writer *writer, const struct monitor_settings *settings)
+static void put_listeners(struct wire_writer *writer, const struct monitor_settings *settings)
 {
 	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
 

@@ -61,8 +61,8 @@ static void add_descriptors(struct msghdr *message, void *room, const int *fds, 
 	memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
 }
 
-enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size,
-	const int *fds, size_t fd_count)
+enum mortise_status monitor_send(
+	struct monitor *monitor, uint8_t *frame, size_t size, const int *fds, size_t fd_count)
 {
 	_Alignas(struct cmsghdr) char room[CMSG_SPACE(MONITOR_FDS_MAX * sizeof *fds)] = {0};
 	struct iovec vector = {frame, size};

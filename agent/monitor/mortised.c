@@ -270,8 +270,8 @@ static enum mortise_status open_listeners(struct agent *agent, struct refusal *o
 	}
 	if (agent->options.check_only)
 		return check_listeners(agent, out_refusal);
-	status = listen_set_open(wanted, 1 + config->socket_count, &agent->owner,
-		&agent->listeners, out_refusal);
+	status = listen_set_open(
+		wanted, 1 + config->socket_count, &agent->owner, &agent->listeners, out_refusal);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
@@ -295,8 +295,7 @@ static enum mortise_status clean(struct agent *agent)
 	const char *notify_socket = getenv("NOTIFY_SOCKET");
 	size_t passed = listen_set_passed();
 
-	if (agent->options.ready_fd >= 0 &&
-		agent->options.ready_fd < LISTEN_FIRST_FD + (int)passed)
+	if (agent->options.ready_fd >= 0 && agent->options.ready_fd < LISTEN_FIRST_FD + (int)passed)
 		misuse("--ready-fd: is a passed socket");
 	if (notify_socket != NULL) {
 		agent->notify_socket = strdup(notify_socket);
