@@ -45,7 +45,9 @@ static void judge(
 	const struct checking *checking, const struct exchange *asked, struct verdict *verdict)
 {
 	const char *path = checking->path[0] ? checking->path : NULL;
-	const struct subject subject = {checking->uid, checking->groups, checking->group_count};
+	const struct subject subject = {.uid = checking->uid,
+		.groups = checking->groups,
+		.group_count = checking->group_count};
 
 	verdict->decision = policy_decide(asked->agent->policy, &subject, checking->verb, path,
 		(time_t)(asked->now_us / 1000000));

@@ -53,6 +53,8 @@ static void get_one(struct exchange *exchange, const struct vault_choice *choice
 	got->rule = decision.rule;
 	got->status = MORTISE_DENIED;
 	if (decision.allowed)
+		got->status = exchange_take(exchange, &decision);
+	if (got->status == MORTISE_OK)
 		got->status = vault_read(lifecycle_vault(exchange->agent->lifecycle), path, choice,
 			&value, &got->version);
 	size_t mark = wire_item_begin(exchange->reply);
