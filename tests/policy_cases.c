@@ -7,146 +7,12 @@
 #include <time.h>
 
 #include "path.h"
-#include "policy.h"
+#include "policy_cases_text.h"
+#include "policy_answers.h"
 #include "policy_model.h"
 
 #define QUESTIONS 8
 #define PATH_SIZE 64
-
-struct bytes {
-	const uint8_t *at;
-	size_t left;
-};
-
-struct writer {
-	struct bytes *bytes;
-	char text[8192];
-	size_t used;
-};
-
-static unsigned draw(struct bytes *bytes, unsigned below)
-{
-	if (bytes->left == 0)
-		return 0;
-	bytes->left--;
-	return *bytes->at++ % below;
-}
-
-#define PICK(bytes, words) ((words)[draw(bytes, sizeof(words) / sizeof((words)[0]))])
-
-static void put(struct writer *writer, const char *text)
-{
-	int length = snprintf(
-		writer->text + writer->used, sizeof writer->text - writer->used, "%s", text);
-
-	if (length > 0 && (size_t)length < sizeof writer->text - writer->used)
-		writer->used += (size_t)length;
-	else
-		writer->text[writer->used] = '\0';
-}
-
-static const char *const verbs[] = {
-	"read", "read", "list", "write", "delete", "rotate", "audit", "admin"};
-static const char *const patterns[] = {"**", "**", "prod/**", "prod/**", "prod/*", "prod/db", "*",
-	"*/db", "**/key", "prod/db/*", "p*d/**b", "a*a*a/*", "**a**b", "dev/x", "prod/d*/*y",
-	"*/*/*"};
-static const char *const accounts[] = {"0", "7", "34", "1000", "root", "alice", "backup", "50"};
-static const char *const units[] = {"a.service", "b.service", "a@*.service", "a@x.service",
-	"a@x*.service", "user:a.service", "x.slice", "user:x.slice", "a@*y*.service"};
-static const char *const exes[] = {"/bin/a", "/bin/b", "/bin/a/b"};
-static const char *const labels[] = {"x_t", "y_t", "u:r:x_t:s0", "unconfined"};
-static const char *const sockets[] = {"web", "main", "db"};
-static const char *const hours[] = {"02:30-04:30", "22:00-01:00", "22:00-01:00Z", "00:00-24:00",
-	"02:00-03:00Z", "23:59-00:00", "00:00-00:01", "12:00-12:01Z"};
-static const char *const days[] = {"mon", "sun", "mon-fri", "sat-sun", "fri-mon", "wed"};
-static const char *const ends[] = {"2026-11-23", "2026-11-23Z", "2026-11-23T12:00",
-	"2030-01-01T00:00:01Z", "2026-10-25T02:30"};
-static const char *const rates[] = {"20/h", "1/min", "60/h", "1000000/d", "1/d"};
-
-/* Nearly right for one key or another. */
-static const char *const wrong[] = {"", "reed", "Prod/a", "/a", "a//b", "a/", "***", "a/***", "..",
-	"a/../b", "1/2/3/4/5/6/7/8/9", "034", "4294967295", "4294967296", "65534", "nobody",
-	"ghost", "-1", "+x", "a,b", "%dba", "a@.service", "*.service", "a.timer", "-.slice",
-	"user:", "user:a", "bin/a", "/", "/bin/", "/bin/..", "/bin/./a", "/bin//a", "/bin/...",
-	".web", "a*", "2:30-04:30", "02:30-02:30", "24:00-01:00", "02:30-24:01", "02:60-03:00",
-	"00:00-00:00", "mon-mon", "Mon", "monday", "mon-", "2026-02-30", "2026-13-01", "1969-12-31",
-	"2026-11-23T24:00", "2026-11-23T", "2026-11-23z", "0/h", "020/h", "20/s", "1000001/h", "20",
-	"/h", "20/h 20/h", "a\\x2db.scope", "a@**.service", "@a.service", "2999-12-31T23:59:59Z",
-	"prod/a.b-c_d", "prod/.a", "prod/-a", "a.service.slice"};
-
-static const struct {
-	const char *key;
-	const char *const *words;
-	unsigned count;
-} keys[] = {
-#define KEY(key, words)                                                                            \
-	{                                                                                          \
-		key, words, sizeof(words) / sizeof((words)[0])                                     \
-	}
-	KEY("secret", patterns),
-	KEY("user", accounts),
-	KEY("group", accounts),
-	KEY("unit", units),
-	KEY("exe", exes),
-	KEY("label", labels),
-	KEY("socket", sockets),
-	KEY("hours", hours),
-	KEY("days", days),
-	KEY("expires", ends),
-	KEY("rate", rates),
-};
-
-#define KEY_COUNT (sizeof keys / sizeof keys[0])
-#define HOURS_KEY 7u /* and behind it days */
-
-static void put_words(struct writer *writer, const char *const *words, unsigned count, bool is_one)
-{
-	unsigned more = is_one ? 0 : draw(writer->bytes, 3);
-
-	do {
-		put(writer, " ");
-		if (draw(writer->bytes, 200) == 199)
-			put(writer, PICK(writer->bytes, wrong));
-		else
-			put(writer, words[draw(writer->bytes, count)]);
-	} while (more-- > 0);
-	put(writer, draw(writer->bytes, 16) == 15 ? " ; why\n" : "\n");
-}
-
-/* Few conditions, so that rules match now and then. */
-static void put_rule(struct writer *writer, unsigned number)
-{
-	unsigned choice = draw(writer->bytes, 16), chosen = 0;
-	char header[32];
-
-	(void)snprintf(
-		header, sizeof header, "[rule r%u]\n", draw(writer->bytes, 100) == 99 ? 0 : number);
-	put(writer, header);
-	if (choice != 0)
-		put(writer, choice < 5 ? "deny =" : "allow =");
-	if (choice != 0)
-		put_words(writer, verbs, sizeof verbs / sizeof verbs[0], false);
-	for (unsigned more = draw(writer->bytes, 3); more > 0; more--)
-		chosen |= 1u << draw(writer->bytes, KEY_COUNT);
-	if (choice >= 5 && draw(writer->bytes, 16) != 15)
-		chosen |= 1u | 2u << draw(writer->bytes, 4);
-	if ((chosen >> HOURS_KEY & 1) && draw(writer->bytes, 2) == 0)
-		chosen |= 2u << HOURS_KEY;
-	for (unsigned i = 0; i < KEY_COUNT; i++) {
-		bool is_one =
-			strcmp(keys[i].key, "expires") == 0 || strcmp(keys[i].key, "rate") == 0;
-
-		if ((chosen >> i & 1) == 0 || (i == KEY_COUNT - 1 && choice < 5))
-			continue;
-		put(writer, keys[i].key);
-		put(writer, " =");
-		put_words(writer, keys[i].words, keys[i].count, is_one);
-	}
-	if (draw(writer->bytes, 64) == 63)
-		put(writer, "# a comment\n\n; another\n");
-	if (draw(writer->bytes, 200) == 199)
-		put(writer, "color = red\n");
-}
 
 static struct policy *compile(const char *text)
 {
@@ -305,6 +171,74 @@ static bool ask(struct bytes *bytes, const char *text, const struct policy *poli
 	return false;
 }
 
+static void count_line(void *context, const char *line)
+{
+	unsigned *lines = context;
+
+	(void)line;
+	(*lines)++;
+}
+
+struct idle {
+	char title[16];
+	bool does_nothing;
+};
+
+static void note_idle(void *context, const struct policy_warning *warning)
+{
+	struct idle *idle = context;
+
+	idle->does_nothing |= strncmp(warning->text, idle->title, strlen(idle->title)) == 0 &&
+			      (strstr(warning->text, "' does nothing") != NULL ||
+				      strstr(warning->text, "' can never match") != NULL);
+}
+
+/* What to the comparison, or to a warning, makes no difference makes none to a decision. */
+static bool is_without_difference(struct bytes *bytes, const struct policy *whole,
+	const struct policy *less, const char *text, unsigned left_out)
+{
+	char path[PATH_SIZE];
+
+	for (int i = 0; i < QUESTIONS; i++) {
+		struct model_question question = draw_question(bytes, path);
+		struct subject subject = subject_of(&question);
+		enum verb verb = verb_of_name(question.verb);
+
+		if (question.path != NULL && (!model_is_path(path) || verb >= VERB_AUDIT))
+			continue;
+		if (policy_decide(whole, &subject, verb, question.path, question.now).allowed !=
+			policy_decide(less, &subject, verb, question.path, question.now).allowed) {
+			(void)fprintf(stderr, "%s\nrule %u makes a difference\n", text, left_out);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The same policy without one of its rules. */
+static bool agrees_without(struct bytes *bytes, const struct writer *writer,
+	const struct policy *whole, unsigned left_out)
+{
+	struct policy_warning_options options = {.now = 0};
+	struct idle idle = {"", false};
+	char text[sizeof writer->text];
+	struct policy *less;
+	unsigned lines = 0;
+	bool agrees = true;
+
+	(void)snprintf(text, sizeof text, "%.*s%s", (int)writer->starts[left_out], writer->text,
+		writer->text + writer->starts[left_out + 1]);
+	(void)snprintf(idle.title, sizeof idle.title, "rule 'r%u'", left_out);
+	less = compile(text);
+	if (less == NULL || policy_compare(whole, less, count_line, &lines) != MORTISE_OK ||
+		policy_warnings(whole, &options, note_idle, &idle) != MORTISE_OK)
+		agrees = less == NULL;
+	else if (lines == 0 || idle.does_nothing)
+		agrees = is_without_difference(bytes, whole, less, writer->text, left_out);
+	policy_free(less);
+	return agrees;
+}
+
 void policy_cases_begin(void)
 {
 	(void)setenv("TZ", "Europe/Berlin", 1);
@@ -320,8 +254,10 @@ bool policy_case_agrees(const uint8_t *bytes, size_t size, struct policy_case_co
 	struct policy *policy;
 	bool agrees;
 
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		put_rule(&writer, i);
+		writer.starts[i + 1] = writer.used;
+	}
 	policy = compile(writer.text);
 	agrees = model_read(&model, writer.text) == (policy != NULL);
 	if (!agrees)
@@ -331,6 +267,8 @@ bool policy_case_agrees(const uint8_t *bytes, size_t size, struct policy_case_co
 	counts->policies += policy != NULL;
 	for (int i = 0; agrees && policy != NULL && i < QUESTIONS; i++)
 		agrees = ask(&left, writer.text, policy, &model, counts);
+	for (unsigned i = 0; agrees && policy != NULL && i < count; i++)
+		agrees = agrees_without(&left, &writer, policy, i);
 	policy_free(policy);
 	return agrees;
 }

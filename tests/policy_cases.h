@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POLICY_CASE_SIZE 256 /* bytes that a runner draws for a case */
+#define POLICY_CASE_SIZE 512 /* bytes that a runner draws for a case */
 
 struct policy_case_counts {
 	unsigned long cases, policies, questions, allowed, denied_by_rule;

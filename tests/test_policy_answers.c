@@ -247,6 +247,8 @@ static void what_is_lost_and_gained_is_told(void **state)
 	changes("", "[rule d]\ndeny = read\nsecret = x\n[rule e]\ndeny = admin\ngroup = dba\n",
 		"everybody: is now denied to read x\ngroup dba: is now denied to admin\n");
 	changes("[rule d]\ndeny = read\n", "", "everybody: is no longer denied to read\n");
+	changes(ALLOW "user = 7\n", "[rule d]\ndeny = read\nsecret = prod/**\nuser = 7\n",
+		"uid 7: may no longer read prod/**\nuid 7: is now denied to read prod/**\n");
 }
 
 static void what_another_rule_grants_is_no_change(void **state)

@@ -111,6 +111,7 @@ static void a_rule_covers_what_lies_within_it(void **state)
 	assert_false(covers("deny = read\nunit = a@y*.service", narrow));
 	assert_false(covers("deny = read\nhours = 02:30-04:00", narrow));
 	assert_false(covers("deny = read\ndays = mon", narrow));
+	assert_false(covers("deny = read\ndays = tue-sun\nhours = 02:00-03:00", narrow));
 	assert_false(covers("deny = read\nexpires = 2025-01-01Z", narrow));
 	assert_false(covers("deny = read\nexe = /a", narrow));
 }
