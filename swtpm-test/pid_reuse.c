@@ -2,7 +2,8 @@
 /*
  * pid_reuse SOCKET ROUNDS HEIR_UID: in each round a process connects and ends, another one gets its
  * pid (ns_last_pid, so in a pid namespace and as root) and speaks on its connection. Prints how
- * many heirs there were and how many were answered. All share one table of descriptors.
+ * many heirs there were and how many were answered; to be told that one is denied, as somebody
+ * unknown is, is no answer. All share one table of descriptors.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -17,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define DENIED         2
 #define GREET          256
 #define CHALLENGE_SIZE 16
 
@@ -39,6 +41,11 @@ static void set_last_pid(int control, pid_t pid)
 		_exit(99);
 }
 
+static int code_of(const uint8_t frame[12])
+{
+	return frame[2] | frame[3] << 8;
+}
+
 /* Asked as a good client asks, so that the connector is known before it ends in odd rounds. */
 static int ask(void)
 {
@@ -50,12 +57,12 @@ static int ask(void)
 	size = recv(connection, frame, sizeof frame, 0);
 	if (size < 12)
 		return 0;
-	if ((frame[2] | frame[3] << 8) != GREET)
-		return 1;
+	if (code_of(frame) != GREET)
+		return code_of(frame) != DENIED;
 	memcpy(hello + 12, frame + 12, 6 + CHALLENGE_SIZE);
 	if (send(connection, hello, sizeof hello, MSG_NOSIGNAL) < 0)
 		return 0;
-	return recv(connection, frame, sizeof frame, 0) >= 12;
+	return recv(connection, frame, sizeof frame, 0) >= 12 && code_of(frame) != DENIED;
 }
 
 static _Noreturn void be_connector(unsigned long round)

@@ -180,7 +180,7 @@ static void count_line(void *context, const char *line)
 }
 
 struct idle {
-	char title[16];
+	char title[24];
 	bool does_nothing;
 };
 

@@ -36,7 +36,7 @@ struct agent {
 	uint64_t audit_retry_us;
 	bool told_failing, told_reserve; /* what the log last said of the audit log */
 	struct monitor_link *monitor;
-	struct policy *policy; /* NULL unless unsealed */
+	struct policy *policy;    /* NULL unless unsealed */
 	struct rate_table *rates; /* of the policy; NULL without one */
 	uint64_t policy_version;
 	uint32_t agent_uid, first_uid, operators_gid;
