@@ -400,6 +400,27 @@ static void once_the_log_is_known_to_fail_nothing_is_changed(void **state)
 	asker_close(asker);
 }
 
+static void a_change_whose_line_was_lost_gets_it_when_the_log_mends(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	struct wire_field value;
+
+	NEEDS_ROOT();
+	keeper_stop_log(fixture);
+	assert_int_equal(ask_set(fixture, asker, "prod/x", "new", 3), MORTISE_BUSY);
+	assert_int_equal(ask_set(fixture, asker, "prod/y", "new", 3), MORTISE_BUSY);
+	assert_false(keeper_log_has(fixture, "prod/x"));
+	keeper_mend_log(fixture);
+	assert_int_equal(ask_get(fixture, asker, "prod/x", &value), MORTISE_OK);
+	assert_int_equal(value.size, 3);
+	assert_true(keeper_log_has(fixture,
+		"\"path\":\"prod/"
+		"x\",\"version\":1,\"rule\":\"first\",\"result\":\"ok\",\"note\":\"late"));
+	assert_int_equal(ask_get(fixture, asker, "prod/y", NULL), MORTISE_NOT_FOUND);
+	asker_close(asker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +441,7 @@ int main(void)
 		WITH_STORE(every_denial_stands_in_the_log),
 		WITH_STORE(without_a_line_nothing_is_released_and_then_it_recovers),
 		WITH_STORE(once_the_log_is_known_to_fail_nothing_is_changed),
+		WITH_STORE(a_change_whose_line_was_lost_gets_it_when_the_log_mends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,8 +73,18 @@ bool exchange_is_operator(const struct exchange *exchange)
 			       caller_has_group(caller, agent->operators_gid)));
 }
 
-static void record(struct agent *agent, struct caller *caller, const struct audit_event *event)
+/* A change is made already: its line is kept until it is on record. */
+static void put_line(
+	struct agent *agent, const struct operation *operation, const struct audit_event *event)
 {
+	audit_append(agent->audit, event);
+	if (operation->changes && event->result == MORTISE_OK)
+		owed_add(&agent->owed, event);
+}
+
+static void record(const struct exchange *exchange, const struct audit_event *event)
+{
+	struct caller *caller = &exchange->from->caller;
 	struct audit_event whole = *event;
 
 	evidence_gather_login(caller);
@@ -84,7 +94,7 @@ static void record(struct agent *agent, struct caller *caller, const struct audi
 	whole.pid = caller->pid;
 	whole.login_uid = caller->login_uid;
 	whole.session = caller->session;
-	audit_append(agent->audit, &whole);
+	put_line(exchange->agent, exchange->operation, &whole);
 }
 
 void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
@@ -100,7 +110,7 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 		.result = result,
 	};
 
-	record(exchange->agent, &exchange->from->caller, &event);
+	record(exchange, &event);
 }
 
 void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size)
@@ -245,7 +255,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 	};
 
 	if (pending->operation->is_recorded)
-		audit_append(agent->audit, &event);
+		put_line(agent, pending->operation, &event);
 	if (pending->from)
 		agent->answer(agent->server, pending->from, build, &building);
 	pending_free(pending);

@@ -13,6 +13,7 @@
 #include "evidence.h"
 #include "lifecycle.h"
 #include "monitor_link.h"
+#include "owed.h"
 #include "policy.h"
 #include "processes.h"
 #include "wire.h"
@@ -32,6 +33,7 @@ struct agent {
 	struct event_base *base;
 	struct lifecycle *lifecycle;
 	struct audit *audit;
+	struct owed owed;
 	struct secret *audit_state; /* of a checkpoint, not in the store yet; NULL: none */
 	uint64_t audit_retry_us;
 	bool told_failing, told_reserve; /* what the log last said of the audit log */

@@ -44,8 +44,11 @@ static void deliver(struct server *server, const struct answer *answer, bool is_
 static bool end_turn(struct server *server)
 {
 	size_t count = server->answer_count;
-	bool is_on_record = audit_flush(server->agent->audit) == MORTISE_OK;
+	struct owed *owed = &server->agent->owed;
 
+	owed_append(owed, server->agent->audit);
+	bool is_on_record = audit_flush(server->agent->audit) == MORTISE_OK;
+	owed_settle(owed, is_on_record);
 	server->answer_count = 0;
 	for (size_t i = 0; i < count; i++)
 		deliver(server, &server->answers[i], is_on_record);

@@ -19,7 +19,8 @@ enum mortise_status keyring_derive(const struct secret *master_key, struct keyri
 
 	if (master_key->size != crypto_kdf_KEYBYTES)
 		return MORTISE_INTEGRITY;
-	for (unsigned purpose = 1; purpose < KEY_PURPOSES; purpose++) {
+	TRY(secret_copy(master_key->bytes, master_key->size, &keyring.key[KEY_MASTER]));
+	for (unsigned purpose = KEY_WRAP; purpose < KEY_PURPOSES; purpose++) {
 		TRY(secret_new(KEY_SIZE, &keyring.key[purpose]));
 		crypto_kdf_derive_from_key(
 			keyring.key[purpose]->bytes, KEY_SIZE, purpose, context, master_key->bytes);

@@ -22,17 +22,18 @@
 
 /* The keys below the master key; the numbers are crypto_kdf's subkey ids and never change. */
 enum key_purpose {
-	KEY_WRAP = 1,  /* wraps data keys */
-	KEY_INDEX = 2, /* path -> path hash */
-	KEY_LABEL = 3, /* encrypts names and metadata */
-	KEY_TALLY = 4, /* the hash tree */
-	KEY_AUDIT = 5, /* the audit log's signing keys at rest */
-	KEY_TWIN = 6,  /* equal-value fingerprints */
+	KEY_MASTER = 0, /* the master key itself: what a new slot will be given */
+	KEY_WRAP = 1,   /* wraps data keys */
+	KEY_INDEX = 2,  /* path -> path hash */
+	KEY_LABEL = 3,  /* encrypts names and metadata */
+	KEY_TALLY = 4,  /* the hash tree */
+	KEY_AUDIT = 5,  /* the audit log's signing keys at rest */
+	KEY_TWIN = 6,   /* equal-value fingerprints */
 	KEY_PURPOSES = 7,
 };
 
 struct keyring {
-	struct secret *key[KEY_PURPOSES]; /* by purpose; [0] is unused */
+	struct secret *key[KEY_PURPOSES]; /* by purpose */
 };
 
 enum mortise_status keyring_derive(const struct secret *master_key, struct keyring *out_keyring)

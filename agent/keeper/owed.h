@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * owed: the lines of changes that are made but not on record yet.
+ * A change is on disk before its line is in the log. Where that line then cannot be written, it
+ * is put on record as soon as the log can be; until then nothing is changed any more.
+ * In memory only: a keeper that dies while its log fails takes them along.
+ */
+#ifndef MORTISE_OWED_H
+#define MORTISE_OWED_H
+
+#include "audit.h"
+#include "policy.h"
+
+#define OWED_MAX 256 /* as many as a turn has answers */
+
+struct owed_line {
+	struct audit_event event; /* its strings are those behind it */
+	char path[MORTISE_PATH_MAX + 1];
+	char rule[POLICY_TITLE_MAX + 1];
+};
+
+struct owed {
+	struct owed_line lines[OWED_MAX];
+	size_t count;
+	bool is_late; /* they have missed their turn */
+};
+
+/* The event of a change has just been appended to the turn. */
+void owed_add(struct owed *owed, const struct audit_event *event);
+
+/* Before a turn is flushed: appends what earlier turns could not write. */
+void owed_append(struct owed *owed, struct audit *audit);
+
+/* After it: the lines are on record, or stay owed. */
+void owed_settle(struct owed *owed, bool is_on_record);
+
+#endif
