@@ -69,7 +69,7 @@ static inline struct decision ask(
 	const struct policy *policy, uint32_t uid, uint32_t gid, enum verb verb, const char *path)
 {
 	const uint32_t groups[] = {gid + 7, gid};
-	struct subject subject = {uid, groups, 2};
+	struct subject subject = {.uid = uid, .groups = groups, .group_count = 2};
 
 	return policy_decide(policy, &subject, verb, path, 0);
 }

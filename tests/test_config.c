@@ -93,7 +93,8 @@ static void an_unknown_key_is_refused_with_its_line(void **state)
 	(void)state;
 	refuses("[agent]\n\n sockt = /s\n",
 		"c:3:2: unknown key 'sockt' in [agent]; expected socket, store, audit-log, user, "
-		"operators, environment or audit-sync");
+		"operators, environment, audit-sync, require-pidfd or "
+		"exe-evidence");
 	refuses("[tpm2]\nsocket = /s\n",
 		"c:2:1: unknown key 'socket' in [tpm2]; expected tcti or deadline");
 }
@@ -101,7 +102,8 @@ static void an_unknown_key_is_refused_with_its_line(void **state)
 static void an_unknown_section_is_refused(void **state)
 {
 	(void)state;
-	refuses("[agents]\n", "c:1:1: unknown section 'agents'; expected [agent] or [tpm2]");
+	refuses("[agents]\n",
+		"c:1:1: unknown section 'agents'; expected [agent], [tpm2] or [socket NAME]");
 	refuses("[agent one]\n", "c:1:1: unknown section 'agent one'; expected");
 }
 
@@ -109,7 +111,6 @@ static void what_a_later_release_knows_is_refused_as_such(void **state)
 {
 	(void)state;
 	refuses("[pkcs11]\n", "c:1:1: [pkcs11] is not in this release yet");
-	refuses("[socket web]\n", "c:1:1: [socket] is not in this release yet");
 	refuses("[tpm2]\nanchor-window = 60\n",
 		"c:2:1: 'anchor-window' in [tpm2] is not in this release yet");
 }

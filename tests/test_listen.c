@@ -16,9 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "listen.h"
+#include "listen_set.h"
 
 #define STRANGER 12345
+
+static const struct listen_access for_all = {0666, (gid_t)-1};
 
 struct fixture {
 	char base[32];
@@ -198,7 +200,8 @@ static void a_sticky_directory_is_no_place_for_the_socket(void **state)
 
 	assert_int_equal(mkdir(fixture->socket_directory, 0700), 0);
 	assert_int_equal(chmod(fixture->socket_directory, 01777), 0);
-	assert_int_equal(listen_open(fixture->socket, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_REJECTED);
 }
 
@@ -379,7 +382,8 @@ static struct listener open_listener(struct fixture *fixture)
 {
 	struct listener listener = {.fd = -1};
 
-	assert_int_equal(listen_open(fixture->socket, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_OK);
 	return listener;
 }
@@ -467,7 +471,8 @@ static void a_socket_in_use_is_left_alone(void **state)
 	struct fixture *fixture = *state;
 	struct listener first = open_listener(fixture), second = {.fd = -7};
 
-	assert_int_equal(listen_open(fixture->socket, &fixture->us, &second, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &second, &fixture->refusal),
 		MORTISE_CONFLICT);
 	assert_int_equal(second.fd, -7);
 	assert_int_equal(access(fixture->socket, F_OK), 0);
@@ -485,7 +490,8 @@ static void a_stream_socket_in_use_is_left_alone(void **state)
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", fixture->socket);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(listen_open(fixture->socket, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_CONFLICT);
 	close(fd);
 }
@@ -497,7 +503,8 @@ static void a_file_in_place_of_the_socket_is_left_alone(void **state)
 
 	assert_int_equal(mkdir(fixture->socket_directory, 0755), 0);
 	assert_int_equal(symlink("elsewhere", fixture->socket), 0);
-	assert_int_equal(listen_open(fixture->socket, &fixture->us, &listener, &fixture->refusal),
+	assert_int_equal(
+		listen_open(fixture->socket, &for_all, &fixture->us, &listener, &fixture->refusal),
 		MORTISE_REJECTED);
 	assert_int_equal(unlink(fixture->socket), 0);
 }
@@ -511,16 +518,17 @@ static void a_path_too_long_for_a_socket_is_refused(void **state)
 	memset(path, 'x', sizeof path - 1);
 	path[sizeof path - 1] = '\0';
 	path[0] = '/';
-	assert_int_equal(
-		listen_open(path, &fixture->us, &listener, &fixture->refusal), MORTISE_REJECTED);
+	assert_int_equal(listen_open(path, &for_all, &fixture->us, &listener, &fixture->refusal),
+		MORTISE_REJECTED);
 	assert_non_null(strstr(fixture->refusal.text, "at most 107 bytes"));
 }
 
 /* Runs body in a child in which fd stands where the service manager would have put it. */
 static int adopt_in_a_child(int fd, const char *count, struct fixture *fixture)
 {
+	const struct listen_wanted wanted[] = {{"main", fixture->socket, {0666, (gid_t)-1}}};
 	pid_t child = fork();
-	struct listener listener;
+	struct listen_set set;
 	char pid[16];
 	int status = -1;
 
@@ -531,11 +539,11 @@ static int adopt_in_a_child(int fd, const char *count, struct fixture *fixture)
 		setenv("LISTEN_FDS", count, 1);
 		if (!listen_was_passed())
 			_exit(100);
-		status = (int)listen_adopt(&listener, &fixture->refusal);
-		if (status == MORTISE_OK && option_of(listener.fd, SO_PASSCRED) != 1)
+		status = (int)listen_set_open(wanted, 1, &fixture->us, &set, &fixture->refusal);
+		if (status == MORTISE_OK && option_of(set.listeners[0].fd, SO_PASSCRED) != 1)
 			_exit(101);
 		if (status == MORTISE_OK)
-			listen_close(&listener);
+			listen_set_close(&set);
 		_exit(status);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);

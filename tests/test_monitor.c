@@ -383,6 +383,7 @@ static int sealer(int argc, char **argv)
 struct fixture {
 	char base[40], notify_path[64], mark[64];
 	int notify_fd, listener_fd;
+	struct monitor_listener listeners[1];
 	int ready[2];
 	pid_t monitor;
 	struct config config;
@@ -428,13 +429,15 @@ static int set_up(void **state)
 	fixture->config.hardware_deadline_ms = 60000;
 	fixture->config.audit_sync_always = true;
 	fixture->identity = (struct identity){.uid = geteuid(), .gid = getegid()};
+	fixture->listeners[0] = (struct monitor_listener){"main", 127, fixture->listener_fd};
 	fixture->settings = (struct monitor_settings){
 		.config = &fixture->config,
 		.identity = &fixture->identity,
 		.operators_gid = 4321,
 		.keeper_program = "/proc/self/exe",
 		.sealer_program = "/proc/self/exe",
-		.listener_fd = fixture->listener_fd,
+		.listeners = fixture->listeners,
+		.listener_count = 1,
 		.ready_fd = fixture->ready[1],
 		.notify_socket = fixture->notify_path,
 		.timing = monitor_usual_timing,

@@ -177,7 +177,7 @@ static void missing_groups_match_every_deny_and_no_allow(void **state)
 		compile(ALLOW "user = alice\n[rule d]\ndeny = read\nsecret = prod/x\ngroup = 9\n"
 			      "[rule e]\ndeny = read\nsecret = prod/y\nuser = alice\ngroup = 9\n"
 			      "[rule b]\nallow = read\nsecret = b\ngroup = 9\n");
-	struct subject subject = {1000, NULL, 0};
+	struct subject subject = {.uid = 1000};
 
 	(void)state;
 	assert_true(policy_decide(policy, &subject, VERB_READ, "prod/a", 0).allowed);

@@ -280,6 +280,53 @@ static void a_policy_is_shown_as_it_was_applied(void **state)
 	asker_close(asker);
 }
 
+static void a_rule_is_used_no_oftener_than_its_rate(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	keeper_put(fixture, "prod/x", "value");
+	keeper_apply(fixture, FIRST "[rule r]\nallow = read\nsecret = prod/*\nuser = alice\n"
+				    "rate = 2/d\n");
+	become(ALICE, ALICE);
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_OK);
+	assert_int_equal(ask_get(fixture, asker, "prod/y", NULL), MORTISE_NOT_FOUND);
+	assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_BUSY);
+	become_root();
+	asker_close(asker);
+	asker = asker_open(fixture);
+	assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void a_rate_holds_for_writes_too(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	keeper_apply(fixture, FIRST "[rule r]\nallow = delete\nsecret = prod/*\nuser = alice\n"
+				    "rate = 1/d\n");
+	become(ALICE, ALICE);
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(ask_path(fixture, asker, WIRE_DELETE, "prod/x"), MORTISE_NOT_FOUND);
+	assert_int_equal(ask_path(fixture, asker, WIRE_DELETE, "prod/x"), MORTISE_BUSY);
+	assert_non_null(strstr(asker->text, "try again in 86"));
+	become_root();
+	asker_close(asker);
+}
+
+static void who_applies_a_policy_keeps_admin_at_this_very_listener(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(ask_apply(fixture, asker, FIRST "socket = main\n"), MORTISE_OK);
+	assert_int_equal(ask_apply(fixture, asker, FIRST "socket = web\n"), MORTISE_REJECTED);
+	assert_non_null(strstr(asker->text, "would take the verb admin from you"));
+	asker_close(asker);
+}
+
 static uint16_t check(struct keeper_fixture *fixture, struct asker *asker, const char *user,
 	const char *group, const char *verb, const char *path)
 {
@@ -321,6 +368,21 @@ static void check_says_who_may_and_by_which_rule(void **state)
 	asker_close(asker);
 }
 
+static void check_knows_what_the_agent_knows_of_who_asks(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	NEEDS_ROOT();
+	keeper_apply(fixture, FIRST "socket = main\n[rule r]\nallow = read\nsecret = prod/*\n"
+				    "user = alice\nsocket = main\n");
+	assert_int_equal(check(fixture, asker, NULL, NULL, "admin", NULL), MORTISE_OK);
+	assert_int_equal(number(asker, WIRE_TAG_NUMBER), 1);
+	assert_int_equal(check(fixture, asker, "alice", NULL, "read", "prod/x"), MORTISE_OK);
+	assert_int_equal(number(asker, WIRE_TAG_NUMBER), 1);
+	asker_close(asker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,7 +401,11 @@ int main(void)
 		WITH_STORE(an_apply_that_is_overtaken_by_a_seal_fails),
 		WITH_STORE(a_client_that_left_during_an_apply_harms_nobody),
 		WITH_STORE(a_policy_is_shown_as_it_was_applied),
+		WITH_STORE(a_rule_is_used_no_oftener_than_its_rate),
+		WITH_STORE(a_rate_holds_for_writes_too),
+		WITH_STORE(who_applies_a_policy_keeps_admin_at_this_very_listener),
 		WITH_STORE(check_says_who_may_and_by_which_rule),
+		WITH_STORE(check_knows_what_the_agent_knows_of_who_asks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,11 +6,15 @@
  *
  *	monitor <-> keeper  one pair for the keeper's life, the keeper's descriptor 3
  *	keeper  <-> sealer  one pair for one operation, the sealer's descriptor 3
+ *	keeper  <-> witness one pair for the keeper's life, the witness's descriptor 3; only
+ *	                    with exe-evidence = yes
  *
  *	CONFIGURE  monitor -> keeper, the first frame, once. STORE (directory), AUDIT_LOG
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
  *	           (milliseconds until a sealer is overdue). Its descriptors
- *	           are the listening sockets, in the order of NAME's items in ITEMS.
+ *	           are the listening sockets, in the order of the items of ITEMS: NAME and
+ *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
+ *	           may leave it out, for all); then the witness's socket, if FLAGS says so.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
  *	           sent again whenever that line changes.
  *	SPAWN      keeper -> monitor. The answer has the same request id and either
@@ -21,6 +25,10 @@
  *	           certain no such name; MORTISE_IO: could not be asked), NAME, NUMBER (the
  *	           id), for a user IDS (all its gids). A name of digits is an id: it is looked
  *	           up by id, and is MORTISE_OK with that id even where no entry exists.
+ *	EXE        keeper -> witness: NUMBER, a pid. The answer: MORTISE_OK and TEXT, the absolute
+ *	           path of the program it runs, if that is the file which has this path here; or
+ *	           MORTISE_NOT_FOUND. The keeper makes sure that the process lives before and
+ *	           after, and so that the pid was its own.
  *	ENROL      keeper -> sealer: SLOT_KIND, ENTROPY. The answer: KEY (h), BLOB.
  *	OPEN       keeper -> sealer: SLOT_KIND, BLOB. The answer: KEY (h).
  *	           A sealer that fails answers MORTISE_HARDWARE with FAULT (enum token_fault)
@@ -31,17 +39,23 @@
 
 #define PROCESS_FD 3
 
+#define PROCESS_LISTENERS_MAX 16
+#define PROCESS_NAME_MAX      64 /* bytes in a listener's name */
+
 enum process_opcode {
 	PROCESS_CONFIGURE = 512,
 	PROCESS_READY = 513,
 	PROCESS_SPAWN = 514,
 	PROCESS_RESOLVE = 515,
+	WITNESS_EXE = 520,
 	SEALER_ENROL = 528,
 	SEALER_OPEN = 529,
 };
 
 /* FLAGS of CONFIGURE. */
 #define PROCESS_AUDIT_SYNC_ALWAYS 1u /* the audit line is on disk before its reply leaves */
+#define PROCESS_REQUIRE_PIDFD     2u /* who cannot be named by SO_PEERPIDFD is denied */
+#define PROCESS_HAS_WITNESS       4u /* the last descriptor is a witness's socket */
 
 /* IDS of CONFIGURE: u32 little-endian, packed. */
 #define PROCESS_ID_AGENT     0 /* the keeper's uid */

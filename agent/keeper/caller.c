@@ -23,7 +23,7 @@
 
 struct pidfd_facts {
 	uint64_t mask;
-	uint64_t cgroup_id;
+	uint64_t cgroup_id; /* never used twice while the system runs: fs/kernfs/dir.c */
 	uint32_t pid, tgid, ppid;
 	uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
 	int32_t exit_code;
@@ -31,6 +31,7 @@ struct pidfd_facts {
 
 #define FACTS_PID       1u
 #define FACTS_IDS       2u
+#define FACTS_CGROUP    4u
 #define PIDFD_GET_FACTS _IOWR(0xFF, 11, struct pidfd_facts)
 
 static bool is_alive(int pidfd)
@@ -61,15 +62,31 @@ static enum mortise_status read_proc_ids(
 	return MORTISE_OK;
 }
 
-/* A set-uid program speaks for somebody else than who runs it. */
-static enum mortise_status check_ids(const struct caller *caller)
+bool caller_is_alive(const struct caller *caller)
 {
-	struct pidfd_facts facts = {.mask = FACTS_PID | FACTS_IDS};
+	return caller->pidfd >= 0 && is_alive(caller->pidfd);
+}
+
+uint64_t caller_cgroup_id(const struct caller *caller)
+{
+	struct pidfd_facts facts = {.mask = FACTS_PID | FACTS_CGROUP};
+
+	if (caller->pidfd < 0 || ioctl(caller->pidfd, PIDFD_GET_FACTS, &facts) != 0 ||
+		!(facts.mask & FACTS_CGROUP) || facts.tgid != caller->pid)
+		return 0;
+	return facts.cgroup_id;
+}
+
+/* A set-uid program speaks for somebody else than who runs it. */
+static enum mortise_status check_ids(struct caller *caller)
+{
+	struct pidfd_facts facts = {.mask = FACTS_PID | FACTS_IDS | FACTS_CGROUP};
 
 	if (caller->pidfd >= 0 && ioctl(caller->pidfd, PIDFD_GET_FACTS, &facts) == 0 &&
 		(facts.mask & FACTS_IDS)) {
 		if (facts.tgid != caller->pid)
 			return MORTISE_DENIED;
+		caller->cgroup_id = facts.mask & FACTS_CGROUP ? facts.cgroup_id : 0;
 	} else {
 		TRY(read_proc_ids(caller->pid, &facts.ruid, &facts.euid, &facts.rgid, &facts.egid));
 		/* Read by its number: was it still that process? */
@@ -140,7 +157,7 @@ static enum mortise_status identify(int descriptor, struct caller *caller)
 
 enum mortise_status caller_identify(int descriptor, struct caller *out_caller)
 {
-	struct caller caller = {.pidfd = -1};
+	struct caller caller = {.pidfd = -1, .descriptor = descriptor};
 	enum mortise_status status = identify(descriptor, &caller);
 
 	if (status != MORTISE_OK) {
@@ -157,9 +174,12 @@ void caller_done(struct caller *caller)
 		close(caller->pidfd);
 	caller->pidfd = -1;
 	free(caller->groups);
+	free(caller->unit);
+	free(caller->exe);
+	free(caller->label);
 	caller->groups = NULL;
-	caller->subject.groups = NULL;
-	caller->subject.group_count = 0;
+	caller->unit = caller->exe = caller->label = NULL;
+	caller->subject = (struct subject){.uid = caller->subject.uid};
 }
 
 enum mortise_status caller_check_sender(const struct caller *caller, const struct ucred *sender)
@@ -196,6 +216,21 @@ enum mortise_status caller_pin(struct caller *caller, const uint8_t *answer, siz
 const char *caller_evidence_name(enum caller_evidence evidence)
 {
 	return evidence == CALLER_PEERPIDFD ? "pidfd" : "hello";
+}
+
+bool caller_kernel_names(void)
+{
+	int pair[2], pidfd = -1;
+	socklen_t size = sizeof pidfd;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return false;
+	bool is_named = getsockopt(pair[0], SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0;
+	if (is_named)
+		close(pidfd);
+	close(pair[0]);
+	close(pair[1]);
+	return is_named;
 }
 
 bool caller_has_group(const struct caller *caller, uint32_t gid)

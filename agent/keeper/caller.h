@@ -31,6 +31,13 @@ struct caller {
 	enum caller_evidence evidence;
 	uint8_t challenge[CALLER_CHALLENGE_SIZE];
 	uint32_t *groups;
+	int descriptor;     /* the connection, borrowed */
+	uint64_t cgroup_id; /* as it was pinned; 0: this kernel does not tell */
+
+	/* See evidence.h, which fills them in; the subject's facts point at these texts. */
+	char *unit, *exe, *label;
+	bool has_login;
+	uint32_t login_uid, session; /* UINT32_MAX: none */
 };
 
 /*
@@ -40,6 +47,12 @@ struct caller {
  */
 enum mortise_status caller_identify(int descriptor, struct caller *out_caller) MUST_USE;
 void caller_done(struct caller *caller);
+
+/* Does the pinned process live? Then its pid has been its own for all the time before. */
+bool caller_is_alive(const struct caller *caller);
+
+/* The id of the cgroup (v2) it is in now, by the pidfd; 0 where the kernel does not tell. */
+uint64_t caller_cgroup_id(const struct caller *caller);
 
 /*
  * Is sender (the SCM_CREDENTIALS of a frame just received; NULL: there were none) the process
@@ -59,6 +72,9 @@ enum mortise_status caller_pin(struct caller *caller, const uint8_t *answer, siz
 
 /* What is in force on this kernel, for `status`: "pidfd" or "hello". */
 const char *caller_evidence_name(enum caller_evidence evidence);
+
+/* Does this kernel name the connector (SO_PEERPIDFD)? Asks it; not within the sandbox. */
+bool caller_kernel_names(void);
 
 /* Is gid among the caller's groups? */
 bool caller_has_group(const struct caller *caller, uint32_t gid);

@@ -5,8 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "path.h"
+#include "rate.h"
+
+#define FACT_ROUNDS 4 /* as many as there are facts */
 
 #define DRY_RUN_NOTE "dry run"
 
@@ -21,14 +25,43 @@ enum mortise_status exchange_fail(
 	return status;
 }
 
+/* Each round tells the policy more, so that it may need less. */
+void requester_gather(struct agent *agent, struct requester *from, const struct policy *policy)
+{
+	unsigned needed = policy_needs(policy, &from->caller.subject);
+
+	for (unsigned round = 0; needed && round < FACT_ROUNDS; round++) {
+		evidence_gather(agent->evidence, &from->caller, needed);
+		needed = policy_needs(policy, &from->caller.subject);
+	}
+}
+
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path)
 {
-	const struct decision denied = {false, NULL};
+	const struct decision denied = {.allowed = false};
 
-	if (!exchange->agent->policy)
+	if (!exchange->agent->policy || !(exchange->from->entrance->verbs & verb))
 		return denied;
+	requester_gather(exchange->agent, exchange->from, exchange->agent->policy);
 	return policy_decide(exchange->agent->policy, &exchange->from->caller.subject, verb, path,
 		(time_t)(exchange->now_us / 1000000));
+}
+
+enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
+{
+	uint32_t uid = exchange->from->caller.subject.uid;
+	uint64_t wait_ms = 0;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	if (decision->rate.count == 0 ||
+		rate_take(exchange->agent->rates, &decision->rate, decision->rule_number, uid,
+			now_ms, &wait_ms) == MORTISE_OK)
+		return MORTISE_OK;
+	return exchange_fail(exchange, MORTISE_BUSY,
+		"more often than the policy's rate for you; try again in %llu s",
+		(unsigned long long)((wait_ms + 999) / 1000));
 }
 
 bool exchange_is_operator(const struct exchange *exchange)
@@ -36,9 +69,10 @@ bool exchange_is_operator(const struct exchange *exchange)
 	const struct agent *agent = exchange->agent;
 	const struct caller *caller = &exchange->from->caller;
 
-	return caller->subject.uid == 0 || caller->subject.uid == agent->agent_uid ||
-	       (agent->operators_gid != UINT32_MAX &&
-		       caller_has_group(caller, agent->operators_gid));
+	return exchange->from->entrance->is_main &&
+	       (caller->subject.uid == 0 || caller->subject.uid == agent->agent_uid ||
+		       (agent->operators_gid != UINT32_MAX &&
+			       caller_has_group(caller, agent->operators_gid)));
 }
 
 /* A change is made already: its line is kept until it is on record. */
@@ -52,15 +86,16 @@ static void put_line(
 
 static void record(const struct exchange *exchange, const struct audit_event *event)
 {
-	const struct caller *caller = &exchange->from->caller;
+	struct caller *caller = &exchange->from->caller;
 	struct audit_event whole = *event;
 
+	evidence_gather_login(caller);
 	whole.has_caller = true;
 	whole.uid = caller->subject.uid;
 	whole.gid = caller->gid;
 	whole.pid = caller->pid;
-	whole.login_uid = UINT32_MAX;
-	whole.session = UINT32_MAX;
+	whole.login_uid = caller->login_uid;
+	whole.session = caller->session;
 	put_line(exchange->agent, exchange->operation, &whole);
 }
 
@@ -138,10 +173,11 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 	void (*release)(void *context), struct pending **out_pending)
 {
 	struct pending *pending = calloc(1, sizeof *pending);
-	const struct caller *caller = &exchange->from->caller;
+	struct caller *caller = &exchange->from->caller;
 
 	if (!pending)
 		return MORTISE_BUSY;
+	evidence_gather_login(caller);
 	*pending = (struct pending){
 		.agent = exchange->agent,
 		.from = exchange->from,
@@ -150,6 +186,8 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 		.uid = caller->subject.uid,
 		.gid = caller->gid,
 		.pid = caller->pid,
+		.login_uid = caller->login_uid,
+		.session = caller->session,
 		.context = context,
 		.release = release,
 	};
@@ -214,8 +252,8 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.uid = pending->uid,
 		.gid = pending->gid,
 		.pid = pending->pid,
-		.login_uid = UINT32_MAX,
-		.session = UINT32_MAX,
+		.login_uid = pending->login_uid,
+		.session = pending->session,
 		.path = pending->path[0] ? pending->path : NULL,
 		.path_size = strlen(pending->path),
 		.version = pending->version,

@@ -68,8 +68,18 @@ enum mortise_status exchange_path(struct exchange *exchange, const struct wire_f
 enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
 	MUST_USE;
 
-/* The policy's word on this caller, verb and path (NULL: none) now. */
+/* Gathers the facts about a caller that deciding by this policy takes, and no others. */
+void requester_gather(struct agent *agent, struct requester *from, const struct policy *policy);
+
+/* The listener's and the policy's word on this caller, verb and path (NULL: none) now. */
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
+
+/*
+ * Counts one use of the rule that allowed; before what it allows is done. MORTISE_BUSY with its
+ * text if that is more often than the rule says.
+ */
+enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
+	MUST_USE;
 
 /* Sets the text of a failure and returns its status, so that a handler can return it. */
 enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status status,
@@ -87,7 +97,7 @@ void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size);
 /* Says where the next page starts: at most REQUEST_PAGE_SIZE bytes. */
 void exchange_next_page(struct exchange *exchange, const void *cursor, size_t size);
 
-/* Is it root, the agent's user or an operator? */
+/* Is it root, the agent's user or an operator, and at the agent's own socket? */
 bool exchange_is_operator(const struct exchange *exchange);
 
 /* A pending request: made by a handler, finished once. The requester may be gone by then. */
@@ -96,7 +106,7 @@ struct pending {
 	struct requester *from; /* NULL: the connection ended */
 	const struct operation *operation;
 	uint32_t request_id;
-	uint32_t uid, gid, pid;
+	uint32_t uid, gid, pid, login_uid, session;
 	bool is_dry_run;
 	char path[MORTISE_PATH_MAX + 1];      /* for the record, as in the exchange */
 	char rule_name[POLICY_TITLE_MAX + 1]; /* "": no rule decided */

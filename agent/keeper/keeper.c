@@ -17,104 +17,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "keeper_settings.h"
 #include "log.h"
-#include "processes.h"
 #include "sandbox.h"
 #include "server.h"
 
 #define POOL_BYTES      (SERVER_POOL_BYTES + 1024 * 1024)
-#define LISTENERS_MAX   8
 #define CONNECTIONS_MAX 4096
 #define OWN_DESCRIPTORS 64
 #define AUDIT_TRIES     100
 #define AUDIT_PAUSE_MS  20
 
-/* What the monitor says in its first frame. */
-struct settings {
-	char store[4096];
-	char audit_log[4096];
-	char audit_directory[4096];
-	char environment[64];
-	uint32_t ids[PROCESS_IDS];
-	uint64_t flags;
-	uint64_t overdue_ms; /* of a sealer */
-	int listeners[LISTENERS_MAX];
-	size_t listener_count;
-};
-
 struct keeper {
 	struct agent agent; /* first: the hooks' context is both */
-	struct settings settings;
+	struct keeper_settings settings;
 	struct event_base *base;
 	struct sealer_link *sealer;
 	struct server *server;
 	struct event *checkpoint_done, *second, *terminate;
 };
-
-static uint32_t read_u32(const uint8_t *at)
-{
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-	       (uint32_t)at[3] << 24;
-}
-
-static enum mortise_status read_settings(
-	const struct wire_message *frame, struct settings *settings)
-{
-	const struct wire_field *ids = &frame->field[WIRE_TAG_IDS];
-
-	if (frame->code != PROCESS_CONFIGURE || ids->size != PROCESS_IDS * 4)
-		return MORTISE_INVALID;
-	TRY(wire_text(frame, WIRE_TAG_STORE, settings->store, sizeof settings->store));
-	TRY(wire_text(frame, WIRE_TAG_AUDIT_LOG, settings->audit_log, sizeof settings->audit_log));
-	TRY(wire_number(frame, WIRE_TAG_FLAGS, &settings->flags));
-	settings->overdue_ms = SEALER_OVERDUE_MS;
-	if (wire_has(frame, WIRE_TAG_NUMBER))
-		TRY(wire_number(frame, WIRE_TAG_NUMBER, &settings->overdue_ms));
-	if (settings->overdue_ms > INT32_MAX)
-		return MORTISE_INVALID;
-	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))
-		TRY(wire_text(frame, WIRE_TAG_ENVIRONMENT, settings->environment,
-			sizeof settings->environment));
-	for (unsigned i = 0; i < PROCESS_IDS; i++)
-		settings->ids[i] = read_u32(ids->bytes + 4 * i);
-	memcpy(settings->audit_directory, settings->audit_log, sizeof settings->audit_log);
-	char *slash = strrchr(settings->audit_directory, '/');
-	if (!slash || slash == settings->audit_directory)
-		return MORTISE_INVALID;
-	*slash = '\0';
-	return settings->listener_count ? MORTISE_OK : MORTISE_INVALID;
-}
-
-/* The first frame and the listening sockets that come with it. */
-static enum mortise_status receive_settings(struct settings *settings)
-{
-	static uint8_t frame[16384];
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(LISTENERS_MAX * sizeof(int))];
-	} control;
-	struct iovec part = {frame, sizeof frame};
-	struct msghdr message = {.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof control};
-	struct wire_message fields;
-	ssize_t size;
-
-	do
-		size = recvmsg(PROCESS_FD, &message, MSG_CMSG_CLOEXEC);
-	while (size < 0 && errno == EINTR);
-	if (size <= 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
-		return MORTISE_UNREACHABLE;
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-		settings->listener_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(settings->listeners, CMSG_DATA(header),
-			settings->listener_count * sizeof(int));
-	}
-	TRY(wire_parse(frame, (size_t)size, &fields));
-	return read_settings(&fields, settings);
-}
 
 static void tell_monitor(void *context)
 {
@@ -223,7 +144,8 @@ static struct event_base *make_base(void)
 }
 
 /* The keeper before this one may still be ending, with the log locked. */
-static enum mortise_status open_audit(const struct settings *settings, struct audit **out_audit)
+static enum mortise_status open_audit(
+	const struct keeper_settings *settings, struct audit **out_audit)
 {
 	bool sync_always = (settings->flags & PROCESS_AUDIT_SYNC_ALWAYS) != 0;
 	enum mortise_status status = MORTISE_CONFLICT;
@@ -239,7 +161,7 @@ static enum mortise_status open_audit(const struct settings *settings, struct au
 static enum mortise_status open_parts(struct keeper *keeper)
 {
 	struct agent *agent = &keeper->agent;
-	const struct settings *settings = &keeper->settings;
+	const struct keeper_settings *settings = &keeper->settings;
 
 	keeper->base = agent->base = make_base();
 	if (!keeper->base)
@@ -247,7 +169,9 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	agent->agent_uid = settings->ids[PROCESS_ID_AGENT];
 	agent->first_uid = settings->ids[PROCESS_ID_FIRST];
 	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
+	agent->requires_pidfd = (settings->flags & PROCESS_REQUIRE_PIDFD) != 0;
 	memcpy(agent->environment, settings->environment, sizeof agent->environment);
+	TRY(evidence_new(settings->witness, &agent->evidence));
 	enum mortise_status status = open_audit(settings, &agent->audit);
 	if (status != MORTISE_OK) {
 		log_error("%s: cannot be the audit log: %s", settings->audit_log,
@@ -268,8 +192,11 @@ static enum mortise_status open_parts(struct keeper *keeper)
 
 static enum mortise_status start(struct keeper *keeper)
 {
-	const struct settings *settings = &keeper->settings;
+	const struct keeper_settings *settings = &keeper->settings;
 
+	if ((settings->flags & PROCESS_REQUIRE_PIDFD) && !caller_kernel_names())
+		log_error("require-pidfd = yes, and this kernel cannot name who connects: "
+			  "everybody is denied");
 	tzset(); /* reads /etc/localtime, which is out of reach afterwards */
 	if (sandbox_confine(settings->store, settings->audit_directory) != MORTISE_OK) {
 		log_error("the sandbox cannot be entered: %s", strerror(errno));
@@ -281,8 +208,9 @@ static enum mortise_status start(struct keeper *keeper)
 		return MORTISE_IO;
 	}
 	request_record(&keeper->agent, "start", MORTISE_OK, NULL);
-	for (size_t i = 0; i < settings->listener_count; i++)
-		TRY(server_listen(keeper->server, settings->listeners[i]));
+	for (size_t i = 0; i < settings->entrance_count; i++)
+		TRY(server_listen(
+			keeper->server, settings->descriptors[i], &settings->entrances[i]));
 	tell_monitor(keeper);
 	lifecycle_start(keeper->agent.lifecycle);
 	return MORTISE_OK;
@@ -315,6 +243,7 @@ static void stop(struct keeper *keeper)
 	sealer_link_free(keeper->sealer);
 	monitor_link_free(keeper->agent.monitor);
 	audit_close(keeper->agent.audit);
+	evidence_free(keeper->agent.evidence);
 	if (keeper->checkpoint_done)
 		event_free(keeper->checkpoint_done);
 	if (keeper->second)
@@ -354,7 +283,7 @@ static enum mortise_status prepare(struct keeper *keeper)
 		log_error("the keeper's process cannot be made safe: %s", strerror(errno));
 		return MORTISE_IO;
 	}
-	enum mortise_status status = receive_settings(&keeper->settings);
+	enum mortise_status status = keeper_settings_receive(&keeper->settings);
 	if (status != MORTISE_OK) {
 		log_error("started by hand? `mortised` starts its keeper itself");
 		return MORTISE_INVALID;

@@ -55,7 +55,8 @@ size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size)
 		"[rule first]\n"
 		"allow  = read list write delete rotate audit admin\n"
 		"secret = **\n"
-		"user   = %u\n",
+		"user   = %u\n"
+		"socket = main    ; a container's root has the same uid, but a socket of its own\n",
 		uid, uid);
 
 	return length > 0 ? (size_t)length : 0;

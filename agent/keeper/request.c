@@ -93,7 +93,7 @@ static enum mortise_status take_path(struct exchange *exchange)
 static enum mortise_status check_authority(struct exchange *exchange)
 {
 	const struct operation *operation = exchange->operation;
-	struct decision decision = {false, NULL};
+	struct decision decision = {.allowed = false};
 
 	switch (operation->authority) {
 	case ANYONE:
@@ -116,7 +116,7 @@ static enum mortise_status check_authority(struct exchange *exchange)
 		snprintf(exchange->rule_name, sizeof exchange->rule_name, "%s", decision.rule);
 		exchange->rule = exchange->rule_name;
 	}
-	return decision.allowed ? MORTISE_OK : deny(exchange);
+	return decision.allowed ? exchange_take(exchange, &decision) : deny(exchange);
 }
 
 static enum mortise_status check_state(struct exchange *exchange)

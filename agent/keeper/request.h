@@ -10,13 +10,23 @@
 
 #include "audit.h"
 #include "caller.h"
+#include "evidence.h"
 #include "lifecycle.h"
 #include "monitor_link.h"
 #include "owed.h"
 #include "policy.h"
+#include "processes.h"
 #include "wire.h"
 
 struct requester;
+
+/* Where callers come in: a listener's name, and what can be asked there, whatever the policy says.
+ */
+struct entrance {
+	char name[PROCESS_NAME_MAX + 1]; /* the caller's attribute `socket` */
+	unsigned verbs;                  /* bits of enum verb */
+	bool is_main;                    /* operators have their rights here only */
+};
 
 /* What the keeper's requests work with. One for the process. */
 struct agent {
@@ -30,11 +40,13 @@ struct agent {
 	uint64_t forgot_us;              /* when they were last taken from it */
 	bool told_failing, told_reserve; /* what the log last said of the audit log */
 	struct monitor_link *monitor;
-	struct policy *policy; /* NULL unless unsealed */
+	struct policy *policy;    /* NULL unless unsealed */
+	struct rate_table *rates; /* of the policy; NULL without one */
 	uint64_t policy_version;
 	uint32_t agent_uid, first_uid, operators_gid;
 	char environment[64];
-	enum caller_evidence evidence; /* of the latest caller */
+	struct evidence *evidence;
+	bool requires_pidfd; /* a caller whom the kernel does not name is denied */
 	size_t (*connections)(void *server);
 	/* Has the other end of a connection whose request is pending not been closed? */
 	bool (*is_waiting)(void *server, const struct requester *from);
@@ -53,6 +65,7 @@ struct pending; /* a request that waits for hardware or for names */
 /* One connection's side of it. */
 struct requester {
 	struct caller caller;
+	const struct entrance *entrance;
 	struct pending *pending; /* NULL: none; while there is one, no frame is read */
 	struct policy_staging *staging;
 	struct audit_check *check; /* an `audit verify` under way */

@@ -33,6 +33,16 @@ static void put_uuid(struct wire_writer *reply, const uint8_t uuid[ID_SIZE])
 	put_text_fact(reply, "store", text);
 }
 
+/* By what callers are known, on this kernel and in this configuration. */
+static void put_evidence(
+	struct wire_writer *reply, const struct agent *agent, const struct caller *caller)
+{
+	put_text_fact(reply, "evidence", caller_evidence_name(caller->evidence));
+	put_text_fact(reply, "evidence_unit", evidence_of_units(caller));
+	put_text_fact(reply, "evidence_exe", evidence_of_exes(agent->evidence));
+	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));
+}
+
 /* What only those who look after the agent are told. */
 static void put_admin_facts(struct exchange *exchange)
 {
@@ -58,7 +68,7 @@ static void put_admin_facts(struct exchange *exchange)
 		report.is_failing      ? "failing: nothing is released"
 		: report.is_on_reserve ? "disk full: on its reserve"
 				       : "ok");
-	put_text_fact(reply, "evidence", caller_evidence_name(exchange->from->caller.evidence));
+	put_evidence(reply, agent, &exchange->from->caller);
 	put_text_fact(reply, "memory", secret_pool_protection());
 	put_text_fact(reply, "sandbox", sandbox_description());
 	put_number_fact(reply, "connections", agent->connections(agent->server));
@@ -75,7 +85,9 @@ enum mortise_status request_status(struct exchange *exchange)
 	put_text_fact(reply, "version", MORTISE_VERSION);
 	if (agent->environment[0])
 		put_text_fact(reply, "environment", agent->environment);
-	if (exchange_is_operator(exchange) || exchange_may(exchange, VERB_ADMIN, NULL).allowed)
+	if (exchange->from->entrance->is_main &&
+		(exchange_is_operator(exchange) ||
+			exchange_may(exchange, VERB_ADMIN, NULL).allowed))
 		put_admin_facts(exchange);
 	wire_list_end(reply, list);
 	return MORTISE_OK;
@@ -93,17 +105,34 @@ static void put_groups(struct wire_writer *reply, const struct caller *caller)
 	put_text_fact(reply, "groups", text);
 }
 
+static void put_facts(struct wire_writer *reply, const struct subject *subject)
+{
+	for (enum attribute one = 0; one < ATTRIBUTE_COUNT; one++) {
+		const struct fact *fact = subject_fact(subject, one);
+
+		if (fact && fact->state == FACT_KNOWN && strlen(fact->text) < WIRE_TEXT_MAX)
+			put_text_fact(reply, attribute_name(one), fact->text);
+	}
+}
+
 enum mortise_status request_whoami(struct exchange *exchange)
 {
-	const struct caller *caller = &exchange->from->caller;
+	struct caller *caller = &exchange->from->caller;
 	struct wire_writer *reply = exchange->reply;
 	size_t list = wire_list_begin(reply, WIRE_TAG_ITEMS);
 
+	evidence_gather(exchange->agent->evidence, caller, SUBJECT_FACTS);
+	evidence_gather_login(caller);
 	put_number_fact(reply, "uid", caller->subject.uid);
 	put_number_fact(reply, "gid", caller->gid);
 	put_groups(reply, caller);
 	put_number_fact(reply, "pid", caller->pid);
 	put_text_fact(reply, "evidence", caller_evidence_name(caller->evidence));
+	put_facts(reply, &caller->subject);
+	if (caller->login_uid != UINT32_MAX)
+		put_number_fact(reply, "login_uid", caller->login_uid);
+	if (caller->session != UINT32_MAX)
+		put_number_fact(reply, "session", caller->session);
 	wire_list_end(reply, list);
 	return MORTISE_OK;
 }

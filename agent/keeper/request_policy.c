@@ -7,6 +7,7 @@
 #include "log.h"
 #include "policy_staging.h"
 #include "processes.h"
+#include "rate.h"
 
 #define BATCH_MAX 64 /* names asked of the monitor at once */
 
@@ -40,12 +41,20 @@ struct applied {
 	uint64_t version;
 	size_t rules;
 	bool changed;
+	size_t blind_rules; /* that name an exe, where that cannot be had */
 };
 
 static void put_applied(struct wire_writer *reply, const void *context)
 {
 	const struct applied *applied = context;
+	char text[256];
 
+	(void)snprintf(text, sizeof text,
+		"%zu rules name an exe, which cannot be had: their allows allow nothing and their "
+		"denies deny every program; set exe-evidence = yes in [agent]",
+		applied->blind_rules);
+	if (applied->blind_rules)
+		wire_put_text(reply, WIRE_TAG_TEXT, text);
 	wire_put_number(reply, WIRE_TAG_VERSION, applied->version);
 	wire_put_number(reply, WIRE_TAG_CHANGED, applied->changed);
 	wire_put_number(reply, WIRE_TAG_NUMBER, applied->rules);
@@ -74,10 +83,11 @@ static enum mortise_status store_policy(
 /* Nobody locks themselves out: whoever applies a policy may still apply the next. */
 static enum mortise_status keep_admin(struct applying *applying)
 {
-	const struct requester *from = applying->pending->from;
+	struct requester *from = applying->pending->from;
 
 	if (!from)
 		return MORTISE_BUSY;
+	requester_gather(applying->pending->agent, from, applying->policy);
 	if (policy_decide(applying->policy, &from->caller.subject, VERB_ADMIN, NULL,
 		    (time_t)(applying->time_us / 1000000))
 			.allowed)
@@ -89,11 +99,17 @@ static enum mortise_status keep_admin(struct applying *applying)
 	return MORTISE_REJECTED;
 }
 
+static void drop_rates(struct rate_table **rates)
+{
+	rate_free(*rates);
+}
+
 /* Every name is known: the new policy is stored first, then it is in force. */
 static enum mortise_status apply(struct applying *applying, struct applied *applied)
 {
 	struct agent *agent = applying->pending->agent;
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
+	CLEANUP(drop_rates) struct rate_table *rates = NULL;
 
 	if (!vault)
 		return MORTISE_SEALED;
@@ -102,12 +118,18 @@ static enum mortise_status apply(struct applying *applying, struct applied *appl
 	TRY(policy_compile(applying->policy, &applying->error));
 	TRY(keep_admin(applying));
 	applied->rules = policy_rule_count(applying->policy);
+	if (!evidence_has_witness(agent->evidence))
+		applied->blind_rules = policy_exe_rule_count(applying->policy);
 	applied->changed = true;
 	if (applying->is_dry_run) {
 		applied->version = agent->policy_version + 1;
 		return MORTISE_OK;
 	}
+	TRY(rate_new(RATE_PAIRS_MAX, &rates));
 	TRY(store_policy(applying, vault, &applied->version));
+	rate_free(agent->rates);
+	agent->rates = rates;
+	rates = NULL;
 	policy_free(agent->policy);
 	agent->policy = applying->policy;
 	applying->policy = NULL;
@@ -272,8 +294,8 @@ static enum mortise_status start_apply(struct exchange *exchange, struct applyin
 enum mortise_status request_policy_apply(struct exchange *exchange)
 {
 	const struct wire_field *token = &exchange->request->field[WIRE_TAG_TOKEN];
-	struct applied applied = {
-		exchange->agent->policy_version, policy_rule_count(exchange->agent->policy), false};
+	struct applied applied = {exchange->agent->policy_version,
+		policy_rule_count(exchange->agent->policy), false, 0};
 	bool is_dry_run = false;
 
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));

@@ -41,13 +41,19 @@ static void put_verdict(struct wire_writer *reply, const void *context)
 		wire_put_text(reply, WIRE_TAG_RULE, verdict->decision.rule);
 }
 
+/* Who names nobody asks about himself, as the kernel describes him; others are taken to be at main.
+ */
 static void judge(
 	const struct checking *checking, const struct exchange *asked, struct verdict *verdict)
 {
 	const char *path = checking->path[0] ? checking->path : NULL;
-	const struct subject subject = {checking->uid, checking->groups, checking->group_count};
+	const struct subject supposed = {.uid = checking->uid,
+		.groups = checking->groups,
+		.group_count = checking->group_count,
+		.socket = {FACT_KNOWN, SUBJECT_SOCKET_MAIN}};
+	const struct subject *subject = asked->from ? &asked->from->caller.subject : &supposed;
 
-	verdict->decision = policy_decide(asked->agent->policy, &subject, checking->verb, path,
+	verdict->decision = policy_decide(asked->agent->policy, subject, checking->verb, path,
 		(time_t)(asked->now_us / 1000000));
 	char who[96];
 	if (checking->user[0])

@@ -6,7 +6,7 @@
 #include "path.h"
 
 #define LIST_ENTRIES_MAX  256  /* in one frame */
-#define LIST_EXAMINED_MAX 4096 /* rows looked at for one frame */
+#define LIST_EXAMINED_MAX 1024 /* rows looked at for one frame */
 
 static enum mortise_status read_choice(struct exchange *exchange, struct vault_choice *choice)
 {
@@ -53,6 +53,8 @@ static void get_one(struct exchange *exchange, const struct vault_choice *choice
 	got->rule = decision.rule;
 	got->status = MORTISE_DENIED;
 	if (decision.allowed)
+		got->status = exchange_take(exchange, &decision);
+	if (got->status == MORTISE_OK)
 		got->status = vault_read(lifecycle_vault(exchange->agent->lifecycle), path, choice,
 			&value, &got->version);
 	size_t mark = wire_item_begin(exchange->reply);
@@ -297,8 +299,8 @@ static enum mortise_status put_entries(struct exchange *exchange, struct listing
 		TRY(status);
 		listing->after = listing->id;
 		listing->examined++;
-		if (!is_below(head.path, listing->prefix) ||
-			!exchange_may(exchange, VERB_LIST, head.path).allowed)
+		if (!exchange_may(exchange, VERB_LIST, head.path).allowed ||
+			!is_below(head.path, listing->prefix))
 			continue;
 		put_entry(exchange, &head);
 		listing->entries++;
@@ -313,7 +315,13 @@ enum mortise_status request_list(struct exchange *exchange)
 
 	TRY(read_listing(exchange, &listing));
 	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
-	TRY(put_entries(exchange, &listing));
+	if (policy_may_ever(exchange->agent->policy, &exchange->from->caller.subject, VERB_LIST)) {
+		TRY(put_entries(exchange, &listing));
+	} else {
+		/* Whoever may list nothing gets no work done, and a line as for a denial. */
+		exchange_record(exchange, NULL, 0, 0, NULL, MORTISE_DENIED);
+		exchange->is_silent = true;
+	}
 	wire_list_end(exchange->reply, mark);
 	if (listing.has_more) {
 		exchange_next_page(exchange, listing.id, ID_SIZE);

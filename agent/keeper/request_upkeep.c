@@ -7,6 +7,7 @@
 #include "exchange.h"
 #include "log.h"
 #include "policy_record.h"
+#include "rate.h"
 
 #define RETRY_US           1000000 /* between attempts to store an audit checkpoint */
 #define LAST_CHECKPOINT_MS 2000
@@ -48,6 +49,7 @@ enum mortise_status request_vault_opened(
 	struct agent *agent = context;
 	CLEANUP(secret_drop) struct secret *state = NULL;
 	struct policy *policy = NULL;
+	struct rate_table *rates = NULL;
 	uint8_t *record_bytes = NULL;
 	size_t size = 0;
 	uint64_t version = 0;
@@ -60,16 +62,20 @@ enum mortise_status request_vault_opened(
 	*out_reason = "the audit log's keys in the store do not fit";
 	status = vault_audit_state(vault, &state);
 	if (status == MORTISE_OK)
+		status = rate_new(RATE_PAIRS_MAX, &rates);
+	if (status == MORTISE_OK)
 		status = audit_attach(agent->audit, vault_uuid(vault), state);
 	if (status != MORTISE_OK) {
 		if (status == MORTISE_BUSY || status == MORTISE_IO)
 			*out_reason =
 				"the audit log can't be written or the disk is full; free some "
 				"space, it is tried again";
+		rate_free(rates);
 		policy_free(policy);
 		return status;
 	}
 	agent->policy = policy;
+	agent->rates = rates;
 	agent->policy_version = version;
 	audit_request_checkpoint(agent->audit);
 	return MORTISE_OK;
@@ -84,6 +90,8 @@ void request_vault_closing(void *context)
 	audit_detach(agent->audit);
 	policy_free(agent->policy);
 	agent->policy = NULL;
+	rate_free(agent->rates);
+	agent->rates = NULL;
 }
 
 /* Keeps the state until it is in the store: without it the log's keys would be lost. */

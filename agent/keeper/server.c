@@ -178,7 +178,8 @@ static void shed(struct server *server, int listener)
 
 static void on_arrival(evutil_socket_t listener, short what, void *context)
 {
-	struct server *server = context;
+	const struct doorway *doorway = context;
+	struct server *server = doorway->server;
 
 	(void)what;
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
@@ -191,7 +192,7 @@ static void on_arrival(evutil_socket_t listener, short what, void *context)
 		if (server->count >= server->maximum || is_greedy(server, uid))
 			close(descriptor);
 		else
-			connection_open(server, descriptor, uid);
+			connection_open(server, descriptor, uid, &doorway->entrance);
 	}
 }
 
@@ -231,8 +232,8 @@ void server_free(struct server *server)
 	while (server->connections)
 		connection_close(server->connections);
 	for (size_t i = 0; i < server->listener_count; i++) {
-		close(event_get_fd(server->listeners[i]));
-		event_free(server->listeners[i]);
+		close(event_get_fd(server->listeners[i].event));
+		event_free(server->listeners[i].event);
 	}
 	if (server->spare >= 0)
 		close(server->spare);
@@ -242,18 +243,21 @@ void server_free(struct server *server)
 	free(server);
 }
 
-enum mortise_status server_listen(struct server *server, int descriptor)
+enum mortise_status server_listen(
+	struct server *server, int descriptor, const struct entrance *entrance)
 {
-	if (server->listener_count == sizeof server->listeners / sizeof server->listeners[0])
+	if (server->listener_count == PROCESS_LISTENERS_MAX)
 		return MORTISE_INVALID;
-	struct event *listener =
-		event_new(server->base, descriptor, EV_READ | EV_PERSIST, on_arrival, server);
-	if (!listener || event_add(listener, NULL) != 0) {
-		if (listener)
-			event_free(listener);
+	struct doorway *doorway = &server->listeners[server->listener_count];
+	struct event *event =
+		event_new(server->base, descriptor, EV_READ | EV_PERSIST, on_arrival, doorway);
+	if (!event || event_add(event, NULL) != 0) {
+		if (event)
+			event_free(event);
 		return MORTISE_BUSY;
 	}
-	server->listeners[server->listener_count++] = listener;
+	*doorway = (struct doorway){server, event, *entrance};
+	server->listener_count++;
 	if (server->spare < 0)
 		server->spare = dup(descriptor);
 	return MORTISE_OK;

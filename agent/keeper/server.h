@@ -24,8 +24,12 @@ enum mortise_status server_new(struct event_base *base, struct agent *agent,
 	unsigned connections_max, struct server **out_server) MUST_USE;
 void server_free(struct server *server);
 
-/* Takes over a listening SOCK_SEQPACKET socket with SO_PASSCRED set. */
-enum mortise_status server_listen(struct server *server, int descriptor) MUST_USE;
+/*
+ * Takes over a listening SOCK_SEQPACKET socket with SO_PASSCRED set. entrance is copied. Out of
+ * room: MORTISE_INVALID.
+ */
+enum mortise_status server_listen(
+	struct server *server, int descriptor, const struct entrance *entrance) MUST_USE;
 
 /* Ends a turn: writes the audit lines, sends the answers, wipes them. */
 void server_end_turn(struct server *server);

@@ -8,6 +8,10 @@
 
 #include <sodium.h>
 
+#define NO_PIDFD                                                                                   \
+	"denied: require-pidfd is set, and this kernel cannot name who connects (SO_PEERPIDFD, "   \
+	"Linux 6.5)"
+
 static void unlink_connection(struct connection *connection)
 {
 	struct server *server = connection->server;
@@ -86,6 +90,12 @@ static enum mortise_status greet(
 	struct caller *caller = &connection->requester.caller;
 	struct wire_writer writer;
 
+	if (connection->server->agent->requires_pidfd) {
+		request_record_unknown(connection->server->agent, connection->descriptor);
+		*out_size = request_refuse(
+			request_id, MORTISE_DENIED, NO_PIDFD, scratch->bytes, scratch->size);
+		return MORTISE_OK;
+	}
 	TRY(caller_greet(caller));
 	wire_begin(&writer, scratch->bytes, scratch->size, WIRE_GREET, request_id);
 	wire_put(&writer, WIRE_TAG_CHALLENGE, caller->challenge, sizeof caller->challenge);
@@ -213,7 +223,8 @@ void connection_send(struct connection *connection, const uint8_t *frame, size_t
 		connection_close(connection);
 }
 
-void connection_open(struct server *server, int descriptor, uint32_t uid)
+void connection_open(
+	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
 	struct caller *caller = connection ? &connection->requester.caller : NULL;
@@ -229,8 +240,8 @@ void connection_open(struct server *server, int descriptor, uint32_t uid)
 		close(descriptor);
 		return;
 	}
-	if (!connection->is_refused)
-		server->agent->evidence = caller->evidence;
+	connection->requester.entrance = entrance;
+	caller->subject.socket = (struct fact){FACT_KNOWN, entrance->name};
 	connection->server = server;
 	connection->descriptor = descriptor;
 	connection->next = server->connections;

@@ -33,10 +33,16 @@ struct answer {
 	size_t offset, size; /* in the arena */
 };
 
+struct doorway {
+	struct server *server;
+	struct event *event;
+	struct entrance entrance;
+};
+
 struct server {
 	struct event_base *base;
 	struct agent *agent;
-	struct event *listeners[8];
+	struct doorway listeners[PROCESS_LISTENERS_MAX];
 	size_t listener_count;
 	int spare; /* a descriptor to give up when there are no more */
 	struct connection *connections;
@@ -51,7 +57,8 @@ struct server {
 };
 
 /* Makes a connection of an accepted descriptor and tries to read its first frame. */
-void connection_open(struct server *server, int descriptor, uint32_t uid);
+void connection_open(
+	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance);
 /* Closes now, or at the turn's end if an answer of this turn is for it. */
 void connection_close(struct connection *connection);
 /* Sends a frame, or keeps it until the client reads; closes the connection if it can't. */

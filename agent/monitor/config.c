@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "inifile.h"
+#include "config_setting.h"
 #include "path.h"
 
 #define FILE_SIZE_MAX   1048576
@@ -21,20 +21,13 @@
 #define NAME_MAX_BYTES  255
 #define DEADLINE_MAX_S  600
 
-/* An entry that is being read, and where it goes. */
-struct setting {
-	const struct inifile_entry *entry;
-	struct inifile_error *error;
-	struct config *config;
-};
-
-static enum mortise_status refuse_value(const struct setting *setting, const char *expected)
+enum mortise_status config_refuse_value(const struct setting *setting, const char *expected)
 {
 	return inifile_refuse(setting->error, setting->entry->line, setting->entry->value_column,
 		"expected %s, not '%.80s'", expected, setting->entry->value);
 }
 
-static enum mortise_status store_text(char **text, const char *value)
+enum mortise_status config_store_text(char **text, const char *value)
 {
 	char *copy = strdup(value);
 
@@ -67,17 +60,22 @@ static enum mortise_status read_path(
 	const char *value = setting->entry->value;
 
 	if (!is_absolute(value))
-		return refuse_value(
+		return config_refuse_value(
 			setting, "an absolute path without '//', '/./', '/../' or a last '/'");
 	if (strlen(value) > size_max)
 		return inifile_refuse(setting->error, setting->entry->line,
 			setting->entry->value_column, "a path here is at most %zu bytes", size_max);
-	return store_text(out_path, value);
+	return config_store_text(out_path, value);
+}
+
+enum mortise_status config_read_socket_path(const struct setting *setting, char **out_path)
+{
+	return read_path(setting, SOCKET_PATH_MAX, out_path);
 }
 
 static enum mortise_status read_socket(const struct setting *setting)
 {
-	return read_path(setting, SOCKET_PATH_MAX, &setting->config->socket);
+	return config_read_socket_path(setting, &setting->config->socket);
 }
 
 static enum mortise_status read_store(const struct setting *setting)
@@ -90,24 +88,24 @@ static enum mortise_status read_audit_log(const struct setting *setting)
 	return read_path(setting, OTHER_PATH_MAX, &setting->config->audit_log);
 }
 
-static enum mortise_status read_account(const struct setting *setting, char **out_name)
+enum mortise_status config_read_account(const struct setting *setting, char **out_name)
 {
 	const char *value = setting->entry->value;
 	size_t size = strcspn(value, " \t,:/");
 
 	if (size == 0 || size > NAME_MAX_BYTES || value[size] != '\0')
-		return refuse_value(setting, "one name");
-	return store_text(out_name, value);
+		return config_refuse_value(setting, "one name");
+	return config_store_text(out_name, value);
 }
 
 static enum mortise_status read_user(const struct setting *setting)
 {
-	return read_account(setting, &setting->config->user);
+	return config_read_account(setting, &setting->config->user);
 }
 
 static enum mortise_status read_operators(const struct setting *setting)
 {
-	return read_account(setting, &setting->config->operators);
+	return config_read_account(setting, &setting->config->operators);
 }
 
 static enum mortise_status read_environment(const struct setting *setting)
@@ -115,8 +113,9 @@ static enum mortise_status read_environment(const struct setting *setting)
 	const char *value = setting->entry->value;
 
 	if (!path_is_valid(value, strlen(value)) || strchr(value, '/') != NULL)
-		return refuse_value(setting, "the first segment of a secret's path, such as prod");
-	return store_text(&setting->config->environment, value);
+		return config_refuse_value(
+			setting, "the first segment of a secret's path, such as prod");
+	return config_store_text(&setting->config->environment, value);
 }
 
 static enum mortise_status read_audit_sync(const struct setting *setting)
@@ -124,9 +123,29 @@ static enum mortise_status read_audit_sync(const struct setting *setting)
 	bool is_always = strcmp(setting->entry->value, "always") == 0;
 
 	if (!is_always && strcmp(setting->entry->value, "checkpoint") != 0)
-		return refuse_value(setting, "checkpoint or always");
+		return config_refuse_value(setting, "checkpoint or always");
 	setting->config->audit_sync_always = is_always;
 	return MORTISE_OK;
+}
+
+static enum mortise_status read_switch(const struct setting *setting, bool *out_switch)
+{
+	bool is_on = strcmp(setting->entry->value, "yes") == 0;
+
+	if (!is_on && strcmp(setting->entry->value, "no") != 0)
+		return config_refuse_value(setting, "yes or no");
+	*out_switch = is_on;
+	return MORTISE_OK;
+}
+
+static enum mortise_status read_require_pidfd(const struct setting *setting)
+{
+	return read_switch(setting, &setting->config->requires_pidfd);
+}
+
+static enum mortise_status read_exe_evidence(const struct setting *setting)
+{
+	return read_switch(setting, &setting->config->has_exe_evidence);
 }
 
 static bool is_tcti(const char *value)
@@ -145,9 +164,9 @@ static enum mortise_status read_tcti(const struct setting *setting)
 	const char *value = setting->entry->value;
 
 	if (!is_tcti(value) || strlen(value) > OTHER_PATH_MAX)
-		return refuse_value(
+		return config_refuse_value(
 			setting, "device:/dev/tpmrm0, tabrmd or swtpm:path=/absolute/path");
-	return store_text(&setting->config->tcti, value);
+	return config_store_text(&setting->config->tcti, value);
 }
 
 static enum mortise_status read_deadline(const struct setting *setting)
@@ -160,7 +179,7 @@ static enum mortise_status read_deadline(const struct setting *setting)
 		for (size_t i = 0; i < size; i++)
 			seconds = 10 * seconds + (value[i] - '0');
 	if (seconds < 1 || seconds > DEADLINE_MAX_S)
-		return refuse_value(setting, "seconds from 1 to 600");
+		return config_refuse_value(setting, "seconds from 1 to 600");
 	setting->config->hardware_deadline_ms = 1000 * seconds;
 	return MORTISE_OK;
 }
@@ -173,7 +192,8 @@ static enum mortise_status refuse_later_key(const struct setting *setting)
 }
 
 static const char agent_keys[] =
-	"socket, store, audit-log, user, operators, environment or audit-sync";
+	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd or "
+	"exe-evidence";
 static const char tpm2_keys[] = "tcti or deadline";
 
 static const struct {
@@ -187,25 +207,30 @@ static const struct {
 	{"agent", "operators", read_operators},
 	{"agent", "environment", read_environment},
 	{"agent", "audit-sync", read_audit_sync},
+	{"agent", "require-pidfd", read_require_pidfd},
+	{"agent", "exe-evidence", read_exe_evidence},
 	{"tpm2", "tcti", read_tcti},
 	{"tpm2", "deadline", read_deadline},
 	{"tpm2", "anchor-window", refuse_later_key},
 };
 
-static enum mortise_status check_section(
-	const struct inifile_entry *entry, struct inifile_error *error)
+static enum mortise_status check_section(const struct setting *setting)
 {
-	bool is_later =
-		strcmp(entry->section, "pkcs11") == 0 || strcmp(entry->section, "socket") == 0;
+	const struct inifile_entry *entry = setting->entry;
+	struct inifile_error *error = setting->error;
+	bool is_later = strcmp(entry->section, "pkcs11") == 0;
 	bool is_known = strcmp(entry->section, "agent") == 0 || strcmp(entry->section, "tpm2") == 0;
 
+	if (strcmp(entry->section, "socket") == 0)
+		return config_socket_begin(setting);
 	if (is_later)
 		return inifile_refuse(error, entry->line, entry->column,
-			"[%s] is not in this release yet; expected [agent] or [tpm2]",
+			"[%s] is not in this release yet; expected [agent], [tpm2] or [socket "
+			"NAME]",
 			entry->section);
 	if (!is_known || *entry->title != '\0')
 		return inifile_refuse(error, entry->line, entry->column,
-			"unknown section '%.60s%s%.60s'; expected [agent] or [tpm2]",
+			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2] or [socket NAME]",
 			entry->section, *entry->title != '\0' ? " " : "", entry->title);
 	return MORTISE_OK;
 }
@@ -216,7 +241,9 @@ static enum mortise_status visit(
 	struct setting setting = {entry, error, context};
 
 	if (entry->key == NULL)
-		return check_section(entry, error);
+		return check_section(&setting);
+	if (strcmp(entry->section, "socket") == 0)
+		return config_socket_read(&setting);
 	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
 		if (strcmp(entry->section, settings[i].section) == 0 &&
 			strcmp(entry->key, settings[i].key) == 0)
@@ -229,13 +256,13 @@ static enum mortise_status visit(
 static enum mortise_status fill_defaults(struct config *config)
 {
 	if (config->socket == NULL)
-		TRY(store_text(&config->socket, "/run/mortise/mortise.sock"));
+		TRY(config_store_text(&config->socket, "/run/mortise/mortise.sock"));
 	if (config->store == NULL)
-		TRY(store_text(&config->store, "/var/lib/mortise"));
+		TRY(config_store_text(&config->store, "/var/lib/mortise"));
 	if (config->audit_log == NULL)
-		TRY(store_text(&config->audit_log, "/var/log/mortise/audit.log"));
+		TRY(config_store_text(&config->audit_log, "/var/log/mortise/audit.log"));
 	if (config->tcti == NULL)
-		TRY(store_text(&config->tcti, "device:/dev/tpmrm0"));
+		TRY(config_store_text(&config->tcti, "device:/dev/tpmrm0"));
 	if (config->hardware_deadline_ms == 0)
 		config->hardware_deadline_ms = 30000;
 	return MORTISE_OK;
@@ -248,10 +275,13 @@ enum mortise_status config_parse(const char *name, const char *text, size_t size
 	struct inifile_error error = {0};
 	enum mortise_status status = inifile_read(text, size, visit, &config, &error);
 
+	if (status == MORTISE_OK)
+		status = fill_defaults(&config);
+	if (status == MORTISE_OK)
+		status = config_sockets_check(&config, &error);
 	if (status == MORTISE_REJECTED)
 		inifile_describe(name, &error, out_error->text, sizeof out_error->text);
 	TRY(status);
-	TRY(fill_defaults(&config));
 	*out_config = config;
 	config = (struct config){0};
 	return MORTISE_OK;
@@ -346,5 +376,6 @@ void config_done(struct config *config)
 	free(config->operators);
 	free(config->environment);
 	free(config->tcti);
+	config_sockets_done(config);
 	*config = (struct config){0};
 }

@@ -14,6 +14,18 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/mortise/mortised.conf"
 
+#define CONFIG_SOCKETS_MAX 15 /* and [agent]'s own: PROCESS_LISTENERS_MAX */
+
+/* A section [socket NAME]. */
+struct config_socket {
+	char *name;     /* never "main" */
+	char *path;     /* absolute; no other socket's */
+	char *group;    /* NULL: whoever made it */
+	unsigned mode;  /* 0: 0660 with a group, else 0666 */
+	unsigned verbs; /* bits of enum verb */
+	unsigned line;
+};
+
 struct config {
 	char *socket;             /* absolute; /run/mortise/mortise.sock */
 	char *store;              /* absolute directory; /var/lib/mortise */
@@ -24,6 +36,10 @@ struct config {
 	char *tcti;               /* device:/dev/tpmrm0 */
 	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
 	bool audit_sync_always;   /* audit-sync = checkpoint | always */
+	bool requires_pidfd;      /* require-pidfd = yes | no */
+	bool has_exe_evidence;    /* exe-evidence = yes | no */
+	struct config_socket sockets[CONFIG_SOCKETS_MAX];
+	size_t socket_count;
 };
 
 struct config_error {

@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BACKLOG     4096 /* the kernel lowers it to net.core.somaxconn */
-#define SOCKET_MODE 0666
+#define BACKLOG 4096 /* the kernel lowers it to net.core.somaxconn */
 
 static enum mortise_status fill_address(
 	const char *path, struct sockaddr_un *out_address, struct refusal *out_refusal)
@@ -72,9 +71,9 @@ static enum mortise_status remove_stale(int directory_fd, const char *name,
  * The mode comes from the umask at bind and not from a chmod, which would follow a link put
  * there by the agent's user.
  */
-static int bind_open_to_all(int fd, const struct sockaddr_un *address)
+static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
 {
-	mode_t umask_before = umask(0777 & ~SOCKET_MODE);
+	mode_t umask_before = umask(0777 & ~mode);
 	int result = bind(fd, (const struct sockaddr *)address, sizeof *address);
 
 	umask(umask_before);
@@ -82,36 +81,49 @@ static int bind_open_to_all(int fd, const struct sockaddr_un *address)
 }
 
 static enum mortise_status start_listening(
-	int fd, const struct sockaddr_un *address, struct refusal *out_refusal)
+	int fd, const struct sockaddr_un *address, mode_t mode, struct refusal *out_refusal)
 {
 	const int yes = 1;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0 ||
-		bind_open_to_all(fd, address) != 0 || listen(fd, BACKLOG) != 0)
+		bind_with_mode(fd, address, mode) != 0 || listen(fd, BACKLOG) != 0)
 		return refuse(
 			MORTISE_IO, out_refusal, "%s: %s", address->sun_path, strerror(errno));
 	return MORTISE_OK;
 }
 
-/* Remembers which file is ours, and that it has the mode that every client needs. */
+/* Remembers which file is ours, and that it has the mode that clients need. */
 static enum mortise_status identify(
-	struct listener *listener, const char *path, struct refusal *out_refusal)
+	struct listener *listener, const char *path, mode_t mode, struct refusal *out_refusal)
 {
 	struct stat about;
 
 	if (fstatat(listener->directory_fd, listener->name, &about, AT_SYMLINK_NOFOLLOW) != 0)
 		return refuse(MORTISE_IO, out_refusal, "%s: %s", path, strerror(errno));
-	if (!S_ISSOCK(about.st_mode) || (about.st_mode & 07777) != SOCKET_MODE)
+	if (!S_ISSOCK(about.st_mode) || (about.st_mode & 07777) != mode)
 		return refuse(MORTISE_REJECTED, out_refusal,
 			"%s: mode is %04o instead of %04o (a default ACL on the directory?)", path,
-			about.st_mode & 07777, SOCKET_MODE);
+			about.st_mode & 07777, mode);
 	listener->device = about.st_dev;
 	listener->inode = about.st_ino;
 	return MORTISE_OK;
 }
 
-enum mortise_status listen_open(const char *path, const struct owner *owner,
-	struct listener *out_listener, struct refusal *out_refusal)
+/* Until then the file has our own group, which is no more than the mode gives. */
+static enum mortise_status give_to_group(const struct listener *listener, const char *path,
+	const struct listen_access *access, struct refusal *out_refusal)
+{
+	if (access->gid == (gid_t)-1)
+		return MORTISE_OK;
+	if (fchownat(listener->directory_fd, listener->name, (uid_t)-1, access->gid,
+		    AT_SYMLINK_NOFOLLOW) != 0)
+		return refuse(MORTISE_IO, out_refusal, "%s: cannot be given to its group: %s", path,
+			strerror(errno));
+	return MORTISE_OK;
+}
+
+enum mortise_status listen_open(const char *path, const struct listen_access *access,
+	const struct owner *owner, struct listener *out_listener, struct refusal *out_refusal)
 {
 	CLEANUP(close_drop) int directory_fd = -1, fd = -1;
 	struct listener made = {.fd = -1};
@@ -127,32 +139,14 @@ enum mortise_status listen_open(const char *path, const struct owner *owner,
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return refuse(MORTISE_IO, out_refusal, "%s: %s", path, strerror(errno));
-	TRY(start_listening(fd, &address, out_refusal));
+	TRY(start_listening(fd, &address, access->mode, out_refusal));
 	made.directory_fd = directory_fd;
-	TRY(identify(&made, path, out_refusal));
+	TRY(identify(&made, path, access->mode, out_refusal));
+	TRY(give_to_group(&made, path, access, out_refusal));
 	made.fd = fd;
 	*out_listener = made;
 	fd = directory_fd = -1;
 	return MORTISE_OK;
-}
-
-/* A number of the environment, as a whole; -1 if it is anything else. */
-static long number_in(const char *variable)
-{
-	const char *text = getenv(variable);
-	char *end;
-	long number;
-
-	if (text == NULL || *text < '0' || *text > '9')
-		return -1;
-	errno = 0;
-	number = strtol(text, &end, 10);
-	return errno == 0 && *end == '\0' ? number : -1;
-}
-
-bool listen_was_passed(void)
-{
-	return number_in("LISTEN_PID") == (long)getpid() && getenv("LISTEN_FDS") != NULL;
 }
 
 static bool has_option(int fd, int option, int expected)
@@ -187,14 +181,11 @@ static enum mortise_status set_up_passed(int fd, struct refusal *out_refusal)
 	return MORTISE_OK;
 }
 
-enum mortise_status listen_adopt(struct listener *out_listener, struct refusal *out_refusal)
+enum mortise_status listen_adopt(int fd, struct listener *out_listener, struct refusal *out_refusal)
 {
-	if (number_in("LISTEN_FDS") != 1)
-		return refuse(MORTISE_REJECTED, out_refusal,
-			"LISTEN_FDS=%.16s: expected exactly one socket", getenv("LISTEN_FDS"));
-	TRY(check_passed(LISTEN_FIRST_FD, out_refusal));
-	TRY(set_up_passed(LISTEN_FIRST_FD, out_refusal));
-	*out_listener = (struct listener){.fd = LISTEN_FIRST_FD, .directory_fd = -1};
+	TRY(check_passed(fd, out_refusal));
+	TRY(set_up_passed(fd, out_refusal));
+	*out_listener = (struct listener){.fd = fd, .directory_fd = -1};
 	return MORTISE_OK;
 }
 

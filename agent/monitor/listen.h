@@ -17,6 +17,12 @@
 
 #define LISTEN_FIRST_FD 3 /* where the service manager's descriptors start: sd_listen_fds(3) */
 
+/* Who may connect: the socket file's mode, and its group unless that is (gid_t)-1. */
+struct listen_access {
+	mode_t mode;
+	gid_t gid;
+};
+
 struct listener {
 	int fd;
 	int directory_fd;                                     /* -1: adopted, and never removed */
@@ -26,20 +32,15 @@ struct listener {
 };
 
 /*
- * Makes the socket, mode 0666 whatever the umask, and its directory where it is absent; replaces
- * a stale one. MORTISE_CONFLICT if something listens there, MORTISE_REJECTED, MORTISE_IO.
+ * Makes the socket, its mode exact whatever the umask, and its directory where it is absent;
+ * replaces a stale one. MORTISE_CONFLICT if something listens there, MORTISE_REJECTED, MORTISE_IO.
  */
-enum mortise_status listen_open(const char *path, const struct owner *owner,
-	struct listener *out_listener, struct refusal *out_refusal) MUST_USE;
+enum mortise_status listen_open(const char *path, const struct listen_access *access,
+	const struct owner *owner, struct listener *out_listener, struct refusal *out_refusal)
+	MUST_USE;
 
-/* Did the service manager pass descriptors to this very process (LISTEN_PID)? */
-bool listen_was_passed(void);
-
-/*
- * Takes over what it passed: exactly one socket, checked. Reads LISTEN_FDS.
- * MORTISE_REJECTED with out_refusal.
- */
-enum mortise_status listen_adopt(struct listener *out_listener, struct refusal *out_refusal)
+/* Takes over a socket that it passed, checked. MORTISE_REJECTED with out_refusal. */
+enum mortise_status listen_adopt(int fd, struct listener *out_listener, struct refusal *out_refusal)
 	MUST_USE;
 
 /* Closes it; a socket that we made is removed unless another has taken its place. */

@@ -54,6 +54,8 @@ static void child_ended(struct monitor *monitor, pid_t pid, int wait_status)
 		monitor_keeper_ended(monitor, wait_status);
 	else if (pid == monitor->sealer.pid)
 		monitor_sealer_ended(monitor, wait_status);
+	else if (pid == monitor->witness.pid)
+		monitor_witness_ended(monitor);
 	else if (resolver != NULL)
 		monitor_resolver_ended(monitor, resolver, wait_status);
 }

@@ -22,6 +22,13 @@ struct monitor_timing {
 
 extern const struct monitor_timing monitor_usual_timing;
 
+/* A listening socket, and what may be asked there: bits of enum verb. */
+struct monitor_listener {
+	const char *name;
+	unsigned verbs;
+	int fd;
+};
+
 /* All borrowed, for as long as monitor_run() runs. */
 struct monitor_settings {
 	const struct config *config;
@@ -29,7 +36,8 @@ struct monitor_settings {
 	uint32_t operators_gid; /* UINT32_MAX: none */
 	const char *keeper_program;
 	const char *sealer_program;
-	int listener_fd;
+	const struct monitor_listener *listeners; /* up to PROCESS_LISTENERS_MAX */
+	size_t listener_count;
 	int ready_fd;              /* gets a newline at the first READY, and is closed; -1: none */
 	const char *notify_socket; /* NULL: none */
 	struct monitor_timing timing;

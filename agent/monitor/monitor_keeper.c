@@ -15,10 +15,9 @@
 #include "directory.h"
 #include "log.h"
 #include "monitor_state.h"
-#include "processes.h"
+#include "witness.h"
 
-#define CONFIGURE_MAX (4 * 4096 + 1024) /* two paths, a name, numbers */
-#define LISTENER_NAME "main"
+#define CONFIGURE_MAX (4 * 4096 + 1024) /* two paths, names, numbers */
 
 static int64_t now_ms(void)
 {
@@ -28,18 +27,29 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void put_listeners(struct wire_writer *writer)
+static void put_listeners(struct wire_writer *writer, const struct monitor_settings *settings)
 {
 	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
-	size_t item = wire_item_begin(writer);
 
-	wire_put_text(writer, WIRE_TAG_NAME, LISTENER_NAME);
-	wire_item_end(writer, item);
+	for (size_t i = 0; i < settings->listener_count; i++) {
+		size_t item = wire_item_begin(writer);
+
+		wire_put_text(writer, WIRE_TAG_NAME, settings->listeners[i].name);
+		wire_put_number(writer, WIRE_TAG_NUMBER, settings->listeners[i].verbs);
+		wire_item_end(writer, item);
+	}
 	wire_list_end(writer, list);
 }
 
+static uint64_t flags_of(const struct config *config, bool has_witness)
+{
+	return (config->audit_sync_always ? PROCESS_AUDIT_SYNC_ALWAYS : 0) |
+	       (config->requires_pidfd ? PROCESS_REQUIRE_PIDFD : 0) |
+	       (has_witness ? PROCESS_HAS_WITNESS : 0);
+}
+
 static size_t build_configuration(
-	const struct monitor_settings *settings, uint8_t *frame, size_t capacity)
+	const struct monitor_settings *settings, bool has_witness, uint8_t *frame, size_t capacity)
 {
 	const struct config *config = settings->config;
 	const uint32_t ids[PROCESS_IDS] = {
@@ -50,26 +60,62 @@ static size_t build_configuration(
 	struct wire_writer writer;
 
 	wire_begin(&writer, frame, capacity, PROCESS_CONFIGURE, 0);
-	put_listeners(&writer);
+	put_listeners(&writer, settings);
 	wire_put_number(&writer, WIRE_TAG_NUMBER, (uint64_t)config->hardware_deadline_ms);
 	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
 	wire_put_text(&writer, WIRE_TAG_STORE, config->store);
 	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, config->audit_log);
-	wire_put_number(
-		&writer, WIRE_TAG_FLAGS, config->audit_sync_always ? PROCESS_AUDIT_SYNC_ALWAYS : 0);
+	wire_put_number(&writer, WIRE_TAG_FLAGS, flags_of(config, has_witness));
 	if (config->environment != NULL)
 		wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, config->environment);
 	return wire_finish(&writer);
 }
 
-static enum mortise_status configure(struct monitor *monitor)
+/* witness_fd: the keeper's end of a socket to a witness; -1: none. */
+static enum mortise_status configure(struct monitor *monitor, int witness_fd)
 {
+	const struct monitor_settings *settings = monitor->settings;
 	uint8_t frame[CONFIGURE_MAX];
-	size_t size = build_configuration(monitor->settings, frame, sizeof frame);
+	size_t size = build_configuration(settings, witness_fd >= 0, frame, sizeof frame);
+	int fds[MONITOR_FDS_MAX];
+	size_t count = 0;
 
-	if (size == 0)
+	if (size == 0 || settings->listener_count > PROCESS_LISTENERS_MAX)
 		return MORTISE_INVALID;
-	return monitor_send(monitor, frame, size, monitor->settings->listener_fd);
+	while (count < settings->listener_count) {
+		fds[count] = settings->listeners[count].fd;
+		count++;
+	}
+	if (witness_fd >= 0)
+		fds[count++] = witness_fd;
+	return monitor_send(monitor, frame, size, fds, count);
+}
+
+/* A keeper without a witness works: rules with exe then allow nothing, and `status` says so. */
+static void start_witness(struct monitor *monitor, int *out_fd)
+{
+	CLEANUP(close_drop) int ours = -1, theirs = -1;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
+		ours = pair[0];
+		theirs = pair[1];
+		if (witness_start(theirs, monitor->settings->identity, &monitor->witness.pid) ==
+			MORTISE_OK) {
+			*out_fd = ours;
+			ours = -1;
+			return;
+		}
+	}
+	log_error("the witness cannot be started: %s", strerror(errno));
+}
+
+/* Behind its keeper it ends by itself. */
+void monitor_witness_ended(struct monitor *monitor)
+{
+	monitor->witness.pid = 0;
+	if (monitor->keeper.pid > 0 && !monitor->stopping)
+		log_error("the witness ended: exe cannot be had until the keeper is restarted");
 }
 
 /* Descriptors that the keeper sends along are dropped by the kernel: there is no room for them. */
@@ -95,14 +141,17 @@ static enum mortise_status start(struct monitor *monitor)
 {
 	struct monitor_keeper *keeper = &monitor->keeper;
 	const struct monitor_settings *settings = monitor->settings;
+	CLEANUP(close_drop) int witness_fd = -1;
 
 	TRY(spawn_keeper(settings->keeper_program, settings->identity, &keeper->pid, &keeper->fd));
 	keeper->number++;
 	keeper->started_ms = now_ms();
 	keeper->readable =
 		event_new(monitor->base, keeper->fd, EV_READ | EV_PERSIST, on_readable, monitor);
+	if (settings->config->has_exe_evidence)
+		start_witness(monitor, &witness_fd);
 	if (keeper->readable == NULL || event_add(keeper->readable, NULL) != 0 ||
-		configure(monitor) != MORTISE_OK)
+		configure(monitor, witness_fd) != MORTISE_OK)
 		monitor_keeper_kill(monitor, "cannot be configured");
 	return MORTISE_OK;
 }

@@ -48,27 +48,30 @@ static enum mortise_status send_patiently(int fd, const struct msghdr *message)
 	return sendmsg(fd, message, MSG_NOSIGNAL) >= 0 ? MORTISE_OK : MORTISE_IO;
 }
 
-static void add_descriptor(struct msghdr *message, void *room, size_t room_size, int fd)
+static void add_descriptors(struct msghdr *message, void *room, const int *fds, size_t count)
 {
 	struct cmsghdr *header;
 
 	message->msg_control = room;
-	message->msg_controllen = room_size;
+	message->msg_controllen = CMSG_SPACE(count * sizeof *fds);
 	header = CMSG_FIRSTHDR(message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(header), &fd, sizeof fd);
+	header->cmsg_len = CMSG_LEN(count * sizeof *fds);
+	memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
 }
 
-enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size, int fd)
+enum mortise_status monitor_send(
+	struct monitor *monitor, uint8_t *frame, size_t size, const int *fds, size_t fd_count)
 {
-	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof fd)] = {0};
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(MONITOR_FDS_MAX * sizeof *fds)] = {0};
 	struct iovec vector = {frame, size};
 	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
 
-	if (fd >= 0)
-		add_descriptor(&message, room, sizeof room, fd);
+	if (fd_count > MONITOR_FDS_MAX)
+		return MORTISE_IO;
+	if (fd_count > 0)
+		add_descriptors(&message, room, fds, fd_count);
 	return send_patiently(monitor->keeper.fd, &message);
 }
 
@@ -81,7 +84,7 @@ void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_s
 	if (monitor->keeper.fd < 0)
 		return;
 	if (build_answer(frame, request_id, status, text, &size) != MORTISE_OK ||
-		monitor_send(monitor, frame, size, fd) != MORTISE_OK)
+		monitor_send(monitor, frame, size, &fd, fd >= 0) != MORTISE_OK)
 		monitor_keeper_kill(monitor, "takes no answer");
 }
 

@@ -13,10 +13,12 @@
 #include <sys/types.h>
 
 #include "monitor.h"
+#include "processes.h"
 #include "wire.h"
 
 #define MONITOR_RESOLVERS 8
 #define MONITOR_SIGNALS   4
+#define MONITOR_FDS_MAX   (PROCESS_LISTENERS_MAX + 1)
 
 /* pid 0: none runs. */
 struct monitor_keeper {
@@ -43,6 +45,11 @@ struct monitor_resolver {
 	unsigned keeper_number;
 };
 
+/* For one keeper; ends with it. */
+struct monitor_witness {
+	pid_t pid; /* 0: none runs */
+};
+
 struct monitor {
 	const struct monitor_settings *settings;
 	struct event_base *base;
@@ -50,6 +57,7 @@ struct monitor {
 	struct event *stop_deadline;
 	struct monitor_keeper keeper;
 	struct monitor_sealer sealer;
+	struct monitor_witness witness;
 	struct monitor_resolver resolvers[MONITOR_RESOLVERS];
 	int notes_fd; /* what sealers leave for the next one */
 	int ready_fd;
@@ -66,13 +74,14 @@ void monitor_end(struct monitor *monitor, int exit_status);
 /* monitor_keeper.c */
 void monitor_keeper_start(struct monitor *monitor);
 void monitor_keeper_kill(struct monitor *monitor, const char *why);
+void monitor_witness_ended(struct monitor *monitor);
 void monitor_keeper_ended(struct monitor *monitor, int wait_status);
 
 /* monitor_request.c */
 void monitor_request(struct monitor *monitor, const struct wire_message *message);
-/* Sends a frame to the keeper, with a descriptor unless that is -1. MORTISE_IO. */
-enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size, int fd)
-	MUST_USE;
+/* Sends a frame to the keeper, with up to MONITOR_FDS_MAX descriptors. MORTISE_IO. */
+enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size,
+	const int *fds, size_t fd_count) MUST_USE;
 /* Answers with a status, a text unless it is OK, and a descriptor unless that is -1. */
 void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_status status,
 	const char *text, int fd);

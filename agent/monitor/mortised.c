@@ -13,7 +13,7 @@
 #include "config.h"
 #include "directory.h"
 #include "keeper.h"
-#include "listen.h"
+#include "listen_set.h"
 #include "log.h"
 #include "monitor.h"
 #include "names.h"
@@ -42,8 +42,10 @@ struct agent {
 	uint32_t operators_gid;
 	char *notify_socket;
 	int lock_fd;
-	struct listener listener;
+	struct listen_set listeners;
 };
+
+#define ALL_VERBS 127u
 
 static const char help[] =
 	"usage: mortised [OPTIONS]\n"
@@ -224,18 +226,55 @@ static enum mortise_status open_store(struct agent *agent, struct refusal *out_r
 	return directory_lock(fd, path, &agent->owner, &agent->lock_fd, out_refusal);
 }
 
-static enum mortise_status open_listener(struct agent *agent, struct refusal *out_refusal)
+static enum mortise_status check_listeners(struct agent *agent, struct refusal *out_refusal)
 {
-	const char *path = agent->config.socket;
+	const struct config *config = &agent->config;
+
+	TRY(check_directory_of(agent, config->socket, DIRECTORY_SOCKET, out_refusal));
+	for (size_t i = 0; i < config->socket_count; i++)
+		TRY(check_directory_of(
+			agent, config->sockets[i].path, DIRECTORY_SOCKET, out_refusal));
+	return MORTISE_OK;
+}
+
+static enum mortise_status find_access(const struct config_socket *socket,
+	struct listen_access *out_access, struct refusal *out_refusal)
+{
+	struct listen_access access = {.mode = 0666, .gid = (gid_t)-1};
+
+	if (socket->group != NULL) {
+		access.mode = 0660;
+		if (names_find_group(socket->group, &access.gid) != MORTISE_OK)
+			return refuse(MORTISE_REJECTED, out_refusal,
+				"[socket %s]: group = %s: no such group", socket->name,
+				socket->group);
+	}
+	if (socket->mode != 0)
+		access.mode = socket->mode;
+	*out_access = access;
+	return MORTISE_OK;
+}
+
+static enum mortise_status open_listeners(struct agent *agent, struct refusal *out_refusal)
+{
+	const struct config *config = &agent->config;
+	struct listen_wanted wanted[1 + CONFIG_SOCKETS_MAX] = {
+		{"main", config->socket, {0666, (gid_t)-1}}};
 	enum mortise_status status;
 
+	for (size_t i = 0; i < config->socket_count; i++) {
+		const struct config_socket *socket = &config->sockets[i];
+
+		wanted[i + 1] = (struct listen_wanted){socket->name, socket->path, {0, 0}};
+		TRY(find_access(socket, &wanted[i + 1].access, out_refusal));
+	}
 	if (agent->options.check_only)
-		return check_directory_of(agent, path, DIRECTORY_SOCKET, out_refusal);
-	if (!listen_was_passed())
-		return listen_open(path, &agent->owner, &agent->listener, out_refusal);
-	status = listen_adopt(&agent->listener, out_refusal);
+		return check_listeners(agent, out_refusal);
+	status = listen_set_open(
+		wanted, 1 + config->socket_count, &agent->owner, &agent->listeners, out_refusal);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
 	return status;
 }
 
@@ -248,39 +287,46 @@ static enum mortise_status prepare(struct agent *agent, struct refusal *out_refu
 	TRY(find_operators(agent, out_refusal));
 	TRY(open_store(agent, out_refusal));
 	TRY(check_directory_of(agent, agent->config.audit_log, DIRECTORY_AUDIT, out_refusal));
-	return open_listener(agent, out_refusal);
+	return open_listeners(agent, out_refusal);
 }
 
 static enum mortise_status clean(struct agent *agent)
 {
 	const char *notify_socket = getenv("NOTIFY_SOCKET");
-	int passed_fd = listen_was_passed() ? LISTEN_FIRST_FD : -1;
+	size_t passed = listen_set_passed();
 
-	if (passed_fd >= 0 && passed_fd == agent->options.ready_fd)
+	if (agent->options.ready_fd >= 0 && agent->options.ready_fd < LISTEN_FIRST_FD + (int)passed)
 		misuse("--ready-fd: is a passed socket");
 	if (notify_socket != NULL) {
 		agent->notify_socket = strdup(notify_socket);
 		if (agent->notify_socket == NULL)
 			return MORTISE_IO;
 	}
-	TRY(startup_clean(passed_fd, agent->options.ready_fd));
+	TRY(startup_clean(passed, agent->options.ready_fd));
 	return startup_set_limits();
 }
 
 static int monitor(struct agent *agent)
 {
+	const struct config *config = &agent->config;
+	struct monitor_listener listeners[PROCESS_LISTENERS_MAX] = {
+		{"main", ALL_VERBS, agent->listeners.listeners[0].fd}};
 	const struct monitor_settings settings = {
 		.config = &agent->config,
 		.identity = &agent->identity,
 		.operators_gid = agent->operators_gid,
 		.keeper_program = "/proc/self/exe",
 		.sealer_program = agent->options.sealer_path,
-		.listener_fd = agent->listener.fd,
+		.listeners = listeners,
+		.listener_count = agent->listeners.count,
 		.ready_fd = agent->options.ready_fd,
 		.notify_socket = agent->notify_socket,
 		.timing = monitor_usual_timing,
 	};
 
+	for (size_t i = 1; i < agent->listeners.count; i++)
+		listeners[i] = (struct monitor_listener){config->sockets[i - 1].name,
+			config->sockets[i - 1].verbs, agent->listeners.listeners[i].fd};
 	return monitor_run(&settings);
 }
 
@@ -303,7 +349,7 @@ static int run(struct agent *agent)
 
 static void drop_agent(struct agent *agent)
 {
-	listen_close(&agent->listener);
+	listen_set_close(&agent->listeners);
 	close_drop(&agent->lock_fd);
 	config_done(&agent->config);
 	free(agent->notify_socket);
@@ -311,7 +357,7 @@ static void drop_agent(struct agent *agent)
 
 int main(int argc, char **argv)
 {
-	struct agent agent = {.lock_fd = -1, .listener = {.fd = -1, .directory_fd = -1}};
+	struct agent agent = {.lock_fd = -1};
 	int exit_status;
 
 	if (argc == 2 && strcmp(argv[1], "--keeper") == 0)

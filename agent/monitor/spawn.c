@@ -76,7 +76,7 @@ enum mortise_status spawn_become(const struct identity *identity)
 }
 
 /* After the ids have changed: the kernel forgets the death signal when they do. */
-static enum mortise_status tie_to(pid_t monitor)
+enum mortise_status spawn_tie_to(pid_t monitor)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return MORTISE_IO;
@@ -122,7 +122,7 @@ static void run_keeper(const char *program, const struct identity *identity, int
 
 	spawn_keep_only(fd);
 	allow_all_descriptors();
-	if (spawn_become(identity) != MORTISE_OK || tie_to(monitor) != MORTISE_OK)
+	if (spawn_become(identity) != MORTISE_OK || spawn_tie_to(monitor) != MORTISE_OK)
 		return;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -183,7 +183,7 @@ static void run_sealer(const struct sealer_command *command, char **arguments,
 	if (place_descriptors(fd, command->notes_fd) != MORTISE_OK)
 		return;
 	if (become(identity, identity->groups, identity->group_count) != MORTISE_OK ||
-		tie_to(monitor) != MORTISE_OK)
+		spawn_tie_to(monitor) != MORTISE_OK)
 		return;
 	run(command->program, arguments, false);
 }

@@ -14,7 +14,8 @@
 
 #define LOCKED_MEMORY ((rlim_t)16 * 1024 * 1024)
 
-static const char *const kept_variables[] = {"JOURNAL_STREAM", "LISTEN_PID", "LISTEN_FDS"};
+static const char *const kept_variables[] = {
+	"JOURNAL_STREAM", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"};
 
 #define KEPT_VARIABLES (sizeof kept_variables / sizeof *kept_variables)
 
@@ -87,29 +88,20 @@ static enum mortise_status close_between(int first, int last)
 	return close_range((unsigned)first, (unsigned)last, 0) == 0 ? MORTISE_OK : MORTISE_IO;
 }
 
-static enum mortise_status close_all_but(int lower, int upper)
+static enum mortise_status close_others(int first, int kept_fd)
 {
-	int first = STDERR_FILENO + 1;
-
-	if (lower >= first) {
-		TRY(close_between(first, lower - 1));
-		first = lower + 1;
-	}
-	if (upper >= first) {
-		TRY(close_between(first, upper - 1));
-		first = upper + 1;
+	if (kept_fd >= first) {
+		TRY(close_between(first, kept_fd - 1));
+		first = kept_fd + 1;
 	}
 	return close_between(first, INT_MAX);
 }
 
-enum mortise_status startup_clean(int kept_fd, int other_kept_fd)
+enum mortise_status startup_clean(size_t passed_count, int kept_fd)
 {
-	int lower = kept_fd < other_kept_fd ? kept_fd : other_kept_fd;
-	int upper = kept_fd < other_kept_fd ? other_kept_fd : kept_fd;
-
 	umask(0077);
 	TRY(clean_signals());
-	TRY(close_all_but(lower, upper));
+	TRY(close_others(STDERR_FILENO + 1 + (int)passed_count, kept_fd));
 	TRY(fill_standard_descriptors());
 	return clean_environment();
 }

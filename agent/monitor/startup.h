@@ -14,11 +14,12 @@
 
 /*
  * umask 0077, default handlers for all signals but PIPE and XFSZ (ignored), nothing blocked,
- * standard input /dev/null, no descriptor above 2 but kept_fd, other_kept_fd (-1: none), an
- * environment of PATH, LANG=C and what of JOURNAL_STREAM, LISTEN_PID and LISTEN_FDS there was.
+ * standard input /dev/null, no descriptor above 2 but the passed_count ones that the service
+ * manager passed (from 3 on) and kept_fd (-1: none; none of those), an environment of PATH,
+ * LANG=C and what of JOURNAL_STREAM, LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES there was.
  * MORTISE_IO with errno.
  */
-enum mortise_status startup_clean(int kept_fd, int other_kept_fd) MUST_USE;
+enum mortise_status startup_clean(size_t passed_count, int kept_fd) MUST_USE;
 
 /* No core; 16 MiB of locked memory where that can be had. MORTISE_IO with errno. */
 enum mortise_status startup_set_limits(void) MUST_USE;

@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-#include "policy_rules.h"
+/* The decision, and what has to be known for it. */
+#include "policy_index.h"
+#include "policy_match.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include "path.h"
-
-#define NO_RULE UINT32_MAX
-
-struct question {
-	const struct subject *subject;
-	enum verb verb;
-	const char *path;
-	time_t now;
-};
-
-/* The first rules that matched, by their place in the text. */
-struct verdict {
-	uint32_t deny, allow;
-};
 
 static const struct {
 	const char *name;
@@ -49,111 +34,133 @@ const char *verb_name(enum verb verb)
 	return "?";
 }
 
-static bool patterns_match(const struct condition *condition, const char *path)
-{
-	const char *pattern = condition->patterns;
+/* The best rules that matched so far. */
+struct weighing {
+	const struct policy *policy;
+	struct question question;
+	uint32_t deny, allow;
+};
 
-	for (uint32_t i = 0; i < condition->value_count; i++) {
-		if (path == NULL ? strcmp(pattern, "**") == 0 : pattern_matches(pattern, path))
-			return true;
-		pattern += strlen(pattern) + 1;
-	}
-	return false;
+static bool is_higher(const struct rate_limit *a, const struct rate_limit *b)
+{
+	uint64_t left = (uint64_t)a->count * b->period_s, right = (uint64_t)b->count * a->period_s;
+
+	if (a->count == 0 || b->count == 0)
+		return a->count == 0 && b->count != 0;
+	return left != right ? left > right : a->count > b->count;
 }
 
-static bool has_id(const struct condition *condition, uint32_t id)
+static bool is_same(const struct rate_limit *a, const struct rate_limit *b)
 {
-	return bsearch(&id, condition->ids, condition->value_count, sizeof id, id_compare) != NULL;
+	return !is_higher(a, b) && !is_higher(b, a);
 }
 
-static bool has_group(const struct condition *condition, const struct subject *subject)
+static bool is_better_allow(const struct weighing *weighing, uint32_t number)
 {
-	for (size_t i = 0; i < subject->group_count; i++)
-		if (has_id(condition, subject->groups[i]))
-			return true;
-	return false;
+	const struct rule *rules = weighing->policy->rules;
+
+	if (weighing->allow == NO_RULE)
+		return true;
+	if (is_same(&rules[number].rate, &rules[weighing->allow].rate))
+		return number < weighing->allow;
+	return is_higher(&rules[number].rate, &rules[weighing->allow].rate);
 }
 
-/* What cannot be known about the subject matches every deny and no allow. */
-static bool condition_holds(
-	const struct condition *condition, const struct question *question, bool is_deny)
+static void weigh(void *context, uint32_t number)
 {
-	switch (condition->attribute) {
-	case ATTRIBUTE_SECRET:
-		return patterns_match(condition, question->path);
-	case ATTRIBUTE_USER:
-		return has_id(condition, question->subject->uid);
-	case ATTRIBUTE_GROUP:
-		if (question->subject->group_count == 0)
-			return is_deny;
-		return has_group(condition, question->subject);
-	case ATTRIBUTE_COUNT:
-		break;
-	}
-	return is_deny;
-}
+	struct weighing *weighing = context;
+	const struct rule *rule = &weighing->policy->rules[number];
 
-static bool rule_matches(const struct rule *rule, const struct question *question)
-{
-	if ((rule->verbs & (unsigned)question->verb) == 0)
-		return false;
-	for (uint16_t i = 0; i < rule->condition_count; i++)
-		if (!condition_holds(&rule->conditions[i], question, rule->is_deny))
-			return false;
-	return true;
-}
-
-static void weigh(const struct policy *policy, uint32_t number, const struct question *question,
-	struct verdict *verdict)
-{
-	const struct rule *rule = &policy->rules[number];
-	uint32_t *first = rule->is_deny ? &verdict->deny : &verdict->allow;
-
-	if (number < *first && rule_matches(rule, question))
-		*first = number;
-}
-
-/* The index only narrows the choice: each rule's own conditions are still asked. */
-static void weigh_for(const struct policy *policy, const struct id_index *index, uint32_t id,
-	const struct question *question, struct verdict *verdict)
-{
-	for (size_t i = id_index_find(index, id);
-		i < index->entry_count && index->entries[i].id == id; i++)
-		weigh(policy, index->entries[i].rule, question, verdict);
-}
-
-static void weigh_groups(
-	const struct policy *policy, const struct question *question, struct verdict *verdict)
-{
-	const struct subject *subject = question->subject;
-
-	for (size_t i = 0; i < subject->group_count; i++)
-		weigh_for(policy, &policy->by_group, subject->groups[i], question, verdict);
-	if (subject->group_count > 0)
+	if (rule->is_deny ? number >= weighing->deny : !is_better_allow(weighing, number))
 		return;
-	for (size_t i = 0; i < policy->by_group.entry_count; i++)
-		weigh(policy, policy->by_group.entries[i].rule, question, verdict);
+	if (!rule_matches(rule, &weighing->question) ||
+		rule_is_disabled(weighing->policy, rule, NULL))
+		return;
+	*(rule->is_deny ? &weighing->deny : &weighing->allow) = number;
 }
 
 struct decision policy_decide(const struct policy *policy, const struct subject *subject,
 	enum verb verb, const char *path, time_t now)
 {
-	struct question question = {subject, verb, path, now};
-	struct verdict verdict = {NO_RULE, NO_RULE};
+	struct weighing weighing = {policy, {subject, verb, path, {.now = now}}, NO_RULE, NO_RULE};
+	const struct rule *rule;
 	uint32_t decisive;
 
-	for (size_t i = 0; i < policy->for_all_count; i++)
-		weigh(policy, policy->for_all[i], &question, &verdict);
-	weigh_for(policy, &policy->by_user, subject->uid, &question, &verdict);
-	weigh_groups(policy, &question, &verdict);
-
+	policy_index_find(policy, subject, weigh, &weighing);
 	if (id_is_nobody(subject->uid))
-		verdict.allow = NO_RULE;
-	decisive = verdict.deny != NO_RULE ? verdict.deny : verdict.allow;
+		weighing.allow = NO_RULE;
+	decisive = weighing.deny != NO_RULE ? weighing.deny : weighing.allow;
 	if (decisive == NO_RULE)
-		return (struct decision){.allowed = false, .rule = NULL};
+		return (struct decision){.rule_number = NO_RULE};
+	rule = &policy->rules[decisive];
 	return (struct decision){
-		.allowed = decisive == verdict.allow,
-		.rule = policy->rules[decisive].origin->title,
+		.allowed = decisive == weighing.allow,
+		.rule = rule->origin->title,
+		.rate = rule->rate,
+		.rule_number = decisive,
 	};
+}
+
+struct needing {
+	const struct policy *policy;
+	struct question question;
+	unsigned facts;
+};
+
+/* A condition that fails already makes the others idle; paths and times still change. */
+static void need(void *context, uint32_t number)
+{
+	struct needing *needing = context;
+	const struct rule *rule = &needing->policy->rules[number];
+	unsigned facts = 0;
+
+	for (uint8_t i = 0; i < rule->condition_count; i++) {
+		const struct condition *condition = &rule->conditions[i];
+		const struct fact *fact =
+			subject_fact(needing->question.subject, condition->attribute);
+
+		if (fact != NULL && fact->state == FACT_UNGATHERED)
+			facts |= 1u << condition->attribute;
+		else if ((fact != NULL || condition->attribute == ATTRIBUTE_USER ||
+				 condition->attribute == ATTRIBUTE_GROUP) &&
+			 condition_holds(rule, condition, &needing->question) == FAILS)
+			return;
+	}
+	needing->facts |= facts;
+}
+
+unsigned policy_needs(const struct policy *policy, const struct subject *subject)
+{
+	struct needing needing = {policy, {.subject = subject}, 0};
+
+	policy_index_find(policy, subject, need, &needing);
+	for (unsigned i = ATTRIBUTE_UNIT; i <= ATTRIBUTE_SOCKET; i++) {
+		const struct fact *fact = subject_fact(subject, (enum attribute)i);
+
+		if (fact->state == FACT_UNGATHERED && policy->by[i].entry_count > 0)
+			needing.facts |= 1u << i;
+	}
+	return needing.facts;
+}
+
+struct hoping {
+	const struct policy *policy;
+	enum verb verb;
+	bool found;
+};
+
+static void hope(void *context, uint32_t number)
+{
+	struct hoping *hoping = context;
+	const struct rule *rule = &hoping->policy->rules[number];
+
+	hoping->found |= !rule->is_deny && (rule->verbs & hoping->verb);
+}
+
+bool policy_may_ever(const struct policy *policy, const struct subject *subject, enum verb verb)
+{
+	struct hoping hoping = {policy, verb, false};
+
+	policy_index_find(policy, subject, hope, &hoping);
+	return hoping.found;
 }

@@ -1,104 +1,104 @@
 /* SPDX-License-Identifier: ISC */
-/* From files to rules: sections, keys, and what makes a rule complete. */
+/* From files to rules: sections, keys, and where a rule ends. */
 #include "policy_values.h"
+
+#include "policy_check.h"
 
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define VERBS_OF_SECRETS (VERB_READ | VERB_LIST | VERB_WRITE | VERB_DELETE | VERB_ROTATE)
-
-static enum mortise_status read_later_key(
-	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
-{
-	(void)parsing;
-	return inifile_refuse(error, entry->line, entry->column,
-		"this release does not know '%s' yet; expected allow, deny, secret, user or group",
-		entry->key);
-}
-
-static const struct {
+struct key {
 	const char *key;
-	enum mortise_status (*read)(struct parsing *parsing, const struct inifile_entry *entry,
-		struct inifile_error *error);
-} keys[] = {
+	policy_values_read *read;
+};
+
+static const struct key rule_keys[] = {
 	{"allow", policy_values_verbs},
 	{"deny", policy_values_verbs},
 	{"secret", policy_values_secret},
 	{"user", policy_values_accounts},
 	{"group", policy_values_accounts},
-	{"unit", read_later_key},
-	{"exe", read_later_key},
-	{"label", read_later_key},
-	{"socket", read_later_key},
-	{"hours", read_later_key},
-	{"rate", read_later_key},
-	{"days", read_later_key},
-	{"expires", read_later_key},
+	{"unit", policy_values_unit},
+	{"exe", policy_values_exe},
+	{"label", policy_values_label},
+	{"socket", policy_values_socket},
+	{"hours", policy_values_hours},
+	{"days", policy_values_days},
+	{"expires", policy_values_expires},
+	{"rate", policy_values_rate},
+	{NULL, NULL},
+};
+
+static const struct key credential_keys[] = {
+	{"unit", policy_values_unit},
+	{"user", policy_values_accounts},
+	{"secret", policy_values_credential_secret},
+	{"id", policy_values_credential_id},
+	{NULL, NULL},
 };
 
 static enum mortise_status read_key(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-		if (strcmp(entry->key, keys[i].key) == 0)
-			return keys[i].read(parsing, entry, error);
-	return inifile_refuse(error, entry->line, entry->column,
-		"unknown key '%.80s'; expected allow, deny, secret, user or group", entry->key);
+	bool is_credential = parsing->draft.is_credential;
+
+	for (const struct key *key = is_credential ? credential_keys : rule_keys; key->key; key++)
+		if (strcmp(entry->key, key->key) == 0)
+			return key->read(parsing, entry, error);
+	return inifile_refuse(error, entry->line, entry->column, "unknown key '%.80s'; expected %s",
+		entry->key,
+		is_credential ? "unit, secret, user or id"
+			      : "allow, deny, secret, user, group, unit, exe, label, socket, "
+				"hours, days, expires or rate");
 }
 
-static enum mortise_status check_draft(const struct draft *draft, struct inifile_error *error)
+static enum mortise_status add_rule(struct policy *policy, const struct rule *rule)
 {
-	const struct origin *origin = draft->origin;
-	const char *fault = NULL;
-	bool is_allow = !draft->rule.is_deny;
-
-	if (draft->rule.verbs == 0)
-		fault = "needs 'allow =' or 'deny ='";
-	else if (is_allow && draft->conditions[ATTRIBUTE_USER].value_count == 0 &&
-		 draft->conditions[ATTRIBUTE_GROUP].value_count == 0)
-		fault = "allows, so it needs 'user =' or 'group ='";
-	else if (is_allow && (draft->rule.verbs & VERBS_OF_SECRETS) &&
-		 draft->conditions[ATTRIBUTE_SECRET].value_count == 0)
-		fault = "allows what concerns secrets, so it needs 'secret ='";
-	if (fault != NULL)
-		return inifile_refuse(
-			error, origin->line, origin->column, "rule '%s' %s", origin->title, fault);
-	if (is_allow && draft->nobody.line != 0)
-		return inifile_refuse(error, draft->nobody.line, draft->nobody.column,
-			"rule '%s' allows nobody, who may be anyone from elsewhere", origin->title);
-	return MORTISE_OK;
-}
-
-static enum mortise_status finish_rule(struct parsing *parsing, struct inifile_error *error)
-{
-	struct policy *policy = parsing->policy;
-	struct draft *draft = &parsing->draft;
-	struct condition *conditions;
-	struct rule *rules;
-	uint16_t count = 0;
-
-	if (draft->origin == NULL)
-		return MORTISE_OK;
-	TRY(check_draft(draft, error));
-	conditions = policy_keep(policy, sizeof draft->conditions);
-	if (conditions == NULL)
-		return MORTISE_BUSY;
-	for (int i = 0; i < ATTRIBUTE_COUNT; i++) {
-		if (draft->conditions[i].value_count == 0)
-			continue;
-		conditions[count] = draft->conditions[i];
-		conditions[count++].attribute = (enum attribute)i;
-	}
-	rules = policy_grow(
+	struct rule *rules = policy_grow(
 		policy->rules, policy->rule_count, &policy->rule_capacity, sizeof *rules);
+
 	if (rules == NULL)
 		return MORTISE_BUSY;
 	policy->rules = rules;
-	draft->rule.origin = draft->origin;
-	draft->rule.conditions = conditions;
-	draft->rule.condition_count = count;
-	rules[policy->rule_count++] = draft->rule;
+	rules[policy->rule_count++] = *rule;
+	return MORTISE_OK;
+}
+
+static enum mortise_status add_credential(struct policy *policy, const struct draft *draft)
+{
+	struct credential *credentials = policy_grow(policy->credentials, policy->credential_count,
+		&policy->credential_capacity, sizeof *credentials);
+
+	if (credentials == NULL)
+		return MORTISE_BUSY;
+	policy->credentials = credentials;
+	credentials[policy->credential_count++] = (struct credential){
+		draft->rule, draft->id != NULL ? draft->id : draft->origin->title};
+	return MORTISE_OK;
+}
+
+static enum mortise_status finish(struct parsing *parsing, struct inifile_error *error)
+{
+	struct policy *policy = parsing->policy;
+	struct draft *draft = &parsing->draft;
+	struct rule *rule = &draft->rule;
+	size_t count = 0;
+
+	if (draft->origin == NULL)
+		return MORTISE_OK;
+	TRY(draft->is_credential ? policy_check_credential(draft, error)
+				 : policy_check_rule(draft, error));
+	for (int i = 0; i < ATTRIBUTE_COUNT; i++)
+		count += draft->conditions[i].value_count > 0;
+	rule->origin = draft->origin;
+	rule->conditions = policy_keep(policy, count * sizeof *rule->conditions);
+	if (rule->conditions == NULL)
+		return MORTISE_BUSY;
+	for (int i = 0; i < ATTRIBUTE_COUNT; i++)
+		if (draft->conditions[i].value_count > 0)
+			rule->conditions[rule->condition_count++] = draft->conditions[i];
+	TRY(draft->is_credential ? add_credential(policy, draft) : add_rule(policy, rule));
 	*draft = (struct draft){0};
 	return MORTISE_OK;
 }
@@ -134,34 +134,47 @@ static enum mortise_status note_title(struct parsing *parsing, const struct inif
 	origin->column = entry->column;
 	if (origin->title == NULL)
 		return MORTISE_BUSY;
-	node = tsearch(origin, &parsing->titles, compare_titles);
+	node = tsearch(origin,
+		parsing->draft.is_credential ? &parsing->credential_titles : &parsing->titles,
+		compare_titles);
 	if (node == NULL)
 		return MORTISE_BUSY;
 	if (*node != origin)
 		return inifile_refuse(error, entry->line, entry->column,
-			"rule '%s' stands in %.100s:%u already", origin->title, (*node)->file,
-			(*node)->line);
+			"%s '%s' stands in %.100s:%u already", entry->section, origin->title,
+			(*node)->file, (*node)->line);
 	*out_origin = origin;
 	return MORTISE_OK;
 }
 
-static enum mortise_status begin_rule(
-	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+static enum mortise_status check_room(const struct policy *policy, bool is_credential,
+	const struct inifile_entry *entry, struct inifile_error *error)
 {
-	if (strcmp(entry->section, "credential") == 0)
+	if (is_credential && policy->credential_count == POLICY_CREDENTIALS_MAX)
 		return inifile_refuse(error, entry->line, entry->column,
-			"this release does not know [credential ...] yet; expected [rule NAME]");
-	if (strcmp(entry->section, "rule") != 0)
-		return inifile_refuse(error, entry->line, entry->column,
-			"unknown section '%.80s'; expected [rule NAME]", entry->section);
-	if (!is_title(entry->title))
-		return inifile_refuse(error, entry->line, entry->column,
-			"expected a rule's name of 1 to %d letters, digits, '.', '_' and '-', "
-			"a letter or digit first",
-			POLICY_TITLE_MAX);
-	if (parsing->policy->rule_count == POLICY_RULES_MAX)
+			"a policy has at most %d credentials", POLICY_CREDENTIALS_MAX);
+	if (!is_credential && policy->rule_count == POLICY_RULES_MAX)
 		return inifile_refuse(error, entry->line, entry->column,
 			"a policy has at most %d rules", POLICY_RULES_MAX);
+	return MORTISE_OK;
+}
+
+static enum mortise_status begin(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	bool is_credential = strcmp(entry->section, "credential") == 0;
+
+	if (!is_credential && strcmp(entry->section, "rule") != 0)
+		return inifile_refuse(error, entry->line, entry->column,
+			"unknown section '%.80s'; expected [rule NAME] or [credential NAME]",
+			entry->section);
+	if (!is_title(entry->title))
+		return inifile_refuse(error, entry->line, entry->column,
+			"expected a %s's name of 1 to %d letters, digits, '.', '_' and '-', "
+			"a letter or digit first",
+			entry->section, POLICY_TITLE_MAX);
+	TRY(check_room(parsing->policy, is_credential, entry, error));
+	parsing->draft.is_credential = is_credential;
 	return note_title(parsing, entry, &parsing->draft.origin, error);
 }
 
@@ -172,8 +185,8 @@ static enum mortise_status visit(
 
 	if (entry->key != NULL)
 		return read_key(parsing, entry, error);
-	TRY(finish_rule(parsing, error));
-	return begin_rule(parsing, entry, error);
+	TRY(finish(parsing, error));
+	return begin(parsing, entry, error);
 }
 
 static enum mortise_status parse_file(
@@ -183,7 +196,7 @@ static enum mortise_status parse_file(
 	if (parsing->file == NULL)
 		return MORTISE_BUSY;
 	TRY(inifile_read(file->text, file->size, visit, parsing, error));
-	return finish_rule(parsing, error);
+	return finish(parsing, error);
 }
 
 /* Like the rest, names its file: *at is the one at fault. */
@@ -234,6 +247,7 @@ enum mortise_status policy_parse(const struct policy_file *files, size_t file_co
 		return MORTISE_BUSY;
 	status = parse_files(&parsing, files, file_count, &at, &error);
 	tdestroy(parsing.titles, keep);
+	tdestroy(parsing.credential_titles, keep);
 	tdestroy(parsing.names, keep);
 	if (status == MORTISE_REJECTED)
 		inifile_describe(at, &error, out_error->text, sizeof out_error->text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "policy_rules.h"
+#include "policy_index.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
@@ -80,10 +80,24 @@ struct policy_name policy_name_at(const struct policy *policy, size_t index)
 
 void policy_pin(struct policy *policy, size_t index, uint32_t id)
 {
-	if (index >= policy->name_count)
+	if (index >= policy->name_count || policy->is_compiled)
 		return;
 	policy->names[index]->id = id;
 	policy->names[index]->is_pinned = true;
+}
+
+bool policy_pinned(const struct policy *policy, size_t index, uint32_t *out_id)
+{
+	if (index >= policy->name_count || !policy->names[index]->is_pinned)
+		return false;
+	*out_id = policy->names[index]->id;
+	return true;
+}
+
+void policy_name_became(struct policy *policy, size_t index, enum policy_name_state state)
+{
+	if (index < policy->name_count)
+		policy->names[index]->state = state;
 }
 
 size_t policy_rule_count(const struct policy *policy)
@@ -91,28 +105,63 @@ size_t policy_rule_count(const struct policy *policy)
 	return policy->rule_count;
 }
 
+size_t policy_exe_rule_count(const struct policy *policy)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < policy->rule_count; i++)
+		count += rule_condition(&policy->rules[i], ATTRIBUTE_EXE) != NULL;
+	return count;
+}
+
 struct condition *rule_condition(const struct rule *rule, enum attribute attribute)
 {
-	for (uint16_t i = 0; i < rule->condition_count; i++)
+	for (uint8_t i = 0; i < rule->condition_count; i++)
 		if (rule->conditions[i].attribute == attribute)
 			return &rule->conditions[i];
 	return NULL;
 }
 
-static void clear_index(struct id_index *index)
+const char *condition_text(const struct condition *condition, const char *before)
 {
-	free(index->entries);
-	free(index->slots);
-	*index = (struct id_index){0};
+	return before != NULL ? before + strlen(before) + 1 : condition->texts;
 }
 
-void policy_drop_index(struct policy *policy)
+bool rule_is_disabled(
+	const struct policy *policy, const struct rule *rule, const struct name **out_name)
 {
-	clear_index(&policy->by_user);
-	clear_index(&policy->by_group);
-	free(policy->for_all);
-	policy->for_all = NULL;
-	policy->for_all_count = 0;
+	for (uint8_t i = 0; !rule->is_deny && i < rule->condition_count; i++) {
+		const struct condition *condition = &rule->conditions[i];
+
+		for (uint32_t j = 0; j < condition->name_count; j++) {
+			const struct name *name = policy->names[condition->names[j]];
+
+			if (name->state == POLICY_NAME_SAME)
+				continue;
+			if (out_name != NULL)
+				*out_name = name;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void visit_if_disabled(const struct policy *policy, const struct rule *rule,
+	policy_disabled_visit *visit, void *context)
+{
+	const struct name *name;
+
+	if (rule_is_disabled(policy, rule, &name))
+		visit(context, &(struct policy_disabled){rule->origin->title, rule->origin->file,
+				       rule->origin->line, &name->seen, name->state});
+}
+
+void policy_disabled(const struct policy *policy, policy_disabled_visit *visit, void *context)
+{
+	for (size_t i = 0; i < policy->rule_count; i++)
+		visit_if_disabled(policy, &policy->rules[i], visit, context);
+	for (size_t i = 0; i < policy->credential_count; i++)
+		visit_if_disabled(policy, &policy->credentials[i].rule, visit, context);
 }
 
 void policy_free(struct policy *policy)
@@ -125,7 +174,8 @@ void policy_free(struct policy *policy)
 		policy->arena = block->next;
 		free(block);
 	}
-	policy_drop_index(policy);
+	policy_index_drop(policy);
+	free(policy->credentials);
 	free(policy->names);
 	free(policy->rules);
 	free(policy);

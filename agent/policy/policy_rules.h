@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * policy_rules: what policy_parse.c builds and policy.c decides by. Nobody else includes it.
+ * policy_rules: what policy_parse.c builds and policy.c decides by. Only this folder sees it.
  * A rule is verbs and a short list of conditions, all of which must hold; a further
  * attribute is one more kind of condition.
  */
@@ -12,11 +12,13 @@
 #include <stdint.h>
 
 #include "policy.h"
+#include "policy_when.h"
 
 #define ID_OVERFLOW 65534u
 #define ID_INVALID  UINT32_MAX
+#define NO_RULE     UINT32_MAX
 
-enum attribute { ATTRIBUTE_SECRET, ATTRIBUTE_USER, ATTRIBUTE_GROUP, ATTRIBUTE_COUNT };
+#define VERBS_OF_SECRETS (VERB_READ | VERB_LIST | VERB_WRITE | VERB_DELETE | VERB_ROTATE)
 
 struct condition {
 	enum attribute attribute;
@@ -26,9 +28,15 @@ struct condition {
 	 * afterwards all are ids, in ascending order.
 	 */
 	uint32_t unpinned_count;
+	uint32_t name_count;
+	uint32_t *names; /* numbers of the names among the values */
+	unsigned line, column;
 	union {
-		const char *patterns; /* one after the other, each with its NUL */
-		uint32_t *ids;
+		const char *texts; /* secret to socket: one after the other, each with its NUL */
+		uint32_t *ids;     /* user, group */
+		struct hours *hours;
+		uint8_t days;
+		time_t expires;
 	};
 };
 
@@ -40,9 +48,16 @@ struct origin {
 struct rule {
 	const struct origin *origin;
 	struct condition *conditions;
-	uint16_t condition_count;
+	struct rate_limit rate;
+	uint8_t condition_count;
 	uint8_t verbs;
 	bool is_deny;
+};
+
+/* A [credential]: as a rule that allows reading, with the id it goes by. */
+struct credential {
+	struct rule rule;
+	const char *id;
 };
 
 struct name {
@@ -50,6 +65,7 @@ struct name {
 	uint32_t number; /* its place among the policy's names */
 	uint32_t id;
 	bool is_pinned;
+	enum policy_name_state state;
 };
 
 struct arena_block;
@@ -59,21 +75,33 @@ struct id_index {
 	struct id_entry {
 		uint32_t id, rule;
 	} * entries;
-	size_t entry_count;
+	size_t entry_count, entry_capacity;
 	uint32_t *slots; /* numbers of entries, 1 << slot_bits of them */
 	unsigned slot_bits;
 };
 
+struct rule_list {
+	uint32_t *rules; /* ascending */
+	size_t count, capacity;
+};
+
+/*
+ * Each rule is in one index, by the first of these attributes it has: user, group, unit,
+ * label, socket, exe; and in for_all if it has none. Those by text are found by a hash of
+ * the text; a deny besides by its attribute, for callers of whom that cannot be had.
+ */
 struct policy {
 	struct arena_block *arena; /* all strings, conditions, origins and names */
 	struct rule *rules;
 	size_t rule_count, rule_capacity;
+	struct credential *credentials;
+	size_t credential_count, credential_capacity;
 	struct name **names;
 	size_t name_count, name_capacity;
-	struct id_index by_user;  /* rules with a user */
-	struct id_index by_group; /* rules with a group and no user */
-	uint32_t *for_all;        /* rules with neither, ascending */
-	size_t for_all_count;
+	struct id_index by[ATTRIBUTE_COUNT];
+	struct rule_list denies_by[ATTRIBUTE_COUNT];
+	struct rule_list for_all;
+	bool is_compiled;
 };
 
 /* size bytes of zeros for the policy's life, aligned for anything; NULL without memory. */
@@ -88,14 +116,15 @@ const char *policy_keep_text(struct policy *policy, const char *text, size_t siz
  */
 void *policy_grow(void *items, size_t count, size_t *capacity, size_t size) MUST_USE;
 
-/* Frees what policy_compile() built. */
-void policy_drop_index(struct policy *policy);
-
 /* The rule's condition of that kind, or NULL. */
 struct condition *rule_condition(const struct rule *rule, enum attribute attribute);
 
-/* The number of the first entry for id; entry_count if there is none. */
-size_t id_index_find(const struct id_index *index, uint32_t id);
+/* Is one of the allow's names not what it was? Then out_name is the first such. */
+bool rule_is_disabled(
+	const struct policy *policy, const struct rule *rule, const struct name **out_name);
+
+/* The first text of the condition, then each next one. */
+const char *condition_text(const struct condition *condition, const char *before);
 
 bool id_is_nobody(uint32_t id);
 

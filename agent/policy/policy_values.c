@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: ISC */
+/* Words, verbs and accounts. */
 #include "policy_values.h"
 
 #include <search.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "path.h"
-
-struct word {
-	const char *at;
-	int size;
-	unsigned column;
-};
-
-static bool next_word(const struct inifile_entry *entry, struct word *word)
+bool policy_values_next(const struct inifile_entry *entry, struct word *word)
 {
 	const char *at = word->at ? word->at + word->size : entry->value;
 
@@ -26,7 +19,7 @@ static bool next_word(const struct inifile_entry *entry, struct word *word)
 	return true;
 }
 
-static enum mortise_status refuse_word(const struct inifile_entry *entry, const struct word *word,
+enum mortise_status policy_values_refuse(const struct inifile_entry *entry, const struct word *word,
 	const char *expected, struct inifile_error *error)
 {
 	bool has_comma = memchr(word->at, ',', (size_t)word->size) != NULL;
@@ -36,13 +29,13 @@ static enum mortise_status refuse_word(const struct inifile_entry *entry, const 
 		has_comma ? "; blanks separate values" : "");
 }
 
-static enum mortise_status count_words(
+enum mortise_status policy_values_count(
 	const struct inifile_entry *entry, uint32_t *out_count, struct inifile_error *error)
 {
 	struct word word = {0};
 	uint32_t count = 0;
 
-	while (next_word(entry, &word))
+	while (policy_values_next(entry, &word))
 		if (++count > POLICY_VALUES_MAX)
 			return inifile_refuse(error, entry->line, word.column,
 				"more than %d values for '%s'", POLICY_VALUES_MAX, entry->key);
@@ -51,6 +44,33 @@ static enum mortise_status count_words(
 			"expected a value after '%s ='", entry->key);
 	*out_count = count;
 	return MORTISE_OK;
+}
+
+enum mortise_status policy_values_one(
+	const struct inifile_entry *entry, struct word *out_word, struct inifile_error *error)
+{
+	struct word word = {0}, next;
+	uint32_t count;
+
+	TRY(policy_values_count(entry, &count, error));
+	(void)policy_values_next(entry, &word);
+	next = word;
+	if (policy_values_next(entry, &next))
+		return inifile_refuse(error, entry->line, next.column,
+			"expected one value for '%s', not several", entry->key);
+	*out_word = word;
+	return MORTISE_OK;
+}
+
+struct condition *policy_values_condition(
+	struct parsing *parsing, const struct inifile_entry *entry, enum attribute attribute)
+{
+	struct condition *condition = &parsing->draft.conditions[attribute];
+
+	condition->attribute = attribute;
+	condition->line = entry->line;
+	condition->column = entry->value_column;
+	return condition;
 }
 
 static enum verb verb_of_word(const struct word *word)
@@ -71,41 +91,17 @@ enum mortise_status policy_values_verbs(
 	if (rule->verbs != 0)
 		return inifile_refuse(error, entry->line, entry->column,
 			"expected one allow or one deny in a rule, not both");
-	TRY(count_words(entry, &count, error));
-	while (next_word(entry, &word)) {
+	TRY(policy_values_count(entry, &count, error));
+	while (policy_values_next(entry, &word)) {
 		enum verb verb = verb_of_word(&word);
 
 		if (verb == 0)
-			return refuse_word(entry, &word,
+			return policy_values_refuse(entry, &word,
 				"a verb (read, list, write, delete, rotate, audit or admin)",
 				error);
 		rule->verbs |= (uint8_t)verb;
 	}
 	rule->is_deny = strcmp(entry->key, "deny") == 0;
-	return MORTISE_OK;
-}
-
-enum mortise_status policy_values_secret(
-	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
-{
-	struct condition *condition = &parsing->draft.conditions[ATTRIBUTE_SECRET];
-	struct word word = {0};
-	uint32_t count;
-	char *patterns, *at;
-
-	TRY(count_words(entry, &count, error));
-	at = patterns = policy_keep(parsing->policy, strlen(entry->value) + 1);
-	if (patterns == NULL)
-		return MORTISE_BUSY;
-	while (next_word(entry, &word)) {
-		if (!pattern_is_valid(word.at, (size_t)word.size))
-			return refuse_word(entry, &word,
-				"a secret's path or a pattern such as prod/db/*", error);
-		memcpy(at, word.at, (size_t)word.size);
-		at += word.size + 1;
-	}
-	condition->patterns = patterns;
-	condition->value_count = count;
 	return MORTISE_OK;
 }
 
@@ -201,12 +197,12 @@ static enum mortise_status read_account(struct parsing *parsing, const struct in
 
 	if (is_number(word)) {
 		if (!read_id(word, out_value))
-			return refuse_word(entry, word,
+			return policy_values_refuse(entry, word,
 				"an id from 0 to 4294967295 without leading zeros", error);
 		is_nobody = id_is_nobody(*out_value);
 	} else {
 		if (!is_account_name(word))
-			return refuse_word(entry, word, "a name or an id", error);
+			return policy_values_refuse(entry, word, "a name or an id", error);
 		TRY(read_name(parsing, entry, word, out_value));
 	}
 	if (is_nobody && parsing->draft.nobody.line == 0)
@@ -214,27 +210,32 @@ static enum mortise_status read_account(struct parsing *parsing, const struct in
 	return MORTISE_OK;
 }
 
+/* Numbers go to the end, so that the names' numbers come first. */
 enum mortise_status policy_values_accounts(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
 	bool is_user = strcmp(entry->key, "user") == 0;
 	struct condition *condition =
-		&parsing->draft.conditions[is_user ? ATTRIBUTE_USER : ATTRIBUTE_GROUP];
+		policy_values_condition(parsing, entry, is_user ? ATTRIBUTE_USER : ATTRIBUTE_GROUP);
 	struct word word = {0};
 	uint32_t value, count, unpinned = 0, pinned = 0;
 
-	TRY(count_words(entry, &count, error));
+	TRY(policy_values_count(entry, &count, error));
 	condition->ids = policy_keep(parsing->policy, count * sizeof(uint32_t));
 	if (condition->ids == NULL)
 		return MORTISE_BUSY;
-	while (next_word(entry, &word)) {
+	while (policy_values_next(entry, &word)) {
 		TRY(read_account(parsing, entry, &word, &value, error));
 		if (is_number(&word))
 			condition->ids[count - ++pinned] = value;
 		else
 			condition->ids[unpinned++] = value;
 	}
-	condition->unpinned_count = unpinned;
+	condition->names = policy_keep(parsing->policy, unpinned * sizeof(uint32_t) + 1);
+	if (condition->names == NULL)
+		return MORTISE_BUSY;
+	memcpy(condition->names, condition->ids, unpinned * sizeof(uint32_t));
+	condition->name_count = condition->unpinned_count = unpinned;
 	condition->value_count = count;
 	return MORTISE_OK;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * policy_values: the values of a rule's keys, into the draft of that rule.
- * Private to policy_parse.c. Each function takes an entry of the current rule, whose value's
- * words are verbs, patterns or accounts; MORTISE_REJECTED with error, or MORTISE_BUSY.
+ * Private to policy_parse.c. Each function takes an entry of the current section, whose
+ * value's words are what its name says; MORTISE_REJECTED with error, or MORTISE_BUSY.
  */
 #ifndef MORTISE_POLICY_VALUES_H
 #define MORTISE_POLICY_VALUES_H
@@ -18,6 +18,8 @@ struct place {
 struct draft {
 	const struct origin *origin; /* NULL: no rule begun */
 	struct rule rule;
+	bool is_credential;
+	const char *id;                               /* of a credential; NULL: its title */
 	struct condition conditions[ATTRIBUTE_COUNT]; /* value_count 0: not said */
 	struct place nobody;                          /* where the rule names nobody */
 };
@@ -26,14 +28,44 @@ struct parsing {
 	struct policy *policy;
 	const char *file; /* its name, kept by the policy */
 	struct draft draft;
-	void *titles, *names; /* trees of struct origin and struct name, see tsearch(3) */
+	void *titles, *credential_titles; /* trees of struct origin, see tsearch(3) */
+	void *names;                      /* and of struct name */
 };
 
-enum mortise_status policy_values_verbs(struct parsing *parsing, const struct inifile_entry *entry,
-	struct inifile_error *error) MUST_USE;
-enum mortise_status policy_values_secret(struct parsing *parsing, const struct inifile_entry *entry,
-	struct inifile_error *error) MUST_USE;
-enum mortise_status policy_values_accounts(struct parsing *parsing,
+typedef enum mortise_status policy_values_read(struct parsing *parsing,
 	const struct inifile_entry *entry, struct inifile_error *error) MUST_USE;
+
+policy_values_read policy_values_verbs, policy_values_accounts;
+policy_values_read policy_values_secret, policy_values_unit, policy_values_exe, policy_values_label,
+	policy_values_socket;
+policy_values_read policy_values_hours, policy_values_days, policy_values_expires,
+	policy_values_rate;
+policy_values_read policy_values_credential_secret, policy_values_credential_id;
+
+/* One of the words of a value. */
+struct word {
+	const char *at;
+	int size;
+	unsigned column;
+};
+
+/* Starts with a word of zeros. */
+bool policy_values_next(const struct inifile_entry *entry, struct word *word);
+
+/* "expected ..., not '...'" */
+enum mortise_status policy_values_refuse(const struct inifile_entry *entry, const struct word *word,
+	const char *expected, struct inifile_error *error) MUST_USE;
+
+/* At least one. */
+enum mortise_status policy_values_count(const struct inifile_entry *entry, uint32_t *out_count,
+	struct inifile_error *error) MUST_USE;
+
+/* Exactly one, for a key that takes no more. */
+enum mortise_status policy_values_one(const struct inifile_entry *entry, struct word *out_word,
+	struct inifile_error *error) MUST_USE;
+
+/* The draft's condition, told where it stands. */
+struct condition *policy_values_condition(
+	struct parsing *parsing, const struct inifile_entry *entry, enum attribute attribute);
 
 #endif

@@ -22,7 +22,7 @@ static void decide(const struct policy *policy)
 	static const uint32_t groups[] = {50, 0};
 
 	for (uint32_t uid = 0; uid < 4; uid++) {
-		struct subject subject = {uid, groups, uid % 3};
+		struct subject subject = {.uid = uid, .groups = groups, .group_count = uid % 3};
 
 		for (unsigned verb = VERB_READ; verb <= VERB_ADMIN; verb *= 2) {
 			for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+#include "evidence.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "witness_link.h"
+
+#define CACHED_UNITS  256 /* a power of two */
+#define LABEL_MAX     4096
+#define NO_LOGIN      UINT32_MAX
+#define FACT_BIT(one) (1u << ATTRIBUTE_##one)
+
+/*
+ * The units of cgroups seen before. A v2 cgroup keeps its path as long as it lives (cgroup v2
+ * has no rename: kernel/cgroup/cgroup.c, cgroup_kf_syscall_ops), and its id is never given to
+ * another while the system runs: the number is taken round and round, and its upper half
+ * counts the rounds (fs/kernfs/dir.c, __kernfs_new_node).
+ */
+struct known_unit {
+	uint64_t cgroup_id; /* 0: free */
+	char *names;
+};
+
+struct evidence {
+	struct witness_link witness;
+	struct known_unit known[CACHED_UNITS];
+	uint64_t unit_reads;
+};
+
+enum mortise_status evidence_new(int witness, struct evidence **out_evidence)
+{
+	struct evidence *evidence = calloc(1, sizeof *evidence);
+
+	if (!evidence)
+		return MORTISE_BUSY;
+	evidence->witness.descriptor = witness;
+	*out_evidence = evidence;
+	return MORTISE_OK;
+}
+
+void evidence_free(struct evidence *evidence)
+{
+	if (!evidence)
+		return;
+	for (size_t i = 0; i < CACHED_UNITS; i++)
+		free(evidence->known[i].names);
+	if (evidence->witness.descriptor >= 0)
+		close(evidence->witness.descriptor);
+	free(evidence);
+}
+
+static struct known_unit *place_of(struct evidence *evidence, uint64_t cgroup_id)
+{
+	return &evidence->known[cgroup_id & (CACHED_UNITS - 1)];
+}
+
+static void remember(struct evidence *evidence, uint64_t cgroup_id, const char *names)
+{
+	struct known_unit *place = place_of(evidence, cgroup_id);
+	char *copy = strdup(names);
+
+	if (!copy)
+		return;
+	free(place->names);
+	*place = (struct known_unit){cgroup_id, copy};
+}
+
+/* A small file of /proc/PID, whole; the process is known to live afterwards. */
+static enum mortise_status read_proc(const struct caller *caller, const char *name, char *text,
+	size_t capacity, size_t *out_size)
+{
+	char path[64];
+	size_t used = 0;
+	ssize_t got = -1;
+
+	(void)snprintf(path, sizeof path, "/proc/%u/%s", caller->pid, name);
+	int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+	if (descriptor < 0)
+		return MORTISE_NOT_FOUND;
+	while (used < capacity) {
+		got = read(descriptor, text + used, capacity - used);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+	}
+	close(descriptor);
+	if (got != 0 || !caller_is_alive(caller))
+		return MORTISE_NOT_FOUND;
+	*out_size = used;
+	return MORTISE_OK;
+}
+
+/* Read twice: a process that is moved meanwhile is in no unit to rely on. */
+static enum mortise_status read_unit(const struct caller *caller, struct cgroup_unit *out_unit)
+{
+	char text[CGROUP_TEXT_MAX], again[CGROUP_TEXT_MAX];
+	size_t size = 0, size_again = 0;
+
+	TRY(read_proc(caller, "cgroup", text, sizeof text, &size));
+	TRY(read_proc(caller, "cgroup", again, sizeof again, &size_again));
+	if (size != size_again || memcmp(text, again, size) != 0)
+		return MORTISE_NOT_FOUND;
+	return cgroup_read(text, size, out_unit);
+}
+
+static struct fact fact_of(char **place, const char *text)
+{
+	free(*place);
+	*place = strdup(text);
+	return (struct fact){*place ? FACT_KNOWN : FACT_UNKNOWN, *place};
+}
+
+static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
+{
+	uint64_t id = caller->cgroup_id;
+	const struct known_unit *known = place_of(evidence, id);
+	struct cgroup_unit unit;
+
+	if (id && known->cgroup_id == id && caller_is_alive(caller))
+		return fact_of(&caller->unit, known->names);
+	evidence->unit_reads++;
+	if (read_unit(caller, &unit) != MORTISE_OK)
+		return (struct fact){FACT_UNKNOWN, NULL};
+	if (id && unit.is_unified && caller_cgroup_id(caller) == id)
+		remember(evidence, id, unit.names);
+	return fact_of(&caller->unit, unit.names);
+}
+
+/* The pid was the caller's when the witness looked, since the caller lives afterwards. */
+static struct fact gather_exe(struct evidence *evidence, struct caller *caller)
+{
+	char path[WITNESS_PATH_SIZE];
+
+	if (witness_ask(&evidence->witness, caller->pid, path) != MORTISE_OK ||
+		!caller_is_alive(caller))
+		return (struct fact){FACT_UNKNOWN, NULL};
+	return fact_of(&caller->exe, path);
+}
+
+/* The label as it was at connect(); the kernel keeps it with the socket. */
+static struct fact gather_label(struct caller *caller)
+{
+	char label[LABEL_MAX], names[2 * LABEL_MAX];
+	socklen_t size = sizeof label;
+
+	if (getsockopt(caller->descriptor, SOL_SOCKET, SO_PEERSEC, label, &size) != 0 ||
+		size > sizeof label ||
+		subject_label(label, size, names, sizeof names) != MORTISE_OK)
+		return (struct fact){FACT_UNKNOWN, NULL};
+	return fact_of(&caller->label, names);
+}
+
+void evidence_gather(struct evidence *evidence, struct caller *caller, unsigned facts)
+{
+	struct subject *subject = &caller->subject;
+
+	if ((facts & FACT_BIT(UNIT)) && subject->unit.state == FACT_UNGATHERED)
+		subject->unit = gather_unit(evidence, caller);
+	if ((facts & FACT_BIT(EXE)) && subject->exe.state == FACT_UNGATHERED)
+		subject->exe = gather_exe(evidence, caller);
+	if ((facts & FACT_BIT(LABEL)) && subject->label.state == FACT_UNGATHERED)
+		subject->label = gather_label(caller);
+	if ((facts & FACT_BIT(SOCKET)) && subject->socket.state == FACT_UNGATHERED)
+		subject->socket.state = FACT_UNKNOWN;
+}
+
+static uint32_t read_number(const struct caller *caller, const char *name)
+{
+	char text[16], *end = NULL;
+	size_t size = 0;
+
+	if (read_proc(caller, name, text, sizeof text - 1, &size) != MORTISE_OK || size == 0)
+		return NO_LOGIN;
+	text[size] = '\0';
+	errno = 0;
+	unsigned long number = strtoul(text, &end, 10);
+	if (errno != 0 || text[0] < '0' || text[0] > '9' || (*end != '\0' && *end != '\n') ||
+		number > UINT32_MAX)
+		return NO_LOGIN;
+	return (uint32_t)number;
+}
+
+/* A session without a login is the kernel's way to say that there is none. */
+void evidence_gather_login(struct caller *caller)
+{
+	if (caller->has_login)
+		return;
+	caller->has_login = true;
+	caller->login_uid = read_number(caller, "loginuid");
+	caller->session = UINT32_MAX;
+	if (caller->login_uid != NO_LOGIN)
+		caller->session = read_number(caller, "sessionid");
+}
+
+const char *evidence_of_units(const struct caller *caller)
+{
+	char text[CGROUP_TEXT_MAX];
+	size_t size = 0;
+
+	if (caller->cgroup_id)
+		return "cgroup by pidfd";
+	return read_proc(caller, "cgroup", text, sizeof text, &size) == MORTISE_OK
+		       ? "cgroup in /proc"
+		       : "none: /proc is closed to the agent's user";
+}
+
+const char *evidence_of_labels(const struct caller *caller)
+{
+	char label[LABEL_MAX];
+	socklen_t size = sizeof label;
+
+	if (getsockopt(caller->descriptor, SOL_SOCKET, SO_PEERSEC, label, &size) == 0)
+		return "SO_PEERSEC";
+	return "none: no security module that labels";
+}
+
+const char *evidence_of_exes(const struct evidence *evidence)
+{
+	if (evidence->witness.descriptor < 0)
+		return "none: exe-evidence is not set";
+	return evidence->witness.is_late ? "none: the witness does not answer" : "witness";
+}
+
+bool evidence_has_witness(const struct evidence *evidence)
+{
+	return evidence->witness.descriptor >= 0;
+}
+
+uint64_t evidence_unit_reads(const struct evidence *evidence)
+{
+	return evidence->unit_reads;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* config_setting: what config.c and config_socket.c share. Nobody else includes it. */
+#ifndef MORTISE_CONFIG_SETTING_H
+#define MORTISE_CONFIG_SETTING_H
+
+#include "config.h"
+#include "inifile.h"
+
+/* An entry that is being read, and where it goes. */
+struct setting {
+	const struct inifile_entry *entry;
+	struct inifile_error *error;
+	struct config *config;
+};
+
+enum mortise_status config_refuse_value(const struct setting *setting, const char *expected);
+enum mortise_status config_store_text(char **text, const char *value) MUST_USE;
+/* A socket's absolute path. */
+enum mortise_status config_read_socket_path(const struct setting *setting, char **out_path)
+	MUST_USE;
+/* One name of a user or group. */
+enum mortise_status config_read_account(const struct setting *setting, char **out_name) MUST_USE;
+
+/* A header [socket NAME], and an entry below it. */
+enum mortise_status config_socket_begin(const struct setting *setting) MUST_USE;
+enum mortise_status config_socket_read(const struct setting *setting) MUST_USE;
+/* When all is read: is each whole, and no path there twice? */
+enum mortise_status config_sockets_check(
+	const struct config *config, struct inifile_error *out_error) MUST_USE;
+void config_sockets_done(struct config *config);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * policy_answers: what a compiled policy means, for those who write it: why a decision fell,
+ * who may, what one may, what is odd, what changes. Pure, and in time with the policy's size.
+ * Texts handed to visitors live until they return. MORTISE_BUSY without memory.
+ */
+#ifndef MORTISE_POLICY_ANSWERS_H
+#define MORTISE_POLICY_ANSWERS_H
+
+#include "policy.h"
+
+#define POLICY_NEAR_MAX    3
+#define POLICY_CHANGES_MAX 1000 /* lines */
+
+struct policy_near {
+	const char *rule, *file;
+	unsigned line;
+	unsigned failed;  /* bits 1 << ATTRIBUTE_...: which did not match */
+	unsigned unknown; /* those among them that could not be had */
+};
+
+struct policy_explanation {
+	struct decision decision;
+	const char *file; /* of the deciding rule; NULL: none */
+	unsigned line;
+	/*
+	 * Where no rule decided: allows that match in all but one attribute (verb and name
+	 * among them), or in all but verb and secret, the nearest first.
+	 */
+	struct policy_near near[POLICY_NEAR_MAX];
+	size_t near_count;
+};
+
+void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
+	const char *path, time_t now, struct policy_explanation *out_explanation);
+
+/*
+ * In words, cut to size: "rule 'a' (10-a.policy:3) allows it", "no rule allows it; nearest is
+ * rule 'b' (10-a.policy:9), but for unit".
+ */
+void policy_explain_text(const struct policy_explanation *explanation, char *out_text, size_t size);
+
+/* What a rule gives to, or takes from, one of those it names. */
+struct policy_grant {
+	bool is_deny;
+	const char *who;        /* "backup", "uid 7", "group dba", "unit a.service", "everybody" */
+	const char *verbs;      /* "read list" */
+	const char *secrets;    /* "prod/db/a prod/key"; "" where the rule has none */
+	const char *conditions; /* "unit backup.service, hours 02:30-04:30, at most 20/h"; or "" */
+	const char *rule, *file;
+	unsigned line;
+};
+typedef void policy_grant_visit(void *context, const struct policy_grant *grant);
+
+/*
+ * Everyone who may do that, one grant for each user, or else group, unit, label or socket of
+ * each rule; then the denies that may take it from some of them under conditions. Those from
+ * whom a deny takes it for certain are left out, as are disabled and expired rules.
+ */
+enum mortise_status policy_who(const struct policy *policy, enum verb verb, const char *path,
+	time_t now, policy_grant_visit *visit, void *context) MUST_USE;
+
+/*
+ * All that a subject may: each allow that his ids and facts do not exclude (facts that were
+ * not gathered are conditions), and each deny that may cut into one of those.
+ */
+enum mortise_status policy_may(const struct policy *policy, const struct subject *subject,
+	time_t now, policy_grant_visit *visit, void *context) MUST_USE;
+
+/*
+ * Is there somebody who is an administrator at some time within a week from now? What groups
+ * a user is in is not known here: a deny of his group may still lock him out.
+ */
+bool policy_has_admin(const struct policy *policy, time_t now);
+
+/* One line: "backup: may no longer read prod/db (unit backup.service)". */
+typedef void policy_change_visit(void *context, const char *line);
+
+/*
+ * What one may or may not do, whatever the names of rules and their order. Not said is what
+ * another rule grants, or takes, as before; where only a part is left of something, the whole
+ * is told as lost and the part as new. After POLICY_CHANGES_MAX lines one says so.
+ */
+enum mortise_status policy_compare(const struct policy *before, const struct policy *after,
+	policy_change_visit *visit, void *context) MUST_USE;
+
+struct policy_warning {
+	const char *file;
+	unsigned line, column;
+	const char *text;
+};
+typedef void policy_warning_visit(void *context, const struct policy_warning *warning);
+
+struct policy_warning_options {
+	time_t now;
+	/* Is the program at this path a script? NULL: nobody looks at files. */
+	bool (*is_script)(void *context, const char *exe);
+	void *context;
+};
+
+/*
+ * Rules that can never match or do nothing, those that others cover, programs that run
+ * whatever they are told, hours that meet a change of the clocks within a year.
+ */
+enum mortise_status policy_warnings(const struct policy *policy,
+	const struct policy_warning_options *options, policy_warning_visit *visit, void *context)
+	MUST_USE;
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: ISC */
+/* Who may, and what one may. */
+#include "policy_answers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy_cover.h"
+#include "policy_match.h"
+#include "policy_text.h"
+
+#define COMPARISONS_MAX 10000000 /* so that no policy makes an answer endless */
+#define EXEMPLARS_MAX   1000
+#define WEEK_S          (7 * 86400)
+#define STRANGER        4294967293u /* an id that nobody has */
+
+struct asking {
+	const struct policy *policy;
+	policy_grant_visit *visit;
+	void *context;
+	struct rule_list allows, denies; /* those that concern the question */
+	unsigned long comparisons;
+};
+
+static void drop_asking(struct asking *asking)
+{
+	free(asking->allows.rules);
+	free(asking->denies.rules);
+}
+
+static enum mortise_status add(struct rule_list *list, uint32_t rule)
+{
+	uint32_t *rules = policy_grow(list->rules, list->count, &list->capacity, sizeof *rules);
+
+	if (rules == NULL)
+		return MORTISE_BUSY;
+	list->rules = rules;
+	rules[list->count++] = rule;
+	return MORTISE_OK;
+}
+
+static bool is_over(const struct policy *policy, const struct rule *rule, time_t now)
+{
+	const struct condition *expires = rule_condition(rule, ATTRIBUTE_EXPIRES);
+
+	return rule_is_disabled(policy, rule, NULL) || (expires != NULL && expires->expires <= now);
+}
+
+/* Two texts in one, each behind the other's NUL. */
+static enum mortise_status grant(const struct asking *asking, const struct rule *rule)
+{
+	CLEANUP(text_drop) struct text text = {0};
+	const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
+	struct policy_grant grant = {.is_deny = rule->is_deny,
+		.rule = rule->origin->title,
+		.file = rule->origin->file,
+		.line = rule->origin->line};
+
+	TRY(text_begin(&text));
+	text_principal(text.file, asking->policy, rule);
+	(void)fputc('\0', text.file);
+	text_verbs(text.file, rule->verbs);
+	(void)fputc('\0', text.file);
+	if (secret != NULL)
+		text_values(text.file, asking->policy, secret);
+	(void)fputc('\0', text.file);
+	text_conditions(text.file, asking->policy, rule);
+	TRY(text_end(&text));
+	grant.who = text.at;
+	grant.verbs = grant.who + strlen(grant.who) + 1;
+	grant.secrets = grant.verbs + strlen(grant.verbs) + 1;
+	grant.conditions = grant.secrets + strlen(grant.secrets) + 1;
+	asking->visit(asking->context, &grant);
+	return MORTISE_OK;
+}
+
+static bool is_taken_away(struct asking *asking, const struct rule *rule)
+{
+	for (size_t i = 0; i < asking->denies.count; i++)
+		if (asking->comparisons++ < COMPARISONS_MAX &&
+			rule_covers(&asking->policy->rules[asking->denies.rules[i]], rule))
+			return true;
+	return false;
+}
+
+static enum mortise_status grant_each(
+	struct asking *asking, const struct rule *rule, enum verb verb, const char *path)
+{
+	for (uint32_t i = 0; i < rule_principal_count(rule); i++) {
+		struct narrowed asked, shown;
+
+		rule_narrow(rule, i, path, &asked);
+		asked.rule.verbs = (uint8_t)verb;
+		if (is_taken_away(asking, &asked.rule))
+			continue;
+		rule_narrow(rule, i, NULL, &shown);
+		TRY(grant(asking, &shown.rule));
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status sort_for(
+	struct asking *asking, enum verb verb, const char *path, time_t now)
+{
+	for (size_t i = 0; i < asking->policy->rule_count; i++) {
+		const struct rule *rule = &asking->policy->rules[i];
+		const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
+
+		if ((rule->verbs & (unsigned)verb) == 0 || is_over(asking->policy, rule, now) ||
+			(secret != NULL && !texts_match_path(secret, path)))
+			continue;
+		TRY(add(rule->is_deny ? &asking->denies : &asking->allows, (uint32_t)i));
+	}
+	return MORTISE_OK;
+}
+
+static bool meets_an_allow(struct asking *asking, const struct rule *deny)
+{
+	for (size_t i = 0; i < asking->allows.count; i++)
+		if (asking->comparisons++ >= COMPARISONS_MAX ||
+			rules_meet(deny, &asking->policy->rules[asking->allows.rules[i]]))
+			return true;
+	return false;
+}
+
+static enum mortise_status show_denies(struct asking *asking)
+{
+	for (size_t i = 0; i < asking->denies.count; i++) {
+		const struct rule *deny = &asking->policy->rules[asking->denies.rules[i]];
+
+		if (!meets_an_allow(asking, deny))
+			continue;
+		TRY(grant(asking, deny));
+	}
+	return MORTISE_OK;
+}
+
+enum mortise_status policy_who(const struct policy *policy, enum verb verb, const char *path,
+	time_t now, policy_grant_visit *visit, void *context)
+{
+	CLEANUP(drop_asking)
+	struct asking asking = {.policy = policy, .visit = visit, .context = context};
+
+	TRY(sort_for(&asking, verb, path, now));
+	for (size_t i = 0; i < asking.allows.count; i++)
+		TRY(grant_each(&asking, &policy->rules[asking.allows.rules[i]], verb, path));
+	return show_denies(&asking);
+}
+
+/* By what will not change between requests: ids and facts. */
+static bool may_concern(const struct rule *rule, const struct subject *subject)
+{
+	struct question question = {.subject = subject};
+
+	if (!rule->is_deny && id_is_nobody(subject->uid))
+		return false;
+	for (uint8_t i = 0; i < rule->condition_count; i++) {
+		const struct condition *condition = &rule->conditions[i];
+		const struct fact *fact = subject_fact(subject, condition->attribute);
+		enum holding holding;
+
+		if (fact == NULL && condition->attribute != ATTRIBUTE_USER &&
+			condition->attribute != ATTRIBUTE_GROUP)
+			continue;
+		holding = condition_holds(rule, condition, &question);
+		if (holding == FAILS || (holding == UNKNOWN && !rule->is_deny &&
+						(fact == NULL || fact->state == FACT_UNKNOWN)))
+			return false;
+	}
+	return true;
+}
+
+enum mortise_status policy_may(const struct policy *policy, const struct subject *subject,
+	time_t now, policy_grant_visit *visit, void *context)
+{
+	CLEANUP(drop_asking)
+	struct asking asking = {.policy = policy, .visit = visit, .context = context};
+
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		const struct rule *rule = &policy->rules[i];
+
+		if (is_over(policy, rule, now) || !may_concern(rule, subject))
+			continue;
+		TRY(add(rule->is_deny ? &asking.denies : &asking.allows, (uint32_t)i));
+	}
+	for (size_t i = 0; i < asking.allows.count; i++)
+		TRY(grant(&asking, &policy->rules[asking.allows.rules[i]]));
+	return show_denies(&asking);
+}
+
+/* A text that the pattern matches, and no shorter one. */
+static struct fact exemplar_fact(const struct rule *rule, enum attribute attribute, char *room)
+{
+	const struct condition *condition = rule_condition(rule, attribute);
+	size_t used = 0;
+
+	if (condition == NULL)
+		return (struct fact){
+			FACT_KNOWN, attribute == ATTRIBUTE_SOCKET ? SUBJECT_SOCKET_MAIN : "x"};
+	if (attribute != ATTRIBUTE_UNIT)
+		return (struct fact){FACT_KNOWN, condition->texts};
+	for (const char *at = condition->texts; *at != '\0' && used < POLICY_UNIT_MAX + 5; at++)
+		room[used++] = *at == '*' ? 'x' : *at;
+	room[used] = '\0';
+	return (struct fact){FACT_KNOWN, room};
+}
+
+static uint32_t first_id(const struct rule *rule, enum attribute attribute)
+{
+	const struct condition *condition = rule_condition(rule, attribute);
+
+	return condition != NULL ? condition->ids[0] : STRANGER;
+}
+
+/* Is he whom the rule describes an administrator at some time? */
+static bool finds_admin(const struct policy *policy, const struct rule *rule, time_t now)
+{
+	char unit[POLICY_UNIT_MAX + 6];
+	uint32_t group = first_id(rule, ATTRIBUTE_GROUP);
+	const struct subject subject = {.uid = first_id(rule, ATTRIBUTE_USER),
+		.groups = &group,
+		.group_count = 1,
+		.unit = exemplar_fact(rule, ATTRIBUTE_UNIT, unit),
+		.exe = exemplar_fact(rule, ATTRIBUTE_EXE, unit),
+		.label = exemplar_fact(rule, ATTRIBUTE_LABEL, unit),
+		.socket = exemplar_fact(rule, ATTRIBUTE_SOCKET, unit)};
+	time_t step_s = rule_condition(rule, ATTRIBUTE_HOURS) != NULL ? 60 : 3600;
+
+	for (time_t at = now; at < now + WEEK_S; at += step_s)
+		if (policy_decide(policy, &subject, VERB_ADMIN, NULL, at).allowed)
+			return true;
+	return false;
+}
+
+bool policy_has_admin(const struct policy *policy, time_t now)
+{
+	unsigned tried = 0;
+
+	for (size_t i = 0; i < policy->rule_count; i++) {
+		const struct rule *rule = &policy->rules[i];
+
+		if (rule->is_deny || !(rule->verbs & VERB_ADMIN) || is_over(policy, rule, now))
+			continue;
+		for (uint32_t j = 0; j < rule_principal_count(rule); j++) {
+			struct narrowed narrowed;
+
+			if (tried++ == EXEMPLARS_MAX)
+				return false;
+			rule_narrow(rule, j, NULL, &narrowed);
+			if (finds_admin(policy, &narrowed.rule, now))
+				return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * rate: how often a rule was used by a uid.
+ * Each pair has a bucket of rule->rate.count, full at first, that fills evenly over the period:
+ * 20/h is 20 at once, and then one every three minutes. A pure table of bounded size on a
+ * monotonic clock. After a new policy rules have other numbers: make a new table.
+ */
+#ifndef MORTISE_RATE_H
+#define MORTISE_RATE_H
+
+#include "policy.h"
+
+#define RATE_PAIRS_MAX 65536
+
+struct rate_table;
+
+/* For at most max pairs whose buckets are not full, 1 to RATE_PAIRS_MAX. */
+enum mortise_status rate_new(size_t max, struct rate_table **out_table) MUST_USE;
+
+/* NULL is allowed. */
+void rate_free(struct rate_table *table);
+
+/*
+ * Takes one from the bucket of (rule, uid). MORTISE_OK; MORTISE_BUSY if it is empty, or if a
+ * new pair has no room or memory, and then in out_wait_ms how long to wait for the next one.
+ * A limit with count 0 is none. now_ms never goes back; where it does, nothing fills.
+ */
+enum mortise_status rate_take(struct rate_table *table, const struct rate_limit *limit,
+	uint32_t rule, uint32_t uid, uint64_t now_ms, uint64_t *out_wait_ms) MUST_USE;
+
+/* How many pairs are held, for tests. */
+size_t rate_count(const struct rate_table *table);
+
+#endif

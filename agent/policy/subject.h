@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * subject: who asks, as the kernel says it (or, for `policy check`, as an admin supposes).
+ * The forms in which facts about a caller reach the policy. Pure; gathers nothing.
+ */
+#ifndef MORTISE_SUBJECT_H
+#define MORTISE_SUBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+/* What a rule can ask for. The first four but ATTRIBUTE_SECRET are about ids and facts. */
+enum attribute {
+	ATTRIBUTE_SECRET,
+	ATTRIBUTE_USER,
+	ATTRIBUTE_GROUP,
+	ATTRIBUTE_UNIT,
+	ATTRIBUTE_EXE,
+	ATTRIBUTE_LABEL,
+	ATTRIBUTE_SOCKET,
+	ATTRIBUTE_HOURS,
+	ATTRIBUTE_DAYS,
+	ATTRIBUTE_EXPIRES,
+	ATTRIBUTE_COUNT,
+	ATTRIBUTE_VERB = ATTRIBUTE_COUNT, /* these two only in explanations */
+	ATTRIBUTE_NAME,
+};
+
+/* "secret", as in a rule; "verb"; "name". */
+const char *attribute_name(enum attribute attribute);
+
+#define SUBJECT_FACTS                                                                              \
+	(1u << ATTRIBUTE_UNIT | 1u << ATTRIBUTE_EXE | 1u << ATTRIBUTE_LABEL |                      \
+		1u << ATTRIBUTE_SOCKET)
+
+#define SUBJECT_SOCKET_MAIN "main" /* the agent's own listener */
+
+enum fact_state {
+	FACT_UNGATHERED,
+	FACT_UNKNOWN, /* cannot be had: matches no allow and every deny */
+	FACT_KNOWN,
+};
+
+struct fact {
+	enum fact_state state;
+	const char *text; /* of FACT_KNOWN */
+};
+
+struct subject {
+	uint32_t uid;
+	const uint32_t *groups; /* the primary one among them */
+	size_t group_count;     /* 0: cannot be had */
+	struct fact unit;       /* names joined by single blanks, see subject_unit() */
+	struct fact exe;        /* an absolute path */
+	struct fact label;      /* names joined by single blanks, see subject_label() */
+	struct fact socket;     /* the listener's name */
+};
+
+/* The fact of that attribute; NULL if it is none of the four. */
+const struct fact *subject_fact(const struct subject *subject, enum attribute attribute);
+
+/*
+ * From a cgroup's path below the root of the hierarchy ("/system.slice/backup.service") the
+ * names a rule may have for it: the first unit that is no slice, then the slices above it;
+ * and below a user manager the same with "user:" before each, for the user has made those:
+ *	"backup.service system.slice"
+ *	"user@1000.service user-1000.slice user.slice user:foo.service user:app.slice"
+ * What lies below a unit is its own affair and ignored. MORTISE_REJECTED if there is no unit
+ * (the root, a path outside a cgroup namespace, names systemd would not make) or no room.
+ */
+enum mortise_status subject_unit(const char *cgroup, char *out_names, size_t size) MUST_USE;
+
+/*
+ * From SO_PEERSEC's text: the label and, where it is one of SELinux, its type:
+ *	"system_u:system_r:backup_t:s0 backup_t"
+ * AppArmor's " (enforce)" is cut; any other mode confines nothing and is MORTISE_REJECTED, as
+ * is what does not fit.
+ */
+enum mortise_status subject_label(
+	const char *peersec, size_t peersec_size, char *out_names, size_t size) MUST_USE;
+
+/* A unit's name as systemd makes them, with a suffix that can hold processes. */
+bool unit_name_is_valid(const char *name, size_t size);
+
+/*
+ * A unit's name as a rule gives it: perhaps "user:" before it, perhaps '*' in the instance
+ * ("backup@*.service"), never the slice of all slices.
+ */
+bool unit_pattern_is_valid(const char *pattern, size_t size);
+
+/* Of two valid ones; '*' matches zero or more bytes. */
+bool unit_pattern_matches(const char *pattern, const char *name, size_t name_size);
+
+#endif

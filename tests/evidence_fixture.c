@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: ISC */
+#include "evidence_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "processes.h"
+#include "wire.h"
+
+struct kernel_word kernel_word;
+
+/* ---- the kernel's word: these stand before libc's for all that is linked statically ---- */
+
+int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
+{
+	if (kernel_word.error && kernel_word.option == option) {
+		errno = kernel_word.error;
+		return -1;
+	}
+	if (option == SO_PEERCRED && kernel_word.fakes_peer) {
+		memcpy(value, &kernel_word.peer, sizeof kernel_word.peer);
+		return 0;
+	}
+	if (option == SO_PEERSEC && kernel_word.label) {
+		*size = (socklen_t)strlen(kernel_word.label) + 1;
+		memcpy(value, kernel_word.label, *size);
+		return 0;
+	}
+	return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, request);
+	uint64_t *facts = va_arg(arguments, uint64_t *);
+	va_end(arguments);
+	bool is_info = (request & 0xffff) == 0xff0b;
+	if (is_info && kernel_word.has_no_info) {
+		errno = ENOTTY;
+		return -1;
+	}
+	int result = (int)syscall(SYS_ioctl, fd, request, facts);
+	if (is_info && result == 0 && kernel_word.cgroup_id) {
+		facts[0] |= 4;
+		facts[1] = kernel_word.looks++ && kernel_word.next_cgroup_id
+				   ? kernel_word.next_cgroup_id
+				   : kernel_word.cgroup_id;
+	}
+	return result;
+}
+
+int set_up_namespace(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		return 0;
+	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+		       ? 0
+		       : -1;
+}
+
+static _Noreturn void be_peer(const struct sockaddr_un *address)
+{
+	const gid_t groups[] = {PEER_GID, PEER_GROUP};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+	if (geteuid() == 0 &&
+		(setgroups(2, groups) != 0 || setresgid(PEER_GID, PEER_GID, PEER_GID) ||
+			setresuid(PEER_UID, PEER_UID, PEER_UID) != 0))
+		_exit(1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (connect(fd, (const struct sockaddr *)address, sizeof *address) != 0)
+		_exit(2);
+	for (;;)
+		pause();
+}
+
+int set_up_peer(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct peer *peer = calloc(1, sizeof *peer);
+
+	assert_non_null(peer);
+	kernel_word = (struct kernel_word){0};
+	snprintf(peer->directory, sizeof peer->directory, "/tmp/test_evidence.XXXXXX");
+	assert_non_null(mkdtemp(peer->directory));
+	assert_int_equal(chmod(peer->directory, 0755), 0);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/sock", peer->directory);
+	peer->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_int_equal(
+		bind(peer->listener, (const struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(chmod(address.sun_path, 0666), 0);
+	assert_int_equal(listen(peer->listener, 4), 0);
+	peer->pid = fork();
+	assert_true(peer->pid >= 0);
+	if (peer->pid == 0)
+		be_peer(&address);
+	peer->connection = accept(peer->listener, NULL, NULL);
+	assert_true(peer->connection >= 0);
+	peer->caller.pidfd = -1;
+	assert_int_equal(evidence_new(-1, &peer->evidence), MORTISE_OK);
+	*state = peer;
+	return 0;
+}
+
+void peer_kill(struct peer *peer)
+{
+	if (peer->pid > 0) {
+		kill(peer->pid, SIGKILL);
+		waitpid(peer->pid, NULL, 0);
+	}
+	peer->pid = 0;
+}
+
+int tear_down_peer(void **state)
+{
+	struct peer *peer = *state;
+	char command[128];
+
+	peer_no_files(false);
+	peer_kill(peer);
+	caller_done(&peer->caller);
+	evidence_free(peer->evidence);
+	close(peer->connection);
+	close(peer->listener);
+	snprintf(command, sizeof command, "rm -rf '%s'", peer->directory);
+	int result = system(command);
+	free(peer);
+	return result;
+}
+
+void peer_proc(struct peer *peer, const char *name, const char *text)
+{
+	char source[128], target[64];
+	FILE *file;
+
+	snprintf(source, sizeof source, "%s/%s", peer->directory, name);
+	snprintf(target, sizeof target, "/proc/%d/%s", (int)peer->pid, name);
+	file = fopen(source, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	(void)umount(target);
+	assert_int_equal(mount(source, target, NULL, MS_BIND, NULL), 0);
+}
+
+void peer_unit(struct peer *peer, const char *unit)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "0::/system.slice/%s\n", unit);
+	peer_proc(peer, "cgroup", text);
+}
+
+enum mortise_status peer_try(struct peer *peer)
+{
+	caller_done(&peer->caller);
+	kernel_word.looks = 0;
+	return caller_identify(peer->connection, &peer->caller);
+}
+
+void peer_identify(struct peer *peer)
+{
+	assert_int_equal(peer_try(peer), MORTISE_OK);
+}
+
+void peer_no_files(bool none)
+{
+	static struct rlimit before;
+	struct rlimit limit;
+
+	if (before.rlim_max == 0)
+		assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	if (none)
+		limit.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+const char *peer_fact(struct peer *peer, enum attribute attribute)
+{
+	const struct fact *fact = subject_fact(&peer->caller.subject, attribute);
+
+	evidence_gather(peer->evidence, &peer->caller, 1u << attribute);
+	assert_int_not_equal(fact->state, FACT_UNGATHERED);
+	return fact->state == FACT_KNOWN ? fact->text : NULL;
+}
+
+static size_t build(uint8_t *frame, size_t capacity, uint32_t id, const char *path)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, frame, capacity, MORTISE_OK, id);
+	wire_put_text(&writer, WIRE_TAG_TEXT, path);
+	return wire_finish(&writer);
+}
+
+static _Noreturn void be_witness(int fd, const char *path)
+{
+	uint8_t frame[8192];
+	struct wire_message question;
+	ssize_t size;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while ((size = recv(fd, frame, sizeof frame, 0)) > 0) {
+		if (path == NULL || wire_parse(frame, (size_t)size, &question) != MORTISE_OK)
+			continue;
+		size_t answer =
+			*path == '\0' ? 7 : build(frame, sizeof frame, question.request_id, path);
+		(void)!send(fd, frame, answer, MSG_NOSIGNAL);
+	}
+	_exit(0);
+}
+
+void peer_witness(struct peer *peer, const char *path)
+{
+	int pair[2];
+
+	evidence_free(peer->evidence);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(pair[0]);
+		be_witness(pair[1], path);
+	}
+	close(pair[1]);
+	assert_int_equal(evidence_new(pair[0], &peer->evidence), MORTISE_OK);
+}

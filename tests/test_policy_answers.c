@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: ISC */
+#include "policy_fixture.h"
+
+#include "policy_answers.h"
+
+#define MONDAY ((time_t)1795392000)
+
+static char said[65536];
+
+static void note(const char *line)
+{
+	size_t used = strlen(said);
+
+	(void)snprintf(said + used, sizeof said - used, "%s\n", line);
+}
+
+static void note_grant(void *context, const struct policy_grant *grant)
+{
+	char line[1024];
+
+	(void)context;
+	(void)snprintf(line, sizeof line, "%s%s %s %s (%s) by %s", grant->is_deny ? "but not " : "",
+		grant->who, grant->verbs, grant->secrets, grant->conditions, grant->rule);
+	note(line);
+}
+
+static void note_change(void *context, const char *line)
+{
+	(void)context;
+	note(line);
+}
+
+static void explains(const char *text, const struct subject *subject, enum verb verb,
+	const char *path, const char *expected)
+{
+	struct policy *policy = compile(text);
+	struct policy_explanation explanation;
+	char words[1024];
+
+	policy_explain(policy, subject, verb, path, MONDAY, &explanation);
+	policy_explain_text(&explanation, words, sizeof words);
+	assert_string_equal(words, expected);
+	policy_free(policy);
+}
+
+static const uint32_t groups[] = {1};
+#define USER(id) (&(struct subject){.uid = id, .groups = groups, .group_count = 1})
+
+static void the_deciding_rule_is_named(void **state)
+{
+	(void)state;
+	explains(ALLOW "user = 7\n", USER(7), VERB_READ, "prod/a", "rule 'a' (p:1) allows it");
+	explains(ALLOW "user = 7\n\n[rule d]\ndeny = read\n", USER(7), VERB_READ, "prod/a",
+		"rule 'd' (p:6) denies it");
+}
+
+static void the_attribute_that_failed_is_named(void **state)
+{
+	(void)state;
+	explains("", USER(7), VERB_READ, "prod/a", "no rule allows it");
+	explains(ALLOW "user = 7\n", USER(8), VERB_READ, "prod/a",
+		"no rule allows it; nearest is rule 'a' (p:1), but for user");
+	explains(ALLOW "user = 7\nunit = a.service\n", USER(7), VERB_READ, "prod/a",
+		"no rule allows it; nearest is rule 'a' (p:1), but for unit (cannot be had)");
+	explains(ALLOW "user = 7\nhours = 01:00-02:00Z\n", USER(7), VERB_READ, "prod/a",
+		"no rule allows it; nearest is rule 'a' (p:1), but for hours");
+	explains(ALLOW "user = 7\ndays = tue\n", USER(7), VERB_READ, "prod/a",
+		"no rule allows it; nearest is rule 'a' (p:1), but for days");
+	explains(ALLOW "user = 7\n", USER(7), VERB_WRITE, "dev/a",
+		"no rule allows it; nearest is rule 'a' (p:1), but for secret and verb");
+	explains(ALLOW "user = 7\n", USER(8), VERB_WRITE, "prod/a", "no rule allows it");
+}
+
+static void the_nearest_three_come_nearest_first(void **state)
+{
+	(void)state;
+	explains("[rule v]\nallow = write\nsecret = x\nuser = 7\n" ALLOW
+		 "user = 8\n[rule b]\nallow = read\nsecret = prod/b\nuser = 7\n"
+		 "[rule c]\nallow = read\nsecret = prod/a\nuser = 9\n",
+		USER(7), VERB_READ, "prod/a",
+		"no rule allows it; nearest is rule 'a' (p:5), but for user, rule 'b' (p:9), but "
+		"for secret, rule 'c' (p:13), but for user");
+}
+
+static void a_name_that_disables_is_named(void **state)
+{
+	struct policy *policy = compile(ALLOW "user = alice\n");
+	struct policy_explanation explanation;
+
+	(void)state;
+	policy_name_became(policy, 0, POLICY_NAME_GONE);
+	policy_explain(policy, USER(1000), VERB_READ, "prod/a", MONDAY, &explanation);
+	assert_int_equal(explanation.near_count, 1);
+	assert_int_equal(explanation.near[0].failed, 1u << ATTRIBUTE_NAME);
+	policy_free(policy);
+}
+
+static void who_is(const char *text, enum verb verb, const char *path, const char *expected)
+{
+	struct policy *policy = compile(text);
+
+	said[0] = '\0';
+	assert_int_equal(policy_who(policy, verb, path, MONDAY, note_grant, NULL), MORTISE_OK);
+	assert_string_equal(said, expected);
+	policy_free(policy);
+}
+
+static void everyone_who_may_is_listed(void **state)
+{
+	(void)state;
+	who_is(ALLOW "user = backup 7\ngroup = dba\nrate = 20/h\n"
+		     "[rule b]\nallow = read\nsecret = dev/**\nuser = 9\n"
+		     "[rule c]\nallow = read list\nsecret = **\ngroup = dba\nhours = 22:00-02:00Z\n"
+		     "[rule e]\nallow = read\nsecret = **\nunit = a.service\nlabel = x_t\n"
+		     "days = mon-wed\nexpires = 2027-01-01Z\n"
+		     "[rule f]\nallow = read\nsecret = **\nsocket = web\nexe = /bin/a\n",
+		VERB_READ, "prod/a",
+		"uid 7 read prod/** (group dba, at most 20/h) by a\n"
+		"backup read prod/** (group dba, at most 20/h) by a\n"
+		"group dba read list ** (hours 22:00-02:00Z) by c\n"
+		"unit a.service read ** (label x_t, days mon tue wed, expires "
+		"2027-01-01T00:00:00Z) "
+		"by e\n"
+		"socket web read ** (exe /bin/a) by f\n");
+}
+
+static void who_is_denied_for_certain_is_left_out(void **state)
+{
+	(void)state;
+	who_is(ALLOW "user = alice backup\n[rule d]\ndeny = read\nsecret = prod/*\nuser = alice\n",
+		VERB_READ, "prod/a",
+		"backup read prod/** () by a\nbut not alice read prod/* () by d\n");
+	who_is(ALLOW "user = alice\n[rule d]\ndeny = read\nexe = /bin/sh\n", VERB_READ, "prod/a",
+		"alice read prod/** () by a\nbut not exe /bin/sh read  () by d\n");
+	who_is(ALLOW "user = alice\n[rule d]\ndeny = read\nuser = 9\n", VERB_READ, "prod/a",
+		"alice read prod/** () by a\n");
+	who_is(ALLOW "user = 7\n[rule d]\ndeny = read\nsecret = dev/**\n", VERB_READ, "prod/a",
+		"uid 7 read prod/** () by a\n");
+	who_is(ALLOW "user = 7\nexpires = 2026-01-01\n", VERB_READ, "prod/a", "");
+}
+
+static void administrators_are_listed_without_a_path(void **state)
+{
+	(void)state;
+	who_is("[rule a]\nallow = admin\nuser = root\n"
+	       "[rule b]\nallow = admin\nsecret = prod/**\nuser = 7\n",
+		VERB_ADMIN, NULL, "root admin  () by a\n");
+}
+
+static void may_be(const char *text, const struct subject *subject, const char *expected)
+{
+	struct policy *policy = compile(text);
+
+	said[0] = '\0';
+	assert_int_equal(policy_may(policy, subject, MONDAY, note_grant, NULL), MORTISE_OK);
+	assert_string_equal(said, expected);
+	policy_free(policy);
+}
+
+static void what_one_may_is_listed_with_what_cuts_into_it(void **state)
+{
+	static const char text[] = ALLOW "user = 7\nunit = a.service\n"
+					 "[rule b]\nallow = read\nsecret = **\nuser = 8\n"
+					 "[rule c]\nallow = list\nsecret = dev/**\ngroup = 1\n"
+					 "[rule d]\ndeny = read\nsecret = prod/ca/**\n"
+					 "[rule e]\ndeny = read\nsecret = dev/**\n"
+					 "[rule f]\ndeny = read\nuser = 8\n";
+
+	(void)state;
+	may_be(text, USER(7),
+		"uid 7 read prod/** (unit a.service) by a\n"
+		"gid 1 list dev/** () by c\n"
+		"but not everybody read prod/ca/** () by d\n");
+	may_be(text, USER(65534), "");
+}
+
+static void known_facts_exclude_rules(void **state)
+{
+	struct subject subject = *USER(7);
+
+	(void)state;
+	subject.unit = (struct fact){FACT_KNOWN, "b.service"};
+	may_be(ALLOW "user = 7\nunit = a.service\n", &subject, "");
+	subject.unit = (struct fact){FACT_UNKNOWN, NULL};
+	may_be(ALLOW "user = 7\nunit = a.service\n", &subject, "");
+}
+
+static bool has_admin(const char *text)
+{
+	struct policy *policy = compile(text);
+	bool result = policy_has_admin(policy, MONDAY);
+
+	policy_free(policy);
+	return result;
+}
+
+#define ADMIN "[rule a]\nallow = admin\n"
+
+static void a_policy_without_administrator_is_seen(void **state)
+{
+	(void)state;
+	assert_true(has_admin(ADMIN "user = root\n"));
+	assert_true(has_admin(ADMIN "group = dba\nexe = /bin/a\nlabel = x_t\n"));
+	assert_true(has_admin(ADMIN "unit = a@*.service\nhours = 02:30-02:31\ndays = sun\n"));
+	assert_true(has_admin(ADMIN "socket = web\n"));
+	assert_false(has_admin(ALLOW "user = root\n"));
+	assert_false(has_admin(ADMIN "secret = prod/**\nuser = root\n"));
+	assert_false(has_admin(ADMIN "user = root\nexpires = 2026-01-01\n"));
+	assert_false(has_admin(ADMIN "user = root\n[rule d]\ndeny = admin\n"));
+	assert_false(has_admin(ADMIN "user = root\n[rule d]\ndeny = admin\nhours = 00:00-12:00\n"
+				     "[rule e]\ndeny = admin\nhours = 12:00-24:00\n"));
+	assert_true(has_admin(ADMIN "user = root 7\n[rule d]\ndeny = admin\nuser = root\n"));
+	assert_true(has_admin(ADMIN "user = root\n[rule d]\ndeny = admin\nsocket = web\n"));
+}
+
+static void a_disabled_administrator_is_none(void **state)
+{
+	struct policy *policy = compile(ADMIN "user = alice\n");
+
+	(void)state;
+	policy_name_became(policy, 0, POLICY_NAME_CHANGED);
+	assert_false(policy_has_admin(policy, MONDAY));
+	policy_free(policy);
+}
+
+static void changes(const char *before, const char *after, const char *expected)
+{
+	struct policy *old = compile(before), *new = compile(after);
+
+	said[0] = '\0';
+	assert_int_equal(policy_compare(old, new, note_change, NULL), MORTISE_OK);
+	assert_string_equal(said, expected);
+	policy_free(old);
+	policy_free(new);
+}
+
+static void what_is_lost_and_gained_is_told(void **state)
+{
+	(void)state;
+	changes("[rule a]\nallow = read list\nsecret = prod/db/** x\nuser = backup 7\n",
+		"[rule a]\nallow = read list\nsecret = x\nuser = backup 7 9\n",
+		"uid 7: may no longer read list prod/db/**\n"
+		"backup: may no longer read list prod/db/**\nuid 9: may now read list x\n");
+	changes(ALLOW "user = 7\n", ALLOW "user = 7\nunit = a.service\n",
+		"uid 7: may no longer read prod/**\nuid 7: may now read prod/** (unit "
+		"a.service)\n");
+	changes("", "[rule d]\ndeny = read\nsecret = x\n[rule e]\ndeny = admin\ngroup = dba\n",
+		"everybody: is now denied to read x\ngroup dba: is now denied to admin\n");
+	changes("[rule d]\ndeny = read\n", "", "everybody: is no longer denied to read\n");
+	changes(ALLOW "user = 7\n", "[rule d]\ndeny = read\nsecret = prod/**\nuser = 7\n",
+		"uid 7: may no longer read prod/**\nuid 7: is now denied to read prod/**\n");
+}
+
+static void what_another_rule_grants_is_no_change(void **state)
+{
+	(void)state;
+	changes(ALLOW "user = 7\n", "[rule z]\nallow = read list\nsecret = **\nuser = 7\n",
+		"uid 7: may now read list **\n");
+	changes(ALLOW "user = 7\n[rule b]\nallow = read\nsecret = prod/db\nuser = 7\n",
+		ALLOW "user = 7\n", "");
+	changes("[rule a]\nallow = read list\nsecret = x\nuser = 7\n",
+		"[rule a]\nallow = read\nsecret = x\nuser = 7\n", "uid 7: may no longer list x\n");
+	changes(ALLOW "user = 7\n", ALLOW "user = 7\nrate = 1/h\n",
+		"uid 7: may no longer read prod/**\n"
+		"uid 7: may now read prod/** (at most 1/h)\n");
+	changes(ALLOW "user = 7\nrate = 1/h\n", ALLOW "user = 7\nrate = 2/h\n",
+		"uid 7: may now read prod/** (at most 2/h)\n");
+}
+
+static void names_order_and_spelling_are_no_change(void **state)
+{
+	(void)state;
+	changes(ALLOW "user = alice 7\n[rule d]\ndeny = list\n",
+		"[rule e]\ndeny=list\n[rule b]\nuser = 7 1000\nsecret  = prod/**\nallow = read\n",
+		"");
+}
+
+static void credentials_are_compared(void **state)
+{
+	(void)state;
+	changes("[credential c]\nunit = a.service\nsecret = x\n",
+		"[credential c]\nunit = a.service\nsecret = y\nuser = 7\n",
+		"unit a.service: may no longer have credential c, x\n"
+		"unit a.service of 7: may now have credential c, y\n");
+	changes("[credential c]\nunit = a.service\nsecret = x\n",
+		"[credential d]\nid = c\nunit = a.service\nsecret = x\n", "");
+}
+
+static void endless_changes_are_cut(void **state)
+{
+	static char text[65536];
+	size_t used = 0;
+
+	(void)state;
+	for (int i = 0; i <= POLICY_CHANGES_MAX; i++)
+		used += (size_t)snprintf(
+			text + used, sizeof text - used, "[rule r%d]\ndeny=read\nuser=%d\n", i, i);
+	said[0] = '\0';
+	struct policy *old = compile(""), *new = compile(text);
+
+	assert_int_equal(policy_compare(old, new, note_change, NULL), MORTISE_OK);
+	assert_non_null(strstr(said, "\nand more changes than are listed here\n"));
+	policy_free(old);
+	policy_free(new);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_deciding_rule_is_named),
+		cmocka_unit_test(the_attribute_that_failed_is_named),
+		cmocka_unit_test(the_nearest_three_come_nearest_first),
+		cmocka_unit_test(a_name_that_disables_is_named),
+		cmocka_unit_test(everyone_who_may_is_listed),
+		cmocka_unit_test(who_is_denied_for_certain_is_left_out),
+		cmocka_unit_test(administrators_are_listed_without_a_path),
+		cmocka_unit_test(what_one_may_is_listed_with_what_cuts_into_it),
+		cmocka_unit_test(known_facts_exclude_rules),
+		cmocka_unit_test(a_policy_without_administrator_is_seen),
+		cmocka_unit_test(a_disabled_administrator_is_none),
+		cmocka_unit_test(what_is_lost_and_gained_is_told),
+		cmocka_unit_test(what_another_rule_grants_is_no_change),
+		cmocka_unit_test(names_order_and_spelling_are_no_change),
+		cmocka_unit_test(credentials_are_compared),
+		cmocka_unit_test(endless_changes_are_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
