@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <fcntl.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,8 +273,11 @@ enum mortise_status lifecycle_recover(
 		return MORTISE_NOT_FOUND;
 	TRY(lifecycle_open_with(lifecycle, kept, recovery_key));
 	event_del(lifecycle->retry);
+	/* Unsealed it is; a seal that could not be taken back comes back with the next start. */
+	if (store_set_hold(lifecycle->store, "") != MORTISE_OK)
+		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
 	lifecycle_finish(lifecycle, MORTISE_OK, "", NULL);
-	return store_set_hold(lifecycle->store, "");
+	return MORTISE_OK;
 }
 
 static void close_vault(struct lifecycle *lifecycle)
@@ -334,6 +338,19 @@ static enum mortise_status open_store(struct lifecycle *lifecycle)
 	return lifecycle_load_slots(lifecycle);
 }
 
+/* SQLite's own words went with the store; that the file is not ours is the usual reason. */
+static void explain_store(const char *directory, enum mortise_status status)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/store.db", directory);
+	if (status == MORTISE_IO && access(path, R_OK | W_OK) != 0)
+		log_error("%s: %s; give the file to the agent's user, with mode 0600", path,
+			strerror(errno));
+	else
+		log_error("%s: not a usable store: %s", path, mortise_status_text(status));
+}
+
 enum mortise_status lifecycle_new(
 	const struct lifecycle_parts *parts, struct lifecycle **out_lifecycle)
 {
@@ -346,9 +363,7 @@ enum mortise_status lifecycle_new(
 	lifecycle->retry = evtimer_new(parts->base, on_retry, lifecycle);
 	enum mortise_status status = lifecycle->retry ? open_store(lifecycle) : MORTISE_BUSY;
 	if (status != MORTISE_OK) {
-		log_error("%s: not a usable store: %s%s%s", parts->store_directory,
-			mortise_status_text(status), lifecycle->store ? ": " : "",
-			lifecycle->store ? store_describe_failure(lifecycle->store) : "");
+		explain_store(parts->store_directory, status);
 		lifecycle_free(lifecycle);
 		return status;
 	}

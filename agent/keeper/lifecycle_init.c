@@ -19,6 +19,7 @@ struct making {
 	struct secret *h; /* of the hardware; NULL: none */
 	struct secret *master_key;
 	struct secret *recovery_key;
+	struct secret *recovery_text;
 	struct secret *audit_state;
 	struct keyring keyring;
 	uint8_t records[2][SLOT_RECORD_MAX];
@@ -32,6 +33,7 @@ void making_free(struct making *making)
 	secret_drop(&making->h);
 	secret_drop(&making->master_key);
 	secret_drop(&making->recovery_key);
+	secret_drop(&making->recovery_text);
 	secret_drop(&making->audit_state);
 	keyring_done(&making->keyring);
 	free(making);
@@ -118,6 +120,7 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 	file.size = lifecycle_first_policy(lifecycle->parts.first_uid, text, sizeof text);
 	TRY(make_keys(making));
 	TRY(make_slots(making, &origin));
+	TRY(recovery_print(making->recovery_key, &making->recovery_text));
 	struct policy_source source = {.files = &file, .file_count = 1};
 	randombytes_buf(source.token, sizeof source.token);
 	TRY(policy_record_write(&source, record, sizeof record, &origin.policy.size));
@@ -134,7 +137,6 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 static void make_and_open(struct lifecycle *lifecycle)
 {
 	struct making *making = lifecycle->making;
-	CLEANUP(secret_drop) struct secret *text = NULL;
 	enum mortise_status status = make_store(lifecycle);
 
 	if (status == MORTISE_OK) {
@@ -142,14 +144,12 @@ static void make_and_open(struct lifecycle *lifecycle)
 		const struct secret *h = making->h ? making->h : making->recovery_key;
 		status = lifecycle_open_with(lifecycle, &lifecycle->slots[0], h);
 	}
-	if (status == MORTISE_OK)
-		status = recovery_print(making->recovery_key, &text);
 	if (status != MORTISE_OK)
 		audit_detach(lifecycle->parts.audit);
 	if (status != MORTISE_OK)
 		end(lifecycle, status, "the store could not be made", NULL);
 	else
-		end(lifecycle, MORTISE_OK, "", text);
+		end(lifecycle, MORTISE_OK, "", making->recovery_text);
 }
 
 static void fail(struct lifecycle *lifecycle, const struct sealer_answer *answer)

@@ -95,8 +95,11 @@ void request_vault_closing(void *agent);
 void request_record(
 	void *agent, const char *operation, enum mortise_status result, const char *note);
 
-/* Puts a refusal on record of whoever connected descriptor, as far as the kernel says. */
-void request_record_unknown(struct agent *agent, int descriptor);
+/*
+ * Puts a refusal on record: of sender, who is not the connector, or (NULL) of whoever connected
+ * descriptor, as far as the kernel says.
+ */
+void request_record_unknown(struct agent *agent, int descriptor, const struct ucred *sender);
 
 /* Called between turns: checkpoints, a stale vault. */
 void request_upkeep(struct agent *agent);

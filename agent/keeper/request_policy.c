@@ -87,6 +87,11 @@ static enum mortise_status keep_admin(struct applying *applying)
 
 	if (!from)
 		return MORTISE_BUSY;
+	/* The policy in force may have changed while names were looked up. */
+	if (!policy_decide(applying->pending->agent->policy, &from->caller.subject, VERB_ADMIN,
+		    NULL, (time_t)(applying->time_us / 1000000))
+			.allowed)
+		return MORTISE_DENIED;
 	requester_gather(applying->pending->agent, from, applying->policy);
 	if (policy_decide(applying->policy, &from->caller.subject, VERB_ADMIN, NULL,
 		    (time_t)(applying->time_us / 1000000))

@@ -11,6 +11,7 @@
 
 #define RETRY_US           1000000 /* between attempts to store an audit checkpoint */
 #define LAST_CHECKPOINT_MS 2000
+#define LAST_CHECKPOINTS   3
 #define FORGET_US          1000000
 
 void request_record(
@@ -25,7 +26,7 @@ void request_record(
 	audit_append(agent->audit, &event);
 }
 
-void request_record_unknown(struct agent *agent, int descriptor)
+void request_record_unknown(struct agent *agent, int descriptor, const struct ucred *sender)
 {
 	struct ucred peer = {.uid = UINT32_MAX, .gid = UINT32_MAX};
 	socklen_t size = sizeof peer;
@@ -36,7 +37,10 @@ void request_record_unknown(struct agent *agent, int descriptor)
 		.session = UINT32_MAX,
 		.result = MORTISE_DENIED};
 
-	(void)getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	if (sender)
+		peer = *sender;
+	else
+		(void)getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 	event.uid = peer.uid;
 	event.gid = peer.gid;
 	event.pid = (uint32_t)peer.pid;
@@ -178,12 +182,18 @@ void request_checkpoint_last(struct agent *agent)
 {
 	struct pollfd done = {.fd = audit_descriptor(agent->audit), .events = POLLIN};
 
-	if (!lifecycle_vault(agent->lifecycle) || agent->audit_state)
+	if (!lifecycle_vault(agent->lifecycle))
 		return;
-	audit_request_checkpoint(agent->audit);
-	if (audit_checkpoint_begin(agent->audit, request_now_us()) == MORTISE_OK &&
-		poll(&done, 1, LAST_CHECKPOINT_MS) == 1)
+	/* One may be under way, which does not cover the last lines: then another is made. */
+	for (unsigned i = 0; i < LAST_CHECKPOINTS && !agent->audit_state; i++) {
+		audit_request_checkpoint(agent->audit);
+		if (audit_checkpoint_begin(agent->audit, request_now_us()) != MORTISE_OK ||
+			poll(&done, 1, LAST_CHECKPOINT_MS) != 1)
+			break;
 		request_checkpoint_done(agent);
+		if (audit_report(agent->audit).lines_unsigned == 0)
+			break;
+	}
 	agent->forgot_us = 0;
 	forget_old_keys(agent, request_now_us());
 }

@@ -91,7 +91,7 @@ static enum mortise_status greet(
 	struct wire_writer writer;
 
 	if (connection->server->agent->requires_pidfd) {
-		request_record_unknown(connection->server->agent, connection->descriptor);
+		request_record_unknown(connection->server->agent, connection->descriptor, NULL);
 		*out_size = request_refuse(
 			request_id, MORTISE_DENIED, NO_PIDFD, scratch->bytes, scratch->size);
 		return MORTISE_OK;
@@ -114,7 +114,7 @@ static enum mortise_status refuse_unknown(
 		"or a set-uid program)",
 		scratch->bytes, scratch->size);
 
-	request_record_unknown(server->agent, connection->descriptor);
+	request_record_unknown(server->agent, connection->descriptor, NULL);
 	event_del(&connection->readable);
 	server_add_answer(server, connection, message->request_id, scratch->bytes, size);
 	return MORTISE_OK;
@@ -159,11 +159,12 @@ static void take_frame(struct connection *connection)
 		return;
 	}
 	connection->answers++; /* held: what is handled may close it */
-	bool good =
-		(connection->is_refused ||
-			caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK) &&
-		wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK &&
-		handle(connection, &message) == MORTISE_OK;
+	bool known = connection->is_refused ||
+		     caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK;
+	if (!known && has_sender)
+		request_record_unknown(connection->server->agent, connection->descriptor, &sender);
+	bool good = known && wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK &&
+		    handle(connection, &message) == MORTISE_OK;
 	sodium_memzero(frame->bytes, (size_t)size);
 	connection->answers--;
 	if (!good || connection->is_closing)

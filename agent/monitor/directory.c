@@ -145,12 +145,16 @@ static enum mortise_status check_last(int fd, const char *path, enum directory_k
 	if (kind == DIRECTORY_SOCKET ? !is_trusted(about.st_uid, owner)
 				     : about.st_uid != owner->uid)
 		return refuse(MORTISE_REJECTED, out_refusal,
-			"%s: owned by uid %u instead of uid %u; run: chown %u %s", path,
-			about.st_uid, owner->uid, owner->uid, path);
+			"%s: owned by uid %u instead of uid %u; name a directory of its own, or if "
+			"this is it "
+			"run: chown %u %s",
+			path, about.st_uid, owner->uid, owner->uid, path);
 	if ((about.st_mode & kinds[kind].forbidden) != 0)
 		return refuse(MORTISE_REJECTED, out_refusal,
-			"%s: open to others (mode %04o); run: chmod %04o %s", path,
-			about.st_mode & 07777, kinds[kind].mode, path);
+			"%s: open to others (mode %04o); name a directory of its own, or if this "
+			"is it "
+			"run: chmod %04o %s",
+			path, about.st_mode & 07777, kinds[kind].mode, path);
 	return MORTISE_OK;
 }
 
