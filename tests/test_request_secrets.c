@@ -128,6 +128,37 @@ static void an_answer_too_large_for_a_frame_is_refused(void **state)
 	asker_close(asker);
 }
 
+static uint16_t set_if_changed(
+	struct keeper_fixture *fixture, struct asker *asker, const char *value)
+{
+	static uint8_t token[WIRE_TOKEN_SIZE];
+	struct wire_writer *writer = asker_begin(asker, WIRE_SET);
+
+	token[0]++;
+	wire_put_text(writer, WIRE_TAG_PATH, "prod/x");
+	wire_put_text(writer, WIRE_TAG_VALUE, value);
+	wire_put(writer, WIRE_TAG_TOKEN, token, sizeof token);
+	wire_put_number(writer, WIRE_TAG_IF_CHANGED, 1);
+	wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	return asker_call(fixture, asker);
+}
+
+static void whoever_may_only_write_cannot_guess_a_value(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	keeper_put(fixture, "prod/x", "1234");
+	keeper_apply(fixture, FIRST "[rule w]\nallow = write\nsecret = prod/x\nuser = alice\n");
+	become(ALICE, ALICE);
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(set_if_changed(fixture, asker, "1234"), MORTISE_DENIED);
+	assert_int_equal(set_if_changed(fixture, asker, "9999"), MORTISE_DENIED);
+	assert_int_equal(ask_set(fixture, asker, "prod/x", "5678", 4), MORTISE_OK);
+	become_root();
+	asker_close(asker);
+}
+
 static void versions_and_labels_choose(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -363,6 +394,7 @@ int main(void)
 		WITH_STORE(values_of_an_answer_too_large_for_a_frame_are_wiped),
 		WITH_STORE(an_answer_too_large_for_a_frame_is_refused),
 		WITH_STORE(versions_and_labels_choose),
+		WITH_STORE(whoever_may_only_write_cannot_guess_a_value),
 		WITH_STORE(a_list_of_a_thousand_shows_each_once_and_hides_what_is_hidden),
 		WITH_STORE(a_list_that_starts_in_the_middle_stands_in_the_log),
 		WITH_STORE(a_policy_read_from_its_middle_stands_in_the_log),

@@ -513,6 +513,31 @@ static void the_audit_state_is_replaced(void **state)
 	assert_true(secret_equals(second, state_set));
 }
 
+/* The ciphertext of the state, as it lies in the store. */
+static size_t state_ciphertext(struct fixture *fixture, uint8_t **out_bytes)
+{
+	size_t size = 0;
+
+	assert_int_equal(store_item(fixture->store, STORE_AUDIT, 1, out_bytes, &size), MORTISE_OK);
+	return size;
+}
+
+static void a_replaced_audit_state_is_in_no_file(void **state)
+{
+	struct fixture *fixture = *state;
+	CLEANUP(secret_drop) struct secret *newer = NULL;
+	uint8_t *old = NULL;
+	size_t size = state_ciphertext(fixture, &old);
+
+	assert_int_equal(secret_random(500, &newer), MORTISE_OK);
+	assert_int_equal(vault_set_audit_state(fixture->vault, newer), MORTISE_OK);
+	assert_true(file_has(fixture, "-wal", old, size) || file_has(fixture, "", old, size));
+	assert_int_equal(vault_forget_old(fixture->vault), MORTISE_OK);
+	assert_false(file_has(fixture, "-wal", old, size));
+	assert_false(file_has(fixture, "", old, size));
+	free(old);
+}
+
 static void neither_names_nor_values_nor_policy_stand_in_the_files(void **state)
 {
 	static const char *const canaries[] = {
@@ -620,6 +645,7 @@ int main(void)
 		IN_VAULT(another_master_key_does_not_open_the_store),
 		IN_VAULT(the_last_ten_policies_are_kept),
 		IN_VAULT(the_audit_state_is_replaced),
+		IN_VAULT(a_replaced_audit_state_is_in_no_file),
 		IN_VAULT(neither_names_nor_values_nor_policy_stand_in_the_files),
 		IN_VAULT(a_full_pool_is_a_clean_error),
 		IN_VAULT(a_commit_that_fails_makes_the_vault_stale_until_it_is_reopened),
