@@ -263,6 +263,16 @@ static bool is_no_secret_verb(const char *word)
 	return strcmp(word, "audit") == 0 || strcmp(word, "admin") == 0;
 }
 
+static bool is_secret_verb(const char *word)
+{
+	return !is_no_secret_verb(word);
+}
+
+static bool is_narrow(const char *pattern)
+{
+	return strcmp(pattern, "**") != 0;
+}
+
 static bool is_nobody(bool is_user, const char *word)
 {
 	uint32_t id = model_id_of(is_user, word);
@@ -286,6 +296,10 @@ static bool is_whole(const struct model_rule *rule)
 	bool is_allow = rule->values[ALLOW][0] != '\0';
 
 	if (is_allow == (rule->values[DENY][0] != '\0'))
+		return false;
+	if (!is_allow && rule->values[SECRET][0] != '\0' &&
+		all_words(rule->values[SECRET], is_narrow) &&
+		!all_words(rule->values[DENY], is_secret_verb))
 		return false;
 	if (!is_allow)
 		return rule->values[RATE][0] == '\0';

@@ -284,9 +284,27 @@ static void a_policy_cut_at_any_byte_is_read_or_refused(void **state)
 		policy_free(policy);
 	}
 }
+static void a_deny_of_admin_by_a_pattern_is_refused_since_it_would_be_none(void **state)
+{
+	struct policy_file file = {"p", NULL, 0};
+	struct policy *policy = NULL;
+
+	(void)state;
+	file.text = "[rule a]\ndeny = read admin\nsecret = prod/**\nuser = 5\n";
+	file.size = strlen(file.text);
+	assert_int_equal(policy_parse(&file, 1, &policy, &error), MORTISE_REJECTED);
+	assert_non_null(strstr(error.text, "p:1:"));
+	assert_non_null(strstr(error.text, "without 'secret ='"));
+	file.text = "[rule a]\ndeny = read admin\nsecret = prod/** **\nuser = 5\n";
+	file.size = strlen(file.text);
+	assert_int_equal(policy_parse(&file, 1, &policy, &error), MORTISE_OK);
+	policy_free(policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_deny_of_admin_by_a_pattern_is_refused_since_it_would_be_none),
 		cmocka_unit_test(an_allow_for_nobody_is_refused),
 		cmocka_unit_test(a_rule_without_verbs_is_refused),
 		cmocka_unit_test(a_rule_with_allow_and_deny_is_refused),

@@ -49,6 +49,25 @@ static const char *why_nobody_is_named(const struct draft *draft)
 	return "allows, so it needs 'user =', 'group =', 'unit =', 'label =' or 'socket ='";
 }
 
+/*
+ * audit and admin are asked without a path, which only ** matches: a deny of them by other
+ * patterns would look like one and be none.
+ */
+static bool denies_in_vain(const struct draft *draft)
+{
+	const struct condition *condition = &draft->conditions[ATTRIBUTE_SECRET];
+	const char *text = NULL;
+
+	if (!draft->rule.is_deny || !(draft->rule.verbs & ~VERBS_OF_SECRETS))
+		return false;
+	for (uint32_t i = 0; i < condition->value_count; i++) {
+		text = condition_text(condition, text);
+		if (strcmp(text, "**") == 0)
+			return false;
+	}
+	return condition->value_count > 0;
+}
+
 enum mortise_status policy_check_rule(const struct draft *draft, struct inifile_error *error)
 {
 	const struct origin *origin = draft->origin;
@@ -62,6 +81,10 @@ enum mortise_status policy_check_rule(const struct draft *draft, struct inifile_
 	else if (is_allow && (draft->rule.verbs & VERBS_OF_SECRETS) &&
 		 !has(draft, ATTRIBUTE_SECRET))
 		fault = "allows what concerns secrets, so it needs 'secret ='";
+	else if (denies_in_vain(draft))
+		fault = "denies audit or admin, which concern no secret; put them in a rule "
+			"without "
+			"'secret ='";
 	else if (!is_allow && draft->rule.rate.count > 0)
 		fault = "denies, so it cannot have a rate";
 	if (fault != NULL)
