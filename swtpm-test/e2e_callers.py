@@ -4,6 +4,7 @@
 
 import array
 import os
+import pwd
 import random
 import socket
 import struct
@@ -28,6 +29,10 @@ def ask_once(connection):
     return b'hung up' if reply is None else b'answered %d' % reply[0]
 
 
+def uid_of(user):
+    return pwd.getpwnam(user).pw_uid
+
+
 def descriptors_of(agent):
     return len(os.listdir('/proc/%d/fd' % agent.keeper()))
 
@@ -40,6 +45,9 @@ def a_descriptor_opened_by_root_and_used_by_a_child_as_nobody_is_refused(place):
         same(wire.get(connection, PATH), (0, b'hunter2'), 'root itself')
         same(in_child(user, lambda: ask_once(connection)), b'hung up', user)
         same(wire.ask(connection, wire.get_frame(PATH)), None, 'root, afterwards')
+    records = agent.do('audit', 'show', '--op=connect', '--json').json()['records']
+    same({record['uid'] for record in records}, {uid_of('nobody'), uid_of(BOB)})
+    same({record['result'] for record in records}, {'denied'})
 
 
 @test

@@ -219,15 +219,21 @@ static void a_turn_that_is_not_flushed_cannot_be_read(void **state)
 	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
 }
 
-static void deny(struct fixture *fixture, uint32_t uid, uint64_t time_us, unsigned count)
+static void refuse(struct fixture *fixture, uint32_t uid, uint64_t time_us, unsigned count,
+	enum mortise_status result)
 {
 	struct audit_event event = request_at(time_us);
 
 	event.uid = uid;
-	event.result = MORTISE_DENIED;
+	event.result = result;
 	for (unsigned i = 0; i < count; i++)
 		audit_append(fixture->audit, &event);
 	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
+}
+
+static void deny(struct fixture *fixture, uint32_t uid, uint64_t time_us, unsigned count)
+{
+	refuse(fixture, uid, time_us, count, MORTISE_DENIED);
 }
 
 static void repeated_denials_are_counted(void **state)
@@ -247,6 +253,16 @@ static void repeated_denials_are_counted(void **state)
 		"\"result\":\"denied\",\"note\":\"143 more denials in this minute\","));
 	begin_chain(fixture);
 	assert_sound(fixture);
+}
+
+static void refusals_of_every_other_kind_are_counted_too(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	refuse(fixture, 34, NOON_US, 20, MORTISE_INVALID);
+	refuse(fixture, 34, NOON_US, 20, MORTISE_SEALED);
+	assert_int_equal(count_lines(fixture), 10);
 }
 
 static void the_next_append_after_the_minute_writes_the_count(void **state)
@@ -313,6 +329,7 @@ int main(void)
 		TEST(reading_from_within_a_line_is_refused),
 		TEST(a_turn_that_is_not_flushed_cannot_be_read),
 		TEST(repeated_denials_are_counted),
+		TEST(refusals_of_every_other_kind_are_counted_too),
 		TEST(the_next_append_after_the_minute_writes_the_count),
 		TEST(callers_are_counted_apart),
 		TEST(allowed_requests_are_never_counted),

@@ -25,6 +25,11 @@ enum mortise_status exchange_fail(
 	return status;
 }
 
+enum mortise_status exchange_deny(struct exchange *exchange)
+{
+	return exchange_fail(exchange, MORTISE_DENIED, "denied, or no such secret for you");
+}
+
 /* Each round tells the policy more, so that it may need less. */
 void requester_gather(struct agent *agent, struct requester *from, const struct policy *policy)
 {

@@ -85,6 +85,9 @@ enum mortise_status exchange_take(struct exchange *exchange, const struct decisi
 enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status status,
 	const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* The one text of a denial: what is denied and what does not exist read alike. */
+enum mortise_status exchange_deny(struct exchange *exchange);
+
 /* Puts a line on record for this exchange, beside the one request.c writes. */
 void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
 	uint64_t version, const char *rule, enum mortise_status result);

@@ -73,11 +73,6 @@ static const struct operation *operation_of(uint16_t opcode)
 	return NULL;
 }
 
-static enum mortise_status deny(struct exchange *exchange)
-{
-	return exchange_fail(exchange, MORTISE_DENIED, "denied, or no such secret for you");
-}
-
 /* PATH, if the operation names one. */
 static enum mortise_status take_path(struct exchange *exchange)
 {
@@ -116,7 +111,7 @@ static enum mortise_status check_authority(struct exchange *exchange)
 		snprintf(exchange->rule_name, sizeof exchange->rule_name, "%s", decision.rule);
 		exchange->rule = exchange->rule_name;
 	}
-	return decision.allowed ? exchange_take(exchange, &decision) : deny(exchange);
+	return decision.allowed ? exchange_take(exchange, &decision) : exchange_deny(exchange);
 }
 
 static enum mortise_status check_state(struct exchange *exchange)

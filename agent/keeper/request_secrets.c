@@ -172,7 +172,7 @@ enum mortise_status request_set(struct exchange *exchange)
 	TRY(read_write(exchange, &write));
 	/* The answer says whether the value is this one: only who may read it is told. */
 	if (write.only_if_changed && !exchange_may(exchange, VERB_READ, exchange->path).allowed)
-		return exchange_fail(exchange, MORTISE_DENIED, "denied, or no such secret for you");
+		return exchange_deny(exchange);
 	enum mortise_status status =
 		vault_write(lifecycle_vault(exchange->agent->lifecycle), &write, &outcome);
 	if (status == MORTISE_CONFLICT)

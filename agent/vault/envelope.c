@@ -36,7 +36,7 @@ void keyring_done(struct keyring *keyring)
 		secret_drop(&keyring->key[purpose]);
 }
 
-static void put_u64(uint8_t *at, uint64_t number)
+void envelope_put_u64(uint8_t *at, uint64_t number)
 {
 	for (unsigned i = 0; i < 8; i++)
 		at[i] = (uint8_t)(number >> (8 * i));
@@ -50,8 +50,8 @@ static void write_binding(const struct envelope_binding *binding, uint8_t out[BI
 	memcpy(out + 1, binding->store, ID_SIZE);
 	if (binding->row)
 		memcpy(out + 1 + ID_SIZE, binding->row, ID_SIZE);
-	put_u64(out + 1 + 2 * ID_SIZE, binding->version);
-	put_u64(out + 9 + 2 * ID_SIZE, binding->epoch);
+	envelope_put_u64(out + 1 + 2 * ID_SIZE, binding->version);
+	envelope_put_u64(out + 9 + 2 * ID_SIZE, binding->epoch);
 }
 
 void envelope_seal(const struct secret *key, const struct envelope_binding *binding,

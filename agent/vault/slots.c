@@ -12,17 +12,11 @@
 #define PAYLOAD_SIZE (ID_SIZE + 8 + 8 + KEY_SIZE)
 #define PUBLIC_SIZE  32
 
-static void put_u64(uint8_t *at, uint64_t number)
-{
-	for (unsigned i = 0; i < 8; i++)
-		at[i] = (uint8_t)(number >> (8 * i));
-}
-
 static void write_identity(const struct slot_identity *identity, uint8_t *out)
 {
 	memcpy(out, identity->store, ID_SIZE);
-	put_u64(out + ID_SIZE, identity->id);
-	put_u64(out + ID_SIZE + 8, identity->epoch);
+	envelope_put_u64(out + ID_SIZE, identity->id);
+	envelope_put_u64(out + ID_SIZE + 8, identity->epoch);
 }
 
 static struct store_bytes bytes_of(const struct wire_message *record, enum wire_tag tag)
