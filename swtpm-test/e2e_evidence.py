@@ -75,6 +75,13 @@ def ask(path, frame=None):
         return HUNG_UP
 
 
+def needs_unshare(*options):
+    """Skips where namespaces cannot be had, as in a chroot or an unprivileged container."""
+    done = subprocess.run(['unshare', *options, 'true'], capture_output=True)
+    if done.returncode:
+        raise Skip('no such namespaces here: ' + done.stderr.decode().strip())
+
+
 def rows(agent):
     with open(agent.audit) as log:
         return [json.loads(line) for line in log]
@@ -83,6 +90,7 @@ def rows(agent):
 # Row 1
 
 def heirs(place, heir, *wrapping, rounds=ROUNDS):
+    needs_unshare('--pid', '--fork', '--mount-proc')
     agent = agent_of(place, 'unshare', '--pid', '--fork', '--mount-proc', '--kill-child', *wrapping)
     agent.start()
     inner = until(lambda: next((pid for pid in agent.children()), None))
@@ -164,6 +172,7 @@ def a_unit_that_cannot_be_looked_up_matches_every_deny(place):
 
 @test(root=True)
 def a_caller_from_outside_of_the_agents_user_namespace_is_denied(place):
+    needs_unshare('--user', '--map-root-user')
     agent = agent_of(place, 'unshare', '--user', '--map-root-user', user=None)
     agent.start()
     same(in_child(BOB, lambda: ask(agent.socket)), HUNG_UP)
@@ -320,6 +329,7 @@ def web_agent(place, policy, lines=''):
 
 def contained(agent, web, *command, hides_main=True):
     """As uid 0 of a child pid and mount namespace that has one of the two sockets."""
+    needs_unshare('--pid', '--fork', '--mount', '--mount-proc')
     script = 'mount -t tmpfs none %s && ' % os.path.dirname(agent.socket) if hides_main else ''
     path = web if hides_main else agent.socket
     return subprocess.run(
