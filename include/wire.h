@@ -93,6 +93,9 @@ enum wire_tag {
 	WIRE_TAG_KEY_ID = 31, /* four characters that name a recovery key */
 	WIRE_TAG_PREFIX = 32,
 	WIRE_TAG_DELETED = 33, /* number: when, as TIME; absent: not deleted */
+	WIRE_TAG_PIN = 37,     /* of a token, as it is typed */
+	WIRE_TAG_URI = 38,     /* of a PKCS #11 token (RFC 7512), without a PIN */
+	WIRE_TAG_PCRS = 39,    /* number: bit n stands for PCR n */
 
 	/* Between the agent's processes only. */
 	WIRE_TAG_KEY = 40,     /* 32 bytes */
@@ -111,6 +114,9 @@ enum wire_tag {
 	WIRE_TAG_SALT = 51,   /* 16 bytes */
 	WIRE_TAG_PUBLIC = 52, /* a slot's public half, encrypted under the master key */
 	WIRE_TAG_BOX = 53,    /* the master key, encrypted to a slot */
+
+	WIRE_TAG_PUBLIC_KEY = 54, /* PEM */
+	WIRE_TAG_COUNTER = 57,    /* number: where a TPM's counter stands */
 };
 
 struct wire_field {

@@ -262,11 +262,13 @@ static void serve_monitor(struct keeper_fixture *fixture)
 
 /* ---- the sealer ---- */
 
+static uint32_t sealer_request_id; /* of the request being answered */
+
 struct wire_writer *keeper_begin_sealer(uint16_t code)
 {
 	static struct wire_writer writer;
 
-	wire_begin(&writer, out, sizeof out, code, 1);
+	wire_begin(&writer, out, sizeof out, code, sealer_request_id);
 	return &writer;
 }
 
@@ -319,6 +321,7 @@ static void serve_sealer(struct keeper_fixture *fixture)
 	}
 	assert_int_equal(wire_parse(in, (size_t)size, &message), MORTISE_OK);
 	fixture->questions++;
+	sealer_request_id = message.request_id;
 	fixture->play(fixture, &message);
 }
 

@@ -28,10 +28,12 @@ struct fixture {
 	char detail[256];
 	uint8_t h[KEY_SIZE];
 	size_t blob_size;
+	uint64_t counter;
 };
 
 static struct fixture fixture;
 static uint8_t in[WIRE_FRAME_MAX], out[WIRE_FRAME_MAX];
+static const struct token_wish plain;
 static const uint8_t bytes[TOKEN_BLOB_MAX + 1] = {7, 7, 7};
 
 static void on_lost(void *context)
@@ -47,6 +49,7 @@ static void on_done(void *context, struct sealer_answer *answer)
 	fixture.fault = answer->fault;
 	memcpy(fixture.detail, answer->detail, sizeof fixture.detail);
 	fixture.blob_size = answer->blob.size;
+	fixture.counter = answer->counter;
 	if (answer->h)
 		memcpy(fixture.h, answer->h->bytes, KEY_SIZE);
 }
@@ -128,8 +131,8 @@ static void read_request(void)
 
 static void open_slot(void)
 {
-	assert_int_equal(
-		sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, on_done, NULL),
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done, NULL),
 		MORTISE_OK);
 	answer_spawn(MORTISE_OK, true);
 	read_request();
@@ -137,7 +140,7 @@ static void open_slot(void)
 
 static void enrol(void)
 {
-	assert_int_equal(sealer_enrol(fixture.link, "tpm2", on_done, NULL), MORTISE_OK);
+	assert_int_equal(sealer_enrol(fixture.link, "tpm2", &plain, on_done, NULL), MORTISE_OK);
 	answer_spawn(MORTISE_OK, true);
 	read_request();
 }
@@ -147,7 +150,7 @@ static void answer(uint16_t code, int h_size, int blob_size)
 {
 	struct wire_writer writer;
 
-	wire_begin(&writer, out, sizeof out, code, 1);
+	wire_begin(&writer, out, sizeof out, code, fixture.request.request_id);
 	if (h_size >= 0)
 		wire_put(&writer, WIRE_TAG_KEY, bytes, (size_t)h_size);
 	if (blob_size >= 0)
@@ -262,7 +265,7 @@ static void a_failure_with_a_fault_that_is_none_is_another_fault(void **state)
 		struct wire_writer writer;
 		fixture.dones = 0;
 		open_slot();
-		wire_begin(&writer, out, sizeof out, MORTISE_HARDWARE, 1);
+		wire_begin(&writer, out, sizeof out, MORTISE_HARDWARE, fixture.request.request_id);
 		wire_put_text(&writer, WIRE_TAG_TEXT, "a\nb\x1b\x80\x7f c");
 		wire_put_number(&writer, WIRE_TAG_FAULT, faults[i]);
 		assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
@@ -280,7 +283,7 @@ static void a_long_detail_is_cut(void **state)
 	(void)state;
 	memset(text, 'x', sizeof text - 1);
 	open_slot();
-	wire_begin(&writer, out, sizeof out, MORTISE_HARDWARE, 1);
+	wire_begin(&writer, out, sizeof out, MORTISE_HARDWARE, fixture.request.request_id);
 	wire_put_text(&writer, WIRE_TAG_TEXT, text);
 	wire_put_number(&writer, WIRE_TAG_FAULT, TOKEN_FAULT_LOCKOUT);
 	assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
@@ -310,14 +313,14 @@ static void a_sealer_that_dies_is_a_fault(void **state)
 static void a_monitor_that_spawns_none_is_a_fault(void **state)
 {
 	(void)state;
-	assert_int_equal(
-		sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, on_done, NULL),
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done, NULL),
 		MORTISE_OK);
 	answer_spawn(MORTISE_OK, false);
 	assert_fault(TOKEN_FAULT_DIED);
 	fixture.dones = 0;
 	close(fixture.sealer);
-	assert_int_equal(sealer_enrol(fixture.link, "tpm2", on_done, NULL), MORTISE_OK);
+	assert_int_equal(sealer_enrol(fixture.link, "tpm2", &plain, on_done, NULL), MORTISE_OK);
 	answer_spawn(MORTISE_BUSY, true);
 	assert_fault(TOKEN_FAULT_BUSY);
 }
@@ -326,7 +329,7 @@ static void only_one_operation_runs_at_a_time(void **state)
 {
 	(void)state;
 	open_slot();
-	assert_int_equal(sealer_enrol(fixture.link, "tpm2", on_done, NULL), MORTISE_BUSY);
+	assert_int_equal(sealer_enrol(fixture.link, "tpm2", &plain, on_done, NULL), MORTISE_BUSY);
 	answer(MORTISE_OK, KEY_SIZE, -1);
 	assert_int_equal(fixture.dones, 1);
 	close(fixture.sealer);
@@ -339,7 +342,7 @@ static void a_second_answer_is_nobodys(void **state)
 
 	(void)state;
 	open_slot();
-	wire_begin(&writer, out, sizeof out, MORTISE_OK, 1);
+	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
 	wire_put(&writer, WIRE_TAG_KEY, bytes, KEY_SIZE);
 	size_t size = wire_finish(&writer);
 	assert_true(send(fixture.sealer, out, size, 0) > 0);
@@ -347,6 +350,107 @@ static void a_second_answer_is_nobodys(void **state)
 	turn();
 	turn();
 	assert_int_equal(fixture.dones, 1);
+}
+
+static void an_answer_to_another_request_is_malformed(void **state)
+{
+	(void)state;
+	open_slot();
+	fixture.request.request_id++;
+	answer(MORTISE_OK, KEY_SIZE, -1);
+	assert_fault(TOKEN_FAULT_MALFORMED);
+}
+
+static void on_done_ask_anchor(void *context, struct sealer_answer *answer)
+{
+	const struct token_anchor anchor = {.action = TOKEN_ANCHOR_INCREMENT,
+		.auth = answer->h,
+		.place = {bytes, 3},
+		.expected = 7};
+
+	on_done(context, answer);
+	assert_int_equal(sealer_anchor(fixture.link, "tpm2", &anchor, on_done, NULL), MORTISE_OK);
+}
+
+static void an_anchor_is_asked_of_the_sealer_that_opened(void **state)
+{
+	struct wire_writer writer;
+	uint64_t expected = 0;
+
+	(void)state;
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done_ask_anchor, NULL),
+		MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	answer(MORTISE_OK, KEY_SIZE, -1);
+	read_request();
+	assert_int_equal(fixture.request.code, SEALER_ANCHOR);
+	assert_int_equal(wire_number(&fixture.request, WIRE_TAG_COUNTER, &expected), MORTISE_OK);
+	assert_int_equal(expected, 7);
+	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
+	wire_put_number(&writer, WIRE_TAG_COUNTER, 8);
+	assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
+	turn();
+	assert_int_equal(fixture.dones, 2);
+	assert_int_equal(fixture.status, MORTISE_OK);
+	assert_int_equal(fixture.counter, 8);
+}
+
+static void an_anchor_without_its_counter_is_malformed(void **state)
+{
+	(void)state;
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done_ask_anchor, NULL),
+		MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	answer(MORTISE_OK, KEY_SIZE, -1);
+	read_request();
+	answer(MORTISE_OK, -1, -1);
+	assert_int_equal(fixture.fault, TOKEN_FAULT_MALFORMED);
+}
+
+static void on_done_open_again(void *context, struct sealer_answer *answer)
+{
+	on_done(context, answer);
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done, NULL),
+		MORTISE_OK);
+}
+
+static void an_opening_is_asked_of_a_fresh_sealer(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		sealer_enrol(fixture.link, "tpm2", &plain, on_done_open_again, NULL), MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	answer(MORTISE_OK, KEY_SIZE, 9);
+	assert_int_equal(recv(fixture.sealer, in, sizeof in, MSG_DONTWAIT), 0);
+	close(fixture.sealer);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	assert_int_equal(fixture.request.code, SEALER_OPEN);
+}
+
+static void a_wish_travels_whole(void **state)
+{
+	CLEANUP(secret_drop) struct secret *pin = NULL;
+	struct token_wish wish = {NULL, 1u << 7, {bytes, 12}, "pkcs11:token=t"};
+	uint64_t pcrs = 0;
+
+	(void)state;
+	assert_int_equal(secret_copy("1234", 4, &pin), MORTISE_OK);
+	wish.pin = pin;
+	assert_int_equal(sealer_enrol(fixture.link, "tpm2", &wish, on_done, NULL), MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	assert_memory_equal(fixture.request.field[WIRE_TAG_PIN].bytes, "1234", 4);
+	assert_memory_equal(fixture.request.field[WIRE_TAG_URI].bytes, "pkcs11:token=t", 14);
+	assert_int_equal(wire_number(&fixture.request, WIRE_TAG_PCRS, &pcrs), MORTISE_OK);
+	assert_int_equal(pcrs, 1u << 7);
+	assert_int_equal(fixture.request.field[WIRE_TAG_PUBLIC_KEY].size, 12);
 }
 
 static void no_secret_stays_behind(void **state)
@@ -382,6 +486,11 @@ int main(void)
 		TEST(a_monitor_that_spawns_none_is_a_fault),
 		TEST(only_one_operation_runs_at_a_time),
 		TEST(a_second_answer_is_nobodys),
+		TEST(an_answer_to_another_request_is_malformed),
+		TEST(an_anchor_is_asked_of_the_sealer_that_opened),
+		TEST(an_anchor_without_its_counter_is_malformed),
+		TEST(an_opening_is_asked_of_a_fresh_sealer),
+		TEST(a_wish_travels_whole),
 		TEST(no_secret_stays_behind),
 	};
 

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 #include <sodium.h>
@@ -22,15 +23,19 @@ struct token_options slot_options(const char *tcti)
 enum token_fault slot_try_open(const struct token_options *options, const uint8_t *blob,
 	size_t size, struct secret **out_h)
 {
-	struct token_failure failure = {0};
-	enum mortise_status status = token_tpm2.open(options, blob, size, out_h, &failure);
+	struct token_run run = {.options = *options};
+	struct token_opening opening = {.blob = {blob, size}};
+	struct token_result result = {0};
+	enum mortise_status status = token_tpm2.open(&run, &opening, &result);
 
+	token_tpm2.end(&run);
+	*out_h = result.h;
 	if (status == MORTISE_OK)
 		return TOKEN_FAULT_NONE;
 	assert_int_equal(status, MORTISE_HARDWARE);
-	assert_int_not_equal(failure.fault, TOKEN_FAULT_NONE);
-	assert_true(failure.detail[0] != '\0');
-	return failure.fault;
+	assert_int_not_equal(result.failure.fault, TOKEN_FAULT_NONE);
+	assert_true(result.failure.detail[0] != '\0');
+	return result.failure.fault;
 }
 
 enum token_fault slot_open_with(const struct token_options *options)
@@ -55,16 +60,21 @@ enum token_fault slot_open_at(const char *tcti)
 enum token_fault slot_enrol_at(
 	const char *tcti, uint8_t blob[TOKEN_BLOB_MAX], size_t *out_size, struct secret **out_h)
 {
-	struct token_options options = slot_options(tcti);
-	struct token_failure failure = {0};
-	enum mortise_status status =
-		token_tpm2.enrol(&options, entropy, blob, out_size, out_h, &failure);
+	struct token_run run = {.options = slot_options(tcti)};
+	struct token_result result = {0};
+	const struct token_wish plain = {0};
+	enum mortise_status status = token_tpm2.enrol(&run, &plain, entropy, &result);
 
-	if (status == MORTISE_OK)
+	token_tpm2.end(&run);
+	*out_h = result.h;
+	if (status == MORTISE_OK) {
+		memcpy(blob, result.blob, result.blob_size);
+		*out_size = result.blob_size;
 		return TOKEN_FAULT_NONE;
+	}
 	assert_int_equal(status, MORTISE_HARDWARE);
 	assert_null(*out_h);
-	return failure.fault;
+	return result.failure.fault;
 }
 
 enum token_fault slot_try_enrol(const char *tcti)

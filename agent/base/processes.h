@@ -5,7 +5,7 @@
  * treats every word of the sealer as hostile.
  *
  *	monitor <-> keeper  one pair for the keeper's life, the keeper's descriptor 3
- *	keeper  <-> sealer  one pair for one operation, the sealer's descriptor 3
+ *	keeper  <-> sealer  one pair for one run, the sealer's descriptor 3
  *	keeper  <-> witness one pair for the keeper's life, the witness's descriptor 3; only
  *	                    with exe-evidence = yes
  *
@@ -29,10 +29,15 @@
  *	           path of the program it runs, if that is the file which has this path here; or
  *	           MORTISE_NOT_FOUND. The keeper makes sure that the process lives before and
  *	           after, and so that the pid was its own.
- *	ENROL      keeper -> sealer: SLOT_KIND, ENTROPY. The answer: KEY (h), BLOB.
- *	OPEN       keeper -> sealer: SLOT_KIND, BLOB. The answer: KEY (h).
+ *	ENROL      keeper -> sealer: SLOT_KIND, ENTROPY, and what is wished of the seal: PIN,
+ *	           URI, PCRS, PUBLIC_KEY (each may be absent). The answer: KEY (h), BLOB.
+ *	OPEN       keeper -> sealer: SLOT_KIND, BLOB, and PIN if there is one. The answer: KEY (h).
+ *	ANCHOR     keeper -> sealer: SLOT_KIND, NUMBER (enum token_anchor_action), KEY (the
+ *	           counter's authorisation); BLOB (its place) but for DEFINE; COUNTER (where it
+ *	           must stand) for INCREMENT. The answer: COUNTER but for REMOVE; BLOB for DEFINE.
  *	           A sealer that fails answers MORTISE_HARDWARE with FAULT (enum token_fault)
- *	           and TEXT (what the hardware said; ASCII, one line).
+ *	           and TEXT (what the hardware said; ASCII, one line), and ends. After a success it
+ *	           takes the next request, until its socket is closed or its deadline comes.
  */
 #ifndef MORTISE_PROCESSES_H
 #define MORTISE_PROCESSES_H
@@ -50,6 +55,7 @@ enum process_opcode {
 	WITNESS_EXE = 520,
 	SEALER_ENROL = 528,
 	SEALER_OPEN = 529,
+	SEALER_ANCHOR = 530,
 };
 
 /* FLAGS of CONFIGURE. */

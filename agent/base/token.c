@@ -51,6 +51,22 @@ static const struct {
 		"check [tpm2] tcti in mortised.conf: a TPM 2.0 by device:, tabrmd: or swtpm:path=",
 		false},
 	[TOKEN_FAULT_OTHER] = {"the TPM failed", "see the detail in the agent's log", false},
+	[TOKEN_FAULT_WRONG_PIN] = {"the PIN is wrong; it was tried once",
+		"run: mortise unseal, with the right one", false},
+	[TOKEN_FAULT_NO_PIN] = {"the slot wants a PIN", "run: mortise unseal", false},
+	[TOKEN_FAULT_OTHER_PCRS] = {"the TPM expects other PCR values (a firmware or boot loader "
+				    "update?)",
+		"run: mortise unseal --recovery, then mortise slot reseal", false},
+	[TOKEN_FAULT_NO_SIGNATURE] = {"no signed PCR policy fits the PCR values of now",
+		"look for tpm2-pcr-signature.json of this kernel, or run: mortise unseal "
+		"--recovery",
+		false},
+	[TOKEN_FAULT_NO_COUNTER] = {"the anchor, a counter in the TPM, is gone or is another",
+		"find out who removed it, then run: mortise recover", false},
+	[TOKEN_FAULT_OTHER_COUNT] = {"the anchor does not stand where it should",
+		"run: mortise status", false},
+	[TOKEN_FAULT_NO_MODULE] = {"the PKCS #11 module is not configured or cannot be loaded",
+		"check [pkcs11] modules in mortised.conf", false},
 };
 
 /* A fault may come as a number from a sealer: anything unknown reads as OTHER. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * token: hardware that keeps 32 bytes (h) and gives them back, behind two functions.
- * Runs in the sealer only. Each call is complete in itself: it connects, works, leaves
- * nothing behind in the hardware but a persistent SRK, and disconnects.
+ * Runs in the sealer only. What a call opens in the hardware may stay open until end(), so that
+ * an unseal and its anchor share one session; then nothing is left behind but a persistent SRK
+ * and, if there is an anchor, its counter.
  * Knows nothing of the master key: h is one input of the slot key (slots.h).
  */
 #ifndef MORTISE_TOKEN_H
@@ -15,6 +16,9 @@
 #include "status.h"
 
 #define TOKEN_BLOB_MAX 4096
+#define TOKEN_PIN_MAX  64
+#define TOKEN_PEM_MAX  2048
+#define TOKEN_URI_MAX  1024
 
 /* What went wrong, as far as an operator would act differently; token_advice() says how. */
 enum token_fault {
@@ -34,6 +38,13 @@ enum token_fault {
 	TOKEN_FAULT_MALFORMED,    /* an answer that no TPM would give */
 	TOKEN_FAULT_UNSUPPORTED,  /* the hardware lacks what is needed, or the kind is unknown */
 	TOKEN_FAULT_OTHER,
+	TOKEN_FAULT_WRONG_PIN,
+	TOKEN_FAULT_NO_PIN,       /* it wants a PIN and was given none */
+	TOKEN_FAULT_OTHER_PCRS,   /* PCRs are not what the seal asks for */
+	TOKEN_FAULT_NO_SIGNATURE, /* no signature by the PCR key fits the PCRs of now */
+	TOKEN_FAULT_NO_COUNTER,   /* the anchor is gone or is another */
+	TOKEN_FAULT_OTHER_COUNT,  /* the anchor does not stand where it was expected */
+	TOKEN_FAULT_NO_MODULE,    /* the PKCS #11 module is not configured or does not load */
 	TOKEN_FAULT_COUNT
 };
 
@@ -53,8 +64,55 @@ struct token_failure {
 
 struct token_options {
 	const char *tcti; /* "device:...", "tabrmd:..." or "swtpm:path=..." */
-	int deadline_ms;  /* for the whole operation */
+	int deadline_ms;  /* for all of a run */
 	int notes_fd;     /* a memfd shared by all sealers of one monitor; -1: none */
+};
+
+struct token_bytes {
+	const uint8_t *bytes;
+	size_t size;
+};
+
+/* How a seal is to be made; zeros stand for a plain one. What a token lacks it refuses. */
+struct token_wish {
+	const struct secret *pin;   /* NULL: none; else 1 to TOKEN_PIN_MAX bytes */
+	uint32_t pcrs;              /* bit n: PCR n (SHA-256 bank) must stay as it is now */
+	struct token_bytes pcr_key; /* PEM; opens under the PCR values that this key has signed */
+	const char *uri;            /* a PKCS #11 URI (RFC 7512), without a PIN; NULL: none */
+};
+
+struct token_opening {
+	struct token_bytes blob; /* from the disk: hostile until the hardware accepts it */
+	const struct secret *pin;
+};
+
+enum token_anchor_action {
+	TOKEN_ANCHOR_DEFINE = 1,    /* a new counter, counted up once; gives place and counter */
+	TOKEN_ANCHOR_READ = 2,      /* gives counter */
+	TOKEN_ANCHOR_INCREMENT = 3, /* from `expected` and from nothing else; gives counter */
+	TOKEN_ANCHOR_REMOVE = 4,
+};
+
+/* A monotonic counter in the hardware. */
+struct token_anchor {
+	enum token_anchor_action action;
+	const struct secret *auth; /* KEY_SIZE bytes */
+	struct token_bytes place;  /* of all but DEFINE; as untrusted as a blob */
+	uint64_t expected;
+};
+
+/* What a call gives; untouched on failure, but for `failure` with MORTISE_HARDWARE. */
+struct token_result {
+	struct secret *h;
+	uint8_t blob[TOKEN_BLOB_MAX]; /* of an enrolment; of DEFINE: the place */
+	size_t blob_size;
+	uint64_t counter;
+	struct token_failure failure;
+};
+
+struct token_run {
+	struct token_options options;
+	void *state; /* the token's, between calls; NULL at first */
 };
 
 /* The device behind function pointers, so that tests can fake one. */
@@ -63,15 +121,21 @@ struct token {
 
 	/*
 	 * Makes h from entropy (32 bytes of the kernel's) mixed with the hardware's own,
-	 * seals it, proves that it opens again. MORTISE_HARDWARE with out_failure.
+	 * seals it, proves that it opens again, and that it doesn't where the wish says so.
 	 */
-	enum mortise_status (*enrol)(const struct token_options *options,
-		const uint8_t entropy[KEY_SIZE], uint8_t blob[TOKEN_BLOB_MAX],
-		size_t *out_blob_size, struct secret **out_h, struct token_failure *out_failure);
+	enum mortise_status (*enrol)(struct token_run *run, const struct token_wish *wish,
+		const uint8_t entropy[KEY_SIZE], struct token_result *out_result);
 
-	/* Gives h back. The blob comes from the disk: hostile until the hardware accepts it. */
-	enum mortise_status (*open)(const struct token_options *options, const uint8_t *blob,
-		size_t blob_size, struct secret **out_h, struct token_failure *out_failure);
+	/* Gives h back. */
+	enum mortise_status (*open)(struct token_run *run, const struct token_opening *opening,
+		struct token_result *out_result);
+
+	/* NULL: it has no counters. */
+	enum mortise_status (*anchor)(struct token_run *run, const struct token_anchor *anchor,
+		struct token_result *out_result);
+
+	/* Closes what is open in the hardware. */
+	void (*end)(struct token_run *run);
 };
 
 extern const struct token token_tpm2;

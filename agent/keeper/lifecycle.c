@@ -199,7 +199,7 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 			lifecycle_slot_of(&lifecycle->slots[lifecycle->slot_asked]);
 		if (strcmp(slot.kind, SLOT_KIND_RECOVERY) == 0)
 			continue;
-		if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, on_slot_answer,
+		if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, NULL, on_slot_answer,
 			    lifecycle) == MORTISE_OK)
 			return;
 		lifecycle_explain(lifecycle, "no sealer could be started; it is tried again");

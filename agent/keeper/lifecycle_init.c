@@ -191,7 +191,7 @@ static void on_enrolled(void *context, struct sealer_answer *answer)
 	if (making->blob)
 		memcpy(making->blob, answer->blob.bytes, answer->blob.size);
 	if (!making->blob || sealer_open(lifecycle->parts.sealer, making->kind,
-				     (struct store_bytes){making->blob, making->blob_size},
+				     (struct store_bytes){making->blob, making->blob_size}, NULL,
 				     on_proved, lifecycle) != MORTISE_OK)
 		end(lifecycle, MORTISE_BUSY, "no second sealer could be started; try again", NULL);
 }
@@ -215,8 +215,9 @@ enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind
 		return MORTISE_OK;
 	}
 	snprintf(making->kind, sizeof making->kind, "%s", kind);
+	const struct token_wish plain = {0};
 	enum mortise_status status =
-		sealer_enrol(lifecycle->parts.sealer, making->kind, on_enrolled, lifecycle);
+		sealer_enrol(lifecycle->parts.sealer, making->kind, &plain, on_enrolled, lifecycle);
 	if (status != MORTISE_OK) {
 		lifecycle->done = NULL;
 		lifecycle->making = NULL;

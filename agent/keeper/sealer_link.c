@@ -20,8 +20,9 @@ struct sealer_link {
 	struct event *readable;
 	struct secret *request; /* waits for the sealer to be spawned */
 	size_t request_size;
-	bool is_enrolment;
-	int overdue_ms; /* a sealer that ends later than this has hung and was killed for it */
+	uint32_t request_id;
+	uint64_t expected; /* the fields of a right answer to it */
+	int overdue_ms;    /* a sealer that ends later than this has hung and was killed for it */
 	struct timespec started;
 	sealer_done *done; /* NULL: idle */
 	void *context;
@@ -37,21 +38,29 @@ static bool has_hung(const struct sealer_link *link)
 	return taken_ms >= link->overdue_ms;
 }
 
-/* Ends the operation and tells whoever asked. */
-static void finish(struct sealer_link *link, struct sealer_answer *answer)
+static void hang_up(struct sealer_link *link)
 {
-	sealer_done *done = link->done;
-
 	if (link->readable)
 		event_free(link->readable);
 	link->readable = NULL;
 	if (link->descriptor >= 0)
 		close(link->descriptor);
 	link->descriptor = -1;
+}
+
+/* Ends the operation and tells whoever asked; a sealer of whom nothing more is asked may go. */
+static void finish(struct sealer_link *link, struct sealer_answer *answer)
+{
+	sealer_done *done = link->done;
+
+	if (answer->status != MORTISE_OK)
+		hang_up(link);
 	secret_drop(&link->request);
 	link->done = NULL;
 	done(link->context, answer);
 	secret_drop(&answer->h);
+	if (!link->done)
+		hang_up(link);
 }
 
 static void fail(struct sealer_link *link, enum token_fault fault)
@@ -91,16 +100,20 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 {
 	const struct wire_field *h = &message->field[WIRE_TAG_KEY];
 	const struct wire_field *blob = &message->field[WIRE_TAG_BLOB];
-	uint64_t expected =
-		WIRE_ALLOW(WIRE_TAG_KEY) | (link->is_enrolment ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
 
+	if (message->request_id != link->request_id)
+		return MORTISE_INVALID;
 	if (message->code != MORTISE_OK) {
 		read_failure(message, answer);
 		return MORTISE_OK;
 	}
-	if (message->present != expected || h->size != KEY_SIZE || blob->size > TOKEN_BLOB_MAX)
+	if (message->present != link->expected || blob->size > TOKEN_BLOB_MAX ||
+		(wire_has(message, WIRE_TAG_KEY) && h->size != KEY_SIZE))
 		return MORTISE_INVALID;
-	TRY(secret_copy(h->bytes, h->size, &answer->h));
+	if (wire_has(message, WIRE_TAG_COUNTER))
+		TRY(wire_number(message, WIRE_TAG_COUNTER, &answer->counter));
+	if (wire_has(message, WIRE_TAG_KEY))
+		TRY(secret_copy(h->bytes, h->size, &answer->h));
 	answer->blob = (struct store_bytes){blob->bytes, blob->size};
 	answer->status = MORTISE_OK;
 	return MORTISE_OK;
@@ -134,6 +147,15 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	finish(link, &answer);
 }
 
+static bool send_request(struct sealer_link *link)
+{
+	ssize_t sent = send(link->descriptor, link->request->bytes, link->request_size,
+		MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	secret_drop(&link->request);
+	return sent == (ssize_t)link->request_size;
+}
+
 static void on_spawned(void *context, const struct wire_message *answer, int descriptor)
 {
 	struct sealer_link *link = context;
@@ -145,13 +167,8 @@ static void on_spawned(void *context, const struct wire_message *answer, int des
 		return;
 	}
 	link->readable = event_new(link->base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
-	if (!link->readable || event_add(link->readable, NULL) != 0 ||
-		send(descriptor, link->request->bytes, link->request_size,
-			MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)link->request_size) {
+	if (!link->readable || event_add(link->readable, NULL) != 0 || !send_request(link))
 		fail(link, TOKEN_FAULT_DIED);
-		return;
-	}
-	secret_drop(&link->request);
 }
 
 static enum mortise_status start(
@@ -160,46 +177,87 @@ static enum mortise_status start(
 	link->request_size = wire_finish(writer);
 	if (!link->request_size)
 		return MORTISE_INVALID;
-	clock_gettime(CLOCK_MONOTONIC, &link->started);
-	(void)monitor_begin(link->monitor, PROCESS_SPAWN);
-	TRY(monitor_ask(link->monitor, on_spawned, link));
+	if (link->descriptor >= 0) {
+		if (!send_request(link))
+			return MORTISE_BUSY;
+	} else {
+		clock_gettime(CLOCK_MONOTONIC, &link->started);
+		(void)monitor_begin(link->monitor, PROCESS_SPAWN);
+		TRY(monitor_ask(link->monitor, on_spawned, link));
+	}
 	link->done = done;
 	link->context = context;
 	return MORTISE_OK;
 }
 
 static enum mortise_status begin(
-	struct sealer_link *link, uint16_t code, const char *kind, struct wire_writer *writer)
+	struct sealer_link *link, uint16_t code, struct wire_writer *writer)
 {
 	if (link->done)
 		return MORTISE_BUSY;
+	/* What is sealed or opened is so by a sealer that knows of nothing before. */
+	if (code != SEALER_ANCHOR)
+		hang_up(link);
 	secret_drop(&link->request);
 	TRY(secret_new(FRAME_MAX, &link->request));
-	wire_begin(writer, link->request->bytes, link->request->size, code, 1);
-	wire_put_text(writer, WIRE_TAG_SLOT_KIND, kind);
-	link->is_enrolment = code == SEALER_ENROL;
+	wire_begin(writer, link->request->bytes, link->request->size, code, ++link->request_id);
 	return MORTISE_OK;
 }
 
-enum mortise_status sealer_enrol(
-	struct sealer_link *link, const char *kind, sealer_done *done, void *context)
+/* Fields stand in ascending order of their tags. */
+enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind,
+	const struct token_wish *wish, sealer_done *done, void *context)
 {
 	CLEANUP(secret_drop) struct secret *entropy = NULL;
 	struct wire_writer writer;
 
 	TRY(secret_random(KEY_SIZE, &entropy));
-	TRY(begin(link, SEALER_ENROL, kind, &writer));
+	TRY(begin(link, SEALER_ENROL, &writer));
+	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
+	if (wish->pin)
+		wire_put(&writer, WIRE_TAG_PIN, wish->pin->bytes, wish->pin->size);
+	if (wish->uri)
+		wire_put_text(&writer, WIRE_TAG_URI, wish->uri);
+	if (wish->pcrs)
+		wire_put_number(&writer, WIRE_TAG_PCRS, wish->pcrs);
 	wire_put(&writer, WIRE_TAG_ENTROPY, entropy->bytes, entropy->size);
+	if (wish->pcr_key.size)
+		wire_put(&writer, WIRE_TAG_PUBLIC_KEY, wish->pcr_key.bytes, wish->pcr_key.size);
+	link->expected = WIRE_ALLOW(WIRE_TAG_KEY) | WIRE_ALLOW(WIRE_TAG_BLOB);
 	return start(link, &writer, done, context);
 }
 
 enum mortise_status sealer_open(struct sealer_link *link, const char *kind, struct store_bytes blob,
-	sealer_done *done, void *context)
+	const struct secret *pin, sealer_done *done, void *context)
 {
 	struct wire_writer writer;
 
-	TRY(begin(link, SEALER_OPEN, kind, &writer));
+	TRY(begin(link, SEALER_OPEN, &writer));
+	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
+	if (pin)
+		wire_put(&writer, WIRE_TAG_PIN, pin->bytes, pin->size);
 	wire_put(&writer, WIRE_TAG_BLOB, blob.bytes, blob.size);
+	link->expected = WIRE_ALLOW(WIRE_TAG_KEY);
+	return start(link, &writer, done, context);
+}
+
+enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
+	const struct token_anchor *anchor, sealer_done *done, void *context)
+{
+	bool is_new = anchor->action == TOKEN_ANCHOR_DEFINE;
+	struct wire_writer writer;
+
+	TRY(begin(link, SEALER_ANCHOR, &writer));
+	wire_put_number(&writer, WIRE_TAG_NUMBER, anchor->action);
+	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
+	wire_put(&writer, WIRE_TAG_KEY, anchor->auth->bytes, anchor->auth->size);
+	if (!is_new)
+		wire_put(&writer, WIRE_TAG_BLOB, anchor->place.bytes, anchor->place.size);
+	if (anchor->action == TOKEN_ANCHOR_INCREMENT)
+		wire_put_number(&writer, WIRE_TAG_COUNTER, anchor->expected);
+	link->expected =
+		(anchor->action == TOKEN_ANCHOR_REMOVE ? 0 : WIRE_ALLOW(WIRE_TAG_COUNTER)) |
+		(is_new ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
 	return start(link, &writer, done, context);
 }
 

@@ -19,12 +19,17 @@ struct sealer_link;
 
 struct sealer_answer {
 	enum mortise_status status;
-	struct secret *h;        /* secret_take() it to keep it; 32 bytes */
-	struct store_bytes blob; /* of an enrolment; valid during the call */
+	struct secret *h;        /* of an enrolment or an opening; secret_take() it to keep it */
+	struct store_bytes blob; /* of an enrolment, or a counter's place; valid during the call */
+	uint64_t counter;        /* of an anchor */
 	enum token_fault fault;  /* of MORTISE_HARDWARE */
 	char detail[256];        /* what the hardware said, printable; may be "" */
 };
 
+/*
+ * Called once. If it asks for an anchor after a success, it is the same sealer that is asked: its
+ * session with the hardware is still open.
+ */
 typedef void sealer_done(void *context, struct sealer_answer *answer);
 
 enum mortise_status sealer_link_new(struct event_base *base, struct monitor_link *monitor,
@@ -34,10 +39,16 @@ void sealer_link_free(struct sealer_link *link);
 /* After how long the end of a sealer without an answer means that the hardware hung. */
 void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms);
 
-/* kind is the slot's. MORTISE_BUSY while another operation runs: then done is not called. */
-enum mortise_status sealer_enrol(
-	struct sealer_link *link, const char *kind, sealer_done *done, void *context) MUST_USE;
+/*
+ * kind is the slot's; a wish's and a PIN's bytes are copied. MORTISE_BUSY while another operation
+ * runs, MORTISE_INVALID if it is larger than a frame: then done is not called.
+ */
+enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind,
+	const struct token_wish *wish, sealer_done *done, void *context) MUST_USE;
+/* pin: NULL for none. */
 enum mortise_status sealer_open(struct sealer_link *link, const char *kind, struct store_bytes blob,
-	sealer_done *done, void *context) MUST_USE;
+	const struct secret *pin, sealer_done *done, void *context) MUST_USE;
+enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
+	const struct token_anchor *anchor, sealer_done *done, void *context) MUST_USE;
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * mortise-sealer: one operation on a TPM or token for the keeper, then exit.
- * The only program that loads hardware libraries. It reads one request from the socket on
- * descriptor 3, answers it and is gone; what the libraries keep in their heap goes with it.
- * It never sees the master key.
+ * The only program that loads hardware libraries. It reads requests from the socket on
+ * descriptor 3 (an unseal, and what follows from it in the same run), answers them and is gone;
+ * what the libraries keep in their heap goes with it. It never sees the master key.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -41,15 +41,12 @@
 
 static const struct token *const tokens[] = {&token_tpm2};
 
-#define TOKENS (sizeof tokens / sizeof *tokens)
+#define TOKENS    (sizeof tokens / sizeof *tokens)
+#define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
 
-/* What came of a request. */
-struct outcome {
-	enum mortise_status status;
-	struct token_failure failure; /* with MORTISE_HARDWARE */
-	struct secret *h;
-	uint8_t blob[TOKEN_BLOB_MAX];
-	size_t blob_size; /* 0: none */
+struct sealer {
+	struct token_run run;
+	const struct token *token; /* whose state the run has; NULL before the first request */
 };
 
 static const struct token *find_token(const struct wire_message *request)
@@ -65,45 +62,136 @@ static const struct token *find_token(const struct wire_message *request)
 	return NULL;
 }
 
-static enum mortise_status enrol(const struct token_options *options, const struct token *token,
-	const struct wire_message *request, struct outcome *outcome)
+static struct token_bytes bytes_of(const struct wire_message *request, enum wire_tag tag)
 {
-	const struct wire_field *entropy = &request->field[WIRE_TAG_ENTROPY];
-
-	if (request->present != (WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_ENTROPY)) ||
-		entropy->size != KEY_SIZE)
-		return MORTISE_INVALID;
-	return token->enrol(options, entropy->bytes, outcome->blob, &outcome->blob_size,
-		&outcome->h, &outcome->failure);
+	return (struct token_bytes){request->field[tag].bytes, request->field[tag].size};
 }
 
-static enum mortise_status open_slot(const struct token_options *options, const struct token *token,
-	const struct wire_message *request, struct outcome *outcome)
+/* Only these, and all that are needed. */
+static bool has_fields(const struct wire_message *request, uint64_t needed, uint64_t possible)
 {
-	const struct wire_field *blob = &request->field[WIRE_TAG_BLOB];
-
-	if (request->present != (WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_BLOB)) ||
-		blob->size == 0 || blob->size > TOKEN_BLOB_MAX)
-		return MORTISE_INVALID;
-	return token->open(options, blob->bytes, blob->size, &outcome->h, &outcome->failure);
+	return (request->present & needed) == needed &&
+	       (request->present & ~(needed | possible)) == 0;
 }
 
-static enum mortise_status perform(const struct token_options *options,
-	const struct wire_message *request, struct outcome *outcome)
+static enum mortise_status read_pin(const struct wire_message *request, struct secret **out_pin)
 {
-	const struct token *token;
+	struct token_bytes pin = bytes_of(request, WIRE_TAG_PIN);
+
+	if (!wire_has(request, WIRE_TAG_PIN))
+		return MORTISE_OK;
+	if (pin.size == 0 || pin.size > TOKEN_PIN_MAX)
+		return MORTISE_INVALID;
+	return secret_copy(pin.bytes, pin.size, out_pin);
+}
+
+/* uri has room for TOKEN_URI_MAX bytes and a NUL. The wish points into request and uri. */
+static enum mortise_status read_wish(
+	const struct wire_message *request, char *uri, struct token_wish *out_wish)
+{
+	uint64_t pcrs = 0;
+
+	out_wish->pcr_key = bytes_of(request, WIRE_TAG_PUBLIC_KEY);
+	if (out_wish->pcr_key.size > TOKEN_PEM_MAX)
+		return MORTISE_INVALID;
+	if (wire_has(request, WIRE_TAG_PCRS))
+		TRY(wire_number(request, WIRE_TAG_PCRS, &pcrs));
+	if (pcrs > 0xffffff)
+		return MORTISE_INVALID;
+	out_wish->pcrs = (uint32_t)pcrs;
+	if (!wire_has(request, WIRE_TAG_URI))
+		return MORTISE_OK;
+	TRY(wire_text(request, WIRE_TAG_URI, uri, TOKEN_URI_MAX + 1));
+	out_wish->uri = uri;
+	return MORTISE_OK;
+}
+
+static enum mortise_status enrol(struct token_run *run, const struct token *token,
+	const struct wire_message *request, struct token_result *result)
+{
+	struct token_bytes entropy = bytes_of(request, WIRE_TAG_ENTROPY);
+	CLEANUP(secret_drop) struct secret *pin = NULL;
+	char uri[TOKEN_URI_MAX + 1];
+	struct token_wish wish = {0};
+
+	if (!has_fields(request, TAG(SLOT_KIND) | TAG(ENTROPY),
+		    TAG(PIN) | TAG(URI) | TAG(PCRS) | TAG(PUBLIC_KEY)) ||
+		entropy.size != KEY_SIZE)
+		return MORTISE_INVALID;
+	TRY(read_pin(request, &pin));
+	TRY(read_wish(request, uri, &wish));
+	wish.pin = pin;
+	return token->enrol(run, &wish, entropy.bytes, result);
+}
+
+static enum mortise_status open_slot(struct token_run *run, const struct token *token,
+	const struct wire_message *request, struct token_result *result)
+{
+	struct token_opening opening = {.blob = bytes_of(request, WIRE_TAG_BLOB)};
+	CLEANUP(secret_drop) struct secret *pin = NULL;
+
+	if (!has_fields(request, TAG(SLOT_KIND) | TAG(BLOB), TAG(PIN)) || opening.blob.size == 0 ||
+		opening.blob.size > TOKEN_BLOB_MAX)
+		return MORTISE_INVALID;
+	TRY(read_pin(request, &pin));
+	opening.pin = pin;
+	return token->open(run, &opening, result);
+}
+
+static enum mortise_status ask_anchor(struct token_run *run, const struct token *token,
+	const struct wire_message *request, struct token_result *result)
+{
+	struct token_anchor anchor = {.place = bytes_of(request, WIRE_TAG_BLOB)};
+	struct token_bytes auth = bytes_of(request, WIRE_TAG_KEY);
+	CLEANUP(secret_drop) struct secret *kept_auth = NULL;
+	uint64_t needed = TAG(SLOT_KIND) | TAG(NUMBER) | TAG(KEY), action = 0;
+
+	TRY(wire_number(request, WIRE_TAG_NUMBER, &action));
+	if (action < TOKEN_ANCHOR_DEFINE || action > TOKEN_ANCHOR_REMOVE)
+		return MORTISE_INVALID;
+	if (action != TOKEN_ANCHOR_DEFINE)
+		needed |= TAG(BLOB);
+	if (action == TOKEN_ANCHOR_INCREMENT) {
+		needed |= TAG(COUNTER);
+		TRY(wire_number(request, WIRE_TAG_COUNTER, &anchor.expected));
+	}
+	if (!has_fields(request, needed, 0) || auth.size != KEY_SIZE ||
+		anchor.place.size > TOKEN_BLOB_MAX)
+		return MORTISE_INVALID;
+	TRY(secret_copy(auth.bytes, auth.size, &kept_auth));
+	anchor.action = (enum token_anchor_action)action;
+	anchor.auth = kept_auth;
+	return token->anchor(run, &anchor, result);
+}
+
+static enum mortise_status lack(struct token_result *result, const char *what)
+{
+	result->failure.fault = TOKEN_FAULT_UNSUPPORTED;
+	snprintf(result->failure.detail, sizeof result->failure.detail, "%s", what);
+	return MORTISE_HARDWARE;
+}
+
+static enum mortise_status perform(
+	struct sealer *sealer, const struct wire_message *request, struct token_result *result)
+{
+	const struct token *token = find_token(request);
+	bool is_anchor = request->code == SEALER_ANCHOR;
 
 	if (!wire_has(request, WIRE_TAG_SLOT_KIND) ||
-		(request->code != SEALER_ENROL && request->code != SEALER_OPEN))
+		(request->code != SEALER_ENROL && request->code != SEALER_OPEN && !is_anchor))
 		return MORTISE_INVALID;
-	token = find_token(request);
-	if (token == NULL) {
-		outcome->failure =
-			(struct token_failure){TOKEN_FAULT_UNSUPPORTED, "no such kind of slot"};
-		return MORTISE_HARDWARE;
-	}
-	return request->code == SEALER_ENROL ? enrol(options, token, request, outcome)
-					     : open_slot(options, token, request, outcome);
+	if (token == NULL)
+		return lack(result, "no such kind of slot");
+	if (is_anchor && token->anchor == NULL)
+		return lack(result, "this kind of slot has no counter");
+	/* The state of a run is one token's. */
+	if (sealer->token != NULL && sealer->token != token)
+		return MORTISE_INVALID;
+	sealer->token = token;
+	if (is_anchor)
+		return ask_anchor(&sealer->run, token, request, result);
+	return request->code == SEALER_ENROL ? enrol(&sealer->run, token, request, result)
+					     : open_slot(&sealer->run, token, request, result);
 }
 
 /* The keeper gets one line of ASCII, whatever a library wrote. */
@@ -115,22 +203,30 @@ static void make_printable(char *text)
 	}
 }
 
-static size_t write_answer(struct secret *frame, uint32_t request_id, struct outcome *outcome)
+static void put_result(struct wire_writer *writer, uint16_t code, const struct token_result *result)
 {
+	if (result->h != NULL)
+		wire_put(writer, WIRE_TAG_KEY, result->h->bytes, result->h->size);
+	if (result->blob_size > 0)
+		wire_put(writer, WIRE_TAG_BLOB, result->blob, result->blob_size);
+	if (code == SEALER_ANCHOR && result->counter > 0)
+		wire_put_number(writer, WIRE_TAG_COUNTER, result->counter);
+}
+
+static size_t write_answer(struct secret *frame, const struct wire_message *request,
+	enum mortise_status status, struct token_result *result)
+{
+	uint16_t code = request->code;
 	struct wire_writer writer;
 
-	wire_begin(&writer, frame->bytes, frame->size, (uint16_t)outcome->status, request_id);
-	if (outcome->status == MORTISE_HARDWARE) {
-		make_printable(outcome->failure.detail);
-		wire_put_text(&writer, WIRE_TAG_TEXT, outcome->failure.detail);
+	wire_begin(&writer, frame->bytes, frame->size, (uint16_t)status, request->request_id);
+	if (status == MORTISE_OK)
+		put_result(&writer, code, result);
+	if (status == MORTISE_HARDWARE) {
+		make_printable(result->failure.detail);
+		wire_put_text(&writer, WIRE_TAG_TEXT, result->failure.detail);
+		wire_put_number(&writer, WIRE_TAG_FAULT, result->failure.fault);
 	}
-	if (outcome->status == MORTISE_OK) {
-		wire_put(&writer, WIRE_TAG_KEY, outcome->h->bytes, outcome->h->size);
-		if (outcome->blob_size > 0)
-			wire_put(&writer, WIRE_TAG_BLOB, outcome->blob, outcome->blob_size);
-	}
-	if (outcome->status == MORTISE_HARDWARE)
-		wire_put_number(&writer, WIRE_TAG_FAULT, outcome->failure.fault);
 	return wire_finish(&writer);
 }
 
@@ -148,34 +244,49 @@ static bool receive(struct secret *frame, size_t *out_size)
 	return true;
 }
 
-static int answer(struct secret *frame, uint32_t request_id, struct outcome *outcome)
+static int answer(struct secret *frame, const struct wire_message *request,
+	enum mortise_status status, struct token_result *result)
 {
-	size_t size = write_answer(frame, request_id, outcome);
+	size_t size = write_answer(frame, request, status, result);
 	ssize_t sent;
 
-	secret_drop(&outcome->h);
+	secret_drop(&result->h);
 	if (size == 0)
 		return EXIT_OS;
 	sent = send(PROCESS_FD, frame->bytes, size, MSG_NOSIGNAL);
 	return sent == (ssize_t)size ? EXIT_SUCCESS : EXIT_IO;
 }
 
+/* One request and its answer; *out_goes_on after a success. */
+static int serve_one(struct sealer *sealer, struct secret *frame, size_t size, bool *out_goes_on)
+{
+	struct wire_message request = {0};
+	struct token_result result = {0};
+	enum mortise_status status = MORTISE_INVALID;
+
+	if (size <= frame->size)
+		status = wire_parse(frame->bytes, size, &request);
+	if (status == MORTISE_OK)
+		status = perform(sealer, &request, &result);
+	*out_goes_on = status == MORTISE_OK;
+	return answer(frame, &request, status, &result);
+}
+
 static int serve(const struct token_options *options)
 {
 	CLEANUP(secret_drop) struct secret *frame = NULL;
-	struct wire_message request = {0};
-	struct outcome outcome = {.status = MORTISE_INVALID};
+	struct sealer sealer = {.run.options = *options};
+	bool goes_on = true;
+	int ending = EXIT_IO;
 	size_t size;
 
 	if (secret_new(FRAME_SIZE, &frame) != MORTISE_OK)
 		return EXIT_OS;
-	if (!receive(frame, &size))
-		return EXIT_IO;
-	if (size <= frame->size)
-		outcome.status = wire_parse(frame->bytes, size, &request);
-	if (outcome.status == MORTISE_OK)
-		outcome.status = perform(options, &request, &outcome);
-	return answer(frame, request.request_id, &outcome);
+	while (goes_on && receive(frame, &size))
+		ending = serve_one(&sealer, frame, size, &goes_on);
+	if (sealer.token != NULL)
+		sealer.token->end(&sealer.run);
+	return ending;
 }
 
 static bool start_alarm(int deadline_ms)

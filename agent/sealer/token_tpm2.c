@@ -193,9 +193,8 @@ static enum mortise_status run(const struct token_options *options, struct reque
 	}
 }
 
-static enum mortise_status enrol(const struct token_options *options,
-	const uint8_t entropy[KEY_SIZE], uint8_t blob[TOKEN_BLOB_MAX], size_t *out_blob_size,
-	struct secret **out_h, struct token_failure *out_failure)
+static enum mortise_status enrol(struct token_run *place, const struct token_wish *wish,
+	const uint8_t entropy[KEY_SIZE], struct token_result *out_result)
 {
 	struct tpm2_blob sealed = {0};
 	struct request request = {.entropy = entropy, .blob = &sealed};
@@ -203,34 +202,46 @@ static enum mortise_status enrol(const struct token_options *options,
 	uint8_t packed[TOKEN_BLOB_MAX];
 	size_t packed_size;
 
-	TRY(run(options, &request, &h, out_failure));
+	if (wish->pin != NULL || wish->pcrs != 0 || wish->pcr_key.size > 0 || wish->uri != NULL) {
+		out_result->failure = (struct token_failure){
+			TOKEN_FAULT_UNSUPPORTED, "no PIN, PCRs or URI with this build"};
+		return MORTISE_HARDWARE;
+	}
+	TRY(run(&place->options, &request, &h, &out_result->failure));
 	if (!tpm2_blob_pack(&sealed, packed, &packed_size)) {
-		*out_failure = (struct token_failure){
+		out_result->failure = (struct token_failure){
 			TOKEN_FAULT_UNSUPPORTED, "the sealed object is too large"};
 		return MORTISE_HARDWARE;
 	}
-	memcpy(blob, packed, packed_size);
-	*out_blob_size = packed_size;
-	*out_h = secret_take(&h);
+	memcpy(out_result->blob, packed, packed_size);
+	out_result->blob_size = packed_size;
+	out_result->h = secret_take(&h);
 	return MORTISE_OK;
 }
 
-static enum mortise_status open_blob(const struct token_options *options, const uint8_t *blob,
-	size_t blob_size, struct secret **out_h, struct token_failure *out_failure)
+static enum mortise_status open_blob(struct token_run *place, const struct token_opening *opening,
+	struct token_result *out_result)
 {
 	struct tpm2_blob sealed;
 	struct request request = {.blob = &sealed};
 
-	if (!tpm2_blob_unpack(blob, blob_size, &sealed)) {
-		*out_failure = (struct token_failure){
+	if (!tpm2_blob_unpack(opening->blob.bytes, opening->blob.size, &sealed)) {
+		out_result->failure = (struct token_failure){
 			TOKEN_FAULT_MALFORMED, "the sealed blob in the store is not one of ours"};
 		return MORTISE_HARDWARE;
 	}
-	return run(options, &request, out_h, out_failure);
+	return run(&place->options, &request, &out_result->h, &out_result->failure);
+}
+
+/* Each call connects and disconnects by itself: nothing is open between them. */
+static void end(struct token_run *place)
+{
+	(void)place;
 }
 
 const struct token token_tpm2 = {
 	.kind = "tpm2",
 	.enrol = enrol,
 	.open = open_blob,
+	.end = end,
 };
