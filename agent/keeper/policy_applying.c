@@ -261,8 +261,7 @@ static enum mortise_status parse(struct exchange *exchange, struct applying *app
 {
 	const struct policy_files *in = &applying->staging->in;
 	struct policy_error error;
-	enum mortise_status status =
-		policy_parse(in->files, in->count, &applying->policy, &error);
+	enum mortise_status status = policy_parse(in->files, in->count, &applying->policy, &error);
 
 	if (status == MORTISE_REJECTED)
 		return exchange_fail(exchange, status, "%s", error.text);
@@ -279,12 +278,12 @@ static enum mortise_status begin(struct exchange *exchange, struct applying *app
 		finish(applying);
 		return MORTISE_OK;
 	}
-	return policy_lookup_start(exchange->agent->monitor, applying->policy, on_names, applying,
-		&applying->lookup);
+	return policy_lookup_start(
+		exchange->agent->monitor, applying->policy, on_names, applying, &applying->lookup);
 }
 
-enum mortise_status applying_start(struct exchange *exchange, const struct applying_wish *wish,
-	struct policy_staging *staging)
+enum mortise_status applying_start(
+	struct exchange *exchange, const struct applying_wish *wish, struct policy_staging *staging)
 {
 	struct applying *applying = calloc(1, sizeof *applying);
 

@@ -145,8 +145,8 @@ enum mortise_status policy_findings_new(const struct policy *before, const struc
 	findings->changes.size = CHANGES_SIZE;
 	findings->warnings.size = WARNINGS_SIZE;
 	findings->programs.size = PROGRAMS_SIZE;
-	findings->writer = (struct wire_writer){
-		.bytes = findings->bytes, .capacity = sizeof findings->bytes};
+	findings->writer =
+		(struct wire_writer){.bytes = findings->bytes, .capacity = sizeof findings->bytes};
 	enum mortise_status status = gather(findings, before, after, now);
 	if (status != MORTISE_OK) {
 		policy_findings_free(findings);

@@ -80,8 +80,8 @@ static void on_names(void *context, const struct wire_message *answer, int descr
 static void put_names(struct policy_lookup *lookup, struct wire_writer *writer,
 	enum policy_name_kind kind, size_t last)
 {
-	size_t list = wire_list_begin(
-		writer, kind == POLICY_USER ? WIRE_TAG_USERS : WIRE_TAG_GROUPS);
+	size_t list =
+		wire_list_begin(writer, kind == POLICY_USER ? WIRE_TAG_USERS : WIRE_TAG_GROUPS);
 
 	for (size_t i = lookup->asked; i < last; i++) {
 		struct policy_name name = policy_name_at(lookup->policy, i);

@@ -40,7 +40,8 @@ static enum mortise_status open_file(struct exchange *exchange, struct policy_st
 		staging->texts[staging->in.count] = NULL;
 		staging->in.count++;
 	}
-	struct policy_file *file = staging->in.count ? &staging->in.files[staging->in.count - 1] : NULL;
+	struct policy_file *file =
+		staging->in.count ? &staging->in.files[staging->in.count - 1] : NULL;
 	if (!file || strcmp(file->name, name) != 0 || file->size != offset)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "a policy file comes in order, from its start");

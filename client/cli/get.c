@@ -232,6 +232,7 @@ const struct command command_get = {
 	.least = 1,
 	.most = WIRE_BATCH_MAX,
 	.verb = "read",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
 	.notes =
 		"One value is printed byte for byte, several one on a line. #FIELD picks a string\n"
 		"of a value that is a JSON object. Nothing is printed unless all can be had.",
