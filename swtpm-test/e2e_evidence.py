@@ -232,7 +232,7 @@ def exe_is_had_with_a_witness_only(place):
     same(agent.run('get', PATH, user=ALICE).status, DENIED)
     same(agent.do('policy', 'apply', '-', input=FIRST).err, '')
     has(agent.do('policy', 'apply', '-', input=FIRST + RULE % ('alice', ALICE) + EXE % program).err,
-        '1 rules name an exe', 'exe-evidence = yes')
+        '1 rule names an exe', 'exe-evidence = yes')
     has(agent.status()['evidence_exe'], 'none', 'exe-evidence')
 
 

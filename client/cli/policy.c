@@ -7,7 +7,7 @@
 #include "args.h"
 #include "ask.h"
 #include "output.h"
-#include "policy.h"
+#include "policy_change.h"
 #include "suggest.h"
 
 static const char *const verbs[] = {

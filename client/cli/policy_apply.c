@@ -3,7 +3,7 @@
 #include "args.h"
 #include "input.h"
 #include "output.h"
-#include "policy.h"
+#include "policy_change.h"
 #include "recovery_key.h"
 
 static int apply(struct cli *cli)

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "output.h"
-#include "policy.h"
+#include "policy_change.h"
 
 #define MARK      "; file: " /* before each file, in the text of POLICY_SHOW */
 #define NAME_ROOM (POLICY_NAME_SIZE + sizeof POLICY_ENDING)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "policy.h"
+#include "policy_change.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * policy: what the policy commands share: the text in force, files on their way to the agent, and
- * the one way in which a new policy comes into force: a dry run, what it changes, a question, and
- * then just that. The agent alone reads and judges; here files are only bytes.
+ * policy_change: what the policy commands share: the text in force, files on their way to the
+ * agent, and the one way in which a new policy comes into force: a dry run, what it changes, a
+ * question, and then just that. The agent alone reads and judges; here files are only bytes.
  */
-#ifndef MORTISE_CLI_POLICY_H
-#define MORTISE_CLI_POLICY_H
+#ifndef MORTISE_CLI_POLICY_CHANGE_H
+#define MORTISE_CLI_POLICY_CHANGE_H
 
 #include <stdio.h>
 
