@@ -16,7 +16,7 @@ import subprocess
 
 import tap
 import wire
-from agent import ALICE, BOB, Agent, in_child, prefix
+from agent import ALICE, BOB, in_child, prefix
 from tap import Skip, has, same, test, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -42,16 +42,9 @@ def build(name):
     return os.path.join(os.environ['MORTISE_TEST_BUILD'], name)
 
 
-def agent_of(place, *wrapping, lines=(), sockets='', **settings):
+def agent_of(place, *wrapping, sockets='', **settings):
     """An agent without hardware, whose mortised is run by wrapping; not started yet."""
-    front = place.directory('front')
-    os.mkdir(front + '/sbin')
-    os.symlink(prefix() + '/bin', front + '/bin')
-    place.file('front/sbin/mortised', '#!/bin/sh\nexec %s%s/sbin/mortised "$@"\n' % (
-        ' '.join(wrapping) + ' ' if wrapping else '', prefix()), 0o755)
-    agent = place.enter_context(Agent(place('agent'), 'swtpm:path=/nowhere',
-                                      prefix_path=front, lines=lines, **settings))
-    place.agents.append(agent)
+    agent = place.wrapped(*wrapping, **settings)
     with open(agent.conf, 'a') as conf:
         conf.write(sockets)
     return agent

@@ -154,10 +154,10 @@ static int lay_out(const struct cli *cli, struct desk *desk)
 	return ending;
 }
 
-/* The editor may be a command with options: the shell takes it apart. */
+/* The editor may be any command of the shell, as elsewhere. */
 static _Noreturn void become_editor(const struct desk *desk)
 {
-	static const char script[] = "exec ${VISUAL:-${EDITOR:-vi}} \"$@\"";
+	static const char script[] = "eval \"${VISUAL:-${EDITOR:-vi}} \\\"\\$@\\\"\"";
 	char *arguments[POLICY_FILES_MAX + 5] = {
 		strdup("sh"), strdup("-c"), strdup(script), strdup("mortise")};
 	char name[NAME_ROOM];
