@@ -216,16 +216,35 @@ def an_edit_of_a_policy_that_is_no_longer_in_force_is_a_conflict(place):
     same(version(agent), 3)
 
 
-@test(root=True)
-def a_name_that_is_gone_disables_its_rules_and_status_says_so(place):
+def with_file(place, ours, path):
+    """An agent that sees the file ours where others see path; not started yet."""
     done = subprocess.run(['unshare', '--mount', 'true'], capture_output=True)
     if done.returncode:
         raise Skip('no mount namespace here: ' + done.stderr.decode().strip())
+    place.file('wrap', '#!/bin/sh\nmount --bind %s %s && exec "$@"\n' % (
+        ours, os.path.realpath(path)), 0o755)
+    return place.wrapped('unshare', '--mount', place('wrap'))
+
+
+@test(root=True)
+def hours_that_meet_a_change_of_the_hosts_clocks_are_named(place):
+    berlin = '/usr/share/zoneinfo/Europe/Berlin'
+    if not os.path.exists(berlin):
+        raise Skip('no time zones here')
+    agent = with_file(place, berlin, '/etc/localtime')
+    agent.start()
+    agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
+    result = agent.do('policy', 'apply', '-', input=OWN + READS + 'hours = 02:30-04:00\n')
+    has(result.err, 'warning: standard-input:10:9: rule \'reads\' has hours 02:30-04:00, but on',
+        'is skipped', 'comes twice')
+
+
+@test(root=True)
+def a_name_that_is_gone_disables_its_rules_and_status_says_so(place):
     with open('/etc/passwd') as file:
         host = file.read()
     users = place.file('passwd', host + 'departed:x:4321:4321::/:/bin/false\n')
-    place.file('wrap', '#!/bin/sh\nmount --bind %s /etc/passwd && exec "$@"\n' % users, 0o755)
-    agent = place.wrapped('unshare', '--mount', place('wrap'))
+    agent = with_file(place, users, '/etc/passwd')
     agent.start()
     agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
     agent.do('policy', 'apply', '-', input=OWN + READS.replace('1234', 'departed'))

@@ -136,14 +136,13 @@ static enum mortise_status keep_admin(struct applying *applying, struct applied 
 		return MORTISE_OK;
 	if (!applying->wish.is_forced) {
 		snprintf(applying->error.text, sizeof applying->error.text,
-			"%s (uid %u); add a rule that allows it, or use --force", why,
-			applying->uid);
+			"%s; add a rule that allows it, or use --force", why);
 		return MORTISE_REJECTED;
 	}
 	snprintf(applied->text, sizeof applied->text,
-		"%s (uid %u), which was forced; an operator with the recovery key can run: mortise "
-		"policy reset",
-		why, applying->uid);
+		"%s, which was forced; an operator with the recovery key can run: mortise policy "
+		"reset",
+		why);
 	return MORTISE_OK;
 }
 

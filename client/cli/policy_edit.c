@@ -243,9 +243,9 @@ static int apply(struct cli *cli, struct desk *desk)
 static int report_unchanged(const struct cli *cli, const struct desk *desk)
 {
 	if (cli->is_json)
-		return output_json(
-			json_pack("{s:o, s:b, s:b}", "version", output_json_number(desk->version),
-				"changed", false, "dry_run", cli->is_dry_run));
+		return output_json(json_pack("{s:o, s:b, s:b, s:[], s:[]}", "version",
+			output_json_number(desk->version), "changed", false, "dry_run",
+			cli->is_dry_run, "changes", "warnings"));
 	printf("policy: version %llu, unchanged\n", (unsigned long long)desk->version);
 	return CLI_DONE;
 }
