@@ -213,6 +213,28 @@ static void a_policy_that_makes_another_the_only_administrator_needs_force(void 
 	asker_close(asker);
 }
 
+/* Its right is the one of the end, not of the beginning. */
+static void who_lost_admin_while_names_were_looked_up_applies_nothing(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture), *slow = asker_open(fixture);
+	static const uint8_t token[WIRE_TOKEN_SIZE] = {0xff};
+
+	fixture->holds_names = true;
+	assert_int_equal(ask_stage(fixture, slow, FIRST ALICE_READS), MORTISE_OK);
+	wire_put(asker_begin(slow, WIRE_POLICY_APPLY), WIRE_TAG_TOKEN, token, sizeof token);
+	asker_send(slow);
+	keeper_await_lookups(fixture, 1);
+	assert_int_equal(
+		APPLY("[rule r]\nallow = admin\nuser = 7\n", .is_forced = true), MORTISE_OK);
+	keeper_answer_names(fixture);
+	assert_int_equal(asker_receive(fixture, slow), MORTISE_DENIED);
+	assert_int_equal(RESET(.key = fixture->recovery), MORTISE_OK);
+	assert_int_equal(number(asker, WIRE_TAG_VERSION), 3);
+	asker_close(asker);
+	asker_close(slow);
+}
+
 /* As of now there is one; so there is next week only without the rule's end. */
 static void an_administrator_for_some_days_only_needs_force(void **state)
 {
@@ -453,6 +475,7 @@ int main(void)
 		WITH_STORE(another_policy_that_came_meanwhile_is_a_conflict),
 		WITH_STORE(a_policy_that_leaves_no_administrator_needs_force),
 		WITH_STORE(a_policy_that_makes_another_the_only_administrator_needs_force),
+		WITH_STORE(who_lost_admin_while_names_were_looked_up_applies_nothing),
 		WITH_STORE(an_administrator_for_some_days_only_needs_force),
 		WITH_STORE(a_rollback_brings_the_version_before_or_a_named_one),
 		WITH_STORE(before_the_first_version_there_is_none),
