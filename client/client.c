@@ -176,12 +176,21 @@ static enum mortise_status greet(
 	return client_fail(agent, MORTISE_DENIED, "the agent cannot tell who is asking");
 }
 
+enum mortise_status client_fail_as(
+	struct mortise *agent, enum mortise_status status, const struct wire_message *said)
+{
+	char text[WIRE_TEXT_MAX];
+
+	if (wire_text(said, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK && text[0] != '\0')
+		return client_fail(agent, status, "%s", text);
+	return client_fail(agent, status, "%s", mortise_status_text(status));
+}
+
 /* The reply's code as a status; its text, if any, becomes the message. */
 static enum mortise_status settle(
 	struct mortise *agent, const struct wire_message *reply, struct wire_message *out_reply)
 {
 	enum mortise_status status = (enum mortise_status)reply->code;
-	char text[WIRE_TEXT_MAX];
 
 	if (reply->code > MORTISE_REJECTED)
 		return misunderstand(agent);
@@ -189,9 +198,7 @@ static enum mortise_status settle(
 		*out_reply = *reply;
 		return MORTISE_OK;
 	}
-	if (wire_text(reply, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK && text[0] != '\0')
-		return client_fail(agent, status, "%s", text);
-	return client_fail(agent, status, "%s", mortise_status_text(status));
+	return client_fail_as(agent, status, reply);
 }
 
 static enum mortise_status exchange(

@@ -75,6 +75,10 @@ void client_wipe(struct mortise *agent);
 enum mortise_status client_fail(struct mortise *agent, enum mortise_status status,
 	const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* The same, with the TEXT of a reply or of one of its items, or else what the status means. */
+enum mortise_status client_fail_as(
+	struct mortise *agent, enum mortise_status status, const struct wire_message *said);
+
 /* Milliseconds of the monotonic clock; it starts anywhere. */
 int64_t client_now_ms(void);
 

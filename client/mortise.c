@@ -34,8 +34,7 @@ static enum mortise_status only_item(
 		(status == MORTISE_OK && !wire_has(&item, WIRE_TAG_VALUE)))
 		return client_fail(agent, MORTISE_IO, "the agent's reply is malformed");
 	if (status != MORTISE_OK)
-		return client_fail(agent, (enum mortise_status)status, "%s",
-			mortise_status_text((enum mortise_status)status));
+		return client_fail_as(agent, (enum mortise_status)status, &item);
 	*out_item = item;
 	return MORTISE_OK;
 }

@@ -46,6 +46,8 @@ enum wire_opcode {
 	WIRE_POLICY_APPLY = 33,
 	WIRE_POLICY_SHOW = 34,
 	WIRE_POLICY_CHECK = 35,
+	WIRE_POLICY_ROLLBACK = 38,
+	WIRE_POLICY_RESET = 39,
 	WIRE_AUDIT_SHOW = 48,
 	WIRE_AUDIT_VERIFY = 49,
 	WIRE_AUDIT_KEY = 50,
@@ -93,6 +95,7 @@ enum wire_tag {
 	WIRE_TAG_KEY_ID = 31, /* four characters that name a recovery key */
 	WIRE_TAG_PREFIX = 32,
 	WIRE_TAG_DELETED = 33, /* number: when, as TIME; absent: not deleted */
+	WIRE_TAG_FORCE = 36,   /* number 1 */
 	WIRE_TAG_PIN = 37,     /* of a token, as it is typed */
 	WIRE_TAG_URI = 38,     /* of a PKCS #11 token (RFC 7512), without a PIN */
 	WIRE_TAG_PCRS = 39,    /* number: bit n stands for PCR n */

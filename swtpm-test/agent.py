@@ -105,6 +105,18 @@ class Place(contextlib.ExitStack):
         self.agents.append(agent)
         return agent
 
+    def wrapped(self, *wrapping, **settings):
+        """An agent without hardware, whose mortised is run by wrapping; not started yet."""
+        front = self.directory('front')
+        os.mkdir(front + '/sbin')
+        os.symlink(prefix() + '/bin', front + '/bin')
+        self.file('front/sbin/mortised', '#!/bin/sh\nexec %s%s/sbin/mortised "$@"\n' % (
+            ' '.join(wrapping) + ' ' if wrapping else '', prefix()), 0o755)
+        agent = self.enter_context(Agent(self('agent'), 'swtpm:path=/nowhere',
+                                         prefix_path=front, **settings))
+        self.agents.append(agent)
+        return agent
+
     def ready(self, **settings):
         """An agent that is initialised and unsealed."""
         agent = self.agent(**settings)

@@ -16,7 +16,7 @@ import subprocess
 
 import tap
 import wire
-from agent import ALICE, BOB, Agent, in_child, prefix
+from agent import ALICE, BOB, in_child, prefix
 from tap import Skip, has, same, test, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -42,16 +42,9 @@ def build(name):
     return os.path.join(os.environ['MORTISE_TEST_BUILD'], name)
 
 
-def agent_of(place, *wrapping, lines=(), sockets='', **settings):
+def agent_of(place, *wrapping, sockets='', **settings):
     """An agent without hardware, whose mortised is run by wrapping; not started yet."""
-    front = place.directory('front')
-    os.mkdir(front + '/sbin')
-    os.symlink(prefix() + '/bin', front + '/bin')
-    place.file('front/sbin/mortised', '#!/bin/sh\nexec %s%s/sbin/mortised "$@"\n' % (
-        ' '.join(wrapping) + ' ' if wrapping else '', prefix()), 0o755)
-    agent = place.enter_context(Agent(place('agent'), 'swtpm:path=/nowhere',
-                                      prefix_path=front, lines=lines, **settings))
-    place.agents.append(agent)
+    agent = place.wrapped(*wrapping, **settings)
     with open(agent.conf, 'a') as conf:
         conf.write(sockets)
     return agent
@@ -232,7 +225,7 @@ def exe_is_had_with_a_witness_only(place):
     same(agent.run('get', PATH, user=ALICE).status, DENIED)
     same(agent.do('policy', 'apply', '-', input=FIRST).err, '')
     has(agent.do('policy', 'apply', '-', input=FIRST + RULE % ('alice', ALICE) + EXE % program).err,
-        '1 rules name an exe', 'exe-evidence = yes')
+        '1 rule names an exe', 'exe-evidence = yes')
     has(agent.status()['evidence_exe'], 'none', 'exe-evidence')
 
 

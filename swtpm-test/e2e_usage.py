@@ -10,7 +10,8 @@ from tap import has, same, test
 
 PATH = 'prod/db/password'
 COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'set', 'list', 'show', 'delete',
-            'undelete', 'policy apply', 'policy show', 'policy check', 'audit show',
+            'undelete', 'policy apply', 'policy show', 'policy check', 'policy edit',
+            'policy rollback', 'policy reset', 'audit show',
             'audit verify', 'audit public-key', 'verify')
 
 
@@ -41,6 +42,16 @@ def every_command_has_a_help_with_its_name_options_and_an_example(place):
 
 
 @test
+def a_help_lists_the_exit_statuses_of_that_command_alone(place):
+    agent = place.agent()
+    for command, own in (('get', {65, 66}), ('policy check', {1}), ('set', {65, 73}),
+                         ('policy apply', {73, 78}), ('whoami', set())):
+        table = agent.do(*command.split(), '--help').text.split('exit status:\n')[1]
+        same({int(line.split()[0]) for line in table.splitlines()},
+             {0, 64, 69, 74, 75, 77} | own, command)
+
+
+@test
 def the_json_of_every_command_is_one_object(place):
     agent = place.agent()
     agent.start()
@@ -48,6 +59,7 @@ def the_json_of_every_command_is_one_object(place):
             (0, 'init', '--if-needed', '--recovery-file=/none'), (0, 'set', PATH),
             (0, 'set', PATH, '--dry-run'), (0, 'get', PATH), (0, 'list'), (0, 'show', PATH),
             (0, 'delete', PATH), (0, 'undelete', PATH), (0, 'policy', 'show'),
+            (0, 'policy', 'reset', '--recovery-file=' + agent.recovery), (0, 'policy', 'rollback'),
             (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'audit', 'show'),
             (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (0, 'seal', '--yes'),
             (0, 'unseal'), (0, 'unseal'), (0, 'status')]

@@ -179,7 +179,8 @@ static bool find_name(const char *name, bool is_user, uint32_t *out_id)
 	return true;
 }
 
-static void resolve_one(struct wire_writer *writer, const struct wire_field *asked, bool is_user)
+static void resolve_one(struct keeper_fixture *fixture, struct wire_writer *writer,
+	const struct wire_field *asked, bool is_user)
 {
 	const uint32_t groups[] = {DBA_GROUP, 4711};
 	char name[256] = "";
@@ -188,10 +189,14 @@ static void resolve_one(struct wire_writer *writer, const struct wire_field *ask
 
 	memcpy(name, asked->bytes, asked->size < 255 ? asked->size : 255);
 	bool known = find_name(name, is_user, &id) || strncmp(name, "many", 4) == 0;
+	if (fixture->moved_name && strcmp(name, fixture->moved_name) == 0)
+		id = 4242;
+	known &= !fixture->names_are_down &&
+		 !(fixture->gone_name && strcmp(name, fixture->gone_name) == 0);
 	wire_put_number(writer, WIRE_TAG_STATUS,
-		known                       ? MORTISE_OK
-		: strcmp(name, "down") == 0 ? MORTISE_IO
-					    : MORTISE_NOT_FOUND);
+		known                                                  ? MORTISE_OK
+		: fixture->names_are_down || strcmp(name, "down") == 0 ? MORTISE_IO
+								       : MORTISE_NOT_FOUND);
 	wire_put_text(writer, WIRE_TAG_NAME, name);
 	if (known)
 		wire_put_number(writer, WIRE_TAG_NUMBER, id);
@@ -210,9 +215,9 @@ static void resolve(struct keeper_fixture *fixture, const struct wire_message *r
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, request->request_id);
 	size_t list = wire_list_begin(&writer, WIRE_TAG_ITEMS);
 	while (wire_list_next(&users, &asked))
-		resolve_one(&writer, &asked, true);
+		resolve_one(fixture, &writer, &asked, true);
 	while (wire_list_next(&groups, &asked))
-		resolve_one(&writer, &asked, false);
+		resolve_one(fixture, &writer, &asked, false);
 	wire_list_end(&writer, list);
 	send_with(fixture->monitor, wire_finish(&writer), -1);
 }

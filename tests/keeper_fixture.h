@@ -43,6 +43,8 @@ struct keeper_fixture {
 
 	uint16_t spawn_answer; /* MORTISE_OK, or what SPAWN is told */
 	bool holds_names;
+	const char *gone_name, *moved_name; /* of the name service; NULL: none */
+	bool names_are_down;
 	uint8_t held_names[4096]; /* a look-up that waits for keeper_answer_names() */
 	size_t held_size;
 	unsigned spawns, questions, lookups;

@@ -304,6 +304,31 @@ static void endless_changes_are_cut(void **state)
 	policy_free(new);
 }
 
+/* Each rule in two ways of saying the same. */
+static struct policy *compile_many(const char *besides)
+{
+	static char text[400000];
+	size_t used = 0;
+
+	for (int i = 0; i < 3000; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used,
+			"[rule r%d]\nallow=read\nuser=7\nsecret=p%d/* %s\n", i, i, besides);
+	return compile(text);
+}
+
+static void a_comparison_that_would_take_too_long_ends_and_says_so(void **state)
+{
+	struct policy *old = compile_many(""), *new = compile_many("p1/a");
+
+	(void)state;
+	said[0] = '\0';
+	assert_int_equal(policy_compare(old, new, note_change, NULL), MORTISE_OK);
+	assert_string_equal(said, "there are too many rules to compare them all: there may be more "
+				  "changes\n");
+	policy_free(old);
+	policy_free(new);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +348,7 @@ int main(void)
 		cmocka_unit_test(names_order_and_spelling_are_no_change),
 		cmocka_unit_test(credentials_are_compared),
 		cmocka_unit_test(endless_changes_are_cut),
+		cmocka_unit_test(a_comparison_that_would_take_too_long_ends_and_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

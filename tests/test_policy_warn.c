@@ -134,6 +134,25 @@ static void hours_from_the_day_before_meet_it_too(void **state)
 		"03:00 comes twice; Z would make them UTC\n");
 }
 
+static void too_many_rules_to_compare_are_said_to_be(void **state)
+{
+	static char text[400000];
+	struct policy_warning_options options = {.now = MONDAY};
+	size_t used = 0;
+
+	(void)state;
+	for (int i = 0; i < 3000; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used,
+			"[rule r%d]\nallow=read\nuser=7\nsecret=p%d/*\n", i, i);
+	struct policy *policy = compile(text);
+
+	said[0] = '\0';
+	assert_int_equal(policy_warnings(policy, &options, note, NULL), MORTISE_OK);
+	assert_string_equal(
+		said, ":0:0: there are too many rules to look which of them others cover\n");
+	policy_free(policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +164,7 @@ int main(void)
 		cmocka_unit_test(programs_that_tell_nobody_apart_are_named),
 		cmocka_unit_test(hours_that_meet_a_change_of_the_clocks_are_named),
 		cmocka_unit_test(hours_from_the_day_before_meet_it_too),
+		cmocka_unit_test(too_many_rules_to_compare_are_said_to_be),
 	};
 
 	(void)setenv("TZ", "Europe/Berlin", 1);

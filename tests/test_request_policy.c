@@ -280,6 +280,20 @@ static void a_policy_is_shown_as_it_was_applied(void **state)
 	asker_close(asker);
 }
 
+/* The item of a get says so itself: the answer as a whole is OK. */
+static void assert_says_when(const struct asker *asker)
+{
+	struct wire_list list = wire_list_of(&asker->reply, WIRE_TAG_ITEMS);
+	char text[WIRE_TEXT_MAX] = "";
+	struct wire_message fields;
+	struct wire_field item;
+
+	assert_true(wire_list_next(&list, &item));
+	assert_int_equal(wire_parse_fields(item.bytes, item.size, &fields), MORTISE_OK);
+	assert_int_equal(wire_text(&fields, WIRE_TAG_TEXT, text, sizeof text), MORTISE_OK);
+	assert_non_null(strstr(text, "try again in 4"));
+}
+
 static void a_rule_is_used_no_oftener_than_its_rate(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -293,6 +307,7 @@ static void a_rule_is_used_no_oftener_than_its_rate(void **state)
 	assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_OK);
 	assert_int_equal(ask_get(fixture, asker, "prod/y", NULL), MORTISE_NOT_FOUND);
 	assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_BUSY);
+	assert_says_when(asker);
 	become_root();
 	asker_close(asker);
 	asker = asker_open(fixture);

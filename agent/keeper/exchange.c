@@ -27,6 +27,11 @@ enum mortise_status exchange_fail(
 
 enum mortise_status exchange_deny(struct exchange *exchange)
 {
+	if (exchange->operation->authority == OPERATOR)
+		return exchange_fail(exchange, MORTISE_DENIED, "denied: it is for operators");
+	if (exchange->operation->authority == VERB_ALONE)
+		return exchange_fail(exchange, MORTISE_DENIED, "denied: it needs the verb %s",
+			verb_name(exchange->operation->verb));
 	return exchange_fail(exchange, MORTISE_DENIED, "denied, or no such secret for you");
 }
 

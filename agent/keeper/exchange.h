@@ -57,8 +57,8 @@ struct operation {
 operation_handler request_hello, request_status, request_whoami, request_init, request_unseal,
 	request_seal, request_get, request_set, request_list, request_show, request_delete,
 	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
-	request_policy_check, request_audit_show, request_audit_verify, request_audit_key,
-	request_verify;
+	request_policy_check, request_policy_rollback, request_policy_reset, request_audit_show,
+	request_audit_verify, request_audit_key, request_verify;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
@@ -67,6 +67,9 @@ enum mortise_status exchange_path(struct exchange *exchange, const struct wire_f
 /* A number field that is 0 or 1; absent is 0. */
 enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
 	MUST_USE;
+
+/* RECOVERY, as a person typed it. MORTISE_INVALID says where the mistake is. */
+enum mortise_status exchange_recovery(struct exchange *exchange, struct secret **out_key) MUST_USE;
 
 /* Gathers the facts about a caller that deciding by this policy takes, and no others. */
 void requester_gather(struct agent *agent, struct requester *from, const struct policy *policy);
@@ -85,7 +88,7 @@ enum mortise_status exchange_take(struct exchange *exchange, const struct decisi
 enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status status,
 	const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The one text of a denial: what is denied and what does not exist read alike. */
+/* The one text of a denial: of secrets, what is denied and what does not exist read alike. */
 enum mortise_status exchange_deny(struct exchange *exchange);
 
 /* Puts a line on record for this exchange, beside the one request.c writes. */

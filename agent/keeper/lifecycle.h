@@ -92,6 +92,13 @@ enum mortise_status lifecycle_unseal(
 enum mortise_status lifecycle_recover(
 	struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
 
+/*
+ * Is this the store's recovery key? Changes nothing. MORTISE_DENIED for another key;
+ * MORTISE_NOT_FOUND without a recovery slot.
+ */
+enum mortise_status lifecycle_check_recovery(
+	const struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
+
 /* Is it sealed by an admin, so that it stays sealed? */
 bool lifecycle_is_held(const struct lifecycle *lifecycle);
 

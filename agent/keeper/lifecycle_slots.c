@@ -66,6 +66,21 @@ const struct kept_slot *lifecycle_recovery_slot(const struct lifecycle *lifecycl
 	return NULL;
 }
 
+enum mortise_status lifecycle_check_recovery(
+	const struct lifecycle *lifecycle, const struct secret *recovery_key)
+{
+	const struct kept_slot *kept = lifecycle_recovery_slot(lifecycle);
+	CLEANUP(secret_drop) struct secret *master_key = NULL;
+	struct store_meta meta;
+
+	if (!kept)
+		return MORTISE_NOT_FOUND;
+	TRY(store_meta(lifecycle->store, &meta));
+	struct slot slot = lifecycle_slot_of(kept);
+	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
+	return slot_open(&identity, &slot, recovery_key, &master_key);
+}
+
 /* The kernel's id of this boot, or "" where it has none. */
 static void read_boot_id(char out_id[64])
 {

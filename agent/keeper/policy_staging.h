@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * policy_staging: the files of a policy while they are uploaded, a connection's own. Shared by
- * request_policy_stage.c and request_policy.c; nobody else includes it.
+ * policy_staging: the files of a policy on its way into force: uploaded over one connection, or
+ * those of a version that is kept. policy_staging_free() is in exchange.h.
  */
 #ifndef MORTISE_POLICY_STAGING_H
 #define MORTISE_POLICY_STAGING_H
 
 #include "policy_record.h"
 
-/* Files being uploaded over one connection. */
 struct policy_staging {
-	struct policy_file files[POLICY_FILES_MAX];
-	char names[POLICY_FILES_MAX][POLICY_FILE_NAME_MAX];
-	char *texts[POLICY_FILES_MAX];
-	size_t count, total;
+	struct policy_files in;
+	char *texts[POLICY_FILES_MAX]; /* uploaded; NULL where the text is in the record */
+	uint8_t *record;               /* NULL: uploaded */
+	size_t total;
 };
 
 #endif

@@ -15,6 +15,7 @@
 #include "monitor_link.h"
 #include "owed.h"
 #include "policy.h"
+#include "policy_names.h"
 #include "processes.h"
 #include "wire.h"
 
@@ -43,6 +44,7 @@ struct agent {
 	struct policy *policy;    /* NULL unless unsealed */
 	struct rate_table *rates; /* of the policy; NULL without one */
 	uint64_t policy_version;
+	struct policy_names names; /* of the policy */
 	uint32_t agent_uid, first_uid, operators_gid;
 	char environment[64];
 	struct evidence *evidence;

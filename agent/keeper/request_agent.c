@@ -61,6 +61,11 @@ static void put_admin_facts(struct exchange *exchange)
 		put_number_fact(reply, "key_epoch", vault_epoch(vault));
 		put_number_fact(reply, "policy_version", agent->policy_version);
 		put_number_fact(reply, "policy_rules", policy_rule_count(agent->policy));
+		if (agent->names.disabled_rules) {
+			put_number_fact(
+				reply, "policy_rules_disabled", agent->names.disabled_rules);
+			put_text_fact(reply, "policy_names_changed", agent->names.text);
+		}
 	}
 	put_number_fact(reply, "audit_lines", report.lines);
 	put_number_fact(reply, "audit_lines_unsigned", report.lines_unsigned);
@@ -230,23 +235,29 @@ static void on_unsealed(
 	pending_finish(context, status, text, put_changed, NULL);
 }
 
-static enum mortise_status unseal_by_recovery(struct exchange *exchange)
+enum mortise_status exchange_recovery(struct exchange *exchange, struct secret **out_key)
 {
 	const struct wire_field *typed = &exchange->request->field[WIRE_TAG_RECOVERY];
-	struct lifecycle *lifecycle = exchange->agent->lifecycle;
-	CLEANUP(secret_drop) struct secret *key = NULL;
 	unsigned group = 0;
 
-	enum mortise_status status =
-		recovery_parse((const char *)typed->bytes, typed->size, &key, &group);
+	enum mortise_status status = recovery_parse(
+		typed->bytes ? (const char *)typed->bytes : "", typed->size, out_key, &group);
 	if (status == MORTISE_INVALID && group)
 		return exchange_fail(
 			exchange, status, "a typing error in group %u of the recovery key", group);
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status,
 			"a recovery key has %d groups of five letters or digits", RECOVERY_GROUPS);
-	TRY(status);
-	status = lifecycle_recover(lifecycle, key);
+	return status;
+}
+
+static enum mortise_status unseal_by_recovery(struct exchange *exchange)
+{
+	struct lifecycle *lifecycle = exchange->agent->lifecycle;
+	CLEANUP(secret_drop) struct secret *key = NULL;
+
+	TRY(exchange_recovery(exchange, &key));
+	enum mortise_status status = lifecycle_recover(lifecycle, key);
 	if (status == MORTISE_DENIED)
 		return exchange_fail(exchange, status,
 			"not the recovery key of this store, whose key id is %s",

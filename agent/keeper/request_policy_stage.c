@@ -11,8 +11,9 @@ void policy_staging_free(struct policy_staging *staging)
 {
 	if (!staging)
 		return;
-	for (size_t i = 0; i < staging->count; i++)
+	for (size_t i = 0; i < staging->in.count; i++)
 		free(staging->texts[i]);
+	free(staging->record);
 	free(staging);
 }
 
@@ -30,16 +31,17 @@ static enum mortise_status open_file(struct exchange *exchange, struct policy_st
 			return exchange_fail(exchange, MORTISE_INVALID,
 				"a policy file's name has no control characters");
 	if (offset == 0) {
-		if (staging->count == POLICY_FILES_MAX)
+		if (staging->in.count == POLICY_FILES_MAX)
 			return exchange_fail(exchange, MORTISE_INVALID, "at most %d policy files",
 				POLICY_FILES_MAX);
-		memcpy(staging->names[staging->count], name, sizeof name);
-		staging->files[staging->count] =
-			(struct policy_file){staging->names[staging->count], "", 0};
-		staging->texts[staging->count] = NULL;
-		staging->count++;
+		memcpy(staging->in.names[staging->in.count], name, sizeof name);
+		staging->in.files[staging->in.count] =
+			(struct policy_file){staging->in.names[staging->in.count], "", 0};
+		staging->texts[staging->in.count] = NULL;
+		staging->in.count++;
 	}
-	struct policy_file *file = staging->count ? &staging->files[staging->count - 1] : NULL;
+	struct policy_file *file =
+		staging->in.count ? &staging->in.files[staging->in.count - 1] : NULL;
 	if (!file || strcmp(file->name, name) != 0 || file->size != offset)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "a policy file comes in order, from its start");
@@ -64,7 +66,7 @@ enum mortise_status request_policy_stage(struct exchange *exchange)
 			"a policy is at most %d bytes, in chunks of at most %d", STAGING_MAX,
 			WIRE_CHUNK_MAX);
 	TRY(open_file(exchange, staging, offset, &file));
-	char **text = &staging->texts[staging->count - 1];
+	char **text = &staging->texts[staging->in.count - 1];
 	char *grown = realloc(*text, file->size + chunk->size + 1);
 	if (!grown)
 		return MORTISE_BUSY;

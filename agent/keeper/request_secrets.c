@@ -54,10 +54,13 @@ static void get_one(struct exchange *exchange, const struct vault_choice *choice
 	got->status = MORTISE_DENIED;
 	if (decision.allowed)
 		got->status = exchange_take(exchange, &decision);
+	bool is_too_often = decision.allowed && got->status != MORTISE_OK;
 	if (got->status == MORTISE_OK)
 		got->status = vault_read(lifecycle_vault(exchange->agent->lifecycle), path, choice,
 			&value, &got->version);
 	size_t mark = wire_item_begin(exchange->reply);
+	if (is_too_often) /* says when to try again */
+		wire_put_text(exchange->reply, WIRE_TAG_TEXT, exchange->text);
 	if (got->status == MORTISE_OK) {
 		wire_put_number(exchange->reply, WIRE_TAG_VERSION, got->version);
 		wire_put(exchange->reply, WIRE_TAG_VALUE, value->bytes, value->size);

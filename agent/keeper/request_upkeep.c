@@ -81,6 +81,7 @@ enum mortise_status request_vault_opened(
 	agent->policy = policy;
 	agent->rates = rates;
 	agent->policy_version = version;
+	policy_names_watch(&agent->names, policy, false);
 	audit_request_checkpoint(agent->audit);
 	return MORTISE_OK;
 }
@@ -92,6 +93,7 @@ void request_vault_closing(void *context)
 	request_checkpoint_last(agent);
 	secret_drop(&agent->audit_state);
 	audit_detach(agent->audit);
+	policy_names_forget(&agent->names);
 	policy_free(agent->policy);
 	agent->policy = NULL;
 	rate_free(agent->rates);
@@ -173,6 +175,7 @@ void request_upkeep(struct agent *agent)
 		store_audit_state(agent);
 	}
 	forget_old_keys(agent, now);
+	policy_names_upkeep(&agent->names, agent->monitor);
 	if (audit_checkpoint_is_due(agent->audit, now) &&
 		audit_checkpoint_begin(agent->audit, now) == MORTISE_IO)
 		log_warning("the audit log could not be checkpointed");

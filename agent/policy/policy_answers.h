@@ -79,13 +79,14 @@ typedef void policy_change_visit(void *context, const char *line);
 /*
  * What one may or may not do, whatever the names of rules and their order. Not said is what
  * another rule grants, or takes, as before; where only a part is left of something, the whole
- * is told as lost and the part as new. After POLICY_CHANGES_MAX lines one says so.
+ * is told as lost and the part as new. After POLICY_CHANGES_MAX lines, or where it would take
+ * too long, the last one says so.
  */
 enum mortise_status policy_compare(const struct policy *before, const struct policy *after,
 	policy_change_visit *visit, void *context) MUST_USE;
 
 struct policy_warning {
-	const char *file;
+	const char *file; /* "": the policy as a whole */
 	unsigned line, column;
 	const char *text;
 };

@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "policy_cover.h"
+#include "policy_index.h"
 #include "policy_text.h"
 
-#define COMPARISONS_MAX 50000000
+#define COMPARISONS_MAX 2000000 /* half a second or so */
 
 struct phrase {
 	char *text; /* canonical */
@@ -78,25 +79,44 @@ static bool has_phrase(const struct phrases *phrases, const struct phrase *phras
 	       NULL;
 }
 
+/* What the rules of a policy say of a part. */
+struct covering {
+	struct comparing *comparing;
+	const struct policy *policy;
+	const struct policy *after; /* that must still have the whole; NULL: no matter */
+	const struct rule *part;
+	unsigned verbs; /* of the part, found so far */
+};
+
+/* Does it cover the part, for verbs that none covered yet? Then those are given. */
+static unsigned verbs_covered(struct covering *covering, const struct rule *rule)
+{
+	struct rule of_verbs = *covering->part;
+
+	of_verbs.verbs &= rule->verbs;
+	if (covering->comparing->comparisons++ > COMPARISONS_MAX ||
+		rule->is_deny != covering->part->is_deny ||
+		(of_verbs.verbs & ~covering->verbs) == 0 || !rate_covers(rule, covering->part) ||
+		!rule_covers(rule, &of_verbs))
+		return 0;
+	return of_verbs.verbs;
+}
+
+static void cover(void *context, uint32_t number)
+{
+	struct covering *covering = context;
+
+	covering->verbs |= verbs_covered(covering, &covering->policy->rules[number]);
+}
+
 /* Those of the verbs that some rule of the same kind covers. */
 static unsigned find_covered(
 	struct comparing *comparing, const struct policy *policy, const struct rule *part)
 {
-	unsigned covered = 0;
+	struct covering covering = {.comparing = comparing, .policy = policy, .part = part};
 
-	for (size_t i = 0; i < policy->rule_count; i++) {
-		const struct rule *rule = &policy->rules[i];
-		struct rule of_verbs = *part;
-
-		of_verbs.verbs &= rule->verbs;
-		if (rule->is_deny != part->is_deny || (of_verbs.verbs & ~covered) == 0)
-			continue;
-		if (comparing->comparisons++ > COMPARISONS_MAX)
-			break;
-		if (rate_covers(rule, part) && rule_covers(rule, &of_verbs))
-			covered |= of_verbs.verbs;
-	}
-	return covered;
+	policy_index_find_covering(policy, part, cover, &covering);
+	return covering.verbs;
 }
 
 /* Of a rule, what it says of the part's principal, by its first pattern that covers the part. */
@@ -124,6 +144,19 @@ static void restrict_to(const struct rule *rule, const struct rule *part, struct
 	}
 }
 
+static void keep(void *context, uint32_t number)
+{
+	struct covering *covering = context;
+	const struct rule *rule = &covering->policy->rules[number];
+	unsigned verbs = verbs_covered(covering, rule);
+	struct narrowed whole;
+
+	if (verbs == 0)
+		return;
+	restrict_to(rule, covering->part, &whole);
+	covering->verbs |= verbs & find_covered(covering->comparing, covering->after, &whole.rule);
+}
+
 /*
  * Those verbs of a part of after that are no news: before has a rule that covers it, of which
  * nothing was lost. Where something was, both what it was and what is left of it are told.
@@ -131,24 +164,11 @@ static void restrict_to(const struct rule *rule, const struct rule *part, struct
 static unsigned find_kept(struct comparing *comparing, const struct policy *before,
 	const struct policy *after, const struct rule *part)
 {
-	unsigned kept = 0;
+	struct covering covering = {
+		.comparing = comparing, .policy = before, .after = after, .part = part};
 
-	for (size_t i = 0; i < before->rule_count; i++) {
-		const struct rule *rule = &before->rules[i];
-		struct rule of_verbs = *part;
-		struct narrowed whole;
-
-		of_verbs.verbs &= rule->verbs;
-		if (rule->is_deny != part->is_deny || (of_verbs.verbs & ~kept) == 0)
-			continue;
-		if (comparing->comparisons++ > COMPARISONS_MAX)
-			break;
-		if (!rate_covers(rule, part) || !rule_covers(rule, &of_verbs))
-			continue;
-		restrict_to(rule, part, &whole);
-		kept |= of_verbs.verbs & find_covered(comparing, after, &whole.rule);
-	}
-	return kept;
+	policy_index_find_covering(before, part, keep, &covering);
+	return covering.verbs;
 }
 
 static const char *says(bool is_deny, bool is_new)
@@ -193,7 +213,7 @@ static enum mortise_status tell_part(struct comparing *comparing, const struct p
 				: find_covered(comparing, other, part);
 	unsigned verbs = part->verbs & ~known;
 
-	if (verbs == 0)
+	if (verbs == 0 || comparing->comparisons > COMPARISONS_MAX)
 		return MORTISE_OK;
 	return say(comparing, policy, part, verbs, is_new);
 }
@@ -224,7 +244,7 @@ static enum mortise_status tell_rules(struct comparing *comparing, const struct 
 	for (size_t i = 0; i < phrases->count; i++) {
 		const struct phrase *phrase = &phrases->items[i];
 
-		if (!has_phrase(others, phrase))
+		if (comparing->comparisons <= COMPARISONS_MAX && !has_phrase(others, phrase))
 			TRY(tell_rule(comparing, phrases->policy, others->policy,
 				&phrases->policy->rules[phrase->rule], is_new));
 	}
@@ -291,7 +311,10 @@ enum mortise_status policy_compare(const struct policy *before, const struct pol
 	TRY(tell_credentials(&comparing, before, after, false));
 	TRY(tell_rules(&comparing, &new, &old, true));
 	TRY(tell_credentials(&comparing, after, before, true));
-	if (comparing.lines >= POLICY_CHANGES_MAX)
+	if (comparing.comparisons > COMPARISONS_MAX)
+		visit(context,
+			"there are too many rules to compare them all: there may be more changes");
+	else if (comparing.lines >= POLICY_CHANGES_MAX)
 		visit(context, "and more changes than are listed here");
 	return MORTISE_OK;
 }

@@ -237,3 +237,21 @@ void policy_index_find(const struct policy *policy, const struct subject *subjec
 	for (size_t i = 2; i < sizeof keys / sizeof keys[0]; i++)
 		find_fact(policy, subject, keys[i], visit, context);
 }
+
+/* What covers a rule is found by one value of each of its attributes, or is for all. */
+void policy_index_find_covering(const struct policy *policy, const struct rule *rule,
+	policy_index_visit *visit, void *context)
+{
+	find_list(&policy->for_all, visit, context);
+	for (uint8_t i = 0; i < rule->condition_count; i++) {
+		const struct condition *condition = &rule->conditions[i];
+
+		if (condition->attribute == ATTRIBUTE_USER ||
+			condition->attribute == ATTRIBUTE_GROUP)
+			policy_index_find_id(
+				policy, condition->attribute, condition->ids[0], visit, context);
+		else if (1u << condition->attribute & SUBJECT_FACTS)
+			policy_index_find_text(
+				policy, condition->attribute, condition->texts, visit, context);
+	}
+}

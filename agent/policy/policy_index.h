@@ -30,4 +30,8 @@ void policy_index_find_text(const struct policy *policy, enum attribute attribut
 void policy_index_find(const struct policy *policy, const struct subject *subject,
 	policy_index_visit *visit, void *context);
 
+/* All rules that may cover the given one, which need not be of this policy. */
+void policy_index_find_covering(const struct policy *policy, const struct rule *rule,
+	policy_index_visit *visit, void *context);
+
 #endif

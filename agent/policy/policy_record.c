@@ -80,13 +80,7 @@ static enum mortise_status parse(const uint8_t *record, size_t size, struct wire
 	return MORTISE_OK;
 }
 
-struct read_files {
-	struct policy_file files[POLICY_FILES_MAX];
-	char names[POLICY_FILES_MAX][POLICY_FILE_NAME_MAX];
-	size_t count;
-};
-
-static enum mortise_status read_files(const struct wire_message *record, struct read_files *files)
+static enum mortise_status read_files(const struct wire_message *record, struct policy_files *files)
 {
 	struct wire_list list = wire_list_of(record, WIRE_TAG_ITEMS);
 	struct wire_field item;
@@ -145,7 +139,7 @@ static void drop_policy(struct policy **policy)
 	policy_free(*policy);
 }
 
-static void release(struct read_files **files)
+static void release(struct policy_files **files)
 {
 	free(*files);
 }
@@ -153,7 +147,7 @@ static void release(struct read_files **files)
 enum mortise_status policy_record_compile(
 	const uint8_t *record, size_t size, struct policy **out_policy)
 {
-	CLEANUP(release) struct read_files *files = calloc(1, sizeof *files);
+	CLEANUP(release) struct policy_files *files = calloc(1, sizeof *files);
 	CLEANUP(drop_policy) struct policy *policy = NULL;
 	struct policy_error error;
 	struct wire_message message;
@@ -171,6 +165,15 @@ enum mortise_status policy_record_compile(
 	return MORTISE_OK;
 }
 
+enum mortise_status policy_record_files(
+	const uint8_t *record, size_t size, struct policy_files *out_files)
+{
+	struct wire_message message;
+
+	TRY(parse(record, size, &message));
+	return read_files(&message, out_files);
+}
+
 bool policy_record_has_token(
 	const uint8_t *record, size_t size, const uint8_t token[WIRE_TOKEN_SIZE])
 {
@@ -183,14 +186,12 @@ bool policy_record_has_token(
 enum mortise_status policy_record_text(
 	const uint8_t *record, size_t size, char **out_text, size_t *out_size)
 {
-	CLEANUP(release) struct read_files *files = calloc(1, sizeof *files);
-	struct wire_message message;
+	CLEANUP(release) struct policy_files *files = calloc(1, sizeof *files);
 	size_t room = size + 1, used = 0;
 
 	if (!files)
 		return MORTISE_BUSY;
-	TRY(parse(record, size, &message));
-	TRY(read_files(&message, files));
+	TRY(policy_record_files(record, size, files));
 	room += files->count * FIELD_ROOM;
 	char *text = malloc(room);
 	if (!text)

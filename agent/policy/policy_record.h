@@ -47,6 +47,18 @@ enum mortise_status policy_record_compile(
 bool policy_record_has_token(
 	const uint8_t *record, size_t size, const uint8_t token[WIRE_TOKEN_SIZE]);
 
+/* Files of a policy, whose texts belong to somebody else. Not to be copied: it points into itself.
+ */
+struct policy_files {
+	struct policy_file files[POLICY_FILES_MAX];
+	char names[POLICY_FILES_MAX][POLICY_FILE_NAME_MAX];
+	size_t count;
+};
+
+/* The files as applied; their texts stay in the record. MORTISE_INTEGRITY. */
+enum mortise_status policy_record_files(
+	const uint8_t *record, size_t size, struct policy_files *out_files) MUST_USE;
+
 /* The files joined, each behind a line "; file: NAME"; malloc'ed. */
 enum mortise_status policy_record_text(
 	const uint8_t *record, size_t size, char **out_text, size_t *out_size) MUST_USE;

@@ -11,7 +11,7 @@
 #include "policy_cover.h"
 #include "policy_index.h"
 
-#define COMPARISONS_MAX 20000000
+#define COMPARISONS_MAX 2000000 /* half a second or so */
 
 /* They run whatever they are told, so that to allow one is to allow anything. */
 static const char *const interpreters[] = {"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "csh",
@@ -171,32 +171,12 @@ static void compare(void *context, uint32_t number)
 	warning->covered_by = number;
 }
 
-/* What covers the rule is found by one value of each attribute, or is for all. */
-static void find_cover(struct warning *warning)
-{
-	const struct rule *rule = warning->rule;
-
-	for (size_t i = 0; i < warning->policy->for_all.count; i++)
-		compare(warning, warning->policy->for_all.rules[i]);
-	for (uint8_t i = 0; i < rule->condition_count; i++) {
-		const struct condition *condition = &rule->conditions[i];
-
-		if (condition->attribute == ATTRIBUTE_USER ||
-			condition->attribute == ATTRIBUTE_GROUP)
-			policy_index_find_id(warning->policy, condition->attribute,
-				condition->ids[0], compare, warning);
-		else if (1u << condition->attribute & SUBJECT_FACTS)
-			policy_index_find_text(warning->policy, condition->attribute,
-				condition->texts, compare, warning);
-	}
-}
-
 static void check_cover(struct warning *warning)
 {
 	const struct origin *origin = warning->rule->origin, *other;
 
 	warning->covered_by = NO_RULE;
-	find_cover(warning);
+	policy_index_find_covering(warning->policy, warning->rule, compare, warning);
 	if (warning->covered_by == NO_RULE)
 		return;
 	other = warning->policy->rules[warning->covered_by].origin;
@@ -221,7 +201,12 @@ enum mortise_status policy_warnings(const struct policy *policy,
 		check_patterns(&warning);
 		check_exes(&warning);
 		check_hours(&warning);
-		check_cover(&warning);
+		if (warning.comparisons <= COMPARISONS_MAX)
+			check_cover(&warning);
 	}
+	if (warning.comparisons > COMPARISONS_MAX)
+		visit(context,
+			&(struct policy_warning){"", 0, 0,
+				"there are too many rules to look which of them others cover"});
 	return MORTISE_OK;
 }

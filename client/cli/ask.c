@@ -4,53 +4,88 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "args.h"
 #include "caller.h"
 #include "output.h"
 #include "when.h"
 
+/* Does a rule for the command name secrets? */
+static bool is_about_secrets(const struct command *command)
+{
+	return command->verb != NULL && strcmp(command->verb, "admin") != 0 &&
+	       strcmp(command->verb, "audit") != 0;
+}
+
 static int fail_denied(const struct cli *cli, const char *subject)
 {
+	const struct command *command = cli->command;
 	struct caller caller = caller_find();
 	bool is_path = subject != NULL && ask_looks_like_path(subject);
 
+	if (command->verb == NULL)
+		return output_fail(cli, MORTISE_DENIED,
+			"%s: denied: it is for root, the agent's user and its operators, and at "
+			"the agent's own socket; you are %s",
+			command->name, caller.text);
+	if (!is_about_secrets(command))
+		return output_fail(cli, MORTISE_DENIED,
+			"%s: denied: it needs the verb %s, and you are %s; an admin can run: "
+			"mortise policy check --user=%s %s",
+			command->name, command->verb, caller.text, caller.user, command->verb);
 	return output_fail(cli, MORTISE_DENIED,
 		"%s: denied, or no such secret for you (%s); an admin can run: "
 		"mortise policy check --user=%s %s%s%s",
-		subject != NULL ? subject : cli->command->name, caller.text, caller.user,
-		cli->command->verb, is_path ? " " : "", is_path ? subject : "");
+		subject != NULL ? subject : command->name, caller.text, caller.user, command->verb,
+		is_path ? " " : "", is_path ? subject : "");
+}
+
+/* Where to look for what is not there. */
+static void next_for_missing(const struct cli *cli, const char *subject, char *text, size_t size)
+{
+	const char *name = cli->command->name;
+
+	if (subject == NULL)
+		(void)snprintf(text, size, "%s",
+			strncmp(name, "policy", 6) == 0 ? "; see: mortise policy show" : "");
+	else if (args_has(cli, "version") || args_has(cli, "label"))
+		(void)snprintf(text, size, "; see: mortise show %s", subject);
+	else
+		(void)snprintf(text, size, "; see: mortise list -r");
 }
 
 /* What to do next, where the agent's own text does not say it. */
-static const char *next_step(
-	const struct cli *cli, enum mortise_status status, const char *subject, const char *text)
+static void next_step(const struct cli *cli, enum mortise_status status, const char *subject,
+	char *text, size_t size)
 {
-	if (strstr(text, "; ") != NULL)
-		return "";
-	if (status == MORTISE_INVALID && subject != NULL && !ask_looks_like_path(subject))
-		return "; a path is 1 to 8 parts of a-z 0-9 . _ - joined by '/', like "
-		       "prod/db/password";
+	const char *said = mortise_message(cli->agent), *next = "";
+
+	text[0] = '\0';
+	if (strstr(said, "; ") != NULL)
+		return;
 	if (status == MORTISE_NOT_FOUND)
-		return "; see: mortise list -r";
-	if (status == MORTISE_SEALED)
-		return "; an admin can run: mortise status, mortise unseal; --wait=S waits for it";
-	if (status == MORTISE_BUSY)
-		return "; try again, or let --wait=S do that";
-	if (status == MORTISE_UNREACHABLE && cli->agent->fault == CLIENT_FAULT_ABSENT)
-		return "; is mortised running? --wait=S waits for it";
-	return "";
+		next_for_missing(cli, subject, text, size);
+	else if (status == MORTISE_SEALED)
+		next = "; an admin can run: mortise status, mortise unseal; --wait=S waits for it";
+	else if (status == MORTISE_BUSY)
+		next = "; try again, or let --wait=S do that";
+	else if (status == MORTISE_UNREACHABLE && cli->agent->fault == CLIENT_FAULT_ABSENT)
+		next = "; is mortised running? --wait=S waits for it";
+	if (next[0] != '\0')
+		(void)snprintf(text, size, "%s", next);
 }
 
 int ask_fail(const struct cli *cli, enum mortise_status status, const char *subject)
 {
 	const char *text = mortise_message(cli->agent);
 	bool is_about_agent = status == MORTISE_SEALED || status == MORTISE_UNREACHABLE;
+	char next[MORTISE_PATH_MAX + 64];
 
 	if (status == MORTISE_DENIED)
 		return fail_denied(cli, subject);
+	next_step(cli, status, subject, next, sizeof next);
 	if (subject == NULL || is_about_agent)
-		return output_fail(cli, status, "%s%s", text, next_step(cli, status, NULL, text));
-	return output_fail(
-		cli, status, "%s: %s%s", subject, text, next_step(cli, status, subject, text));
+		return output_fail(cli, status, "%s%s", text, next);
+	return output_fail(cli, status, "%s: %s%s", subject, text, next);
 }
 
 int ask_fail_malformed(const struct cli *cli)

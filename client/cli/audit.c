@@ -252,6 +252,7 @@ const struct command command_audit_show = {
 	.summary = "print who asked for what, and what came of it",
 	.options = show_options,
 	.verb = "audit",
+	.exits = {CLI_INTEGRITY},
 	.examples = "  mortise audit show --last=20\n"
 		    "  mortise audit show --since=1d --path=prod/db/password",
 	.run = show,

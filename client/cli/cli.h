@@ -45,7 +45,8 @@ struct command {
 	const struct option *options; /* up to one without a name; NULL: none of its own */
 	int least, most;              /* how many operands */
 	bool changes_something;       /* takes --dry-run and --yes */
-	const char *verb;             /* what a rule must allow */
+	const char *verb;             /* what a rule must allow; NULL: for operators */
+	int exits[5];                 /* statuses beside those that every command may have */
 	const char *notes;            /* lines for --help, or NULL */
 	const char *examples;
 	int (*run)(struct cli *cli);
@@ -69,6 +70,7 @@ struct cli {
 extern const struct command command_init, command_status, command_whoami, command_unseal,
 	command_seal, command_get, command_set, command_list, command_show, command_delete,
 	command_undelete, command_policy_apply, command_policy_show, command_policy_check,
-	command_audit_show, command_audit_verify, command_audit_public_key, command_verify;
+	command_policy_edit, command_policy_rollback, command_policy_reset, command_audit_show,
+	command_audit_verify, command_audit_public_key, command_verify;
 
 #endif

@@ -107,8 +107,7 @@ static int take_item(const struct cli *cli, const struct wire_message *item, str
 	if (status > MORTISE_REJECTED || (status == MORTISE_OK && !wire_has(item, WIRE_TAG_VALUE)))
 		return ask_fail_malformed(cli);
 	if (status != MORTISE_OK) {
-		(void)client_fail(cli->agent, (enum mortise_status)status, "%s",
-			mortise_status_text((enum mortise_status)status));
+		(void)client_fail_as(cli->agent, (enum mortise_status)status, item);
 		return ask_fail(cli, (enum mortise_status)status, wanted->path.text);
 	}
 	wanted->version = ask_number(item, WIRE_TAG_VERSION, 0);
@@ -233,6 +232,7 @@ const struct command command_get = {
 	.least = 1,
 	.most = WIRE_BATCH_MAX,
 	.verb = "read",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
 	.notes =
 		"One value is printed byte for byte, several one on a line. #FIELD picks a string\n"
 		"of a value that is a JSON object. Nothing is printed unless all can be had.",

@@ -6,13 +6,40 @@
 
 #include "args.h"
 
-static const char exits[] = "  0   done\n"
-			    "  1   a check found something\n"
-			    "  64  usage              65  integrity failure\n"
-			    "  66  no such secret     69  no agent\n"
-			    "  73  conflict           74  I/O or hardware\n"
-			    "  75  sealed or busy     77  denied\n"
-			    "  78  bad configuration or policy\n";
+static const struct {
+	int number;
+	const char *text;
+	bool is_for_all;
+} exits[] = {
+	{CLI_DONE, "done", true},
+	{CLI_FOUND, "a check found something", false},
+	{CLI_USAGE, "usage", true},
+	{CLI_INTEGRITY, "integrity failure", false},
+	{CLI_NOT_FOUND, "no such secret, or version", false},
+	{CLI_UNREACHABLE, "no agent", true},
+	{CLI_CONFLICT, "conflict", false},
+	{CLI_IO, "I/O or hardware", true},
+	{CLI_TRY_AGAIN, "sealed or busy", true},
+	{CLI_DENIED, "denied", true},
+	{CLI_REJECTED, "bad configuration or policy", false},
+};
+
+static bool has_exit(const struct command *command, int number)
+{
+	for (size_t i = 0; i < sizeof command->exits / sizeof command->exits[0]; i++)
+		if (command->exits[i] == number)
+			return true;
+	return false;
+}
+
+/* command: NULL for all of them. */
+static void print_exits(const struct command *command)
+{
+	puts("\nexit status:");
+	for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++)
+		if (command == NULL || exits[i].is_for_all || has_exit(command, exits[i].number))
+			printf("  %-3d %s\n", exits[i].number, exits[i].text);
+}
 
 static void print_options(const struct option *options)
 {
@@ -36,7 +63,8 @@ void help_overview(const struct command *const *commands)
 	puts("\noptions everywhere:");
 	print_options(args_global_options);
 	puts("  --dry-run, --yes         where something changes");
-	printf("\nexit status:\n%s\nmore: mortise COMMAND --help\n", exits);
+	print_exits(NULL);
+	puts("\nmore: mortise COMMAND --help");
 }
 
 void help_command(const struct command *command)
@@ -50,5 +78,6 @@ void help_command(const struct command *command)
 	print_options(args_global_options);
 	if (command->notes != NULL)
 		printf("\n%s\n", command->notes);
-	printf("\nexamples:\n%s\n\nexit status:\n%s", command->examples, exits);
+	printf("\nexamples:\n%s\n", command->examples);
+	print_exits(command);
 }

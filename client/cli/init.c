@@ -236,7 +236,7 @@ const struct command command_init = {
 	.summary = "make the store and its recovery key",
 	.options = options,
 	.changes_something = true,
-	.verb = "admin",
+	.exits = {CLI_CONFLICT},
 	.notes = "The recovery key opens the store when the TPM cannot. It is shown on the\n"
 		 "terminal once, or written to the recovery file. No PCRs are used: another\n"
 		 "system booted on this machine can unseal the store too.",

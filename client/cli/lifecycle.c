@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* lifecycle: status, whoami, unseal and seal. */
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "args.h"
 #include "ask.h"
 #include "input.h"
 #include "output.h"
+#include "recovery_key.h"
 
 #define STATUS_PAUSE_MS    250
 #define UNSEAL_DEADLINE_MS 120000 /* several slots, each as slow as its hardware may be */
@@ -85,51 +84,6 @@ static int whoami(struct cli *cli)
 	return result == MORTISE_OK ? print_facts(cli, &reply) : ask_fail(cli, result, NULL);
 }
 
-/* In a recovery file the key is the first line that is neither empty nor a comment. */
-static void find_key(const struct input *input, const char **out_key, size_t *out_size)
-{
-	const char *at = (const char *)input->bytes, *end = at + input->size;
-
-	*out_key = at;
-	*out_size = 0;
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		size_t size = (size_t)((newline != NULL ? newline : end) - at);
-
-		while (size > 0 && (*at == ' ' || *at == '\t')) {
-			at++;
-			size--;
-		}
-		while (size > 0 && strchr(" \t\r", at[size - 1]) != NULL)
-			size--;
-		if (size > 0 && *at != '#') {
-			*out_key = at;
-			*out_size = size;
-			return;
-		}
-		at = newline != NULL ? newline + 1 : end;
-	}
-}
-
-static int obtain_recovery(const struct cli *cli, struct input *input)
-{
-	const char *name = args_value(cli, "recovery-file");
-	enum mortise_status result;
-
-	if (name != NULL && args_has(cli, "recovery"))
-		return output_fail(cli, MORTISE_INVALID, "either --recovery or --recovery-file");
-	if (name == NULL && !isatty(STDIN_FILENO))
-		return output_fail(cli, MORTISE_INVALID,
-			"--recovery asks on a terminal, and there is none; "
-			"use --recovery-file=F, or --recovery-file=- for standard input");
-	result = name != NULL ? input_read(name, input) : input_ask_hidden("recovery key", input);
-	if (result == MORTISE_OK)
-		return CLI_DONE;
-	return output_fail(cli, result, "cannot read the recovery key from %s: %s",
-		name != NULL ? name : "the terminal",
-		result == MORTISE_INVALID ? "it is too long" : strerror(errno));
-}
-
 static int put_recovery(struct cli *cli, struct wire_writer *writer)
 {
 	CLEANUP(input_free) struct input *input = input_new();
@@ -137,16 +91,12 @@ static int put_recovery(struct cli *cli, struct wire_writer *writer)
 	size_t size;
 	int ending;
 
-	if (input == NULL)
-		return output_fail(cli, MORTISE_IO, "out of memory");
-	ending = obtain_recovery(cli, input);
-	if (ending != CLI_DONE)
-		return ending;
-	find_key(input, &key, &size);
-	if (size == 0)
-		return output_fail(cli, MORTISE_INVALID, "there is no recovery key in the input");
-	wire_put(writer, WIRE_TAG_RECOVERY, key, size);
-	return CLI_DONE;
+	if (args_has(cli, "recovery") && args_has(cli, "recovery-file"))
+		return output_fail(cli, MORTISE_INVALID, "either --recovery or --recovery-file");
+	ending = recovery_key_obtain(cli, input, &key, &size);
+	if (ending == CLI_DONE)
+		wire_put(writer, WIRE_TAG_RECOVERY, key, size);
+	return ending;
 }
 
 static int report(const struct cli *cli, bool is_changed, const char *done, const char *was)
@@ -222,7 +172,7 @@ static const struct option unseal_options[] = {
 };
 
 static const struct option seal_options[] = {
-	{"until-boot", 0, NULL, "until the host boots again, not until someone unseals"},
+	{"until-boot", 0, NULL, "the next boot unseals by itself; else only unseal does"},
 	{0},
 };
 
@@ -253,7 +203,7 @@ const struct command command_unseal = {
 	.summary = "let the agent have its master key again",
 	.options = unseal_options,
 	.changes_something = true,
-	.verb = "admin",
+	.exits = {CLI_INTEGRITY, CLI_CONFLICT},
 	.examples = "  mortise unseal\n"
 		    "  mortise unseal --recovery",
 	.run = unseal,
@@ -266,6 +216,7 @@ const struct command command_seal = {
 	.options = seal_options,
 	.changes_something = true,
 	.verb = "admin",
+	.exits = {CLI_CONFLICT},
 	.examples = "  mortise seal --yes\n"
 		    "  mortise seal --until-boot",
 	.run = seal,

@@ -7,6 +7,7 @@
 #include "args.h"
 #include "ask.h"
 #include "output.h"
+#include "policy_change.h"
 #include "suggest.h"
 
 static const char *const verbs[] = {
@@ -24,7 +25,7 @@ static enum mortise_status request_show(
 	return client_call(cli->agent, out_reply);
 }
 
-static int gather(struct cli *cli, FILE *out, uint64_t *version)
+int policy_fetch(struct cli *cli, FILE *out, uint64_t *version)
 {
 	struct wire_message reply;
 	uint64_t offset = 0;
@@ -59,7 +60,7 @@ static int show(struct cli *cli)
 	out = open_memstream(&text, &size);
 	if (out == NULL)
 		return output_fail(cli, MORTISE_IO, "out of memory");
-	ending = gather(cli, out, &version);
+	ending = policy_fetch(cli, out, &version);
 	if (fclose(out) != 0 && ending == CLI_DONE)
 		ending = output_fail(cli, MORTISE_IO, "out of memory");
 	if (ending == CLI_DONE && cli->is_json)
@@ -159,6 +160,7 @@ const struct command command_policy_show = {
 	.summary = "print the policy",
 	.options = show_options,
 	.verb = "admin",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
 	.examples = "  mortise policy show",
 	.run = show,
 };
@@ -171,6 +173,7 @@ const struct command command_policy_check = {
 	.least = 1,
 	.most = 2,
 	.verb = "admin",
+	.exits = {CLI_FOUND},
 	.notes = "Verbs are read, list, write, delete, rotate, audit and admin. Exit status 1 if\n"
 		 "it is denied.",
 	.examples = "  mortise policy check read prod/db/password\n"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "ask.h"
+#include "input.h"
 #include "output.h"
 #include "when.h"
 
@@ -121,6 +122,12 @@ static int change(struct cli *cli, enum wire_opcode opcode, const char *done, co
 
 static int delete (struct cli *cli)
 {
+	char question[MORTISE_PATH_MAX + 64];
+
+	(void)snprintf(question, sizeof question, "Hide %.*s from everyone?", MORTISE_PATH_MAX,
+		cli->operands[0]);
+	if (!cli->is_dry_run && !input_confirm(cli, question))
+		return output_fail(cli, MORTISE_INVALID, "not deleted");
 	return change(
 		cli, WIRE_DELETE, "deleted; mortise undelete brings it back", "would be deleted");
 }
@@ -137,6 +144,7 @@ const struct command command_show = {
 	.least = 1,
 	.most = 1,
 	.verb = "list",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
 	.examples = "  mortise show prod/db/password",
 	.run = show,
 };
@@ -149,6 +157,7 @@ const struct command command_delete = {
 	.most = 1,
 	.changes_something = true,
 	.verb = "delete",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
 	.examples = "  mortise delete prod/db/password",
 	.run = delete,
 };
@@ -161,6 +170,7 @@ const struct command command_undelete = {
 	.most = 1,
 	.changes_something = true,
 	.verb = "delete",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
 	.examples = "  mortise undelete prod/db/password",
 	.run = undelete,
 };

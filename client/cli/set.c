@@ -159,6 +159,7 @@ const struct command command_set = {
 	.most = 1,
 	.changes_something = true,
 	.verb = "write",
+	.exits = {CLI_INTEGRITY, CLI_CONFLICT},
 	.notes = "The value comes from standard input or a file, never from an argument. On a\n"
 		 "terminal it is asked for twice. One line of text on standard input loses its\n"
 		 "final newline; everything else is kept exactly. At most 65,536 bytes.",

@@ -116,6 +116,7 @@ const struct command command_verify = {
 	.operands = "",
 	.summary = "read the whole store, and say whether it is what was written",
 	.verb = "admin",
+	.exits = {CLI_INTEGRITY},
 	.examples = "  mortise verify",
 	.run = verify,
 };
@@ -125,6 +126,7 @@ const struct command command_audit_verify = {
 	.operands = "",
 	.summary = "check the chain and the signatures of the audit log",
 	.verb = "audit",
+	.exits = {CLI_INTEGRITY},
 	.examples = "  mortise audit verify",
 	.run = audit_verify,
 };

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: ISC */
+#include "policy_applying.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "policy_answers.h"
+#include "policy_findings.h"
+#include "policy_staging.h"
+#include "rate.h"
+
+#define WEEK_S (7 * 86400)
+
+struct applying {
+	struct applying_wish wish;
+	struct pending *pending;
+	struct policy_staging *staging;
+	struct policy *policy;
+	struct policy_lookup *lookup; /* under way, or done */
+	uint32_t *ids;                /* by name */
+	uint32_t uid;
+	uint64_t time_us;
+	struct policy_error error;
+};
+
+static void applying_free(void *context)
+{
+	struct applying *applying = context;
+
+	policy_staging_free(applying->staging);
+	policy_free(applying->policy);
+	free(applying->ids);
+	free(applying);
+}
+
+struct applied {
+	uint64_t version;
+	size_t rules;
+	bool changed;
+	char text[512]; /* what else to know; "" */
+	struct policy_findings *findings;
+};
+
+static void put_applied(struct wire_writer *reply, const void *context)
+{
+	const struct applied *applied = context;
+
+	if (applied->text[0])
+		wire_put_text(reply, WIRE_TAG_TEXT, applied->text);
+	wire_put_number(reply, WIRE_TAG_VERSION, applied->version);
+	if (applied->findings)
+		policy_findings_put(applied->findings, reply);
+	wire_put_number(reply, WIRE_TAG_CHANGED, applied->changed);
+	wire_put_number(reply, WIRE_TAG_NUMBER, applied->rules);
+}
+
+void applying_put_repeated(struct exchange *exchange)
+{
+	const struct applied applied = {.version = exchange->agent->policy_version,
+		.rules = policy_rule_count(exchange->agent->policy)};
+
+	put_applied(exchange->reply, &applied);
+}
+
+static enum mortise_status store_policy(
+	struct applying *applying, struct vault *vault, uint64_t *out_version)
+{
+	struct policy_source source = {applying->staging->in.files, applying->staging->in.count,
+		applying->policy, applying->ids, {0}, applying->uid, applying->time_us};
+	struct store_bytes record = {NULL, 0};
+
+	memcpy(source.token, applying->wish.token, sizeof source.token);
+	size_t room = policy_record_room(&source);
+	uint8_t *bytes = malloc(room);
+	if (!bytes)
+		return MORTISE_BUSY;
+	record.bytes = bytes;
+	enum mortise_status status = policy_record_write(&source, bytes, room, &record.size);
+	if (status == MORTISE_OK)
+		status = vault_set_policy(vault, record, out_version);
+	free(bytes);
+	return status;
+}
+
+static bool may_admin(const struct applying *applying, const struct policy *policy)
+{
+	struct requester *from = applying->pending->from;
+
+	requester_gather(applying->pending->agent, from, policy);
+	return policy_decide(policy, &from->caller.subject, VERB_ADMIN, NULL,
+		(time_t)(applying->time_us / 1000000))
+		.allowed;
+}
+
+/* The policy in force may have changed while names were looked up. */
+static enum mortise_status check_base(struct applying *applying)
+{
+	const struct agent *agent = applying->pending->agent;
+
+	if (!applying->pending->from)
+		return MORTISE_BUSY;
+	if (applying->wish.has_base && applying->wish.base != agent->policy_version) {
+		snprintf(applying->error.text, sizeof applying->error.text,
+			"the policy in force is version %llu, no longer %llu; look again",
+			(unsigned long long)agent->policy_version,
+			(unsigned long long)applying->wish.base);
+		return MORTISE_CONFLICT;
+	}
+	if (!applying->wish.by_operators && !may_admin(applying, agent->policy))
+		return MORTISE_DENIED;
+	return MORTISE_OK;
+}
+
+/* "": whoever applies keeps admin, and somebody has it a week later, too. */
+static const char *why_no_admin(const struct applying *applying)
+{
+	time_t now = (time_t)(applying->time_us / 1000000);
+
+	if (may_admin(applying, applying->policy))
+		return policy_has_admin(applying->policy, now + WEEK_S)
+			       ? ""
+			       : "in a week's time this policy would leave no administrator";
+	return policy_has_admin(applying->policy, now)
+		       ? "this policy would take the verb admin from you"
+		       : "this policy would leave no administrator";
+}
+
+/* An operator who resets has the recovery key, and takes nothing from himself. */
+static enum mortise_status keep_admin(struct applying *applying, struct applied *applied)
+{
+	const char *why = applying->wish.by_operators ? "" : why_no_admin(applying);
+
+	if (!why[0])
+		return MORTISE_OK;
+	if (!applying->wish.is_forced) {
+		snprintf(applying->error.text, sizeof applying->error.text,
+			"%s; add a rule that allows it, or use --force", why);
+		return MORTISE_REJECTED;
+	}
+	snprintf(applied->text, sizeof applied->text,
+		"%s, which was forced; an operator with the recovery key can run: mortise policy "
+		"reset",
+		why);
+	return MORTISE_OK;
+}
+
+static void tell_blind_rules(const struct applying *applying, struct applied *applied)
+{
+	size_t count = policy_exe_rule_count(applying->policy), used = strlen(applied->text);
+
+	if (count && !evidence_has_witness(applying->pending->agent->evidence))
+		snprintf(applied->text + used, sizeof applied->text - used,
+			"%s%zu %s an exe, which cannot be had: allows by exe allow nothing and "
+			"denies by exe deny every program; set exe-evidence = yes in [agent]",
+			used ? "; " : "", count, count == 1 ? "rule names" : "rules name");
+}
+
+static void drop_rates(struct rate_table **rates)
+{
+	rate_free(*rates);
+}
+
+/* The new policy is stored first, then it is in force. */
+static enum mortise_status put_in_force(
+	struct applying *applying, struct vault *vault, struct applied *applied)
+{
+	struct agent *agent = applying->pending->agent;
+	CLEANUP(drop_rates) struct rate_table *rates = NULL;
+
+	TRY(rate_new(RATE_PAIRS_MAX, &rates));
+	TRY(store_policy(applying, vault, &applied->version));
+	rate_free(agent->rates);
+	agent->rates = rates;
+	rates = NULL;
+	policy_names_forget(&agent->names);
+	policy_free(agent->policy);
+	agent->policy = applying->policy;
+	applying->policy = NULL;
+	agent->policy_version = applied->version;
+	policy_names_watch(&agent->names, agent->policy, true);
+	audit_request_checkpoint(agent->audit);
+	log_info("policy version %llu applied by uid %u: %zu %s",
+		(unsigned long long)applied->version, applying->uid, applied->rules,
+		applied->rules == 1 ? "rule" : "rules");
+	return MORTISE_OK;
+}
+
+/* Every name is known. */
+static enum mortise_status apply(struct applying *applying, struct applied *applied)
+{
+	struct agent *agent = applying->pending->agent;
+	struct vault *vault = lifecycle_vault(agent->lifecycle);
+
+	if (!vault)
+		return MORTISE_SEALED;
+	for (size_t i = 0; i < policy_name_count(applying->policy); i++)
+		policy_pin(applying->policy, i, applying->ids[i]);
+	TRY(policy_compile(applying->policy, &applying->error));
+	TRY(check_base(applying));
+	TRY(keep_admin(applying, applied));
+	tell_blind_rules(applying, applied);
+	TRY(policy_findings_new(agent->policy, applying->policy,
+		(time_t)(applying->time_us / 1000000), &applied->findings));
+	applied->rules = policy_rule_count(applying->policy);
+	applied->changed = true;
+	applied->version = agent->policy_version + 1;
+	return applying->wish.is_dry_run ? MORTISE_OK : put_in_force(applying, vault, applied);
+}
+
+static void finish(struct applying *applying)
+{
+	struct applied applied = {.findings = NULL};
+	enum mortise_status status = apply(applying, &applied);
+	char text[sizeof applying->error.text];
+
+	memcpy(text, applying->error.text, sizeof text);
+	pending_finish(applying->pending, status, text, put_applied, &applied);
+	policy_findings_free(applied.findings);
+}
+
+static void refuse_name(struct applying *applying, size_t index, enum mortise_status status)
+{
+	struct policy_name name = policy_name_at(applying->policy, index);
+	const char *kind = name.kind == POLICY_USER ? "user" : "group";
+	char text[WIRE_TEXT_MAX];
+
+	if (status == MORTISE_NOT_FOUND)
+		snprintf(text, sizeof text, "%s:%u:%u: no such %s '%s'", name.file, name.line,
+			name.column, kind, name.name);
+	else
+		snprintf(text, sizeof text,
+			"the name service could not be asked for %s '%s'; try again", kind,
+			name.name);
+	pending_finish(applying->pending,
+		status == MORTISE_NOT_FOUND ? MORTISE_REJECTED : MORTISE_BUSY, text, NULL, NULL);
+}
+
+/* A name that does not exist is told before one that could not be asked for. */
+static void on_names(void *context, const struct looked_up *found)
+{
+	struct applying *applying = context;
+	size_t count = policy_name_count(applying->policy), failed = count;
+
+	for (size_t i = 0; i < count; i++) {
+		applying->ids[i] = found[i].id;
+		if (found[i].status != MORTISE_OK &&
+			(failed == count || (found[i].status == MORTISE_NOT_FOUND &&
+						    found[failed].status != MORTISE_NOT_FOUND)))
+			failed = i;
+	}
+	if (failed < count)
+		refuse_name(applying, failed, found[failed].status);
+	else
+		finish(applying);
+}
+
+static enum mortise_status parse(struct exchange *exchange, struct applying *applying)
+{
+	const struct policy_files *in = &applying->staging->in;
+	struct policy_error error;
+	enum mortise_status status = policy_parse(in->files, in->count, &applying->policy, &error);
+
+	if (status == MORTISE_REJECTED)
+		return exchange_fail(exchange, status, "%s", error.text);
+	TRY(status);
+	applying->ids = calloc(policy_name_count(applying->policy) + 1, sizeof *applying->ids);
+	return applying->ids ? MORTISE_OK : MORTISE_BUSY;
+}
+
+static enum mortise_status begin(struct exchange *exchange, struct applying *applying)
+{
+	TRY(parse(exchange, applying));
+	TRY(pending_new(exchange, applying, applying_free, &applying->pending));
+	if (policy_name_count(applying->policy) == 0) {
+		finish(applying);
+		return MORTISE_OK;
+	}
+	return policy_lookup_start(
+		exchange->agent->monitor, applying->policy, on_names, applying, &applying->lookup);
+}
+
+enum mortise_status applying_start(
+	struct exchange *exchange, const struct applying_wish *wish, struct policy_staging *staging)
+{
+	struct applying *applying = calloc(1, sizeof *applying);
+
+	if (!applying) {
+		policy_staging_free(staging);
+		return MORTISE_BUSY;
+	}
+	*applying = (struct applying){.wish = *wish,
+		.staging = staging,
+		.uid = exchange->from->caller.subject.uid,
+		.time_us = exchange->now_us};
+	enum mortise_status status = begin(exchange, applying);
+	if (status == MORTISE_OK)
+		return MORTISE_OK;
+	if (exchange->is_pending)
+		pending_abandon(exchange, applying->pending);
+	else
+		applying_free(applying);
+	return status;
+}
