@@ -5,10 +5,20 @@
 #include <string.h>
 
 #include "policy_match.h"
+#include "policy_text.h"
+
+#define IDENTITY                                                                                   \
+	(1u << ATTRIBUTE_VERB | 1u << ATTRIBUTE_SECRET | 1u << ATTRIBUTE_USER |                    \
+		1u << ATTRIBUTE_GROUP | 1u << ATTRIBUTE_NAME)
 
 static bool is_bit_single(unsigned bits)
 {
 	return (bits & (bits - 1)) == 0;
+}
+
+static int count_bits(unsigned bits)
+{
+	return __builtin_popcount(bits);
 }
 
 /* Which attributes keep the rule from matching. */
@@ -37,13 +47,13 @@ static struct policy_near judge(
 
 static bool is_near(unsigned failed)
 {
-	return is_bit_single(failed) ||
+	return is_bit_single(failed) || (failed & IDENTITY) == 0 ||
 	       (failed & ~(1u << ATTRIBUTE_VERB | 1u << ATTRIBUTE_SECRET)) == 0;
 }
 
 static bool is_nearer(const struct policy_near *a, const struct policy_near *b)
 {
-	return is_bit_single(a->failed) && !is_bit_single(b->failed);
+	return count_bits(a->failed) < count_bits(b->failed);
 }
 
 static void add_near(struct policy_explanation *explanation, const struct policy_near *near)
@@ -61,6 +71,89 @@ static void add_near(struct policy_explanation *explanation, const struct policy
 	explanation->near[at] = *near;
 }
 
+/* The instant as the rule's clock shows it: "mon 12:00". */
+static void put_clock(FILE *file, time_t now, bool is_utc)
+{
+	struct tm split;
+	char text[32] = "?";
+
+	if ((is_utc ? gmtime_r(&now, &split) : localtime_r(&now, &split)) != NULL)
+		(void)strftime(text, sizeof text, "%a %H:%M", &split);
+	(void)fprintf(file, "it is %s%s", text, is_utc ? "Z" : "");
+}
+
+/* What there is, where the rule wants something else. */
+static void put_found(FILE *file, const struct condition *condition, bool is_unknown,
+	const struct question *question)
+{
+	const struct fact *fact = subject_fact(question->subject, condition->attribute);
+	const char *name = attribute_name(condition->attribute);
+
+	if (is_unknown)
+		(void)fprintf(file, "%s cannot be had", name);
+	else if (fact != NULL && strcmp(fact->text, SUBJECT_UNSAID) == 0)
+		(void)fprintf(file, "%s is not given", name);
+	else if (fact != NULL)
+		(void)fprintf(file, "%s is %.*s", name, (int)strcspn(fact->text, " "), fact->text);
+	else if (condition->attribute == ATTRIBUTE_SECRET)
+		(void)fprintf(file, "secret is %s", question->path ? question->path : "none");
+	else if (condition->attribute == ATTRIBUTE_USER &&
+		 question->subject->uid == SUBJECT_STRANGER)
+		(void)fputs("user is not given", file);
+	else if (condition->attribute == ATTRIBUTE_USER)
+		(void)fprintf(file, "user is %u", question->subject->uid);
+	else if (condition->attribute == ATTRIBUTE_GROUP)
+		(void)fputs("group is another", file);
+	else
+		put_clock(file, question->clock.now,
+			condition->attribute == ATTRIBUTE_HOURS && condition->hours[0].is_utc);
+}
+
+static void put_failed(FILE *file, const struct policy *policy, const struct rule *rule,
+	const struct policy_near *near, const struct question *question)
+{
+	const char *gap = "";
+	const struct name *name = NULL;
+
+	for (uint8_t i = 0; i < rule->condition_count; i++) {
+		const struct condition *condition = &rule->conditions[i];
+		unsigned bit = 1u << condition->attribute;
+
+		if ((near->failed & bit) == 0)
+			continue;
+		(void)fputs(gap, file);
+		gap = "; ";
+		if (condition->attribute == ATTRIBUTE_EXPIRES) {
+			(void)fputs("it expired ", file);
+		} else {
+			put_found(file, condition, (near->unknown & bit) != 0, question);
+			(void)fputs(", not ", file);
+		}
+		text_values(file, policy, condition);
+	}
+	if (near->failed & 1u << ATTRIBUTE_VERB) {
+		(void)fprintf(file, "%sverb is %s, not ", gap, verb_name(question->verb));
+		text_verbs(file, rule->verbs);
+		gap = "; ";
+	}
+	if (rule_is_disabled(policy, rule, &name))
+		(void)fprintf(file, "%sthe name %s %s", gap, name->seen.name,
+			name->state == POLICY_NAME_GONE ? "is gone" : "means another id now");
+}
+
+static void say_why(const struct policy *policy, const struct rule *rule,
+	const struct question *question, struct policy_near *near)
+{
+	FILE *file = fmemopen(near->why, sizeof near->why, "w");
+
+	if (file == NULL)
+		return;
+	(void)setvbuf(file, NULL, _IONBF, 0);
+	put_failed(file, policy, rule, near, question);
+	(void)fclose(file);
+	near->why[sizeof near->why - 1] = '\0';
+}
+
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation)
 {
@@ -74,32 +167,20 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 		explanation.file = rule->origin->file;
 		explanation.line = rule->origin->line;
 	}
-	for (size_t i = 0; explanation.decision.rule == NULL && i < policy->rule_count; i++) {
+	for (uint32_t i = 0; explanation.decision.rule == NULL && i < policy->rule_count; i++) {
 		struct policy_near near;
 
 		if (policy->rules[i].is_deny)
 			continue;
 		near = judge(policy, &policy->rules[i], &question);
+		near.number = i;
 		if (is_near(near.failed))
 			add_near(&explanation, &near);
 	}
+	for (size_t i = 0; i < explanation.near_count; i++)
+		say_why(policy, &policy->rules[explanation.near[i].number], &question,
+			&explanation.near[i]);
 	*out_explanation = explanation;
-}
-
-static size_t put_attributes(char *text, size_t size, const struct policy_near *near)
-{
-	const char *gap = " ";
-	size_t used = 0;
-
-	for (unsigned i = 0; i <= ATTRIBUTE_NAME && used < size; i++) {
-		if ((near->failed >> i & 1) == 0)
-			continue;
-		used += (size_t)snprintf(text + used, size - used, "%s%s%s", gap,
-			attribute_name((enum attribute)i),
-			near->unknown >> i & 1 ? " (cannot be had)" : "");
-		gap = " and ";
-	}
-	return used;
 }
 
 void policy_explain_text(const struct policy_explanation *explanation, char *out_text, size_t size)
@@ -116,10 +197,8 @@ void policy_explain_text(const struct policy_explanation *explanation, char *out
 	for (size_t i = 0; i < explanation->near_count && used < size; i++) {
 		const struct policy_near *near = &explanation->near[i];
 
-		used += (size_t)snprintf(out_text + used, size - used,
-			"%s rule '%s' (%s:%u), but for", i == 0 ? "; nearest is" : ",", near->rule,
-			near->file, near->line);
-		if (used < size)
-			used += put_attributes(out_text + used, size - used, near);
+		used += (size_t)snprintf(out_text + used, size - used, "%s rule '%s' (%s:%u): %s",
+			i == 0 ? "; nearest is" : "; then", near->rule, near->file, near->line,
+			near->why);
 	}
 }

@@ -278,3 +278,40 @@ enum mortise_status subject_label(
 			out_names + used, size - (size_t)used, " %.*s", (int)type_size, type);
 	return MORTISE_OK;
 }
+
+/* Single blanks between names, as in subject.h. */
+static bool join_words(const char *text, char *out_names, size_t size)
+{
+	size_t used = 0;
+
+	for (const char *at = text + strspn(text, " \t"); *at != '\0'; at += strspn(at, " \t")) {
+		size_t length = strcspn(at, " \t");
+
+		if (used + length + 2 > size)
+			return false;
+		if (used > 0)
+			out_names[used++] = ' ';
+		memcpy(out_names + used, at, length);
+		used += length;
+		at += length;
+	}
+	out_names[used] = '\0';
+	return used > 0;
+}
+
+enum mortise_status subject_suppose(
+	enum attribute attribute, const char *text, char *out_names, size_t size)
+{
+	size_t length = strlen(text);
+
+	if (attribute == ATTRIBUTE_LABEL)
+		return subject_label(text, length, out_names, size);
+	if (attribute == ATTRIBUTE_UNIT && text[0] == '/')
+		return subject_unit(text, out_names, size);
+	if (attribute == ATTRIBUTE_UNIT)
+		return join_words(text, out_names, size) ? MORTISE_OK : MORTISE_REJECTED;
+	if (length == 0 || length >= size)
+		return MORTISE_REJECTED;
+	memcpy(out_names, text, length + 1);
+	return MORTISE_OK;
+}
