@@ -55,6 +55,9 @@ static void the_deciding_rule_is_named(void **state)
 	explains(ALLOW "user = 7\n", USER(7), VERB_READ, "prod/a", "rule 'a' (p:1) allows it");
 	explains(ALLOW "user = 7\n\n[rule d]\ndeny = read\n", USER(7), VERB_READ, "prod/a",
 		"rule 'd' (p:6) denies it");
+	explains(ALLOW "user = 7\n\n[rule d]\ndeny = read\nunit = a.service\nexe = /bin/a\n",
+		USER(7), VERB_READ, "prod/a",
+		"rule 'd' (p:6) denies it, for unit and exe cannot be had");
 }
 
 #define NEAREST "no rule allows it; nearest is rule 'a' (p:1): "

@@ -105,7 +105,7 @@ static void facts_are_those_said_and_no_others(void **state)
 		"ok t:1 a: rule 'a' (p:1) allows it\nok t:9 b: rule 'a' (p:1) allows it\n"
 		"ok t:17 c: no rule allows it; nearest is rule 'a' (p:1): unit is not given, "
 		"not a.service\n"
-		"ok t:24 d: rule 'd' (p:8) denies it\n");
+		"ok t:24 d: rule 'd' (p:8) denies it, for unit cannot be had\n");
 }
 
 static void an_expectation_has_its_time(void **state)

@@ -29,7 +29,9 @@ static void put_reason(const struct checking *checking, char *text, size_t size)
 {
 	const struct decision *decision = &checking->explanation.decision;
 	const struct rate_limit *rate = &decision->rate;
+	char unknown[80];
 
+	policy_explain_unknown(&checking->explanation, unknown, sizeof unknown);
 	if (checking->is_kept_out)
 		(void)snprintf(text, size, "the listener %s does not take the verb %s",
 			checking->supposed.entrance->name, verb_name(checking->verb));
@@ -41,8 +43,8 @@ static void put_reason(const struct checking *checking, char *text, size_t size)
 			: rate->period_s == 3600 ? "h"
 						 : "d");
 	else
-		(void)snprintf(text, size, "rule %s%s", decision->rule,
-			decision->allowed ? "" : " denies it");
+		(void)snprintf(text, size, "rule %s%s%s", decision->rule,
+			decision->allowed ? "" : " denies it", unknown);
 }
 
 static void put_near(struct wire_writer *reply, const struct policy_explanation *explanation)

@@ -7,14 +7,13 @@
 #include "policy_answers.h"
 #include "request_policy_suppose.h"
 
-#define PAGE_BYTES    65536
-#define SECRETS_BYTES 16384 /* of one rule's patterns; more are only counted */
-#define GRANTS_MAX    500   /* on a page */
-#define VERBS_ALONE   (VERB_AUDIT | VERB_ADMIN)
-#define VERBS_ALL     (2u * VERB_ADMIN - 1)
-#define DENIES_BIT    0x80000000u
-#define CURSOR_SIZE   REQUEST_PAGE_SIZE /* u64 version, u32 rule, u32 value and DENIES_BIT */
-#define CUT           " ..."
+#define PAGE_BYTES  65536
+#define GRANTS_MAX  500 /* on a page */
+#define VERBS_ALONE (VERB_AUDIT | VERB_ADMIN)
+#define VERBS_ALL   (2u * VERB_ADMIN - 1)
+#define DENIES_BIT  0x80000000u
+#define CURSOR_SIZE REQUEST_PAGE_SIZE /* u64 version, u32 rule, u32 value and DENIES_BIT */
+#define CUT         " ..."
 
 struct page {
 	struct wire_writer items;
@@ -39,38 +38,31 @@ static void put_cut(struct wire_writer *items, enum wire_tag tag, const char *te
 	wire_put_text(items, tag, cut);
 }
 
-/* Patterns, and how many there are in all. */
-static size_t put_secrets(struct wire_writer *items, const char *secrets)
+/* They stood in one line of a file, so they fit a page. */
+static void put_secrets(struct wire_writer *items, const char *secrets)
 {
-	size_t list = wire_list_begin(items, WIRE_TAG_PATHS), used = 0, count = 0;
+	size_t list = wire_list_begin(items, WIRE_TAG_PATHS);
 
 	for (const char *at = secrets; *at; at += *at == ' ') {
-		size_t size = strcspn(at, " ");
-		used += size + sizeof(uint32_t);
-		if (used <= SECRETS_BYTES)
-			wire_item_put(items, at, size);
-		at += size;
-		count++;
+		wire_item_put(items, at, strcspn(at, " "));
+		at += strcspn(at, " ");
 	}
 	wire_list_end(items, list);
-	return count;
 }
 
 static void put_grant(struct page *page, const struct policy_grant *grant)
 {
 	struct wire_writer *items = &page->items;
-	size_t item = wire_item_begin(items), patterns = 0;
+	size_t item = wire_item_begin(items);
 
 	if (grant->conditions[0])
 		put_cut(items, WIRE_TAG_TEXT, grant->conditions);
 	if (page->shows_secrets && grant->secrets[0])
-		patterns = put_secrets(items, grant->secrets);
+		put_secrets(items, grant->secrets);
 	wire_put_number(items, WIRE_TAG_STATUS, grant->is_deny ? MORTISE_DENIED : MORTISE_OK);
 	put_cut(items, WIRE_TAG_NAME, grant->who);
 	wire_put_text(items, WIRE_TAG_VERB, grant->verbs);
 	wire_put_text(items, WIRE_TAG_RULE, grant->rule);
-	if (patterns)
-		wire_put_number(items, WIRE_TAG_TOTAL, patterns);
 	wire_item_end(items, item);
 }
 

@@ -26,10 +26,12 @@ struct policy_explanation {
 	struct decision decision;
 	const char *file; /* of the deciding rule; NULL: none */
 	unsigned line;
+	unsigned unknown; /* bits 1 << ATTRIBUTE_...: which matched a deny as they could not be had
+			   */
 	/*
 	 * Where no rule decided: allows that match in all but one attribute (verb and name
 	 * among them), in all but verb and secret, or at least in verb, secret, user and group;
-	 * those with the fewest that failed first.
+	 * those with the fewest that failed first; user and secret count twice.
 	 */
 	struct policy_near near[POLICY_NEAR_MAX];
 	size_t near_count;
@@ -37,6 +39,10 @@ struct policy_explanation {
 
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation);
+
+/* ", for exe cannot be had", where a deny decided by what is unknown; else "". */
+void policy_explain_unknown(
+	const struct policy_explanation *explanation, char *out_text, size_t size);
 
 /*
  * In words, cut to size: "rule 'a' (10-a.policy:3) allows it", "no rule allows it; nearest is

@@ -16,11 +16,6 @@ static bool is_bit_single(unsigned bits)
 	return (bits & (bits - 1)) == 0;
 }
 
-static int count_bits(unsigned bits)
-{
-	return __builtin_popcount(bits);
-}
-
 /* Which attributes keep the rule from matching. */
 static struct policy_near judge(
 	const struct policy *policy, const struct rule *rule, struct question *question)
@@ -51,9 +46,16 @@ static bool is_near(unsigned failed)
 	       (failed & ~(1u << ATTRIBUTE_VERB | 1u << ATTRIBUTE_SECRET)) == 0;
 }
 
+/* A rule about other users, or other secrets, is rarely the one that was meant. */
+static unsigned distance(const struct policy_near *near)
+{
+	return (unsigned)__builtin_popcount(near->failed) + (near->failed >> ATTRIBUTE_USER & 1) +
+	       (near->failed >> ATTRIBUTE_SECRET & 1);
+}
+
 static bool is_nearer(const struct policy_near *a, const struct policy_near *b)
 {
-	return count_bits(a->failed) < count_bits(b->failed);
+	return distance(a) < distance(b);
 }
 
 static void add_near(struct policy_explanation *explanation, const struct policy_near *near)
@@ -166,6 +168,7 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 
 		explanation.file = rule->origin->file;
 		explanation.line = rule->origin->line;
+		explanation.unknown = judge(policy, rule, &question).unknown;
 	}
 	for (uint32_t i = 0; explanation.decision.rule == NULL && i < policy->rule_count; i++) {
 		struct policy_near near;
@@ -183,14 +186,33 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 	*out_explanation = explanation;
 }
 
+void policy_explain_unknown(
+	const struct policy_explanation *explanation, char *out_text, size_t size)
+{
+	const char *gap = ", for ";
+	size_t used = 0;
+
+	out_text[0] = '\0';
+	for (unsigned i = 0; i < ATTRIBUTE_COUNT && used < size; i++)
+		if (explanation->unknown >> i & 1) {
+			used += (size_t)snprintf(out_text + used, size - used, "%s%s", gap,
+				attribute_name((enum attribute)i));
+			gap = " and ";
+		}
+	if (used > 0 && used < size)
+		(void)snprintf(out_text + used, size - used, " cannot be had");
+}
+
 void policy_explain_text(const struct policy_explanation *explanation, char *out_text, size_t size)
 {
 	size_t used;
 
 	if (explanation->decision.rule != NULL) {
-		(void)snprintf(out_text, size, "rule '%s' (%s:%u) %s it",
+		used = (size_t)snprintf(out_text, size, "rule '%s' (%s:%u) %s it",
 			explanation->decision.rule, explanation->file, explanation->line,
 			explanation->decision.allowed ? "allows" : "denies");
+		if (used < size)
+			policy_explain_unknown(explanation, out_text + used, size - used);
 		return;
 	}
 	used = (size_t)snprintf(out_text, size, "no rule allows it");
