@@ -279,39 +279,39 @@ enum mortise_status subject_label(
 	return MORTISE_OK;
 }
 
-/* Single blanks between names, as in subject.h. */
-static bool join_words(const char *text, char *out_names, size_t size)
+static enum mortise_status keep_text(const char *text, size_t length, char *out_names, size_t size)
 {
-	size_t used = 0;
+	if (length == 0 || length >= size)
+		return MORTISE_REJECTED;
+	memcpy(out_names, text, length + 1);
+	return MORTISE_OK;
+}
 
+/* Single blanks between names. */
+static enum mortise_status join_words(const char *text, char *out_names, size_t size)
+{
+	char joined[SUBJECT_NAMES_MAX];
+	struct names names = {.text = joined, .size = sizeof joined};
+
+	joined[0] = '\0';
 	for (const char *at = text + strspn(text, " \t"); *at != '\0'; at += strspn(at, " \t")) {
 		size_t length = strcspn(at, " \t");
 
-		if (used + length + 2 > size)
-			return false;
-		if (used > 0)
-			out_names[used++] = ' ';
-		memcpy(out_names + used, at, length);
-		used += length;
+		put(&names, "", at, length);
 		at += length;
 	}
-	out_names[used] = '\0';
-	return used > 0;
+	joined[names.used] = '\0';
+	return names.is_full ? MORTISE_REJECTED : keep_text(joined, names.used, out_names, size);
 }
 
 enum mortise_status subject_suppose(
 	enum attribute attribute, const char *text, char *out_names, size_t size)
 {
-	size_t length = strlen(text);
-
 	if (attribute == ATTRIBUTE_LABEL)
-		return subject_label(text, length, out_names, size);
+		return subject_label(text, strlen(text), out_names, size);
 	if (attribute == ATTRIBUTE_UNIT && text[0] == '/')
 		return subject_unit(text, out_names, size);
 	if (attribute == ATTRIBUTE_UNIT)
-		return join_words(text, out_names, size) ? MORTISE_OK : MORTISE_REJECTED;
-	if (length == 0 || length >= size)
-		return MORTISE_REJECTED;
-	memcpy(out_names, text, length + 1);
-	return MORTISE_OK;
+		return join_words(text, out_names, size);
+	return keep_text(text, strlen(text), out_names, size);
 }
