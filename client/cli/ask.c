@@ -10,7 +10,7 @@
 
 #define PLACE_DEADLINE_MS 1000
 
-/* Is it in the way of a rule by unit? What a person at a terminal is in is not. */
+/* What a person at a terminal is in is no unit that a rule is likely to name. */
 static bool is_telling_unit(const char *names)
 {
 	return names[0] != '\0' && strncmp(names, "user@", 5) != 0 &&
