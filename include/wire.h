@@ -46,6 +46,8 @@ enum wire_opcode {
 	WIRE_POLICY_APPLY = 33,
 	WIRE_POLICY_SHOW = 34,
 	WIRE_POLICY_CHECK = 35,
+	WIRE_POLICY_WHO = 36,
+	WIRE_POLICY_MAY = 37,
 	WIRE_POLICY_ROLLBACK = 38,
 	WIRE_POLICY_RESET = 39,
 	WIRE_AUDIT_SHOW = 48,
@@ -67,7 +69,7 @@ enum wire_tag {
 	WIRE_TAG_PATH = 3,
 	WIRE_TAG_PATHS = 4,       /* list of paths */
 	WIRE_TAG_VERSION = 5,     /* number */
-	WIRE_TAG_LABEL = 6,       /* "current" or "previous" */
+	WIRE_TAG_LABEL = 6,       /* "current" or "previous"; of a caller, the LSM label */
 	WIRE_TAG_VALUE = 7,       /* the secret bytes */
 	WIRE_TAG_STATUS = 8,      /* number, inside ITEMS */
 	WIRE_TAG_ITEMS = 9,       /* list; each item is a run of fields */
@@ -95,6 +97,8 @@ enum wire_tag {
 	WIRE_TAG_KEY_ID = 31, /* four characters that name a recovery key */
 	WIRE_TAG_PREFIX = 32,
 	WIRE_TAG_DELETED = 33, /* number: when, as TIME; absent: not deleted */
+	WIRE_TAG_UNIT = 34,    /* systemd units, by blanks; or "?" */
+	WIRE_TAG_EXE = 35,     /* the path of a program; or "?" */
 	WIRE_TAG_FORCE = 36,   /* number 1 */
 	WIRE_TAG_PIN = 37,     /* of a token, as it is typed */
 	WIRE_TAG_URI = 38,     /* of a PKCS #11 token (RFC 7512), without a PIN */

@@ -117,6 +117,20 @@ def the_same_user_outside_the_unit_is_denied(results):
 
 
 @in_each_mode
+def a_denial_s_hint_names_the_unit_and_tells_an_admin_why(results):
+    for case, option, why in (
+            ('other service', " --unit=backup-2.service ",
+             'unit is backup-2.service, not backup.service'),
+            ('other slice', " --unit='other.service batch-night.slice batch.slice' ",
+             'unit is other.service, not backup.service'),
+            ('no slice', ' --unit=any3.service ', 'unit is any3.service, not batch.slice')):
+        hint, status, text = results['hint ' + case]
+        has(hint, option)
+        same(status, 1, (case, text))
+        has(text, why)
+
+
+@in_each_mode
 def another_user_in_the_unit_is_denied(results):
     denied(results, 'other user')
 

@@ -10,8 +10,8 @@ from tap import has, same, test
 
 PATH = 'prod/db/password'
 COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'set', 'list', 'show', 'delete',
-            'undelete', 'policy apply', 'policy show', 'policy check', 'policy edit',
-            'policy rollback', 'policy reset', 'audit show',
+            'undelete', 'policy apply', 'policy show', 'policy check', 'policy who', 'policy may',
+            'policy test', 'policy edit', 'policy rollback', 'policy reset', 'audit show',
             'audit verify', 'audit public-key', 'verify')
 
 
@@ -60,7 +60,8 @@ def the_json_of_every_command_is_one_object(place):
             (0, 'set', PATH, '--dry-run'), (0, 'get', PATH), (0, 'list'), (0, 'show', PATH),
             (0, 'delete', PATH), (0, 'undelete', PATH), (0, 'policy', 'show'),
             (0, 'policy', 'reset', '--recovery-file=' + agent.recovery), (0, 'policy', 'rollback'),
-            (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'audit', 'show'),
+            (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'policy', 'who', PATH),
+            (0, 'policy', 'may', '--user=12345'), (0, 'audit', 'show'),
             (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (0, 'seal', '--yes'),
             (0, 'unseal'), (0, 'unseal'), (0, 'status')]
     for status, *words in runs:

@@ -8,6 +8,7 @@ As root it makes an agent, asks in many units, and writes {case: [exit status, o
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -104,6 +105,15 @@ def services():
                            *get('prod/scope/password'))
 
 
+def hints():
+    """What a denial tells an admin to run, and what that comes to."""
+    results['other slice'] = in_unit('other.service', *get(),
+                                     properties=['Slice=batch-night.slice'])
+    for case in ('other service', 'other slice', 'no slice'):
+        hint = results[case][1].split('an admin can run: mortise ')[1]
+        results['hint ' + case] = [hint, *run(MORTISE, *shlex.split(hint))]
+
+
 def in_user_unit(name, *command, lines=()):
     """The same under the user's own manager, which is asked without a bus."""
     said, status = '/home/alice/said', '/home/alice/status'
@@ -189,6 +199,7 @@ def main():
     try:
         set_up()
         services()
+        hints()
         fakes()
         user_manager()
         results['status'] = run(MORTISE, 'status', '--json')

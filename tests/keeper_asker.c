@@ -12,24 +12,34 @@
 
 #define LOG_ABOVE_STORE 1048576 /* bytes; the store's write-ahead log stays far below */
 
-int keeper_connect(const struct keeper_fixture *fixture)
+static int connect_to(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	memcpy(address.sun_path, fixture->socket, sizeof fixture->socket);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
 	return fd;
 }
 
-struct asker *asker_open(const struct keeper_fixture *fixture)
+int keeper_connect(const struct keeper_fixture *fixture)
+{
+	return connect_to(fixture->socket);
+}
+
+struct asker *asker_open_at(const char *path)
 {
 	struct asker *asker = calloc(1, sizeof *asker);
 
 	assert_non_null(asker);
-	asker->fd = keeper_connect(fixture);
+	asker->fd = connect_to(path);
 	return asker;
+}
+
+struct asker *asker_open(const struct keeper_fixture *fixture)
+{
+	return asker_open_at(fixture->socket);
 }
 
 void asker_close(struct asker *asker)

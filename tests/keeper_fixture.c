@@ -35,18 +35,26 @@ static const struct {
 	{"root", false, 0},
 };
 
-static void listen_on(struct keeper_fixture *fixture)
+static int listen_on(const char path[96])
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int on = 1;
+	int on = 1, listener;
 
-	memcpy(address.sun_path, fixture->socket, sizeof fixture->socket);
-	fixture->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	assert_true(fixture->listener >= 0);
-	assert_int_equal(setsockopt(fixture->listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
-	assert_int_equal(bind(fixture->listener, (struct sockaddr *)&address, sizeof address), 0);
-	assert_int_equal(chmod(fixture->socket, 0666), 0);
-	assert_int_equal(listen(fixture->listener, 1024), 0);
+	memcpy(address.sun_path, path, 96);
+	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_true(listener >= 0);
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(listen(listener, 1024), 0);
+	return listener;
+}
+
+void keeper_listen_web(struct keeper_fixture *fixture, unsigned verbs)
+{
+	snprintf(fixture->web_socket, sizeof fixture->web_socket, "%s/web", fixture->directory);
+	fixture->web_listener = listen_on(fixture->web_socket);
+	fixture->web_verbs = verbs;
 }
 
 struct keeper_fixture *keeper_prepare(void)
@@ -70,7 +78,8 @@ struct keeper_fixture *keeper_prepare(void)
 	fixture->first_uid = geteuid();
 	fixture->play = play_honest;
 	memset(fixture->h, 0x5a, sizeof fixture->h);
-	listen_on(fixture);
+	fixture->listener = listen_on(fixture->socket);
+	fixture->web_listener = -1;
 	return fixture;
 }
 
@@ -89,22 +98,29 @@ static _Noreturn void run_keeper(const struct keeper_fixture *fixture, int end)
 	_exit(keeper_main());
 }
 
-static void send_with(int fd, size_t size, int descriptor)
+/* Two descriptors at most; those that are -1 are none. */
+static void send_both(int fd, size_t size, const int descriptors[2])
 {
-	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof descriptor)] = {0};
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(2 * sizeof *descriptors)] = {0};
+	size_t bytes = (descriptors[1] >= 0 ? 2 : 1) * sizeof *descriptors;
 	struct iovec part = {out, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
-	if (descriptor >= 0) {
+	if (descriptors[0] >= 0) {
 		message.msg_control = room;
-		message.msg_controllen = sizeof room;
+		message.msg_controllen = CMSG_SPACE(bytes);
 		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof descriptor);
-		memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+		header->cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(header), descriptors, bytes);
 	}
 	(void)!sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static void send_with(int fd, size_t size, int descriptor)
+{
+	send_both(fd, size, (int[]){descriptor, -1});
 }
 
 static void configure(struct keeper_fixture *fixture)
@@ -116,12 +132,19 @@ static void configure(struct keeper_fixture *fixture)
 	size_t list = wire_list_begin(&writer, WIRE_TAG_ITEMS), item = wire_item_begin(&writer);
 	wire_put_text(&writer, WIRE_TAG_NAME, "main");
 	wire_item_end(&writer, item);
+	if (fixture->web_listener >= 0) {
+		item = wire_item_begin(&writer);
+		wire_put_text(&writer, WIRE_TAG_NAME, "web");
+		wire_put_number(&writer, WIRE_TAG_NUMBER, fixture->web_verbs);
+		wire_item_end(&writer, item);
+	}
 	wire_list_end(&writer, list);
 	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
 	wire_put_text(&writer, WIRE_TAG_STORE, fixture->store);
 	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, fixture->audit_log);
 	wire_put_number(&writer, WIRE_TAG_FLAGS, fixture->flags);
-	send_with(fixture->monitor, wire_finish(&writer), fixture->listener);
+	send_both(fixture->monitor, wire_finish(&writer),
+		(int[]){fixture->listener, fixture->web_listener});
 }
 
 void keeper_start(struct keeper_fixture *fixture)
@@ -428,13 +451,19 @@ int set_up_keeper(void **state)
 	return 0;
 }
 
+void keeper_init(struct keeper_fixture *fixture)
+{
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(ask_init(fixture, asker, "none"), MORTISE_OK);
+	asker_close(asker);
+}
+
 int set_up_store(void **state)
 {
 	if (set_up_keeper(state) != 0)
 		return -1;
-	struct asker *asker = asker_open(*state);
-	assert_int_equal(ask_init(*state, asker, "none"), MORTISE_OK);
-	asker_close(asker);
+	keeper_init(*state);
 	return 0;
 }
 
@@ -452,6 +481,8 @@ int tear_down_keeper(void **state)
 	if (fixture->sealer >= 0)
 		close(fixture->sealer);
 	close(fixture->listener);
+	if (fixture->web_listener >= 0)
+		close(fixture->web_listener);
 	snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
 	(void)!system(command);
 	free(fixture);

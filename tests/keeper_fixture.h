@@ -34,6 +34,9 @@ struct keeper_fixture {
 	char directory[64], socket[96], store[96], audit_directory[96], audit_log[128], errors[96];
 	pid_t pid; /* 0: none runs */
 	int monitor, listener, sealer;
+	char web_socket[96];
+	int web_listener; /* -1: none */
+	unsigned web_verbs;
 	uint32_t first_uid;
 	uint64_t flags;
 	void (*before)(void); /* in the keeper's process, before keeper_main() */
@@ -64,6 +67,10 @@ int tear_down_keeper(void **state);
 /* Makes directories and the listening socket, but starts nothing. */
 struct keeper_fixture *keeper_prepare(void);
 void keeper_start(struct keeper_fixture *fixture);
+/* Before the start: a second listener, "web", at which so much can be asked. */
+void keeper_listen_web(struct keeper_fixture *fixture, unsigned verbs);
+/* Initialises it, as set_up_store does. */
+void keeper_init(struct keeper_fixture *fixture);
 /* Ends it with SIGTERM; the exit status. Fails if a sanitizer complained. */
 int keeper_stop(struct keeper_fixture *fixture);
 void keeper_restart(struct keeper_fixture *fixture);
@@ -101,6 +108,8 @@ struct asker {
 
 int keeper_connect(const struct keeper_fixture *fixture);
 struct asker *asker_open(const struct keeper_fixture *fixture);
+/* At another listener. */
+struct asker *asker_open_at(const char *path);
 void asker_close(struct asker *asker);
 struct wire_writer *asker_begin(struct asker *asker, uint16_t opcode);
 /* Sends what was begun. */

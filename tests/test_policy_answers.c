@@ -14,14 +14,17 @@ static void note(const char *line)
 	(void)snprintf(said + used, sizeof said - used, "%s\n", line);
 }
 
-static void note_grant(void *context, const struct policy_grant *grant)
+static bool note_grant(void *context, const struct policy_grant *grant)
 {
 	char line[1024];
+	int *room = context;
 
-	(void)context;
+	if (room != NULL && (*room)-- == 0)
+		return false;
 	(void)snprintf(line, sizeof line, "%s%s %s %s (%s) by %s", grant->is_deny ? "but not " : "",
 		grant->who, grant->verbs, grant->secrets, grant->conditions, grant->rule);
 	note(line);
+	return true;
 }
 
 static void note_change(void *context, const char *line)
@@ -52,23 +55,49 @@ static void the_deciding_rule_is_named(void **state)
 	explains(ALLOW "user = 7\n", USER(7), VERB_READ, "prod/a", "rule 'a' (p:1) allows it");
 	explains(ALLOW "user = 7\n\n[rule d]\ndeny = read\n", USER(7), VERB_READ, "prod/a",
 		"rule 'd' (p:6) denies it");
+	explains(ALLOW "user = 7\n\n[rule d]\ndeny = read\nunit = a.service\nexe = /bin/a\n",
+		USER(7), VERB_READ, "prod/a",
+		"rule 'd' (p:6) denies it, for unit and exe cannot be had");
 }
+
+#define NEAREST "no rule allows it; nearest is rule 'a' (p:1): "
 
 static void the_attribute_that_failed_is_named(void **state)
 {
+	struct subject subject = *USER(7);
+
 	(void)state;
 	explains("", USER(7), VERB_READ, "prod/a", "no rule allows it");
-	explains(ALLOW "user = 7\n", USER(8), VERB_READ, "prod/a",
-		"no rule allows it; nearest is rule 'a' (p:1), but for user");
+	explains(ALLOW "user = backup\n", USER(8), VERB_READ, "prod/a",
+		NEAREST "user is 8, not backup");
+	explains(ALLOW "group = dba 3\n", USER(7), VERB_READ, "prod/a",
+		NEAREST "group is another, not 3 dba");
 	explains(ALLOW "user = 7\nunit = a.service\n", USER(7), VERB_READ, "prod/a",
-		"no rule allows it; nearest is rule 'a' (p:1), but for unit (cannot be had)");
+		NEAREST "unit cannot be had, not a.service");
+	subject.unit = (struct fact){FACT_KNOWN, "cron.service system.slice"};
+	explains(ALLOW "user = 7\nunit = a.service\n", &subject, VERB_READ, "prod/a",
+		NEAREST "unit is cron.service, not a.service");
+	subject.unit = (struct fact){FACT_KNOWN, SUBJECT_UNSAID};
+	explains(ALLOW "user = 7\nunit = a.service\n", &subject, VERB_READ, "prod/a",
+		NEAREST "unit is not given, not a.service");
 	explains(ALLOW "user = 7\nhours = 01:00-02:00Z\n", USER(7), VERB_READ, "prod/a",
-		"no rule allows it; nearest is rule 'a' (p:1), but for hours");
+		NEAREST "it is Mon 00:00Z, not 01:00-02:00Z");
 	explains(ALLOW "user = 7\ndays = tue\n", USER(7), VERB_READ, "prod/a",
-		"no rule allows it; nearest is rule 'a' (p:1), but for days");
+		NEAREST "it is Mon 00:00, not tue");
+	explains(ALLOW "user = 7\nexpires = 2026-01-01Z\n", USER(7), VERB_READ, "prod/a",
+		NEAREST "it expired 2026-01-01T00:00:00Z");
 	explains(ALLOW "user = 7\n", USER(7), VERB_WRITE, "dev/a",
-		"no rule allows it; nearest is rule 'a' (p:1), but for secret and verb");
+		NEAREST "secret is dev/a, not prod/**; verb is write, not read");
 	explains(ALLOW "user = 7\n", USER(8), VERB_WRITE, "prod/a", "no rule allows it");
+}
+
+static void a_rule_for_this_very_caller_is_near_whatever_else_failed(void **state)
+{
+	(void)state;
+	explains(ALLOW "user = 7\nunit = a.service\nlabel = x_t\ndays = tue\n", USER(7), VERB_READ,
+		"prod/a",
+		NEAREST "unit cannot be had, not a.service; label cannot be had, not x_t; "
+			"it is Mon 00:00, not tue");
 }
 
 static void the_nearest_three_come_nearest_first(void **state)
@@ -78,8 +107,26 @@ static void the_nearest_three_come_nearest_first(void **state)
 		 "user = 8\n[rule b]\nallow = read\nsecret = prod/b\nuser = 7\n"
 		 "[rule c]\nallow = read\nsecret = prod/a\nuser = 9\n",
 		USER(7), VERB_READ, "prod/a",
-		"no rule allows it; nearest is rule 'a' (p:5), but for user, rule 'b' (p:9), but "
-		"for secret, rule 'c' (p:13), but for user");
+		"no rule allows it; nearest is rule 'a' (p:5): user is 7, not 8; then rule 'b' "
+		"(p:9): secret is prod/a, not prod/b; then rule 'c' (p:13): user is 7, not 9");
+}
+
+static void an_explanation_is_cut_to_size(void **state)
+{
+	char text[3000] = ALLOW "user = 7\nunit =";
+	struct policy_explanation explanation;
+	char words[40];
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		(void)snprintf(text + strlen(text), sizeof text - strlen(text), " a%d.service", i);
+	struct policy *policy = compile(text);
+
+	policy_explain(policy, USER(7), VERB_READ, "prod/a", MONDAY, &explanation);
+	assert_int_equal(strlen(explanation.near[0].why), POLICY_WHY_SIZE - 1);
+	policy_explain_text(&explanation, words, sizeof words);
+	assert_string_equal(words, "no rule allows it; nearest is rule 'a' ");
+	policy_free(policy);
 }
 
 static void a_name_that_disables_is_named(void **state)
@@ -92,15 +139,21 @@ static void a_name_that_disables_is_named(void **state)
 	policy_explain(policy, USER(1000), VERB_READ, "prod/a", MONDAY, &explanation);
 	assert_int_equal(explanation.near_count, 1);
 	assert_int_equal(explanation.near[0].failed, 1u << ATTRIBUTE_NAME);
+	assert_string_equal(explanation.near[0].why, "the name alice is gone");
 	policy_free(policy);
 }
 
-static void who_is(const char *text, enum verb verb, const char *path, const char *expected)
+static void who_is(const char *text, unsigned verbs, const char *path, const char *expected)
 {
 	struct policy *policy = compile(text);
+	struct policy_place place = {0};
+	bool is_whole = false;
 
 	said[0] = '\0';
-	assert_int_equal(policy_who(policy, verb, path, MONDAY, note_grant, NULL), MORTISE_OK);
+	assert_int_equal(
+		policy_who(policy, verbs, path, MONDAY, &place, note_grant, NULL, &is_whole),
+		MORTISE_OK);
+	assert_true(is_whole);
 	assert_string_equal(said, expected);
 	policy_free(policy);
 }
@@ -117,7 +170,7 @@ static void everyone_who_may_is_listed(void **state)
 		VERB_READ, "prod/a",
 		"uid 7 read prod/** (group dba, at most 20/h) by a\n"
 		"backup read prod/** (group dba, at most 20/h) by a\n"
-		"group dba read list ** (hours 22:00-02:00Z) by c\n"
+		"group dba read ** (hours 22:00-02:00Z) by c\n"
 		"unit a.service read ** (label x_t, days mon tue wed, expires "
 		"2027-01-01T00:00:00Z) "
 		"by e\n"
@@ -139,6 +192,55 @@ static void who_is_denied_for_certain_is_left_out(void **state)
 	who_is(ALLOW "user = 7\nexpires = 2026-01-01\n", VERB_READ, "prod/a", "");
 }
 
+static void of_several_verbs_those_are_told_that_no_deny_takes(void **state)
+{
+	(void)state;
+	who_is("[rule a]\nallow = read list write\nsecret = **\nuser = 7 8\n"
+	       "[rule d]\ndeny = read write\nuser = 7\n"
+	       "[rule e]\ndeny = list\nuser = 7\nhours = 01:00-02:00Z\n",
+		VERB_READ | VERB_LIST, "prod/a",
+		"uid 7 list ** () by a\nuid 8 read list ** () by a\n"
+		"but not uid 7 read  () by d\n"
+		"but not uid 7 list  (hours 01:00-02:00Z) by e\n");
+}
+
+/* One grant at a time, and an answer that is the same as in one piece. */
+static void an_answer_in_parts_is_the_same(void **state)
+{
+	static const char text[] = ALLOW "user = 7 8 9\n[rule d]\ndeny = read\nuser = 8\n"
+					 "[rule b]\nallow = read\nsecret = **\nunit = a.service\n"
+					 "[rule e]\ndeny = read\nuser = 9\nhours = 01:00-02:00Z\n";
+	struct policy *policy = compile(text);
+	struct policy_place place = {0};
+	char whole[sizeof said];
+	bool is_whole = false;
+	unsigned parts = 0;
+
+	(void)state;
+	said[0] = '\0';
+	assert_int_equal(policy_who(policy, VERB_READ, "prod/a", MONDAY, &place, note_grant, NULL,
+				 &is_whole),
+		MORTISE_OK);
+	memcpy(whole, said, sizeof said);
+	said[0] = '\0';
+	place = (struct policy_place){0};
+	for (is_whole = false; !is_whole; parts++) {
+		int room = 1;
+		assert_in_range(parts, 0, 10);
+		assert_int_equal(policy_who(policy, VERB_READ, "prod/a", MONDAY, &place, note_grant,
+					 &room, &is_whole),
+			MORTISE_OK);
+	}
+	assert_string_equal(said, whole);
+	assert_int_equal(parts, 5);
+	place = (struct policy_place){UINT32_MAX, UINT32_MAX, true};
+	assert_int_equal(policy_who(policy, VERB_READ, "prod/a", MONDAY, &place, note_grant, NULL,
+				 &is_whole),
+		MORTISE_OK);
+	assert_string_equal(said, whole);
+	policy_free(policy);
+}
+
 static void administrators_are_listed_without_a_path(void **state)
 {
 	(void)state;
@@ -150,9 +252,14 @@ static void administrators_are_listed_without_a_path(void **state)
 static void may_be(const char *text, const struct subject *subject, const char *expected)
 {
 	struct policy *policy = compile(text);
+	struct policy_place place = {0};
+	bool is_whole = false;
 
 	said[0] = '\0';
-	assert_int_equal(policy_may(policy, subject, MONDAY, note_grant, NULL), MORTISE_OK);
+	assert_int_equal(
+		policy_may(policy, subject, 127, MONDAY, &place, note_grant, NULL, &is_whole),
+		MORTISE_OK);
+	assert_true(is_whole);
 	assert_string_equal(said, expected);
 	policy_free(policy);
 }
@@ -334,10 +441,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_deciding_rule_is_named),
 		cmocka_unit_test(the_attribute_that_failed_is_named),
+		cmocka_unit_test(a_rule_for_this_very_caller_is_near_whatever_else_failed),
+		cmocka_unit_test(an_explanation_is_cut_to_size),
 		cmocka_unit_test(the_nearest_three_come_nearest_first),
 		cmocka_unit_test(a_name_that_disables_is_named),
 		cmocka_unit_test(everyone_who_may_is_listed),
 		cmocka_unit_test(who_is_denied_for_certain_is_left_out),
+		cmocka_unit_test(of_several_verbs_those_are_told_that_no_deny_takes),
+		cmocka_unit_test(an_answer_in_parts_is_the_same),
 		cmocka_unit_test(administrators_are_listed_without_a_path),
 		cmocka_unit_test(what_one_may_is_listed_with_what_cuts_into_it),
 		cmocka_unit_test(known_facts_exclude_rules),

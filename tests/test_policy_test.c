@@ -50,8 +50,10 @@ static void expectations_are_judged_by_the_users_of_the_file(void **state)
 		"[expect other]\nuser = 35\n" READ "result = deny\n[expect none]\n" READ
 		"result = deny\n",
 		"ok t:3 yes: rule 'a' (p:1) allows it\nok t:8 number: rule 'a' (p:1) allows it\n"
-		"ok t:14 other: no rule allows it; nearest is rule 'a' (p:1), but for user\n"
-		"ok t:19 none: no rule allows it; nearest is rule 'a' (p:1), but for user\n");
+		"ok t:14 other: no rule allows it; nearest is rule 'a' (p:1): user is 35, not "
+		"backup\n"
+		"ok t:19 none: no rule allows it; nearest is rule 'a' (p:1): user is not given, "
+		"not backup\n");
 }
 
 static void what_is_not_as_expected_fails(void **state)
@@ -63,7 +65,8 @@ static void what_is_not_as_expected_fails(void **state)
 		"[expect none]\nuser = 7\n" READ "result = deny\nrule = a\n",
 		"not ok t:1 no: rule 'a' (p:1) allows it\nnot ok t:6 rule: rule 'a' (p:1) allows "
 		"it\n"
-		"not ok t:12 none: no rule allows it; nearest is rule 'a' (p:1), but for user\n");
+		"not ok t:12 none: no rule allows it; nearest is rule 'a' (p:1): user is 7, not "
+		"backup\n");
 }
 
 static void groups_come_from_the_user_and_from_the_expectation(void **state)
@@ -79,8 +82,8 @@ static void groups_come_from_the_user_and_from_the_expectation(void **state)
 		"[expect c]\nuser = u\ngroup = 9\nverb = list\npath = x\nresult = allow\n"
 		"[expect d]\ngroup = dba 9\n" READ "result = allow\n",
 		"ok t:6 a: rule 'a' (p:1) allows it\n"
-		"ok t:11 b: no rule allows it; nearest is rule 'b' (p:5), but for group, "
-		"rule 'a' (p:1), but for secret and verb\n"
+		"ok t:11 b: no rule allows it; nearest is rule 'b' (p:5): group is another, "
+		"not 9; then rule 'a' (p:1): secret is x, not prod/**; verb is list, not read\n"
 		"ok t:16 c: rule 'b' (p:5) allows it\nok t:22 d: rule 'a' (p:1) allows it\n");
 }
 
@@ -100,8 +103,9 @@ static void facts_are_those_said_and_no_others(void **state)
 		rest, rest, rest, rest);
 	says(policy, tests,
 		"ok t:1 a: rule 'a' (p:1) allows it\nok t:9 b: rule 'a' (p:1) allows it\n"
-		"ok t:17 c: no rule allows it; nearest is rule 'a' (p:1), but for unit\n"
-		"ok t:24 d: rule 'd' (p:8) denies it\n");
+		"ok t:17 c: no rule allows it; nearest is rule 'a' (p:1): unit is not given, "
+		"not a.service\n"
+		"ok t:24 d: rule 'd' (p:8) denies it, for unit cannot be had\n");
 }
 
 static void an_expectation_has_its_time(void **state)
@@ -111,7 +115,8 @@ static void an_expectation_has_its_time(void **state)
 		"[expect a]\nuser = 7\nat = 2026-11-23T02:30Z\n" READ "result = allow\n"
 		"[expect b]\nuser = 7\n" READ "result = deny\n",
 		"ok t:1 a: rule 'a' (p:1) allows it\n"
-		"ok t:7 b: no rule allows it; nearest is rule 'a' (p:1), but for hours\n");
+		"ok t:7 b: no rule allows it; nearest is rule 'a' (p:1): it is Thu "
+		"00:00Z, not 02:30-04:30Z\n");
 }
 
 static void administration_needs_no_path(void **state)

@@ -181,6 +181,42 @@ static void a_star_is_any_run_of_bytes(void **state)
 	assert_false(unit_pattern_matches("a.service", "a.servic", 8));
 }
 
+static void supposes(enum attribute attribute, const char *text, const char *expected)
+{
+	char names[64] = "x";
+
+	assert_int_equal(subject_suppose(attribute, text, names, sizeof names),
+		expected ? MORTISE_OK : MORTISE_REJECTED);
+	assert_string_equal(names, expected ? expected : "x");
+}
+
+static void a_fact_may_be_supposed_as_people_write_it(void **state)
+{
+	(void)state;
+	supposes(ATTRIBUTE_UNIT, " a.service \t x.slice ", "a.service x.slice");
+	supposes(ATTRIBUTE_UNIT, "/x.slice/a.service/y", "a.service x.slice");
+	supposes(ATTRIBUTE_LABEL, "u:r:x_t:s0", "u:r:x_t:s0 x_t");
+	supposes(ATTRIBUTE_LABEL, "x_t", "x_t");
+	supposes(ATTRIBUTE_EXE, "/bin/a b", "/bin/a b");
+	supposes(ATTRIBUTE_SOCKET, "web", "web");
+}
+
+static void what_can_be_no_fact_is_not_supposed(void **state)
+{
+	char text[65] = "";
+
+	(void)state;
+	memset(text, 'a', sizeof text - 1);
+	supposes(ATTRIBUTE_UNIT, "", NULL);
+	supposes(ATTRIBUTE_UNIT, " \t", NULL);
+	supposes(ATTRIBUTE_UNIT, "/x", NULL);
+	supposes(ATTRIBUTE_UNIT, text, NULL);
+	supposes(ATTRIBUTE_LABEL, "a b", NULL);
+	supposes(ATTRIBUTE_EXE, "", NULL);
+	supposes(ATTRIBUTE_EXE, text, NULL);
+	supposes(ATTRIBUTE_EXE, text + 1, text + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +232,8 @@ int main(void)
 		cmocka_unit_test(a_label_that_confines_nothing_is_refused),
 		cmocka_unit_test(stars_stand_only_in_an_instance),
 		cmocka_unit_test(a_star_is_any_run_of_bytes),
+		cmocka_unit_test(a_fact_may_be_supposed_as_people_write_it),
+		cmocka_unit_test(what_can_be_no_fact_is_not_supposed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

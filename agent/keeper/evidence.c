@@ -212,14 +212,17 @@ const char *evidence_of_units(const struct caller *caller)
 		       : "none: /proc is closed to the agent's user";
 }
 
-const char *evidence_of_labels(const struct caller *caller)
+bool evidence_has_labels(const struct caller *caller)
 {
 	char label[LABEL_MAX];
 	socklen_t size = sizeof label;
 
-	if (getsockopt(caller->descriptor, SOL_SOCKET, SO_PEERSEC, label, &size) == 0)
-		return "SO_PEERSEC";
-	return "none: no security module that labels";
+	return getsockopt(caller->descriptor, SOL_SOCKET, SO_PEERSEC, label, &size) == 0;
+}
+
+const char *evidence_of_labels(const struct caller *caller)
+{
+	return evidence_has_labels(caller) ? "SO_PEERSEC" : "none: no security module that labels";
 }
 
 const char *evidence_of_exes(const struct evidence *evidence)

@@ -32,6 +32,9 @@ const char *evidence_of_units(const struct caller *caller);
 const char *evidence_of_labels(const struct caller *caller);
 const char *evidence_of_exes(const struct evidence *evidence);
 
+/* Does the kernel tell labels? Judged by one who asks. */
+bool evidence_has_labels(const struct caller *caller);
+
 /* Can the programs of other users be had? For `policy apply`. */
 bool evidence_has_witness(const struct evidence *evidence);
 

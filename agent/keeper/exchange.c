@@ -202,6 +202,7 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 		.release = release,
 	};
 	pending->is_dry_run = exchange->is_dry_run;
+	pending->is_silent = exchange->is_silent;
 	memcpy(pending->path, exchange->path, sizeof pending->path);
 	memcpy(pending->rule_name, exchange->rule_name, sizeof pending->rule_name);
 	exchange->from->pending = pending;
@@ -272,7 +273,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.note = pending->is_dry_run ? DRY_RUN_NOTE : NULL,
 	};
 
-	if (pending->operation->is_recorded)
+	if (pending->operation->is_recorded && !pending->is_silent)
 		put_line(agent, pending->operation, &event);
 	if (pending->from)
 		agent->answer(agent->server, pending->from, build, &building);

@@ -58,6 +58,7 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_seal, request_get, request_set, request_list, request_show, request_delete,
 	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
 	request_policy_check, request_policy_rollback, request_policy_reset, request_audit_show,
+	request_policy_check, request_policy_who, request_policy_may, request_audit_show,
 	request_audit_verify, request_audit_key, request_verify;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
@@ -114,6 +115,7 @@ struct pending {
 	uint32_t request_id;
 	uint32_t uid, gid, pid, login_uid, session;
 	bool is_dry_run;
+	bool is_silent;
 	char path[MORTISE_PATH_MAX + 1];      /* for the record, as in the exchange */
 	char rule_name[POLICY_TITLE_MAX + 1]; /* "": no rule decided */
 	uint64_t version;

@@ -52,6 +52,8 @@ struct agent {
 	size_t (*connections)(void *server);
 	/* Has the other end of a connection whose request is pending not been closed? */
 	bool (*is_waiting)(void *server, const struct requester *from);
+	/* The listener of that name, or NULL. */
+	const struct entrance *(*find_entrance)(void *server, const char *name);
 	/* Wipes the answers that clients have not read, and closes those connections. */
 	void (*forget_unread)(void *server);
 	/* Sends an answer to a request that was left pending. */

@@ -318,6 +318,7 @@ enum mortise_status request_list(struct exchange *exchange)
 
 	TRY(read_listing(exchange, &listing));
 	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
+	requester_gather(exchange->agent, exchange->from, exchange->agent->policy);
 	if (policy_may_ever(exchange->agent->policy, &exchange->from->caller.subject, VERB_LIST)) {
 		TRY(put_entries(exchange, &listing));
 	} else {

@@ -196,6 +196,16 @@ static void on_arrival(evutil_socket_t listener, short what, void *context)
 	}
 }
 
+static const struct entrance *find_entrance(void *context, const char *name)
+{
+	const struct server *server = context;
+
+	for (size_t i = 0; i < server->listener_count; i++)
+		if (strcmp(server->listeners[i].entrance.name, name) == 0)
+			return &server->listeners[i].entrance;
+	return NULL;
+}
+
 enum mortise_status server_new(struct event_base *base, struct agent *agent,
 	unsigned connections_max, struct server **out_server)
 {
@@ -221,6 +231,7 @@ enum mortise_status server_new(struct event_base *base, struct agent *agent,
 	agent->connections = count_connections;
 	agent->is_waiting = is_waiting;
 	agent->forget_unread = forget_unread;
+	agent->find_entrance = find_entrance;
 	*out_server = server;
 	return MORTISE_OK;
 }

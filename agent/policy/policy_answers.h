@@ -11,21 +11,27 @@
 
 #define POLICY_NEAR_MAX    3
 #define POLICY_CHANGES_MAX 1000 /* lines */
+#define POLICY_WHY_SIZE    256
 
 struct policy_near {
 	const char *rule, *file;
 	unsigned line;
-	unsigned failed;  /* bits 1 << ATTRIBUTE_...: which did not match */
-	unsigned unknown; /* those among them that could not be had */
+	uint32_t number;           /* its place in the policy */
+	unsigned failed;           /* bits 1 << ATTRIBUTE_...: which did not match */
+	unsigned unknown;          /* those among them that could not be had */
+	char why[POLICY_WHY_SIZE]; /* "unit is cron.service, not backup.service"; cut to size */
 };
 
 struct policy_explanation {
 	struct decision decision;
 	const char *file; /* of the deciding rule; NULL: none */
 	unsigned line;
+	unsigned unknown; /* bits 1 << ATTRIBUTE_...: which matched a deny as they could not be had
+			   */
 	/*
 	 * Where no rule decided: allows that match in all but one attribute (verb and name
-	 * among them), or in all but verb and secret, the nearest first.
+	 * among them), in all but verb and secret, or at least in verb, secret, user and group;
+	 * those with the fewest that failed first; user and secret count twice.
 	 */
 	struct policy_near near[POLICY_NEAR_MAX];
 	size_t near_count;
@@ -34,9 +40,13 @@ struct policy_explanation {
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation);
 
+/* ", for exe cannot be had", where a deny decided by what is unknown; else "". */
+void policy_explain_unknown(
+	const struct policy_explanation *explanation, char *out_text, size_t size);
+
 /*
  * In words, cut to size: "rule 'a' (10-a.policy:3) allows it", "no rule allows it; nearest is
- * rule 'b' (10-a.policy:9), but for unit".
+ * rule 'b' (10-a.policy:9): unit is cron.service, not backup.service".
  */
 void policy_explain_text(const struct policy_explanation *explanation, char *out_text, size_t size);
 
@@ -50,22 +60,35 @@ struct policy_grant {
 	const char *rule, *file;
 	unsigned line;
 };
-typedef void policy_grant_visit(void *context, const struct policy_grant *grant);
+/* Takes a grant; false if it has no room for it: the answer ends before that grant. */
+typedef bool policy_grant_visit(void *context, const struct policy_grant *grant);
+
+/* Where a long answer goes on, in the same policy: zeros are its start. Any numbers are safe. */
+struct policy_place {
+	uint32_t rule, value;
+	bool is_denies;
+};
 
 /*
- * Everyone who may do that, one grant for each user, or else group, unit, label or socket of
- * each rule; then the denies that may take it from some of them under conditions. Those from
- * whom a deny takes it for certain are left out, as are disabled and expired rules.
+ * Everyone who may do some of verbs (bits), one grant for each user, or else group, unit, label
+ * or socket of each rule, with the verbs that are left of them; then the denies that may take
+ * it from some of them under conditions. Those from whom a deny takes it for certain are left
+ * out, as are disabled and expired rules. Goes on from *place, and leaves there where the next
+ * call does; *out_is_whole: there is no more. A call may end early, without a visit, if much
+ * has to be compared.
  */
-enum mortise_status policy_who(const struct policy *policy, enum verb verb, const char *path,
-	time_t now, policy_grant_visit *visit, void *context) MUST_USE;
+enum mortise_status policy_who(const struct policy *policy, unsigned verbs, const char *path,
+	time_t now, struct policy_place *place, policy_grant_visit *visit, void *context,
+	bool *out_is_whole) MUST_USE;
 
 /*
- * All that a subject may: each allow that his ids and facts do not exclude (facts that were
- * not gathered are conditions), and each deny that may cut into one of those.
+ * All of verbs that a subject may: each allow that his ids and facts do not exclude (facts that
+ * were not gathered are conditions), and each deny that may cut into one of those. In parts, as
+ * policy_who().
  */
 enum mortise_status policy_may(const struct policy *policy, const struct subject *subject,
-	time_t now, policy_grant_visit *visit, void *context) MUST_USE;
+	unsigned verbs, time_t now, struct policy_place *place, policy_grant_visit *visit,
+	void *context, bool *out_is_whole) MUST_USE;
 
 /*
  * Is there somebody who is an administrator at some time within a week from now? What groups

@@ -5,6 +5,11 @@
 #include <string.h>
 
 #include "policy_match.h"
+#include "policy_text.h"
+
+#define IDENTITY                                                                                   \
+	(1u << ATTRIBUTE_VERB | 1u << ATTRIBUTE_SECRET | 1u << ATTRIBUTE_USER |                    \
+		1u << ATTRIBUTE_GROUP | 1u << ATTRIBUTE_NAME)
 
 static bool is_bit_single(unsigned bits)
 {
@@ -37,13 +42,20 @@ static struct policy_near judge(
 
 static bool is_near(unsigned failed)
 {
-	return is_bit_single(failed) ||
+	return is_bit_single(failed) || (failed & IDENTITY) == 0 ||
 	       (failed & ~(1u << ATTRIBUTE_VERB | 1u << ATTRIBUTE_SECRET)) == 0;
+}
+
+/* A rule about other users, or other secrets, is rarely the one that was meant. */
+static unsigned distance(const struct policy_near *near)
+{
+	return (unsigned)__builtin_popcount(near->failed) + (near->failed >> ATTRIBUTE_USER & 1) +
+	       (near->failed >> ATTRIBUTE_SECRET & 1);
 }
 
 static bool is_nearer(const struct policy_near *a, const struct policy_near *b)
 {
-	return is_bit_single(a->failed) && !is_bit_single(b->failed);
+	return distance(a) < distance(b);
 }
 
 static void add_near(struct policy_explanation *explanation, const struct policy_near *near)
@@ -61,6 +73,89 @@ static void add_near(struct policy_explanation *explanation, const struct policy
 	explanation->near[at] = *near;
 }
 
+/* The instant as the rule's clock shows it: "mon 12:00". */
+static void put_clock(FILE *file, time_t now, bool is_utc)
+{
+	struct tm split;
+	char text[32] = "?";
+
+	if ((is_utc ? gmtime_r(&now, &split) : localtime_r(&now, &split)) != NULL)
+		(void)strftime(text, sizeof text, "%a %H:%M", &split);
+	(void)fprintf(file, "it is %s%s", text, is_utc ? "Z" : "");
+}
+
+/* What there is, where the rule wants something else. */
+static void put_found(FILE *file, const struct condition *condition, bool is_unknown,
+	const struct question *question)
+{
+	const struct fact *fact = subject_fact(question->subject, condition->attribute);
+	const char *name = attribute_name(condition->attribute);
+
+	if (is_unknown)
+		(void)fprintf(file, "%s cannot be had", name);
+	else if (fact != NULL && strcmp(fact->text, SUBJECT_UNSAID) == 0)
+		(void)fprintf(file, "%s is not given", name);
+	else if (fact != NULL)
+		(void)fprintf(file, "%s is %.*s", name, (int)strcspn(fact->text, " "), fact->text);
+	else if (condition->attribute == ATTRIBUTE_SECRET)
+		(void)fprintf(file, "secret is %s", question->path ? question->path : "none");
+	else if (condition->attribute == ATTRIBUTE_USER &&
+		 question->subject->uid == SUBJECT_STRANGER)
+		(void)fputs("user is not given", file);
+	else if (condition->attribute == ATTRIBUTE_USER)
+		(void)fprintf(file, "user is %u", question->subject->uid);
+	else if (condition->attribute == ATTRIBUTE_GROUP)
+		(void)fputs("group is another", file);
+	else
+		put_clock(file, question->clock.now,
+			condition->attribute == ATTRIBUTE_HOURS && condition->hours[0].is_utc);
+}
+
+static void put_failed(FILE *file, const struct policy *policy, const struct rule *rule,
+	const struct policy_near *near, const struct question *question)
+{
+	const char *gap = "";
+	const struct name *name = NULL;
+
+	for (uint8_t i = 0; i < rule->condition_count; i++) {
+		const struct condition *condition = &rule->conditions[i];
+		unsigned bit = 1u << condition->attribute;
+
+		if ((near->failed & bit) == 0)
+			continue;
+		(void)fputs(gap, file);
+		gap = "; ";
+		if (condition->attribute == ATTRIBUTE_EXPIRES) {
+			(void)fputs("it expired ", file);
+		} else {
+			put_found(file, condition, (near->unknown & bit) != 0, question);
+			(void)fputs(", not ", file);
+		}
+		text_values(file, policy, condition);
+	}
+	if (near->failed & 1u << ATTRIBUTE_VERB) {
+		(void)fprintf(file, "%sverb is %s, not ", gap, verb_name(question->verb));
+		text_verbs(file, rule->verbs);
+		gap = "; ";
+	}
+	if (rule_is_disabled(policy, rule, &name))
+		(void)fprintf(file, "%sthe name %s %s", gap, name->seen.name,
+			name->state == POLICY_NAME_GONE ? "is gone" : "means another id now");
+}
+
+static void say_why(const struct policy *policy, const struct rule *rule,
+	const struct question *question, struct policy_near *near)
+{
+	FILE *file = fmemopen(near->why, sizeof near->why, "w");
+
+	if (file == NULL)
+		return;
+	(void)setvbuf(file, NULL, _IONBF, 0);
+	put_failed(file, policy, rule, near, question);
+	(void)fclose(file);
+	near->why[sizeof near->why - 1] = '\0';
+}
+
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation)
 {
@@ -73,33 +168,39 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 
 		explanation.file = rule->origin->file;
 		explanation.line = rule->origin->line;
+		explanation.unknown = judge(policy, rule, &question).unknown;
 	}
-	for (size_t i = 0; explanation.decision.rule == NULL && i < policy->rule_count; i++) {
+	for (uint32_t i = 0; explanation.decision.rule == NULL && i < policy->rule_count; i++) {
 		struct policy_near near;
 
 		if (policy->rules[i].is_deny)
 			continue;
 		near = judge(policy, &policy->rules[i], &question);
+		near.number = i;
 		if (is_near(near.failed))
 			add_near(&explanation, &near);
 	}
+	for (size_t i = 0; i < explanation.near_count; i++)
+		say_why(policy, &policy->rules[explanation.near[i].number], &question,
+			&explanation.near[i]);
 	*out_explanation = explanation;
 }
 
-static size_t put_attributes(char *text, size_t size, const struct policy_near *near)
+void policy_explain_unknown(
+	const struct policy_explanation *explanation, char *out_text, size_t size)
 {
-	const char *gap = " ";
+	const char *gap = ", for ";
 	size_t used = 0;
 
-	for (unsigned i = 0; i <= ATTRIBUTE_NAME && used < size; i++) {
-		if ((near->failed >> i & 1) == 0)
-			continue;
-		used += (size_t)snprintf(text + used, size - used, "%s%s%s", gap,
-			attribute_name((enum attribute)i),
-			near->unknown >> i & 1 ? " (cannot be had)" : "");
-		gap = " and ";
-	}
-	return used;
+	out_text[0] = '\0';
+	for (unsigned i = 0; i < ATTRIBUTE_COUNT && used < size; i++)
+		if (explanation->unknown >> i & 1) {
+			used += (size_t)snprintf(out_text + used, size - used, "%s%s", gap,
+				attribute_name((enum attribute)i));
+			gap = " and ";
+		}
+	if (used > 0 && used < size)
+		(void)snprintf(out_text + used, size - used, " cannot be had");
 }
 
 void policy_explain_text(const struct policy_explanation *explanation, char *out_text, size_t size)
@@ -107,19 +208,19 @@ void policy_explain_text(const struct policy_explanation *explanation, char *out
 	size_t used;
 
 	if (explanation->decision.rule != NULL) {
-		(void)snprintf(out_text, size, "rule '%s' (%s:%u) %s it",
+		used = (size_t)snprintf(out_text, size, "rule '%s' (%s:%u) %s it",
 			explanation->decision.rule, explanation->file, explanation->line,
 			explanation->decision.allowed ? "allows" : "denies");
+		if (used < size)
+			policy_explain_unknown(explanation, out_text + used, size - used);
 		return;
 	}
 	used = (size_t)snprintf(out_text, size, "no rule allows it");
 	for (size_t i = 0; i < explanation->near_count && used < size; i++) {
 		const struct policy_near *near = &explanation->near[i];
 
-		used += (size_t)snprintf(out_text + used, size - used,
-			"%s rule '%s' (%s:%u), but for", i == 0 ? "; nearest is" : ",", near->rule,
-			near->file, near->line);
-		if (used < size)
-			used += put_attributes(out_text + used, size - used, near);
+		used += (size_t)snprintf(out_text + used, size - used, "%s rule '%s' (%s:%u): %s",
+			i == 0 ? "; nearest is" : "; then", near->rule, near->file, near->line,
+			near->why);
 	}
 }

@@ -9,7 +9,6 @@
 #include "policy_answers.h"
 #include "policy_test_parse.h"
 
-#define STRANGER     4294967293u /* an id that no rule names */
 #define ID_OF_NOBODY 3000000000u /* and those behind it: of names that are not said */
 #define GROUPS_MAX   1024
 
@@ -110,9 +109,9 @@ static enum mortise_status find_subject(struct judging *judging, struct subject 
 {
 	const struct expectation *expectation = judging->expectation;
 	const struct test_account *account;
-	uint32_t uid = STRANGER;
+	uint32_t uid = SUBJECT_STRANGER;
 
-	judging->groups[0] = STRANGER;
+	judging->groups[0] = SUBJECT_STRANGER;
 	judging->group_count = 1;
 	if (expectation->user != NULL) {
 		TRY(find_id(judging, POLICY_USER, expectation->user, &uid));

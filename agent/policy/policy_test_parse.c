@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "policy_test_parse.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,63 +65,37 @@ static enum mortise_status read_account_key(
 		account->kind == POLICY_USER ? "id or groups" : "id");
 }
 
-/* subject.h has single blanks between names. */
-static enum mortise_status join_words(const struct reading *reading, const char **out_text)
-{
-	char *text = policy_keep(reading->plan->policy, strlen(reading->entry->value) + 1);
-	char *to = text;
-
-	if (text == NULL)
-		return MORTISE_BUSY;
-	for (const char *at = reading->entry->value; *at != '\0'; at++)
-		if ((*at != ' ' && *at != '\t') || (to > text && to[-1] != ' '))
-			*to++ = *at == '\t' ? ' ' : *at;
-	*out_text = text;
-	return MORTISE_OK;
-}
-
-static enum mortise_status read_unit(const struct reading *reading, struct fact *fact)
-{
-	char names[4096];
-	const char *value = reading->entry->value;
-
-	if (value[0] != '/')
-		return join_words(reading, &fact->text);
-	if (subject_unit(value, names, sizeof names) != MORTISE_OK)
-		return refuse(reading, "units, or the path of a unit's cgroup");
-	return keep(reading, names, &fact->text);
-}
-
-static enum mortise_status read_label(const struct reading *reading, struct fact *fact)
-{
-	char names[4096];
-	const char *value = reading->entry->value;
-
-	if (subject_label(value, strlen(value), names, sizeof names) != MORTISE_OK)
-		return refuse(reading, "a label");
-	return keep(reading, names, &fact->text);
-}
+static const struct {
+	const char *key, *expected;
+	enum attribute attribute;
+	size_t place;
+} facts[] = {
+	{"unit", "units, or the path of a unit's cgroup", ATTRIBUTE_UNIT,
+		offsetof(struct expectation, unit)},
+	{"exe", "a program", ATTRIBUTE_EXE, offsetof(struct expectation, exe)},
+	{"label", "a label", ATTRIBUTE_LABEL, offsetof(struct expectation, label)},
+	{"socket", "a listener's name", ATTRIBUTE_SOCKET, offsetof(struct expectation, socket)},
+};
 
 static enum mortise_status read_fact(const struct reading *reading, struct expectation *expectation)
 {
-	const char *key = reading->entry->key;
-	bool is_unit = strcmp(key, "unit") == 0, is_label = strcmp(key, "label") == 0;
-	struct fact *fact = is_unit              ? &expectation->unit
-			    : is_label           ? &expectation->label
-			    : strcmp(key, "exe") ? &expectation->socket
-						 : &expectation->exe;
+	const char *value = reading->entry->value;
+	char names[SUBJECT_NAMES_MAX];
+	struct fact *fact;
+	size_t i = 0;
 
-	if (reading->entry->value[0] == '\0')
+	while (strcmp(facts[i].key, reading->entry->key) != 0)
+		i++;
+	fact = (struct fact *)(void *)((char *)expectation + facts[i].place);
+	if (value[0] == '\0')
 		return refuse(reading, "a value, or ? for what cannot be had");
-	if (strcmp(reading->entry->value, "?") == 0) {
+	if (strcmp(value, "?") == 0) {
 		*fact = (struct fact){FACT_UNKNOWN, NULL};
 		return MORTISE_OK;
 	}
-	if (is_unit)
-		return read_unit(reading, fact);
-	if (is_label)
-		return read_label(reading, fact);
-	return keep(reading, reading->entry->value, &fact->text);
+	if (subject_suppose(facts[i].attribute, value, names, sizeof names) != MORTISE_OK)
+		return refuse(reading, facts[i].expected);
+	return keep(reading, names, &fact->text);
 }
 
 static enum mortise_status read_account(
@@ -215,7 +190,7 @@ static enum mortise_status add_account(const struct reading *reading)
 
 static enum mortise_status add_expectation(const struct reading *reading)
 {
-	static const struct fact other = {FACT_KNOWN, "-"};
+	static const struct fact other = {FACT_KNOWN, SUBJECT_UNSAID};
 	struct test_plan *plan = reading->plan;
 	struct expectation expectation = {.file = plan->file,
 		.line = reading->entry->line,

@@ -9,17 +9,20 @@
 #include "policy_match.h"
 #include "policy_text.h"
 
-#define COMPARISONS_MAX 10000000 /* so that no policy makes an answer endless */
+#define COMPARISONS_MAX 1000000 /* in one part of an answer */
 #define EXEMPLARS_MAX   1000
 #define WEEK_S          (7 * 86400)
-#define STRANGER        4294967293u /* an id that nobody has */
 
 struct asking {
 	const struct policy *policy;
+	unsigned verbs;
+	const char *path; /* of policy_who() */
 	policy_grant_visit *visit;
 	void *context;
+	struct policy_place *place;
 	struct rule_list allows, denies; /* those that concern the question */
 	unsigned long comparisons;
+	bool is_over; /* the visitor is full, or enough was compared */
 };
 
 static void drop_asking(struct asking *asking)
@@ -46,8 +49,8 @@ static bool is_over(const struct policy *policy, const struct rule *rule, time_t
 	return rule_is_disabled(policy, rule, NULL) || (expires != NULL && expires->expires <= now);
 }
 
-/* Two texts in one, each behind the other's NUL. */
-static enum mortise_status grant(const struct asking *asking, const struct rule *rule)
+/* Texts in one, each behind the other's NUL. */
+static enum mortise_status grant(struct asking *asking, const struct rule *rule, unsigned verbs)
 {
 	CLEANUP(text_drop) struct text text = {0};
 	const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
@@ -59,7 +62,7 @@ static enum mortise_status grant(const struct asking *asking, const struct rule 
 	TRY(text_begin(&text));
 	text_principal(text.file, asking->policy, rule);
 	(void)fputc('\0', text.file);
-	text_verbs(text.file, rule->verbs);
+	text_verbs(text.file, verbs);
 	(void)fputc('\0', text.file);
 	if (secret != NULL)
 		text_values(text.file, asking->policy, secret);
@@ -70,81 +73,136 @@ static enum mortise_status grant(const struct asking *asking, const struct rule 
 	grant.verbs = grant.who + strlen(grant.who) + 1;
 	grant.secrets = grant.verbs + strlen(grant.verbs) + 1;
 	grant.conditions = grant.secrets + strlen(grant.secrets) + 1;
-	asking->visit(asking->context, &grant);
+	asking->is_over = !asking->visit(asking->context, &grant);
 	return MORTISE_OK;
 }
 
-static bool is_taken_away(struct asking *asking, const struct rule *rule)
+static bool is_tired(struct asking *asking)
 {
-	for (size_t i = 0; i < asking->denies.count; i++)
-		if (asking->comparisons++ < COMPARISONS_MAX &&
-			rule_covers(&asking->policy->rules[asking->denies.rules[i]], rule))
-			return true;
-	return false;
+	asking->is_over |= asking->comparisons >= COMPARISONS_MAX;
+	return asking->is_over;
 }
 
-static enum mortise_status grant_each(
-	struct asking *asking, const struct rule *rule, enum verb verb, const char *path)
+/* Those of the rule's verbs that no deny takes from all whom it is for. */
+static unsigned verbs_left(struct asking *asking, struct rule *rule, unsigned verbs)
 {
-	for (uint32_t i = 0; i < rule_principal_count(rule); i++) {
-		struct narrowed asked, shown;
+	for (size_t i = 0; i < asking->denies.count; i++) {
+		const struct rule *deny = &asking->policy->rules[asking->denies.rules[i]];
 
-		rule_narrow(rule, i, path, &asked);
-		asked.rule.verbs = (uint8_t)verb;
-		if (is_taken_away(asking, &asked.rule))
+		asking->comparisons++;
+		rule->verbs = (uint8_t)(verbs & deny->verbs);
+		if (rule->verbs != 0 && rule_covers(deny, rule))
+			verbs &= ~(unsigned)deny->verbs;
+	}
+	return verbs;
+}
+
+/* Each of those whom the rule names, from the place's value on. */
+static enum mortise_status grant_each(struct asking *asking, const struct rule *rule)
+{
+	struct policy_place *place = asking->place;
+
+	for (; place->value < rule_principal_count(rule); place->value++) {
+		struct narrowed asked, shown;
+		unsigned verbs;
+
+		if (is_tired(asking))
+			return MORTISE_OK;
+		rule_narrow(rule, place->value, asking->path, &asked);
+		verbs = verbs_left(asking, &asked.rule, rule->verbs & asking->verbs);
+		if (verbs == 0)
 			continue;
-		rule_narrow(rule, i, NULL, &shown);
-		TRY(grant(asking, &shown.rule));
+		rule_narrow(rule, place->value, NULL, &shown);
+		TRY(grant(asking, &shown.rule, verbs));
+		if (asking->is_over)
+			return MORTISE_OK;
 	}
 	return MORTISE_OK;
 }
 
-static enum mortise_status sort_for(
-	struct asking *asking, enum verb verb, const char *path, time_t now)
+static enum mortise_status grant_whole(struct asking *asking, const struct rule *rule)
+{
+	return is_tired(asking) ? MORTISE_OK : grant(asking, rule, rule->verbs & asking->verbs);
+}
+
+static bool meets_an_allow(struct asking *asking, const struct rule *deny)
+{
+	struct rule cut = *deny;
+
+	cut.verbs &= (uint8_t)asking->verbs;
+	for (size_t i = 0; i < asking->allows.count; i++) {
+		asking->comparisons++;
+		if (rules_meet(&cut, &asking->policy->rules[asking->allows.rules[i]]))
+			return true;
+	}
+	return false;
+}
+
+static enum mortise_status show_deny(struct asking *asking, const struct rule *deny)
+{
+	return is_tired(asking) || !meets_an_allow(asking, deny) ? MORTISE_OK
+								 : grant_whole(asking, deny);
+}
+
+/* The list's rules from the place on; the place is then behind them, or where the answer ends. */
+static enum mortise_status show(struct asking *asking, const struct rule_list *list,
+	enum mortise_status (*show_rule)(struct asking *asking, const struct rule *rule))
+{
+	struct policy_place *place = asking->place;
+
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->rules[i] < place->rule)
+			continue;
+		if (list->rules[i] > place->rule)
+			place->value = 0;
+		place->rule = list->rules[i];
+		TRY(show_rule(asking, &asking->policy->rules[place->rule]));
+		if (asking->is_over)
+			return MORTISE_OK;
+		place->rule++;
+		place->value = 0;
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status answer(struct asking *asking,
+	enum mortise_status (*show_allow)(struct asking *asking, const struct rule *rule),
+	bool *out_is_whole)
+{
+	if (!asking->place->is_denies) {
+		TRY(show(asking, &asking->allows, show_allow));
+		if (!asking->is_over)
+			*asking->place = (struct policy_place){.is_denies = true};
+	}
+	if (!asking->is_over)
+		TRY(show(asking, &asking->denies, show_deny));
+	*out_is_whole = !asking->is_over;
+	return MORTISE_OK;
+}
+
+static enum mortise_status sort_for(struct asking *asking, time_t now)
 {
 	for (size_t i = 0; i < asking->policy->rule_count; i++) {
 		const struct rule *rule = &asking->policy->rules[i];
 		const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
 
-		if ((rule->verbs & (unsigned)verb) == 0 || is_over(asking->policy, rule, now) ||
-			(secret != NULL && !texts_match_path(secret, path)))
+		if ((rule->verbs & asking->verbs) == 0 || is_over(asking->policy, rule, now) ||
+			(secret != NULL && !texts_match_path(secret, asking->path)))
 			continue;
 		TRY(add(rule->is_deny ? &asking->denies : &asking->allows, (uint32_t)i));
 	}
 	return MORTISE_OK;
 }
 
-static bool meets_an_allow(struct asking *asking, const struct rule *deny)
-{
-	for (size_t i = 0; i < asking->allows.count; i++)
-		if (asking->comparisons++ >= COMPARISONS_MAX ||
-			rules_meet(deny, &asking->policy->rules[asking->allows.rules[i]]))
-			return true;
-	return false;
-}
-
-static enum mortise_status show_denies(struct asking *asking)
-{
-	for (size_t i = 0; i < asking->denies.count; i++) {
-		const struct rule *deny = &asking->policy->rules[asking->denies.rules[i]];
-
-		if (!meets_an_allow(asking, deny))
-			continue;
-		TRY(grant(asking, deny));
-	}
-	return MORTISE_OK;
-}
-
-enum mortise_status policy_who(const struct policy *policy, enum verb verb, const char *path,
-	time_t now, policy_grant_visit *visit, void *context)
+enum mortise_status policy_who(const struct policy *policy, unsigned verbs, const char *path,
+	time_t now, struct policy_place *place, policy_grant_visit *visit, void *context,
+	bool *out_is_whole)
 {
 	CLEANUP(drop_asking)
-	struct asking asking = {.policy = policy, .visit = visit, .context = context};
+	struct asking asking = {policy, verbs, path, visit, context, place, .comparisons = 0};
 
-	TRY(sort_for(&asking, verb, path, now));
-	for (size_t i = 0; i < asking.allows.count; i++)
-		TRY(grant_each(&asking, &policy->rules[asking.allows.rules[i]], verb, path));
-	return show_denies(&asking);
+	TRY(sort_for(&asking, now));
+	return answer(&asking, grant_each, out_is_whole);
 }
 
 /* By what will not change between requests: ids and facts. */
@@ -171,21 +229,21 @@ static bool may_concern(const struct rule *rule, const struct subject *subject)
 }
 
 enum mortise_status policy_may(const struct policy *policy, const struct subject *subject,
-	time_t now, policy_grant_visit *visit, void *context)
+	unsigned verbs, time_t now, struct policy_place *place, policy_grant_visit *visit,
+	void *context, bool *out_is_whole)
 {
 	CLEANUP(drop_asking)
-	struct asking asking = {.policy = policy, .visit = visit, .context = context};
+	struct asking asking = {policy, verbs, NULL, visit, context, place, .comparisons = 0};
 
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct rule *rule = &policy->rules[i];
 
-		if (is_over(policy, rule, now) || !may_concern(rule, subject))
+		if ((rule->verbs & verbs) == 0 || is_over(policy, rule, now) ||
+			!may_concern(rule, subject))
 			continue;
 		TRY(add(rule->is_deny ? &asking.denies : &asking.allows, (uint32_t)i));
 	}
-	for (size_t i = 0; i < asking.allows.count; i++)
-		TRY(grant(&asking, &policy->rules[asking.allows.rules[i]]));
-	return show_denies(&asking);
+	return answer(&asking, grant_whole, out_is_whole);
 }
 
 /* A text that the pattern matches, and no shorter one. */
@@ -209,7 +267,7 @@ static uint32_t first_id(const struct rule *rule, enum attribute attribute)
 {
 	const struct condition *condition = rule_condition(rule, attribute);
 
-	return condition != NULL ? condition->ids[0] : STRANGER;
+	return condition != NULL ? condition->ids[0] : SUBJECT_STRANGER;
 }
 
 /* Is he whom the rule describes an administrator at some time? */

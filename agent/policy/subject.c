@@ -278,3 +278,40 @@ enum mortise_status subject_label(
 			out_names + used, size - (size_t)used, " %.*s", (int)type_size, type);
 	return MORTISE_OK;
 }
+
+static enum mortise_status keep_text(const char *text, size_t length, char *out_names, size_t size)
+{
+	if (length == 0 || length >= size)
+		return MORTISE_REJECTED;
+	memcpy(out_names, text, length + 1);
+	return MORTISE_OK;
+}
+
+/* Single blanks between names. */
+static enum mortise_status join_words(const char *text, char *out_names, size_t size)
+{
+	char joined[SUBJECT_NAMES_MAX];
+	struct names names = {.text = joined, .size = sizeof joined};
+
+	joined[0] = '\0';
+	for (const char *at = text + strspn(text, " \t"); *at != '\0'; at += strspn(at, " \t")) {
+		size_t length = strcspn(at, " \t");
+
+		put(&names, "", at, length);
+		at += length;
+	}
+	joined[names.used] = '\0';
+	return names.is_full ? MORTISE_REJECTED : keep_text(joined, names.used, out_names, size);
+}
+
+enum mortise_status subject_suppose(
+	enum attribute attribute, const char *text, char *out_names, size_t size)
+{
+	if (attribute == ATTRIBUTE_LABEL)
+		return subject_label(text, strlen(text), out_names, size);
+	if (attribute == ATTRIBUTE_UNIT && text[0] == '/')
+		return subject_unit(text, out_names, size);
+	if (attribute == ATTRIBUTE_UNIT)
+		return join_words(text, out_names, size);
+	return keep_text(text, strlen(text), out_names, size);
+}

@@ -37,6 +37,8 @@ const char *attribute_name(enum attribute attribute);
 		1u << ATTRIBUTE_SOCKET)
 
 #define SUBJECT_SOCKET_MAIN "main" /* the agent's own listener */
+#define SUBJECT_NAMES_MAX   4096   /* bytes in the text of a fact, with its NUL */
+#define SUBJECT_UNSAID      "-"    /* a fact that nobody said: one that no rule can name */
 
 enum fact_state {
 	FACT_UNGATHERED,
@@ -58,6 +60,8 @@ struct subject {
 	struct fact label;      /* names joined by single blanks, see subject_label() */
 	struct fact socket;     /* the listener's name */
 };
+
+#define SUBJECT_STRANGER 4294967293u /* an id that nobody has, of a user or a group */
 
 /* The fact of that attribute; NULL if it is none of the four. */
 const struct fact *subject_fact(const struct subject *subject, enum attribute attribute);
@@ -81,6 +85,13 @@ enum mortise_status subject_unit(const char *cgroup, char *out_names, size_t siz
  */
 enum mortise_status subject_label(
 	const char *peersec, size_t peersec_size, char *out_names, size_t size) MUST_USE;
+
+/*
+ * A fact as a person writes it for somebody: units, or the path of a unit's cgroup; a label as
+ * SO_PEERSEC has it, or its type; a program; a listener. MORTISE_REJECTED for what is none.
+ */
+enum mortise_status subject_suppose(
+	enum attribute attribute, const char *text, char *out_names, size_t size) MUST_USE;
 
 /* A unit's name as systemd makes them, with a suffix that can hold processes. */
 bool unit_name_is_valid(const char *name, size_t size);

@@ -9,6 +9,56 @@
 #include "output.h"
 #include "when.h"
 
+#define PLACE_DEADLINE_MS 1000
+
+/* What a person at a terminal is in is no unit that a rule is likely to name. */
+static bool is_telling_unit(const char *names)
+{
+	return names[0] != '\0' && strncmp(names, "user@", 5) != 0 &&
+	       strncmp(names, "session-", 8) != 0 && strncmp(names, "init.scope", 10) != 0;
+}
+
+/* --unit and --listener, as the agent sees this process; "" for what no rule is likely to name. */
+static void describe_place(struct wire_list facts, char *options, size_t size)
+{
+	struct wire_message item;
+	size_t used = 0;
+
+	options[0] = '\0';
+	while (ask_next(&facts, &item)) {
+		char name[64], text[WIRE_TEXT_MAX];
+		const char *option = NULL;
+
+		if (wire_text(&item, WIRE_TAG_NAME, name, sizeof name) != MORTISE_OK ||
+			wire_text(&item, WIRE_TAG_TEXT, text, sizeof text) != MORTISE_OK)
+			continue;
+		char *slices = strchr(text, ' ');
+		if (slices != NULL && strcmp(slices, " system.slice") == 0)
+			*slices = '\0';
+		if (strcmp(name, "unit") == 0 && is_telling_unit(text))
+			option = "unit";
+		else if (strcmp(name, "socket") == 0 && strcmp(text, "main") != 0)
+			option = "listener";
+		if (option != NULL && strchr(text, '\'') == NULL && used < size)
+			used += (size_t)snprintf(options + used, size - used,
+				strpbrk(text, " \\") != NULL ? " --%s='%s'" : " --%s=%s", option,
+				text);
+	}
+	if (used >= size)
+		options[0] = '\0';
+}
+
+static void find_place(const struct cli *cli, char *options, size_t size)
+{
+	struct wire_message reply;
+
+	options[0] = '\0';
+	mortise_set_deadline(cli->agent, PLACE_DEADLINE_MS, 0);
+	(void)client_begin(cli->agent, WIRE_WHOAMI);
+	if (client_call(cli->agent, &reply) == MORTISE_OK)
+		describe_place(wire_list_of(&reply, WIRE_TAG_ITEMS), options, size);
+}
+
 /* Does a rule for the command name secrets? */
 static bool is_about_secrets(const struct command *command)
 {
@@ -16,27 +66,31 @@ static bool is_about_secrets(const struct command *command)
 	       strcmp(command->verb, "audit") != 0;
 }
 
+/* Why, the agent does not say; but who asked, and so what an admin can ask in his place. */
 static int fail_denied(const struct cli *cli, const char *subject)
 {
 	const struct command *command = cli->command;
 	struct caller caller = caller_find();
 	bool is_path = subject != NULL && ask_looks_like_path(subject);
+	char place[512];
 
 	if (command->verb == NULL)
 		return output_fail(cli, MORTISE_DENIED,
 			"%s: denied: it is for root, the agent's user and its operators, and at "
 			"the agent's own socket; you are %s",
 			command->name, caller.text);
+	find_place(cli, place, sizeof place);
 	if (!is_about_secrets(command))
 		return output_fail(cli, MORTISE_DENIED,
 			"%s: denied: it needs the verb %s, and you are %s; an admin can run: "
-			"mortise policy check --user=%s %s",
-			command->name, command->verb, caller.text, caller.user, command->verb);
+			"mortise policy check --user=%s%s %s",
+			command->name, command->verb, caller.text, caller.user, place,
+			command->verb);
 	return output_fail(cli, MORTISE_DENIED,
 		"%s: denied, or no such secret for you (%s); an admin can run: "
-		"mortise policy check --user=%s %s%s%s",
-		subject != NULL ? subject : command->name, caller.text, caller.user, command->verb,
-		is_path ? " " : "", is_path ? subject : "");
+		"mortise policy check --user=%s%s %s%s%s",
+		subject != NULL ? subject : command->name, caller.text, caller.user, place,
+		command->verb, is_path ? " " : "", is_path ? subject : "");
 }
 
 /* Where to look for what is not there. */

@@ -16,7 +16,8 @@ struct ask_path {
 
 /*
  * Prints the error of the last call. subject is the path or thing it was about, or NULL.
- * Someone denied reads the same whether the secret exists or not.
+ * Someone denied reads the same whether the secret exists or not; the hint is made of what the
+ * agent then says about the caller (WHOAMI), so the reply of before is gone.
  */
 int ask_fail(const struct cli *cli, enum mortise_status status, const char *subject);
 int ask_fail_malformed(const struct cli *cli);

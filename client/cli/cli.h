@@ -71,6 +71,7 @@ extern const struct command command_init, command_status, command_whoami, comman
 	command_seal, command_get, command_set, command_list, command_show, command_delete,
 	command_undelete, command_policy_apply, command_policy_show, command_policy_check,
 	command_policy_edit, command_policy_rollback, command_policy_reset, command_audit_show,
+	command_policy_who, command_policy_may, command_policy_test, command_audit_show,
 	command_audit_verify, command_audit_public_key, command_verify;
 
 #endif

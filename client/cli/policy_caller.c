@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+#include "policy_caller.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "output.h"
+
+/* One that is given twice counts twice; blanks would make two of one. */
+static int read_groups(const struct cli *cli, char *groups, size_t size)
+{
+	size_t used = 0;
+
+	for (int i = 0; i < cli->given_count; i++) {
+		const char *value = cli->given[i].value;
+
+		if (strcmp(cli->given[i].option->name, "group") != 0)
+			continue;
+		if (value[0] == '\0' || strpbrk(value, " \t") != NULL)
+			return output_fail(
+				cli, MORTISE_INVALID, "--group=%s: not a group's name", value);
+		if (used + strlen(value) + 2 > size)
+			return output_fail(cli, MORTISE_INVALID, "too many groups");
+		used += (size_t)snprintf(
+			groups + used, size - used, "%s%s", used > 0 ? " " : "", value);
+	}
+	return CLI_DONE;
+}
+
+int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
+{
+	struct policy_caller caller = {
+		.user = args_value(cli, "user"),
+		.unit = args_value(cli, "unit"),
+		.exe = args_value(cli, "exe"),
+		.label = args_value(cli, "label"),
+		.listener = args_value(cli, "listener"),
+	};
+	int ending = read_groups(cli, caller.groups, sizeof caller.groups);
+
+	if (ending == CLI_DONE)
+		*out_caller = caller;
+	return ending;
+}
+
+static void put(struct wire_writer *writer, enum wire_tag tag, const char *text)
+{
+	if (text != NULL)
+		wire_put_text(writer, tag, text);
+}
+
+void policy_caller_put_label(struct wire_writer *writer, const struct policy_caller *caller)
+{
+	put(writer, WIRE_TAG_LABEL, caller->label);
+}
+
+void policy_caller_put_names(struct wire_writer *writer, const struct policy_caller *caller)
+{
+	put(writer, WIRE_TAG_NAME, caller->listener);
+	put(writer, WIRE_TAG_USER, caller->user);
+	put(writer, WIRE_TAG_GROUP, caller->groups[0] != '\0' ? caller->groups : NULL);
+}
+
+void policy_caller_put_facts(struct wire_writer *writer, const struct policy_caller *caller)
+{
+	put(writer, WIRE_TAG_UNIT, caller->unit);
+	put(writer, WIRE_TAG_EXE, caller->exe);
+}
