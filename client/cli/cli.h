@@ -9,10 +9,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 #include "client.h"
 
-#define CLI_GIVEN_MAX 64
+#define CLI_GIVEN_MAX 80 /* more than the paths of one exec */
 
 /* The exit statuses of the contract. */
 enum cli_exit {
@@ -45,6 +46,7 @@ struct command {
 	const struct option *options; /* up to one without a name; NULL: none of its own */
 	int least, most;              /* how many operands */
 	bool changes_something;       /* takes --dry-run and --yes */
+	bool ends_options;            /* what stands behind its first operand is that one's */
 	const char *verb;             /* what a rule must allow */
 	const char *notes;            /* lines for --help, or NULL */
 	const char *examples;
@@ -55,6 +57,9 @@ struct cli {
 	const struct command *command;
 	const char **operands;
 	int operand_count;
+	char *const *argv;
+	int operands_at;           /* of a command that ends options, the first operand in argv */
+	struct rlimit core_before; /* main has lowered it */
 	struct {
 		const struct option *option;
 		const char *value;
@@ -69,6 +74,7 @@ struct cli {
 extern const struct command command_init, command_status, command_whoami, command_unseal,
 	command_seal, command_get, command_set, command_list, command_show, command_delete,
 	command_undelete, command_policy_apply, command_policy_show, command_policy_check,
-	command_audit_show, command_audit_verify, command_audit_public_key, command_verify;
+	command_audit_show, command_audit_verify, command_audit_public_key, command_verify,
+	command_exec, command_render;
 
 #endif

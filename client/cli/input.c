@@ -191,3 +191,26 @@ void input_file_abandon(struct input_file *file)
 	(void)close(file->fd);
 	file->fd = STDOUT_FILENO;
 }
+
+int input_file_write(const struct cli *cli, const char *name,
+	enum mortise_status (*write)(int fd, const void *context), const void *context)
+{
+	bool is_output = name == NULL || strcmp(name, "-") == 0;
+	enum mortise_status status;
+	struct input_file file;
+	int error;
+
+	status = input_file_begin(is_output ? "-" : name, &file);
+	if (status == MORTISE_OK) {
+		status = write(file.fd, context);
+		if (status == MORTISE_OK)
+			status = input_file_commit(&file);
+		error = errno;
+		input_file_abandon(&file);
+		errno = error;
+	}
+	if (status == MORTISE_OK)
+		return CLI_DONE;
+	return output_fail(cli, status, "cannot write to %s: %s",
+		is_output ? "standard output" : name, strerror(errno));
+}

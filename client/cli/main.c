@@ -33,6 +33,8 @@ static const struct command *const commands[] = {
 	&command_audit_verify,
 	&command_audit_public_key,
 	&command_verify,
+	&command_exec,
+	&command_render,
 	NULL,
 };
 
@@ -62,16 +64,19 @@ static int run(struct cli *cli)
 
 int main(int argc, char **argv)
 {
-	const struct rlimit no_core = {0};
+	struct rlimit before, no_core;
 	struct cli cli;
 	int status;
 
+	(void)getrlimit(RLIMIT_CORE, &before);
+	no_core = (struct rlimit){0, before.rlim_max}; /* so that exec can mend it */
 	(void)setrlimit(RLIMIT_CORE, &no_core);
 	output_init();
 	const char **operands = calloc((size_t)argc + 1, sizeof *operands);
 	if (operands == NULL)
 		return CLI_IO;
 	status = args_parse(&cli, commands, argc, argv, operands);
+	cli.core_before = before;
 	if (status == CLI_DONE && cli.wants_version)
 		status = finish_output(puts("mortise " MORTISE_VERSION) < 0 ? CLI_IO : CLI_DONE);
 	else if (status == CLI_DONE && cli.wants_help) {
