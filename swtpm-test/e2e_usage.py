@@ -11,7 +11,7 @@ from tap import has, same, test
 PATH = 'prod/db/password'
 COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'set', 'list', 'show', 'delete',
             'undelete', 'policy apply', 'policy show', 'policy check', 'audit show',
-            'audit verify', 'audit public-key', 'verify')
+            'audit verify', 'audit public-key', 'verify', 'exec', 'render')
 
 
 def refused(agent, status, *arguments, **options):

@@ -17,9 +17,12 @@
  */
 #define SHOWN_MAX 3
 
+/* What is closed when CMD starts counts as closed: main keeps such places. */
 static bool is_open(int fd)
 {
-	return fcntl(fd, F_GETFD) >= 0;
+	int flags = fcntl(fd, F_GETFD);
+
+	return flags >= 0 && (flags & FD_CLOEXEC) == 0;
 }
 
 static bool is_same_file(int one, int other)
@@ -143,12 +146,13 @@ static enum mortise_status write_on(void *context, const void *bytes, size_t siz
 
 /*
  * As if CMD wrote by itself: its reader sees the end when it does, and CMD notices that nobody
- * reads any more.
+ * reads any more. Standard error alone stays open, for what mortise may have to say at the end.
  */
 static void end(struct exec_stream *stream)
 {
 	shut(&stream->from);
-	(void)close(stream->target);
+	if (stream->target == STDOUT_FILENO)
+		(void)close(STDOUT_FILENO);
 	if (stream->has_both)
 		(void)close(STDERR_FILENO);
 }

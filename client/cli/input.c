@@ -163,6 +163,7 @@ enum mortise_status input_file_begin(const char *name, struct input_file *out_fi
 		errno = ENAMETOOLONG;
 		return MORTISE_IO;
 	}
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit is an error, not a death beside a half file */
 	file.fd = mkostemp(file.temporary, O_CLOEXEC);
 	if (file.fd < 0)
 		return MORTISE_IO;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* main: the table of commands, and the one path by which each of them runs. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "ask.h"
@@ -62,6 +64,18 @@ static int run(struct cli *cli)
 	return finish_output(ending);
 }
 
+/*
+ * Where a standard descriptor is closed, the agent's socket must not take its number. Neither
+ * reading nor writing works with what does, and exec leaves the place empty again.
+ */
+static void keep_places(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null",
+				(fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit before, no_core;
@@ -71,6 +85,7 @@ int main(int argc, char **argv)
 	(void)getrlimit(RLIMIT_CORE, &before);
 	no_core = (struct rlimit){0, before.rlim_max}; /* so that exec can mend it */
 	(void)setrlimit(RLIMIT_CORE, &no_core);
+	keep_places();
 	output_init();
 	const char **operands = calloc((size_t)argc + 1, sizeof *operands);
 	if (operands == NULL)
