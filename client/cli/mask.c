@@ -19,6 +19,8 @@ struct mask_stream {
 	size_t room;
 	size_t held;  /* bytes at the beginning of text that may become a value */
 	size_t shown; /* how many of them have been written all the same */
+	size_t pending;
+	uint8_t out[MASK_CHUNK]; /* short pieces, on their way together */
 	uint8_t text[];
 };
 
@@ -83,7 +85,9 @@ enum mortise_status mask_open(const struct mask *mask, struct mask_stream **out_
 
 	if (stream == NULL)
 		return MORTISE_IO;
-	*stream = (struct mask_stream){.mask = mask, .room = room};
+	stream->mask = mask;
+	stream->room = room;
+	stream->held = stream->shown = stream->pending = 0;
 	*out_stream = stream;
 	return MORTISE_OK;
 }
@@ -102,15 +106,35 @@ uint8_t *mask_room(struct mask_stream *stream, size_t *out_size)
 	return stream->text + stream->held;
 }
 
+static enum mortise_status flush(struct mask_stream *stream, mask_write write, void *context)
+{
+	size_t size = stream->pending;
+
+	stream->pending = 0;
+	return size > 0 ? write(context, stream->out, size) : MORTISE_OK;
+}
+
+static enum mortise_status emit(
+	struct mask_stream *stream, const void *bytes, size_t size, mask_write write, void *context)
+{
+	if (size > sizeof stream->out - stream->pending)
+		TRY(flush(stream, write, context));
+	if (size >= sizeof stream->out)
+		return write(context, bytes, size);
+	memcpy(stream->out + stream->pending, bytes, size);
+	stream->pending += size;
+	return MORTISE_OK;
+}
+
 /* The text up to end, but what is shown already. */
-static enum mortise_status write_text(
+static enum mortise_status emit_text(
 	struct mask_stream *stream, size_t from, size_t end, mask_write write, void *context)
 {
 	size_t shown = stream->shown > from ? stream->shown : from;
 
 	if (shown >= end)
 		return MORTISE_OK;
-	return write(context, stream->text + shown, end - shown);
+	return emit(stream, stream->text + shown, end - shown, write, context);
 }
 
 enum mortise_status mask_pass(
@@ -124,15 +148,16 @@ enum mortise_status mask_pass(
 	while (!hit.is_partial && at < total) {
 		if (!needles_find(mask->needles, stream->text, total, at, is_end, &hit))
 			hit = (struct needles_hit){.offset = total, .is_partial = true};
-		TRY(write_text(stream, at, hit.offset, write, context));
+		TRY(emit_text(stream, at, hit.offset, write, context));
 		at = hit.offset;
 		if (!hit.is_partial) {
 			const char *mark = mask->marks[hit.owner];
 
-			TRY(write(context, mark, strlen(mark)));
+			TRY(emit(stream, mark, strlen(mark), write, context));
 			at += hit.size;
 		}
 	}
+	TRY(flush(stream, write, context));
 	stream->shown = stream->shown > at ? stream->shown - at : 0;
 	stream->held = total - at;
 	memmove(stream->text, stream->text + at, stream->held);
@@ -144,7 +169,8 @@ enum mortise_status mask_show_held(
 {
 	if (stream->held > most || stream->shown >= stream->held)
 		return MORTISE_OK;
-	TRY(write_text(stream, 0, stream->held, write, context));
+	TRY(emit_text(stream, 0, stream->held, write, context));
+	TRY(flush(stream, write, context));
 	stream->shown = stream->held;
 	return MORTISE_OK;
 }

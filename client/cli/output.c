@@ -71,7 +71,7 @@ static void print_line(char *line)
 	fprintf(stderr, "mortise: %s\n", line);
 }
 
-static int fail(
+__attribute__((format(printf, 4, 0))) static int fail(
 	const struct cli *cli, int exit, const char *word, const char *format, va_list arguments)
 {
 	char line[LINE_MAX_SIZE];
