@@ -502,6 +502,22 @@ def a_person_sees_a_prompt_that_could_begin_a_value(place):
 
 
 @test
+def a_full_screen_program_gets_its_keys(place):
+    agent = ready(place)
+    terminal = on_terminal(agent, *python(
+        'import curses, sys\n'
+        'screen = curses.initscr(); curses.cbreak(); curses.noecho()\n'
+        'screen.addstr("ready"); screen.refresh()\n'
+        'key = screen.getch(); curses.endwin(); print("key", key, flush=True)'))
+    terminal.hear('ready')
+    until(lambda: not termios.tcgetattr(terminal.fd)[3] & (termios.ICANON | termios.ECHO))
+    terminal.say('x')
+    terminal.hear('key 120')
+    until(lambda: termios.tcgetattr(terminal.fd)[3] & (termios.ICANON | termios.ECHO))
+    same(terminal.end(), 0)
+
+
+@test
 def control_c_ends_the_command_once(place):
     agent = ready(place)
     terminal = on_terminal(agent, *python(

@@ -189,6 +189,7 @@ static void take_changes(struct run *run)
 	while (!run->is_over && waitpid(run->child, &status, WNOHANG | WUNTRACED) == run->child) {
 		if (WIFSTOPPED(status)) {
 			pump_ready(run->streams);
+			exec_streams_follow_modes(run->streams);
 			stop_too(run);
 			continue;
 		}
@@ -238,6 +239,8 @@ static void leave_behind(struct run *run)
 	for (const int *number = forwarded; *number != 0; number++)
 		(void)sigaction(*number, &fallback, NULL);
 	(void)close(STDIN_FILENO);
+	for (int i = 0; i < EXEC_STREAM_COUNT; i++)
+		run->streams->list[i].is_terminal = false; /* the shell's, by now */
 	while (exec_streams_are_open(run->streams))
 		(void)pump_all(run, -1);
 	exec_streams_done(run->streams);
@@ -277,6 +280,7 @@ int exec_run_wait(pid_t child, struct exec_streams *streams)
 		if (!has_come)
 			show(streams);
 	}
+	exec_streams_follow_modes(streams);
 	leave_behind(&run);
 	return run.ending;
 }

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "output.h"
@@ -45,19 +45,45 @@ static bool make_pipe(struct exec_stream *stream)
 }
 
 /* Bytes pass as they are: what newlines become is up to the terminal behind it. */
-static bool copy_terminal(int terminal, int given)
+static bool copy_terminal(struct exec_stream *stream)
 {
-	struct termios modes;
 	struct winsize window;
 
-	if (tcgetattr(terminal, &modes) != 0)
+	if (tcgetattr(stream->target, &stream->modes) != 0)
 		return false;
-	modes.c_oflag &= ~(tcflag_t)OPOST;
-	if (tcsetattr(given, TCSANOW, &modes) != 0)
+	stream->modes.c_oflag &= ~(tcflag_t)OPOST;
+	if (tcsetattr(stream->given, TCSANOW, &stream->modes) != 0 ||
+		tcgetattr(stream->given, &stream->modes) != 0)
 		return false;
-	if (ioctl(terminal, TIOCGWINSZ, &window) == 0)
-		(void)ioctl(given, TIOCSWINSZ, &window);
+	if (ioctl(stream->target, TIOCGWINSZ, &window) == 0)
+		(void)ioctl(stream->given, TIOCSWINSZ, &window);
 	return true;
+}
+
+static bool are_same(const struct termios *one, const struct termios *other)
+{
+	return one->c_iflag == other->c_iflag && one->c_oflag == other->c_oflag &&
+	       one->c_cflag == other->c_cflag && one->c_lflag == other->c_lflag &&
+	       memcmp(one->c_cc, other->c_cc, sizeof one->c_cc) == 0;
+}
+
+/* Programs with curses set on their output how their input is to be. */
+static void follow_modes(struct exec_stream *stream)
+{
+	struct termios modes, behind;
+
+	if (!stream->is_terminal || stream->from < 0 || tcgetattr(stream->from, &modes) != 0 ||
+		are_same(&modes, &stream->modes) || tcgetattr(stream->target, &behind) != 0)
+		return;
+	stream->modes = modes;
+	modes.c_oflag = (modes.c_oflag & ~(tcflag_t)OPOST) | (behind.c_oflag & OPOST);
+	(void)tcsetattr(stream->target, TCSANOW, &modes);
+}
+
+void exec_streams_follow_modes(struct exec_streams *streams)
+{
+	for (int i = 0; i < EXEC_STREAM_COUNT; i++)
+		follow_modes(&streams->list[i]);
 }
 
 static bool make_terminal(struct exec_stream *stream)
@@ -70,7 +96,7 @@ static bool make_terminal(struct exec_stream *stream)
 		ptsname_r(stream->from, name, sizeof name) != 0)
 		return false;
 	stream->given = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	return stream->given >= 0 && copy_terminal(stream->target, stream->given);
+	return stream->given >= 0 && copy_terminal(stream);
 }
 
 static bool open_stream(const struct mask *mask, int target, struct exec_stream *stream)
@@ -166,6 +192,7 @@ void exec_stream_pump(struct exec_stream *stream)
 
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
+	follow_modes(stream);
 	is_end = got <= 0; /* a terminal that nobody has open any more says EIO */
 	stream->is_waiting = stream->is_terminal && !is_end;
 	if (mask_pass(stream->mask, is_end ? 0 : (size_t)got, is_end, write_on, stream) !=
@@ -177,6 +204,7 @@ void exec_stream_pump(struct exec_stream *stream)
 void exec_stream_show(struct exec_stream *stream)
 {
 	stream->is_waiting = false;
+	follow_modes(stream);
 	if (mask_show_held(stream->mask, SHOWN_MAX, write_on, stream) != MORTISE_OK)
 		end(stream);
 }

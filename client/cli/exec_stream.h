@@ -7,6 +7,8 @@
 #ifndef MORTISE_CLI_EXEC_STREAM_H
 #define MORTISE_CLI_EXEC_STREAM_H
 
+#include <termios.h>
+
 #include "mask.h"
 
 #define EXEC_STREAM_COUNT 2
@@ -17,8 +19,9 @@ struct exec_stream {
 	int target;    /* where it goes: 1 or 2; -1: there is no such stream */
 	bool has_both; /* 2 as well as 1 */
 	bool is_terminal;
-	bool is_waiting; /* a person may wait for what is held back */
-	int error;       /* errno of a write that failed, or 0 */
+	bool is_waiting;      /* a person may wait for what is held back */
+	struct termios modes; /* of CMD's terminal, as they were last */
+	int error;            /* errno of a write that failed, or 0 */
 	struct mask_stream *mask;
 };
 
@@ -39,6 +42,9 @@ void exec_streams_let_go(struct exec_streams *streams);
 void exec_stream_pump(struct exec_stream *stream);
 /* Nothing came for a while: a person sees a few of the bytes that are held back. */
 void exec_stream_show(struct exec_stream *stream);
+/* What CMD set on a terminal of its own is done to the one behind it, but for how output is made.
+ */
+void exec_streams_follow_modes(struct exec_streams *streams);
 /* The window of the terminal changed. */
 void exec_streams_resize(const struct exec_streams *streams);
 
