@@ -330,7 +330,7 @@ def limits_of_cores_are_the_commands_own(place):
         same(result.out, b'(4096, 8192)\n')
 
 
-@test
+@test(root=True)  # nobody else may look into a process that has secrets
 def no_secret_is_in_an_argument_or_in_mortises_environment(place):
     agent = ready(place)
     process = agent.popen('exec', '-e', 'PW=' + PATH, 'sh', '-c', 'echo ready; read x')
@@ -505,7 +505,7 @@ def a_person_sees_a_prompt_that_could_begin_a_value(place):
 def a_full_screen_program_gets_its_keys(place):
     agent = ready(place)
     terminal = on_terminal(agent, *python(
-        'import curses, sys\n'
+        'import curses\n'
         'screen = curses.initscr(); curses.cbreak(); curses.noecho()\n'
         'screen.addstr("ready"); screen.refresh()\n'
         'key = screen.getch(); curses.endwin(); print("key", key, flush=True)'))

@@ -104,8 +104,8 @@ static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_envir
 		cli->argv + cli->operands_at, environment->variables, cli->core_before};
 	struct exec_streams streams;
 	bool is_commands;
+	int ending, error;
 	pid_t child;
-	int ending;
 
 	if (exec_streams_open(mask, &streams) != MORTISE_OK) {
 		ending = fail_system(cli, "a pipe or pseudo-terminal");
@@ -113,14 +113,13 @@ static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_envir
 		return ending;
 	}
 	forget(cli, plan);
-	errno = exec_run_start(&command, &streams, &child, &is_commands);
-	ending = errno;
+	error = exec_run_start(&command, &streams, &child, &is_commands);
 	exec_environment_done(environment);
-	errno = ending;
-	if (ending == 0)
+	errno = error;
+	if (error == 0)
 		ending = settle(exec_run_wait(child, &streams), &streams);
 	else
-		ending = is_commands ? fail_command(cli, ending) : fail_system(cli, "a process");
+		ending = is_commands ? fail_command(cli, error) : fail_system(cli, "a process");
 	exec_streams_done(&streams);
 	return ending;
 }

@@ -12,9 +12,8 @@
 
 #include "client.h"
 
-#define QUIET_MS       50   /* behind CMD's end: then whoever holds the output is another */
-#define PATIENCE_MS    1000 /* and how long it may go on writing before that */
-#define UNREAL_SIGNALS 32
+#define QUIET_MS    50   /* behind CMD's end: then whoever holds the output is another */
+#define PATIENCE_MS 1000 /* and how long it may go on writing before that */
 
 static const int forwarded[] = {
 	SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTSTP, 0};

@@ -21,8 +21,8 @@ struct exec_command {
 int exec_run_instead(const struct exec_command *command);
 
 /*
- * Starts CMD and returns when it runs. 0, or errno if it cannot be run: then *out_is_found tells
- * whether that was CMD's fault.
+ * Starts CMD and returns when it runs. 0, or errno: then *out_is_commands tells whether it is CMD
+ * that cannot be run, or nothing could be.
  */
 int exec_run_start(const struct exec_command *command, struct exec_streams *streams,
 	pid_t *out_child, bool *out_is_commands);

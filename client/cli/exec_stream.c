@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -67,6 +68,18 @@ static bool are_same(const struct termios *one, const struct termios *other)
 	       memcmp(one->c_cc, other->c_cc, sizeof one->c_cc) == 0;
 }
 
+/* A shell may have put mortise behind itself, and then the terminal would stop it for this. */
+static void set_modes(int terminal, const struct termios *modes)
+{
+	sigset_t stop, before;
+
+	(void)sigemptyset(&stop);
+	(void)sigaddset(&stop, SIGTTOU);
+	(void)sigprocmask(SIG_BLOCK, &stop, &before);
+	(void)tcsetattr(terminal, TCSANOW, modes);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Programs with curses set on their output how their input is to be. */
 static void follow_modes(struct exec_stream *stream)
 {
@@ -77,7 +90,7 @@ static void follow_modes(struct exec_stream *stream)
 		return;
 	stream->modes = modes;
 	modes.c_oflag = (modes.c_oflag & ~(tcflag_t)OPOST) | (behind.c_oflag & OPOST);
-	(void)tcsetattr(stream->target, TCSANOW, &modes);
+	set_modes(stream->target, &modes);
 }
 
 void exec_streams_follow_modes(struct exec_streams *streams)
