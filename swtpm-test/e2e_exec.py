@@ -432,6 +432,15 @@ def what_is_closed_stays_closed(place):
         same(done.returncode, 0)
 
 
+@test
+def a_value_does_not_go_to_the_agent_where_output_is_closed(place):
+    agent = ready(place)
+    done = subprocess.run(['sh', '-c', 'exec "$1" get %s >&-' % PATH, 'sh',
+                           agent.prefix + '/bin/mortise'], check=False, capture_output=True,
+                          env={'PATH': '/usr/bin:/bin', 'MORTISE_SOCKET': agent.socket})
+    same(done.returncode, 74, repr(done))
+
+
 # --- On a terminal
 
 class Terminal:
