@@ -23,6 +23,8 @@ static const struct command *const commands[] = {
 	&command_unseal,
 	&command_seal,
 	&command_get,
+	&command_exec,
+	&command_render,
 	&command_set,
 	&command_list,
 	&command_show,
@@ -35,8 +37,6 @@ static const struct command *const commands[] = {
 	&command_audit_verify,
 	&command_audit_public_key,
 	&command_verify,
-	&command_exec,
-	&command_render,
 	NULL,
 };
 
