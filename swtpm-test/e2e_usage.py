@@ -10,8 +10,8 @@ from tap import has, same, test
 
 PATH = 'prod/db/password'
 COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'exec', 'render', 'set',
-            'list', 'show', 'delete', 'undelete', 'policy apply', 'policy show', 'policy check', 'audit show',
-            'audit verify', 'audit public-key', 'verify')
+            'list', 'show', 'delete', 'undelete', 'policy apply', 'policy show', 'policy check',
+            'audit show', 'audit verify', 'audit public-key', 'verify')
 
 
 def refused(agent, status, *arguments, **options):
