@@ -9,10 +9,10 @@ import tap
 from tap import has, same, test
 
 PATH = 'prod/db/password'
-COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'set', 'list', 'show', 'delete',
-            'undelete', 'policy apply', 'policy show', 'policy check', 'policy who', 'policy may',
-            'policy test', 'policy edit', 'policy rollback', 'policy reset', 'audit show',
-            'audit verify', 'audit public-key', 'verify')
+COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'exec', 'render', 'set',
+            'list', 'show', 'delete', 'undelete', 'policy apply', 'policy show', 'policy check',
+            'policy who', 'policy may', 'policy test', 'policy edit', 'policy rollback',
+            'policy reset', 'audit show', 'audit verify', 'audit public-key', 'verify')
 
 
 def refused(agent, status, *arguments, **options):

@@ -17,7 +17,7 @@
 #include "when.h"
 
 static const struct command *const commands[] = {
-	&command_get, &command_set, &command_policy_check, &command_delete, NULL};
+	&command_get, &command_set, &command_policy_check, &command_delete, &command_exec, NULL};
 
 static struct cli cli;
 
@@ -72,6 +72,24 @@ static void nothing_behind_two_dashes_is_an_option(void **state)
 	assert_int_equal(PARSE("get", "--", "--json"), CLI_DONE);
 	assert_false(cli.is_json);
 	assert_string_equal(cli.operands[0], "--json");
+}
+
+static void behind_the_command_of_exec_everything_is_its_own(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		PARSE("exec", "-e", "A=b/c", "--clean-env", "ls", "-e", "--json", "--", "x"),
+		CLI_DONE);
+	assert_false(cli.is_json);
+	assert_string_equal(args_value(&cli, "env"), "A=b/c");
+	assert_int_equal(cli.operand_count, 5);
+	assert_int_equal(cli.operands_at, 5);
+	assert_string_equal(cli.argv[cli.operands_at], "ls");
+	assert_int_equal(PARSE("exec", "--json", "--", "--odd", "--help"), CLI_DONE);
+	assert_true(cli.is_json);
+	assert_false(cli.wants_help);
+	assert_string_equal(cli.argv[cli.operands_at], "--odd");
+	assert_int_equal(PARSE("exec", "--clean-env"), CLI_USAGE);
 }
 
 static void a_value_as_argument_is_refused(void **state)
@@ -251,6 +269,7 @@ int main(void)
 		cmocka_unit_test(version_is_the_commands_own_option_behind_get),
 		cmocka_unit_test(two_words_can_be_one_command),
 		cmocka_unit_test(nothing_behind_two_dashes_is_an_option),
+		cmocka_unit_test(behind_the_command_of_exec_everything_is_its_own),
 		cmocka_unit_test(a_value_as_argument_is_refused),
 		cmocka_unit_test(unknown_and_malformed_options_are_refused),
 		cmocka_unit_test(missing_operands_are_refused_unless_help_is_asked_for),

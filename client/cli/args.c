@@ -185,6 +185,25 @@ static int take_word(struct cli *cli, const struct command *const *commands, con
 	return CLI_DONE;
 }
 
+static bool asks_for_json(int argc, char *const *argv)
+{
+	for (int at = 1; at < argc && strcmp(argv[at], "--") != 0; at++)
+		if (strcmp(argv[at], "--json") == 0)
+			return true;
+	return false;
+}
+
+/* True if all that follows is the operand's own, "--json" too. */
+static bool take_operand(struct cli *cli, int at)
+{
+	cli->operands[cli->operand_count++] = cli->argv[at];
+	if (!cli->command->ends_options || cli->operand_count > 1)
+		return false;
+	cli->operands_at = at;
+	cli->is_json = asks_for_json(at, cli->argv);
+	return true;
+}
+
 static int check_counts(const struct cli *cli, const char *group)
 {
 	const struct command *command = cli->command;
@@ -205,21 +224,14 @@ static int check_counts(const struct cli *cli, const char *group)
 	return CLI_DONE;
 }
 
-static bool asks_for_json(int argc, char *const *argv)
-{
-	for (int at = 1; at < argc && strcmp(argv[at], "--") != 0; at++)
-		if (strcmp(argv[at], "--json") == 0)
-			return true;
-	return false;
-}
-
 int args_parse(struct cli *cli, const struct command *const *commands, int argc, char *const *argv,
 	const char **operands)
 {
 	const char *group = NULL, *wait = getenv("MORTISE_WAIT");
 	bool is_ended = false;
 
-	*cli = (struct cli){.operands = operands, .is_json = asks_for_json(argc, argv)};
+	*cli = (struct cli){
+		.operands = operands, .argv = argv, .is_json = asks_for_json(argc, argv)};
 	if (wait != NULL && wait[0] != '\0' && take_wait(cli, "MORTISE_WAIT", wait) != CLI_DONE)
 		return CLI_USAGE;
 	for (int at = 1; at < argc; at++) {
@@ -234,7 +246,7 @@ int args_parse(struct cli *cli, const struct command *const *commands, int argc,
 		else if (cli->command == NULL)
 			status = take_word(cli, commands, &group, argv[at]);
 		else
-			operands[cli->operand_count++] = argv[at];
+			is_ended |= take_operand(cli, at);
 		if (status != CLI_DONE)
 			return status;
 	}

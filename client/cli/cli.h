@@ -9,10 +9,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 #include "client.h"
 
-#define CLI_GIVEN_MAX 64
+#define CLI_GIVEN_MAX 80 /* more than the paths of one exec */
 
 /* The exit statuses of the contract. */
 enum cli_exit {
@@ -47,6 +48,7 @@ struct command {
 	bool changes_something;       /* takes --dry-run and --yes */
 	const char *verb;             /* what a rule must allow; NULL: for operators */
 	int exits[5];                 /* statuses beside those that every command may have */
+	bool ends_options;            /* what stands behind its first operand is that one's */
 	const char *notes;            /* lines for --help, or NULL */
 	const char *examples;
 	int (*run)(struct cli *cli);
@@ -56,6 +58,9 @@ struct cli {
 	const struct command *command;
 	const char **operands;
 	int operand_count;
+	char *const *argv;
+	int operands_at;           /* of a command that ends options, the first operand in argv */
+	struct rlimit core_before; /* main has lowered it */
 	struct {
 		const struct option *option;
 		const char *value;
@@ -67,11 +72,11 @@ struct cli {
 	struct mortise *agent; /* there while a command runs */
 };
 
-extern const struct command command_init, command_status, command_whoami, command_unseal,
-	command_seal, command_get, command_set, command_list, command_show, command_delete,
-	command_undelete, command_policy_apply, command_policy_show, command_policy_check,
-	command_policy_edit, command_policy_rollback, command_policy_reset, command_audit_show,
-	command_policy_who, command_policy_may, command_policy_test, command_audit_show,
-	command_audit_verify, command_audit_public_key, command_verify;
+extern const struct command command_audit_public_key, command_audit_show, command_audit_verify,
+	command_delete, command_exec, command_get, command_init, command_list, command_policy_apply,
+	command_policy_check, command_policy_edit, command_policy_may, command_policy_reset,
+	command_policy_rollback, command_policy_show, command_policy_test, command_policy_who,
+	command_render, command_seal, command_set, command_show, command_status, command_undelete,
+	command_unseal, command_verify, command_whoami;
 
 #endif

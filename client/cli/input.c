@@ -163,6 +163,7 @@ enum mortise_status input_file_begin(const char *name, struct input_file *out_fi
 		errno = ENAMETOOLONG;
 		return MORTISE_IO;
 	}
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit is an error, not a death beside a half file */
 	file.fd = mkostemp(file.temporary, O_CLOEXEC);
 	if (file.fd < 0)
 		return MORTISE_IO;
@@ -190,4 +191,27 @@ void input_file_abandon(struct input_file *file)
 	(void)unlink(file->temporary);
 	(void)close(file->fd);
 	file->fd = STDOUT_FILENO;
+}
+
+int input_file_write(const struct cli *cli, const char *name,
+	enum mortise_status (*write)(int fd, const void *context), const void *context)
+{
+	bool is_output = name == NULL || strcmp(name, "-") == 0;
+	enum mortise_status status;
+	struct input_file file;
+	int error;
+
+	status = input_file_begin(is_output ? "-" : name, &file);
+	if (status == MORTISE_OK) {
+		status = write(file.fd, context);
+		if (status == MORTISE_OK)
+			status = input_file_commit(&file);
+		error = errno;
+		input_file_abandon(&file);
+		errno = error;
+	}
+	if (status == MORTISE_OK)
+		return CLI_DONE;
+	return output_fail(cli, status, "cannot write to %s: %s",
+		is_output ? "standard output" : name, strerror(errno));
 }

@@ -49,4 +49,11 @@ enum mortise_status input_file_commit(struct input_file *file) MUST_USE;
 /* Removes what was not committed. */
 void input_file_abandon(struct input_file *file);
 
+/*
+ * All of that with what write() puts into it; NULL for a name is standard output too. CLI_DONE, or
+ * an exit status after the error.
+ */
+int input_file_write(const struct cli *cli, const char *name,
+	enum mortise_status (*write)(int fd, const void *context), const void *context);
+
 #endif

@@ -6,53 +6,12 @@
 
 #include "args.h"
 #include "ask.h"
+#include "listing.h"
 #include "output.h"
 #include "when.h"
 
-#define CURSOR_MAX 512
-
-struct entry {
-	char path[MORTISE_PATH_MAX + 2]; /* with a '/' at its end it stands for all below */
-	uint64_t version, created_us;
-	bool is_deleted;
-};
-
-struct listing {
-	struct entry *entries;
-	size_t count, capacity;
-};
-
-struct cursor {
-	uint8_t bytes[CURSOR_MAX];
-	size_t size;
-};
-
-static bool grow(struct listing *listing)
-{
-	size_t capacity = listing->capacity == 0 ? 256 : listing->capacity * 2;
-	struct entry *entries;
-
-	if (listing->count < listing->capacity)
-		return true;
-	entries = reallocarray(listing->entries, capacity, sizeof *entries);
-	if (entries == NULL)
-		return false;
-	listing->entries = entries;
-	listing->capacity = capacity;
-	return true;
-}
-
-/* Is it the prefix itself, or below it? */
-static bool is_below(const char *path, const char *prefix)
-{
-	size_t size = strlen(prefix);
-
-	return size == 0 ||
-	       (strncmp(path, prefix, size) == 0 && (path[size] == '/' || path[size] == '\0'));
-}
-
 /* Cuts what is deeper than the next level. */
-static void fold(struct entry *entry, const char *prefix)
+static void fold(struct listing_entry *entry, const char *prefix)
 {
 	size_t skip = strlen(prefix);
 	char *slash;
@@ -63,79 +22,31 @@ static void fold(struct entry *entry, const char *prefix)
 		slash[1] = '\0';
 }
 
-static enum mortise_status add_items(const struct cli *cli, const struct wire_message *reply,
-	const char *prefix, struct listing *listing)
-{
-	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
-	struct wire_message item;
-
-	while (ask_next(&items, &item)) {
-		struct entry *entry;
-
-		if (!grow(listing))
-			return client_fail(cli->agent, MORTISE_IO, "out of memory");
-		entry = &listing->entries[listing->count];
-		if (wire_text(&item, WIRE_TAG_PATH, entry->path, MORTISE_PATH_MAX + 1) !=
-			MORTISE_OK)
-			return client_fail(
-				cli->agent, MORTISE_IO, "the agent's reply is malformed");
-		entry->version = ask_number(&item, WIRE_TAG_VERSION, 0);
-		entry->created_us = ask_number(&item, WIRE_TAG_TIME, 0);
-		entry->is_deleted = ask_flag(&item, WIRE_TAG_DELETED);
-		if (!is_below(entry->path, prefix) ||
-			(entry->is_deleted && !args_has(cli, "deleted")))
-			continue;
-		if (!args_has(cli, "recursive"))
-			fold(entry, prefix);
-		listing->count++;
-	}
-	if (!wire_list_is_whole(&items))
-		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
-	return MORTISE_OK;
-}
-
-static enum mortise_status take_cursor(
-	struct cli *cli, const struct wire_message *reply, struct cursor *cursor)
-{
-	const struct wire_field *field = &reply->field[WIRE_TAG_CURSOR];
-
-	cursor->size = 0;
-	if (!ask_flag(reply, WIRE_TAG_MORE))
-		return MORTISE_OK;
-	if (field->size == 0 || field->size > sizeof cursor->bytes)
-		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
-	memcpy(cursor->bytes, field->bytes, field->size);
-	cursor->size = field->size;
-	return MORTISE_OK;
-}
-
-static enum mortise_status collect(struct cli *cli, const char *prefix, struct listing *listing)
-{
-	struct cursor cursor = {.size = 0};
-
-	do {
-		struct wire_writer *writer = client_begin(cli->agent, WIRE_LIST);
-		struct wire_message reply;
-
-		if (cursor.size > 0)
-			wire_put(writer, WIRE_TAG_CURSOR, cursor.bytes, cursor.size);
-		if (prefix[0] != '\0')
-			wire_put_text(writer, WIRE_TAG_PREFIX, prefix);
-		TRY(client_call(cli->agent, &reply));
-		TRY(add_items(cli, &reply, prefix, listing));
-		TRY(take_cursor(cli, &reply, &cursor));
-	} while (cursor.size > 0);
-	return MORTISE_OK;
-}
-
 static int compare(const void *one, const void *other)
 {
-	return strcmp(((const struct entry *)one)->path, ((const struct entry *)other)->path);
+	return strcmp(((const struct listing_entry *)one)->path,
+		((const struct listing_entry *)other)->path);
 }
 
-static bool is_folded(const struct entry *entry)
+static bool is_folded(const struct listing_entry *entry)
 {
 	return entry->path[strlen(entry->path) - 1] == '/';
+}
+
+/* Leaves out and folds what is not asked for. */
+static void choose(const struct cli *cli, const char *prefix, struct listing *listing)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < listing->count; i++) {
+		if (listing->entries[i].is_deleted && !args_has(cli, "deleted"))
+			continue;
+		listing->entries[kept] = listing->entries[i];
+		if (!args_has(cli, "recursive"))
+			fold(&listing->entries[kept], prefix);
+		kept++;
+	}
+	listing->count = kept;
 }
 
 /* Sorts, and keeps one of each. */
@@ -152,7 +63,7 @@ static void settle(struct listing *listing)
 	listing->count = kept + 1;
 }
 
-static json_t *describe(const struct entry *entry)
+static json_t *describe(const struct listing_entry *entry)
 {
 	char created[WHEN_TEXT_SIZE];
 	json_t *object;
@@ -204,14 +115,15 @@ static int list(struct cli *cli)
 	size = strlen(prefix.text);
 	if (size > 0 && prefix.text[size - 1] == '/')
 		prefix.text[size - 1] = '\0';
-	status = collect(cli, prefix.text, &listing);
+	status = listing_collect(cli, prefix.text, &listing);
 	if (status == MORTISE_OK) {
+		choose(cli, prefix.text, &listing);
 		settle(&listing);
 		ending = print(cli, &listing);
 	} else {
 		ending = ask_fail(cli, status, prefix.text[0] != '\0' ? prefix.text : NULL);
 	}
-	free(listing.entries);
+	listing_done(&listing);
 	return ending;
 }
 

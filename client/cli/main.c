@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* main: the table of commands, and the one path by which each of them runs. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "ask.h"
@@ -21,6 +23,8 @@ static const struct command *const commands[] = {
 	&command_unseal,
 	&command_seal,
 	&command_get,
+	&command_exec,
+	&command_render,
 	&command_set,
 	&command_list,
 	&command_show,
@@ -66,18 +70,34 @@ static int run(struct cli *cli)
 	return finish_output(ending);
 }
 
+/*
+ * Where a standard descriptor is closed, the agent's socket must not take its number. Neither
+ * reading nor writing works with what does, and exec leaves the place empty again.
+ */
+static void keep_places(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null",
+				(fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
-	const struct rlimit no_core = {0};
+	struct rlimit before, no_core;
 	struct cli cli;
 	int status;
 
+	(void)getrlimit(RLIMIT_CORE, &before);
+	no_core = (struct rlimit){0, before.rlim_max}; /* so that exec can mend it */
 	(void)setrlimit(RLIMIT_CORE, &no_core);
+	keep_places();
 	output_init();
 	const char **operands = calloc((size_t)argc + 1, sizeof *operands);
 	if (operands == NULL)
 		return CLI_IO;
 	status = args_parse(&cli, commands, argc, argv, operands);
+	cli.core_before = before;
 	if (status == CLI_DONE && cli.wants_version)
 		status = finish_output(puts("mortise " MORTISE_VERSION) < 0 ? CLI_IO : CLI_DONE);
 	else if (status == CLI_DONE && cli.wants_help) {

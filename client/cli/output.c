@@ -2,6 +2,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,24 +71,43 @@ static void print_line(char *line)
 	fprintf(stderr, "mortise: %s\n", line);
 }
 
-int output_fail(const struct cli *cli, enum mortise_status status, const char *format, ...)
+__attribute__((format(printf, 4, 0))) static int fail(
+	const struct cli *cli, int exit, const char *word, const char *format, va_list arguments)
 {
 	char line[LINE_MAX_SIZE];
-	va_list arguments;
 
-	va_start(arguments, format);
 	(void)vsnprintf(line, sizeof line, format, arguments);
-	va_end(arguments);
 	if (!cli->is_json) {
 		print_line(line);
-		return output_exit(status);
+		return exit;
 	}
 	json_t *message = output_json_text(line, strlen(line));
 	if (message == NULL)
 		message = json_string("the message is no text");
-	(void)output_json(json_pack("{s:s, s:i, s:o}", "error", endings[status].word, "status",
-		output_exit(status), "message", message));
-	return output_exit(status);
+	(void)output_json(
+		json_pack("{s:s, s:i, s:o}", "error", word, "status", exit, "message", message));
+	return exit;
+}
+
+int output_fail(const struct cli *cli, enum mortise_status status, const char *format, ...)
+{
+	va_list arguments;
+	int exit;
+
+	va_start(arguments, format);
+	exit = fail(cli, output_exit(status), endings[status].word, format, arguments);
+	va_end(arguments);
+	return exit;
+}
+
+int output_fail_with(const struct cli *cli, int exit, const char *word, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)fail(cli, exit, word, format, arguments);
+	va_end(arguments);
+	return exit;
 }
 
 void output_note(const char *format, ...)
@@ -108,7 +128,9 @@ enum mortise_status output_write(int fd, const void *bytes, size_t size)
 	while (size > 0) {
 		ssize_t written = write(fd, at, size);
 
-		if (written < 0 && errno != EINTR)
+		if (written < 0 && errno == EAGAIN) /* someone else has made it so */
+			(void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+		else if (written < 0 && errno != EINTR)
 			return MORTISE_IO;
 		if (written > 0) {
 			at += written;

@@ -18,6 +18,10 @@ int output_exit(enum mortise_status status);
 int output_fail(const struct cli *cli, enum mortise_status status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same with an exit status that no status stands for, and its word in JSON. */
+int output_fail_with(const struct cli *cli, int exit, const char *word, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
 /* A remark on standard error that is no error. */
 void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

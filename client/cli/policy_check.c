@@ -153,6 +153,7 @@ const struct command command_policy_check = {
 	.least = 1,
 	.most = 2,
 	.verb = "admin",
+	.exits = {CLI_FOUND},
 	.notes =
 		"Verbs are read, list, write, delete, rotate, audit and admin. Without --user it "
 		"is\n"

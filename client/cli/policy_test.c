@@ -246,6 +246,7 @@ const struct command command_policy_test = {
 	.summary = "judge a file of expectations, without an agent",
 	.least = 1,
 	.most = POLICY_FILES_MAX,
+	.exits = {CLI_FOUND, CLI_REJECTED},
 	.notes = "POLICY is a file or a directory of files *.policy; without one it is the "
 		 "directory\n" DIRECTORY_BESIDE
 		 " beside FILE. No user or group need exist here: docs/policy.md has\n"

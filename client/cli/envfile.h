@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * envfile: NAME=VALUE, line by line, as in a .env file.
+ *
+ *	# a comment, also behind a value and a blank
+ *	export NAME=value up to the end of the line
+ *	NAME='everything, also newlines, up to the next quote'
+ *	NAME="the same, with \n \r \t \" \\ \$ for what they stand for"
+ *
+ * No variable is expanded, no command run. Takes the text apart in place.
+ */
+#ifndef MORTISE_CLI_ENVFILE_H
+#define MORTISE_CLI_ENVFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "status.h"
+
+struct envfile {
+	char *at, *end;
+	int line;          /* of what was read last */
+	const char *wrong; /* in words, behind a MORTISE_REJECTED */
+};
+
+struct envfile_entry {
+	const char *name, *value; /* in the text */
+	int line;
+};
+
+/* text has room for a NUL behind its size. */
+void envfile_begin(struct envfile *file, char *text, size_t size);
+
+/* MORTISE_NOT_FOUND at the end; MORTISE_REJECTED at a line that is wrong. */
+enum mortise_status envfile_next(struct envfile *file, struct envfile_entry *out_entry) MUST_USE;
+
+/* Can it be a variable's name? */
+bool envfile_is_name(const char *name, size_t size);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+/* exec: a command with secrets in its environment, and none of them in its output. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "exec_environment.h"
+#include "exec_run.h"
+#include "output.h"
+
+#define NAME_SIZE  (MORTISE_PATH_MAX + 256)
+#define NAMES_SIZE 1024
+
+/* The statuses that shells have for a command that cannot be run. */
+enum { CANNOT_RUN = 126, NO_COMMAND = 127 };
+
+static int fail_command(const struct cli *cli, int error)
+{
+	bool is_missing = error == ENOENT || error == ENOTDIR;
+
+	return output_fail_with(cli, is_missing ? NO_COMMAND : CANNOT_RUN, "exec",
+		"%s: %s; it is looked for in PATH, unless it has a / in it", cli->operands[0],
+		is_missing ? "no such command" : strerror(error));
+}
+
+static int fail_system(const struct cli *cli, const char *what)
+{
+	return output_fail(cli, MORTISE_IO, "cannot make %s: %s", what, strerror(errno));
+}
+
+/* What a value's mark says, and what is said of one that has none. */
+static void name_value(const struct fetched *value, char name[NAME_SIZE])
+{
+	bool has_field = value->field != NULL;
+
+	(void)snprintf(name, NAME_SIZE, "%s%s%s", value->path.text, has_field ? "#" : "",
+		has_field ? value->field : "");
+}
+
+/* Says once which values everybody can see in the output. */
+static enum mortise_status fill_mask(const struct exec_plan *plan, struct mask *mask)
+{
+	char name[NAME_SIZE], names[NAMES_SIZE] = "";
+	size_t size = 0;
+
+	for (int i = 0; i < plan->fetch.count; i++) {
+		const struct fetched *value = &plan->fetch.items[i];
+		bool is_masked = false;
+
+		name_value(value, name);
+		TRY(mask_add(mask, name, value->bytes, value->size, &is_masked));
+		if (!is_masked && size < sizeof names)
+			size += (size_t)snprintf(names + size, sizeof names - size, "%s%s",
+				size > 0 ? ", " : "", name);
+	}
+	if (size > 0)
+		output_note("not masked in the output, being under 8 bytes: %s", names);
+	return mask_prepare(mask);
+}
+
+/* Nothing of the secrets is left here but what the mask needs. */
+static void forget(struct cli *cli, struct exec_plan *plan)
+{
+	exec_plan_done(cli, plan);
+	mortise_close(cli->agent);
+	cli->agent = NULL;
+}
+
+static int run_instead(
+	struct cli *cli, struct exec_plan *plan, struct exec_environment *environment)
+{
+	const struct exec_command command = {
+		cli->argv + cli->operands_at, environment->variables, cli->core_before};
+	int error;
+
+	forget(cli, plan);
+	error = exec_run_instead(&command);
+	exec_environment_done(environment);
+	return fail_command(cli, error);
+}
+
+/* A command that did well while its output was lost has not done well. */
+static int settle(int ending, const struct exec_streams *streams)
+{
+	for (int i = 0; i < EXEC_STREAM_COUNT; i++) {
+		int error = streams->list[i].error;
+
+		if (error == 0 || error == EPIPE)
+			continue;
+		output_note("cannot write the command's %s: %s", i == 0 ? "output" : "errors",
+			strerror(error));
+		if (ending == CLI_DONE)
+			ending = CLI_IO;
+	}
+	return ending;
+}
+
+static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_environment *environment,
+	const struct mask *mask)
+{
+	const struct exec_command command = {
+		cli->argv + cli->operands_at, environment->variables, cli->core_before};
+	struct exec_streams streams;
+	bool is_commands;
+	int ending, error;
+	pid_t child;
+
+	if (exec_streams_open(mask, &streams) != MORTISE_OK) {
+		ending = fail_system(cli, "a pipe or pseudo-terminal");
+		exec_environment_done(environment);
+		return ending;
+	}
+	forget(cli, plan);
+	error = exec_run_start(&command, &streams, &child, &is_commands);
+	exec_environment_done(environment);
+	errno = error;
+	if (error == 0)
+		ending = settle(exec_run_wait(child, &streams), &streams);
+	else
+		ending = is_commands ? fail_command(cli, error) : fail_system(cli, "a process");
+	exec_streams_done(&streams);
+	return ending;
+}
+
+static int run(struct cli *cli, struct exec_plan *plan)
+{
+	struct exec_environment environment;
+	struct mask *mask = NULL;
+	int status;
+
+	if (exec_environment_make(plan, args_has(cli, "clean-env"), &environment) != MORTISE_OK)
+		return fail_system(cli, "the environment");
+	if (args_has(cli, "no-mask"))
+		return run_instead(cli, plan, &environment);
+	if (mask_new(&mask) != MORTISE_OK || fill_mask(plan, mask) != MORTISE_OK) {
+		exec_environment_done(&environment);
+		status = output_fail(cli, MORTISE_IO, "out of memory");
+	} else
+		status = run_masked(cli, plan, &environment, mask);
+	mask_free(&mask);
+	return status;
+}
+
+static int exec(struct cli *cli)
+{
+	struct exec_plan plan = {0};
+	int status = exec_plan_make(cli, &plan);
+
+	if (status == CLI_DONE)
+		status = run(cli, &plan);
+	if (cli->agent != NULL)
+		exec_plan_done(cli, &plan);
+	return status;
+}
+
+static const struct option options[] = {
+	{"env", 'e', "N=PATH", "variable N has the value of PATH[#FIELD]; may be repeated"},
+	{"fd", 0, "N=PATH", "variable N names a file, in memory only, that has the value"},
+	{"env-file", 0, "F", "variables of a .env file, mortise:PATH[#FIELD] replaced"},
+	{"env-from", 0, "PREFIX/", "all right below PREFIX/: db-password as DB_PASSWORD"},
+	{"clean-env", 0, NULL, "nothing else but HOME, LANG, LC_*, PATH, TERM and the like"},
+	{"no-mask", 0, NULL, "become CMD, and leave its output alone"},
+	{0},
+};
+
+const struct command command_exec = {
+	.name = "exec",
+	.operands = "[--] CMD [ARG...]",
+	.summary = "run a command with secrets in its environment, masked in its output",
+	.options = options,
+	.least = 1,
+	.most = INT_MAX,
+	.ends_options = true,
+	.verb = "read",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND, CLI_REJECTED},
+	.notes =
+		"CMD starts when all values are there, of one moment, or not at all. Where it "
+		"prints\n"
+		"a value, plain or as base64, hex, percent-encoded or in JSON, its output has\n"
+		"[mortise:PATH]; values under 8 bytes are not masked. Services that are told of\n"
+		"sockets or say when they are ready want --no-mask: then CMD is the same process.\n"
+		"The exit status is CMD's, 126 or 127 if it cannot be run, 128 and the number of\n"
+		"the signal that ended it; the statuses below come only before CMD starts.",
+	.examples = "  mortise exec -e PGPASSWORD=prod/db/password -- pg_dump -h db shop\n"
+		    "  mortise exec --fd KEY=prod/tls/key -- sh -c 'openssl rsa -in $KEY -check'\n"
+		    "  mortise exec --env-file=app.env --wait=300 -- bin/app",
+	.run = exec,
+};

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: ISC */
+#include "exec_plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "envfile.h"
+#include "listing.h"
+#include "output.h"
+
+#define REFERENCE "mortise:"
+
+static int fail_memory(const struct cli *cli)
+{
+	return output_fail(cli, MORTISE_IO, "out of memory");
+}
+
+static bool is_typed(const struct exec_variable *variable)
+{
+	return strncmp(variable->from->name, "env-", 4) != 0;
+}
+
+/* Two names that one types are a slip; those that come from elsewhere, a wrong configuration. */
+static int refuse_double(const struct cli *cli, const struct exec_variable *first,
+	const struct exec_variable *second)
+{
+	enum mortise_status status =
+		is_typed(first) && is_typed(second) ? MORTISE_INVALID : MORTISE_REJECTED;
+
+	return output_fail(cli, status,
+		"%s comes twice, from --%s and from --%s; a variable can be given once",
+		second->name, first->from->name, second->from->name);
+}
+
+/* Takes the name, whatever comes of it. */
+static int add_variable(struct cli *cli, struct exec_plan *plan, struct exec_variable variable)
+{
+	struct exec_variable *variables = NULL;
+	int status = CLI_DONE;
+
+	for (size_t i = 0; variable.name != NULL && i < plan->count && status == CLI_DONE; i++)
+		if (strcmp(plan->variables[i].name, variable.name) == 0)
+			status = refuse_double(cli, &plan->variables[i], &variable);
+	if (status == CLI_DONE && variable.name != NULL)
+		variables = reallocarray(plan->variables, plan->count + 1, sizeof *variables);
+	if (variables == NULL) {
+		free(variable.name);
+		return status != CLI_DONE ? status : fail_memory(cli);
+	}
+	plan->variables = variables;
+	plan->variables[plan->count++] = variable;
+	return CLI_DONE;
+}
+
+/* The place of a path in the batch, where the same stands once. */
+static int add_path(struct cli *cli, struct exec_plan *plan, const char *given, int *out_item)
+{
+	int status;
+
+	for (int i = 0; i < plan->fetch.count; i++)
+		if (strcmp(plan->fetch.items[i].given, given) == 0) {
+			*out_item = i;
+			return CLI_DONE;
+		}
+	status = fetch_add(cli, &plan->fetch, given);
+	if (status == CLI_DONE)
+		*out_item = plan->fetch.count - 1;
+	return status;
+}
+
+/* N=PATH, as it was typed. */
+static int add_pair(
+	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *pair)
+{
+	size_t size = strcspn(pair, "=");
+	struct exec_variable variable = {.from = option};
+	int status;
+
+	if (pair[size] == '\0' || pair[size + 1] == '\0')
+		return output_fail(
+			cli, MORTISE_INVALID, "--%s wants %s", option->name, option->argument);
+	if (!envfile_is_name(pair, size))
+		return output_fail(cli, MORTISE_INVALID,
+			"--%s: a variable's name is made of letters, digits and _, a letter first",
+			option->name);
+	status = add_path(cli, plan, pair + size + 1, &variable.item);
+	if (status != CLI_DONE)
+		return status;
+	variable.name = strndup(pair, size);
+	variable.is_descriptor = strcmp(option->name, "fd") == 0;
+	return add_variable(cli, plan, variable);
+}
+
+static int add_entry(struct cli *cli, struct exec_plan *plan, const struct option *option,
+	const struct envfile_entry *entry)
+{
+	struct exec_variable variable = {
+		.literal = entry->value, .item = EXEC_PLAN_LITERAL, .from = option};
+
+	if (strncmp(entry->value, REFERENCE, strlen(REFERENCE)) == 0) {
+		int status = add_path(cli, plan, entry->value + strlen(REFERENCE), &variable.item);
+
+		if (status != CLI_DONE)
+			return status;
+	}
+	variable.name = strdup(entry->name);
+	return add_variable(cli, plan, variable);
+}
+
+static int add_env_file(
+	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *name)
+{
+	struct envfile_entry entry;
+	struct envfile file;
+	enum mortise_status status;
+
+	if (plan->env_file != NULL)
+		return output_fail(cli, MORTISE_INVALID, "--env-file can be given once");
+	plan->env_file = input_new();
+	if (plan->env_file == NULL)
+		return fail_memory(cli);
+	status = input_read(name, plan->env_file);
+	if (status != MORTISE_OK)
+		return output_fail(cli, status, "cannot read %s: %s", name,
+			status == MORTISE_IO ? strerror(errno) : "it is larger than 65536 bytes");
+	envfile_begin(&file, (char *)plan->env_file->bytes, plan->env_file->size);
+	while ((status = envfile_next(&file, &entry)) == MORTISE_OK) {
+		int ending = add_entry(cli, plan, option, &entry);
+
+		if (ending != CLI_DONE)
+			return ending;
+	}
+	if (status == MORTISE_NOT_FOUND)
+		return CLI_DONE;
+	return output_fail(cli, status, "%s:%d: %s", name, file.line, file.wrong);
+}
+
+/* "prod/app/db-password" gives DB_PASSWORD; NULL without memory. */
+static char *name_of(const char *path)
+{
+	char *name = strdup(strrchr(path, '/') + 1);
+
+	for (char *at = name; at != NULL && *at != '\0'; at++) {
+		if (*at >= 'a' && *at <= 'z')
+			*at = (char)(*at - 'a' + 'A');
+		else if (*at == '-' || *at == '.')
+			*at = '_';
+	}
+	return name;
+}
+
+static int add_child(
+	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *path)
+{
+	struct exec_variable variable = {.from = option};
+	char **paths = reallocarray(plan->paths, plan->path_count + 1, sizeof *paths);
+	char *copy = strdup(path);
+	int status;
+
+	if (paths != NULL)
+		plan->paths = paths;
+	if (paths == NULL || copy == NULL) {
+		free(copy);
+		return fail_memory(cli);
+	}
+	plan->paths[plan->path_count++] = copy;
+	status = add_path(cli, plan, copy, &variable.item);
+	if (status != CLI_DONE)
+		return status;
+	variable.name = name_of(copy);
+	if (variable.name != NULL && !envfile_is_name(variable.name, strlen(variable.name))) {
+		free(variable.name);
+		return output_fail(cli, MORTISE_REJECTED,
+			"%s: begins with a digit and gives no variable's name; use -e NAME=%s",
+			path, path);
+	}
+	return add_variable(cli, plan, variable);
+}
+
+static int add_children(struct cli *cli, struct exec_plan *plan, const struct option *option,
+	const char *prefix, const struct listing *listing)
+{
+	size_t size = strlen(prefix), before = plan->count;
+
+	for (size_t i = 0; i < listing->count; i++) {
+		const struct listing_entry *entry = &listing->entries[i];
+		int status;
+
+		if (entry->is_deleted || strlen(entry->path) <= size + 1 ||
+			strchr(entry->path + size + 1, '/') != NULL)
+			continue;
+		status = add_child(cli, plan, option, entry->path);
+		if (status != CLI_DONE)
+			return status;
+	}
+	if (plan->count > before)
+		return CLI_DONE;
+	return output_fail(cli, MORTISE_NOT_FOUND,
+		"%s/: no secret that you may see is right below it; see: mortise list -r", prefix);
+}
+
+static int add_prefix(
+	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *given)
+{
+	struct listing listing = {0};
+	struct ask_path prefix;
+	enum mortise_status status;
+	int ending = ask_expand(cli, given, &prefix);
+	size_t size;
+
+	if (ending != CLI_DONE)
+		return ending;
+	size = strlen(prefix.text);
+	if (size < 2 || prefix.text[size - 1] != '/')
+		return output_fail(cli, MORTISE_INVALID,
+			"--env-from wants a prefix with / at its end, like prod/app/");
+	prefix.text[size - 1] = '\0';
+	status = listing_collect(cli, prefix.text, &listing);
+	if (status != MORTISE_OK)
+		ending = ask_fail(cli, status, prefix.text);
+	else
+		ending = add_children(cli, plan, option, prefix.text, &listing);
+	listing_done(&listing);
+	return ending;
+}
+
+static int add_option(
+	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *value)
+{
+	if (option->argument == NULL)
+		return CLI_DONE;
+	if (strcmp(option->name, "env-file") == 0)
+		return add_env_file(cli, plan, option, value);
+	if (strcmp(option->name, "env-from") == 0)
+		return add_prefix(cli, plan, option, value);
+	return add_pair(cli, plan, option, value);
+}
+
+/* A variable ends at a NUL, and a part of a password is none. */
+static int check_values(const struct cli *cli, const struct exec_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct exec_variable *variable = &plan->variables[i];
+		const struct fetched *value;
+
+		if (variable->item == EXEC_PLAN_LITERAL || variable->is_descriptor)
+			continue;
+		value = exec_plan_value(plan, variable);
+		if (value->size > 0 && memchr(value->bytes, '\0', value->size) != NULL)
+			return output_fail(cli, MORTISE_REJECTED,
+				"%s: has a NUL in it, and a variable cannot hold that; use --fd "
+				"%s=%s",
+				value->given, variable->name, value->given);
+	}
+	return CLI_DONE;
+}
+
+int exec_plan_make(struct cli *cli, struct exec_plan *plan)
+{
+	const struct fetch_version current = {.has_number = false};
+	int status = CLI_DONE;
+
+	for (int i = 0; i < cli->given_count && status == CLI_DONE; i++)
+		status = add_option(cli, plan, cli->given[i].option, cli->given[i].value);
+	if (status == CLI_DONE)
+		status = fetch_values(cli, &plan->fetch, &current);
+	return status == CLI_DONE ? check_values(cli, plan) : status;
+}
+
+const struct fetched *exec_plan_value(
+	const struct exec_plan *plan, const struct exec_variable *variable)
+{
+	return &plan->fetch.items[variable->item];
+}
+
+void exec_plan_done(struct cli *cli, struct exec_plan *plan)
+{
+	fetch_drop(cli, &plan->fetch);
+	for (size_t i = 0; i < plan->count; i++)
+		free(plan->variables[i].name);
+	free(plan->variables);
+	for (size_t i = 0; i < plan->path_count; i++)
+		free(plan->paths[i]);
+	free(plan->paths);
+	input_free(&plan->env_file);
+	*plan = (struct exec_plan){0};
+}
