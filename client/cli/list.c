@@ -9,8 +9,6 @@
 #include "output.h"
 #include "when.h"
 
-#define CURSOR_MAX 512
-
 struct entry {
 	char path[MORTISE_PATH_MAX + 2]; /* with a '/' at its end it stands for all below */
 	uint64_t version, created_us;
@@ -18,13 +16,10 @@ struct entry {
 };
 
 struct listing {
+	const struct cli *cli;
+	const char *prefix;
 	struct entry *entries;
 	size_t count, capacity;
-};
-
-struct cursor {
-	uint8_t bytes[CURSOR_MAX];
-	size_t size;
 };
 
 static bool grow(struct listing *listing)
@@ -63,68 +58,25 @@ static void fold(struct entry *entry, const char *prefix)
 		slash[1] = '\0';
 }
 
-static enum mortise_status add_items(const struct cli *cli, const struct wire_message *reply,
-	const char *prefix, struct listing *listing)
+static enum mortise_status add_item(void *context, const struct wire_message *item)
 {
-	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
-	struct wire_message item;
+	struct listing *listing = context;
+	const struct cli *cli = listing->cli;
+	struct entry *entry;
 
-	while (ask_next(&items, &item)) {
-		struct entry *entry;
-
-		if (!grow(listing))
-			return client_fail(cli->agent, MORTISE_IO, "out of memory");
-		entry = &listing->entries[listing->count];
-		if (wire_text(&item, WIRE_TAG_PATH, entry->path, MORTISE_PATH_MAX + 1) !=
-			MORTISE_OK)
-			return client_fail(
-				cli->agent, MORTISE_IO, "the agent's reply is malformed");
-		entry->version = ask_number(&item, WIRE_TAG_VERSION, 0);
-		entry->created_us = ask_number(&item, WIRE_TAG_TIME, 0);
-		entry->is_deleted = ask_flag(&item, WIRE_TAG_DELETED);
-		if (!is_below(entry->path, prefix) ||
-			(entry->is_deleted && !args_has(cli, "deleted")))
-			continue;
-		if (!args_has(cli, "recursive"))
-			fold(entry, prefix);
-		listing->count++;
-	}
-	if (!wire_list_is_whole(&items))
-		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
-	return MORTISE_OK;
-}
-
-static enum mortise_status take_cursor(
-	struct cli *cli, const struct wire_message *reply, struct cursor *cursor)
-{
-	const struct wire_field *field = &reply->field[WIRE_TAG_CURSOR];
-
-	cursor->size = 0;
-	if (!ask_flag(reply, WIRE_TAG_MORE))
+	if (!grow(listing))
+		return client_fail(cli->agent, MORTISE_IO, "out of memory");
+	entry = &listing->entries[listing->count];
+	TRY(ask_take_path(cli, item, entry->path));
+	entry->version = ask_number(item, WIRE_TAG_VERSION, 0);
+	entry->created_us = ask_number(item, WIRE_TAG_TIME, 0);
+	entry->is_deleted = ask_flag(item, WIRE_TAG_DELETED);
+	if (!is_below(entry->path, listing->prefix) ||
+		(entry->is_deleted && !args_has(cli, "deleted")))
 		return MORTISE_OK;
-	if (field->size == 0 || field->size > sizeof cursor->bytes)
-		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
-	memcpy(cursor->bytes, field->bytes, field->size);
-	cursor->size = field->size;
-	return MORTISE_OK;
-}
-
-static enum mortise_status collect(struct cli *cli, const char *prefix, struct listing *listing)
-{
-	struct cursor cursor = {.size = 0};
-
-	do {
-		struct wire_writer *writer = client_begin(cli->agent, WIRE_LIST);
-		struct wire_message reply;
-
-		if (cursor.size > 0)
-			wire_put(writer, WIRE_TAG_CURSOR, cursor.bytes, cursor.size);
-		if (prefix[0] != '\0')
-			wire_put_text(writer, WIRE_TAG_PREFIX, prefix);
-		TRY(client_call(cli->agent, &reply));
-		TRY(add_items(cli, &reply, prefix, listing));
-		TRY(take_cursor(cli, &reply, &cursor));
-	} while (cursor.size > 0);
+	if (!args_has(cli, "recursive"))
+		fold(entry, listing->prefix);
+	listing->count++;
 	return MORTISE_OK;
 }
 
@@ -192,7 +144,7 @@ static int print(const struct cli *cli, const struct listing *listing)
 static int list(struct cli *cli)
 {
 	struct ask_path prefix = {""};
-	struct listing listing = {0};
+	struct listing listing = {.cli = cli, .prefix = prefix.text};
 	enum mortise_status status;
 	int ending = CLI_DONE;
 	size_t size;
@@ -204,7 +156,7 @@ static int list(struct cli *cli)
 	size = strlen(prefix.text);
 	if (size > 0 && prefix.text[size - 1] == '/')
 		prefix.text[size - 1] = '\0';
-	status = collect(cli, prefix.text, &listing);
+	status = ask_list(cli, prefix.text, add_item, &listing);
 	if (status == MORTISE_OK) {
 		settle(&listing);
 		ending = print(cli, &listing);
