@@ -104,8 +104,8 @@ static uint64_t load(const uint8_t *bytes)
 	return number;
 }
 
-/* Only to tell long strings apart that begin alike; nobody has an interest in a collision. */
-static uint64_t hash_all(const uint8_t *bytes, size_t size)
+/* Nobody has an interest in a collision. */
+uint64_t scan_match_hash(const uint8_t *bytes, size_t size)
 {
 	uint64_t hash = size;
 
@@ -132,7 +132,7 @@ enum mortise_status scan_match_add(
 		!grow(&match->needles, sizeof needle))
 		return MORTISE_IO;
 	if (size > kept)
-		needle.check = hash_all(bytes, size);
+		needle.check = scan_match_hash(bytes, size);
 	memcpy(match->strings.bytes + needle.at, bytes, kept);
 	match->strings.used += kept;
 	memcpy(match->needles.bytes + match->needles.used, &needle, sizeof needle);
@@ -305,7 +305,7 @@ static bool is_at(const struct scan_match *match, const struct needle *needle, c
 	if (needle->size <= SCAN_MATCH_KEPT)
 		return memcmp(text, bytes, needle->size) == 0;
 	return memcmp(text, bytes, SCAN_MATCH_KEPT) == 0 &&
-	       hash_all(text, needle->size) == needle->check;
+	       scan_match_hash(text, needle->size) == needle->check;
 }
 
 /* The filter let a gram pass: is it in a needle's window, and the needle there? */

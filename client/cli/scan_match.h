@@ -54,6 +54,9 @@ size_t scan_match_search(const struct scan_match *match, const uint8_t *bytes, s
 size_t scan_match_longest(const struct scan_match *match);
 size_t scan_match_behind(const struct scan_match *match);
 
+/* Tells strings apart, no more. */
+uint64_t scan_match_hash(const uint8_t *bytes, size_t size);
+
 size_t scan_match_count(const struct scan_match *match);
 
 #endif
