@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,14 +91,18 @@ static bool spawn(
 	return error == 0;
 }
 
-/* All descriptors are closed at exec but the three that it is given. */
+/*
+ * All descriptors are closed at exec but the three that it is given. Its output is a socket, so
+ * that a header can be looked at before it is taken.
+ */
 static bool start(struct child *child, const char *directory, const char *const *words)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1};
 	bool is_started = false;
 
 	*child = (struct child){-1, -1, -1, memfd_create("git", MFD_CLOEXEC)};
-	if (child->errors >= 0 && pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0)
+	if (child->errors >= 0 && pipe2(in, O_CLOEXEC) == 0 &&
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, out) == 0)
 		is_started = spawn(child, (int[]){in[0], out[1], child->errors}, directory, words);
 	child->in = in[1];
 	child->out = out[0];
@@ -127,22 +132,29 @@ static int finish(struct child *child, char why[WHY_SIZE])
 	return child->pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* "ID TYPE SIZE\n" of cat-file, a byte at a time: what follows goes to the reader only. */
+/* "ID TYPE SIZE\n" of cat-file; what follows goes to the reader only. */
 static bool read_header(int fd, char *type, uint64_t *out_size)
 {
-	char line[LINE_SIZE], digits[24];
+	char line[LINE_SIZE] = "", digits[24];
+	const char *newline = NULL;
 	size_t size = 0;
-	ssize_t got;
 
-	while (size < sizeof line - 1) {
-		got = read(fd, line + size, 1);
-		if (got < 0 && errno == EINTR)
+	while (newline == NULL && size < sizeof line - 1) {
+		ssize_t seen = recv(fd, line + size, sizeof line - 1 - size, MSG_PEEK);
+		size_t wanted;
+
+		if (seen < 0 && errno == EINTR)
 			continue;
-		if (got != 1 || line[size] == '\n')
-			break;
-		size++;
+		if (seen <= 0)
+			return false;
+		newline = memchr(line + size, '\n', (size_t)seen);
+		wanted = newline != NULL ? (size_t)(newline - line) + 1 - size : (size_t)seen;
+		if (read(fd, line + size, wanted) != (ssize_t)wanted)
+			return false;
+		size += wanted;
 	}
-	line[size] = '\0';
+	/* What was seen behind the newline is content. */
+	explicit_bzero(line + size, sizeof line - size);
 	return sscanf(line, "%*64[0-9a-f] %15[a-z] %20[0-9]", type, digits) == 2 &&
 	       args_number(digits, out_size);
 }

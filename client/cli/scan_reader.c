@@ -148,6 +148,7 @@ const char *scan_reader_end(struct scan_reader *reader)
 	scan_stream_end(&reader->plain);
 	reader->report->is_unpacked = true;
 	scan_stream_end(&reader->unpacked);
+	reader->report->is_unpacked = false;
 	scan_report_end(reader->report,
 		scan_stream_total(&reader->plain) + scan_stream_total(&reader->unpacked));
 	if (reader->packing == SCAN_DAMAGED)

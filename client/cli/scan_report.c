@@ -9,6 +9,7 @@
 #define LISTED_MAX    100 /* findings in one place; the rest are counted */
 #define COMMIT_DIGITS 12
 #define NAME_MAX_SIZE 4352
+#define LEFT_OUT_SIZE 512
 
 void scan_report_init(
 	struct scan_report *report, const struct cli *cli, const struct scan_values *values)
@@ -52,6 +53,7 @@ static void name_place(const struct scan_report *report, char name[NAME_MAX_SIZE
 /* The same value at the same byte, in a form that differs in its end only. */
 static bool is_repeated(struct scan_report *report, uint32_t value, uint64_t offset)
 {
+	value = value << 1 | report->is_unpacked;
 	unsigned known = report->recent_count < SCAN_RECENT ? report->recent_count : SCAN_RECENT;
 
 	for (unsigned i = 0; i < known; i++)
@@ -164,28 +166,36 @@ void scan_report_unreadable(struct scan_report *report, const char *name, const 
 	output_note("cannot read %s: %s", strcmp(name, "-") == 0 ? "standard input" : name, why);
 }
 
-static void say_left_out(uint64_t count, const char *what)
+static void add_left_out(char *line, uint64_t count, const char *what)
 {
+	size_t size = strlen(line);
+
 	if (count > 0)
-		output_note("%llu %s", (unsigned long long)count, what);
+		(void)snprintf(line + size, LEFT_OUT_SIZE - size, "%s%llu %s",
+			size > 0 ? ", " : "left out: ", (unsigned long long)count, what);
 }
 
 static void say_all(const struct scan_report *report)
 {
 	const struct scan_values *values = report->values;
+	char line[LEFT_OUT_SIZE] = "";
 
 	output_note("searched %llu texts, %.1f MiB, for %zu values of %zu secrets: found %llu",
 		(unsigned long long)report->texts, (double)report->bytes / 1048576,
 		values->value_count, values->secret_count - values->denied,
 		(unsigned long long)report->found);
-	say_left_out(values->denied, "secrets left out, for you may not read them");
-	say_left_out(values->deleted, "secrets left out, for they are deleted");
-	say_left_out(values->too_short,
-		"values of less than 8 bytes left out: they would be found everywhere");
-	say_left_out(report->special, "special files and file systems left out");
-	say_left_out(report->histories,
-		"git directories seen, whose history is compressed; search it with --git=DIR");
-	say_left_out(report->unreadable, "files or directories could not be read");
+	add_left_out(line, values->denied, "secrets that you may not read");
+	add_left_out(line, values->deleted, "deleted secrets");
+	add_left_out(line, values->too_short, "values of less than 8 bytes");
+	add_left_out(line, report->special, "special files or file systems");
+	add_left_out(line, report->unreadable, "places that could not be read");
+	if (line[0] != '\0')
+		output_note("%s", line);
+	if (report->histories > 0)
+		output_note(
+			"%llu git directories were seen, whose history is compressed; --git=DIR "
+			"searches it",
+			(unsigned long long)report->histories);
 }
 
 static int print_json(struct scan_report *report)
