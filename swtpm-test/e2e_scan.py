@@ -312,6 +312,15 @@ def a_thousand_secrets_with_versions_come_over_many_pages_and_requests(place):
 
 
 @test
+def a_large_log_is_searched_faster_than_grep_does_and_in_little_memory(place):
+    bench = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../tests/bench/scan')
+    said = subprocess.run([bench, '--size=48', '--secrets=100', '--repetitions=1'], timeout=300,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(''.join('# %s\n' % line for line in said.stdout.splitlines()), end='')
+    same(said.returncode, 0, said.stdout)
+
+
+@test
 def a_sealed_agent_is_75_and_nothing_is_searched(place):
     agent = stored(place)
     agent.do('seal', '--yes')

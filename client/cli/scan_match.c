@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 
 #define WINDOW_MAX      24 /* a longer stride would only make the filter larger */
-#define WINDOW_STARTS   64 /* how far into a string its window is looked for */
 #define CENSUS_BITS     18
 #define FILTER_BITS_MIN 16
 #define FILTER_BITS_MAX 24
@@ -25,10 +24,12 @@ struct needle {
 	uint64_t check; /* hash of all of it, if it is longer than that */
 };
 
-/* A gram of a needle's window, by its hash. */
+/* A gram of a needle's window: the low 24 bits of its hash, and 8 for where in the needle it is. */
 struct entry {
-	uint32_t hash, needle, offset;
+	uint32_t needle, check;
 };
+
+_Static_assert(SCAN_MATCH_KEPT < 256, "a gram's offset has 8 bits");
 
 struct scan_match {
 	struct region strings, needles, entries, slots, filter;
@@ -161,10 +162,8 @@ static void choose_gram(struct scan_match *match)
 static size_t grams_of(const struct scan_match *match, const struct needle *needle)
 {
 	size_t kept = needle->size < SCAN_MATCH_KEPT ? needle->size : SCAN_MATCH_KEPT;
-	size_t most = WINDOW_STARTS + match->stride;
 
-	kept -= match->gram - 1;
-	return kept < most ? kept : most;
+	return kept - match->gram + 1;
 }
 
 /* "000000" and the like stand in many texts, though perhaps in one string only. */
@@ -250,7 +249,7 @@ static void put_window(struct scan_match *match, uint32_t needle, uint32_t windo
 			match->filter.bytes[bit >> 3] |= (uint8_t)(1U << (bit & 7));
 			match->behind = at > match->behind ? at : match->behind;
 		} else {
-			entries[--slots[slot + 1]] = (struct entry){hash, needle, at};
+			entries[--slots[slot + 1]] = (struct entry){needle, hash << 8 | at};
 		}
 	}
 }
@@ -318,9 +317,9 @@ static void look_closer(const struct scan_match *match, uint32_t hash, const uin
 
 	for (uint32_t i = slots[slot + 1]; i < slots[slot + 2]; i++) {
 		const struct needle *needle = &needles_of(match)[entries[i].needle];
-		size_t start = at - entries[i].offset;
+		size_t offset = entries[i].check & 255, start = at - offset;
 
-		if (entries[i].hash == hash && at >= entries[i].offset &&
+		if ((entries[i].check ^ hash << 8) >> 8 == 0 && at >= offset &&
 			size - start >= needle->size && is_at(match, needle, bytes + start))
 			found(context, needle->tag, start);
 	}
