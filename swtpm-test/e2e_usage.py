@@ -11,7 +11,7 @@ from tap import has, same, test
 PATH = 'prod/db/password'
 COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'set', 'list', 'show', 'delete',
             'undelete', 'policy apply', 'policy show', 'policy check', 'audit show',
-            'audit verify', 'audit public-key', 'verify')
+            'audit verify', 'audit public-key', 'verify', 'scan')
 
 
 def refused(agent, status, *arguments, **options):
@@ -49,7 +49,8 @@ def the_json_of_every_command_is_one_object(place):
             (0, 'set', PATH, '--dry-run'), (0, 'get', PATH), (0, 'list'), (0, 'show', PATH),
             (0, 'delete', PATH), (0, 'undelete', PATH), (0, 'policy', 'show'),
             (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'audit', 'show'),
-            (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (0, 'seal', '--yes'),
+            (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (66, 'scan', '-'),
+            (0, 'set', '-g', 'uuid', PATH), (0, 'scan', '-'), (0, 'seal', '--yes'),
             (0, 'unseal'), (0, 'unseal'), (0, 'status')]
     for status, *words in runs:
         result = agent.run(*words, '--json', input='value')

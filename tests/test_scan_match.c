@@ -215,6 +215,19 @@ static void the_first_and_the_last_bytes_of_a_text_count(void **state)
 	assert_int_equal(ours.count, 0);
 }
 
+static void the_end_of_a_text_may_be_at_any_byte(void **state)
+{
+	(void)state;
+	memset(text, 'x', 64);
+	add("12345678", 8);
+	for (size_t lead = 0; lead < 40; lead++) {
+		memcpy(text + lead, "12345678", 8);
+		search_both_ways(lead + 8, 7);
+		assert_int_equal(ours.count, 1);
+		memset(text, 'x', 64);
+	}
+}
+
 static void any_byte_may_be_in_a_string(void **state)
 {
 	(void)state;
@@ -307,6 +320,7 @@ int main(void)
 			long_strings_are_told_apart_by_their_last_byte, begin, end),
 		cmocka_unit_test_setup_teardown(
 			the_first_and_the_last_bytes_of_a_text_count, begin, end),
+		cmocka_unit_test_setup_teardown(the_end_of_a_text_may_be_at_any_byte, begin, end),
 		cmocka_unit_test_setup_teardown(any_byte_may_be_in_a_string, begin, end),
 		cmocka_unit_test_setup_teardown(equal_strings_are_all_reported, begin, end),
 		cmocka_unit_test_setup_teardown(a_common_beginning_is_no_window, begin, end),
