@@ -195,8 +195,9 @@ def make_history(place):
         echo hello >README; git add .; git commit -qm one
         mkdir conf; printf 'user=app\\npassword=%s\\n' "$PASSWORD" >conf/db.ini; git add .
         git commit -qm two; git rev-parse HEAD >../introduced
+        echo more >>README; git commit -qam 'still there'
         git rm -q conf/db.ini; git commit -qm three
-        git checkout -qb side HEAD~2; git commit -q --allow-empty -m "try with $KEY"
+        git checkout -qb side HEAD~3; git commit -q --allow-empty -m "try with $KEY"
         git checkout -q -; git branch -qD side; git gc -q''',
           AT=place('repository'), PASSWORD=PASSWORD, KEY=KEY, HOME=place.path)
     return place('repository')
