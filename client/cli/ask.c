@@ -8,8 +8,6 @@
 #include "output.h"
 #include "when.h"
 
-#define CURSOR_MAX 512
-
 static int fail_denied(const struct cli *cli, const char *subject)
 {
 	struct caller caller = caller_find();
@@ -141,56 +139,6 @@ bool ask_next(struct wire_list *list, struct wire_message *out_item)
 		return false;
 	*list = ahead;
 	return true;
-}
-
-enum mortise_status ask_take_path(
-	const struct cli *cli, const struct wire_message *item, char out_path[MORTISE_PATH_MAX + 1])
-{
-	if (wire_text(item, WIRE_TAG_PATH, out_path, MORTISE_PATH_MAX + 1) == MORTISE_OK)
-		return MORTISE_OK;
-	return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
-}
-
-static enum mortise_status take_page(
-	struct cli *cli, const struct wire_message *reply, ask_take take, void *context)
-{
-	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
-	struct wire_message item;
-
-	while (ask_next(&items, &item))
-		TRY(take(context, &item));
-	if (!wire_list_is_whole(&items))
-		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
-	return MORTISE_OK;
-}
-
-enum mortise_status ask_list(struct cli *cli, const char *prefix, ask_take take, void *context)
-{
-	uint8_t cursor[CURSOR_MAX];
-	size_t cursor_size = 0;
-	bool has_more;
-
-	do {
-		struct wire_writer *writer = client_begin(cli->agent, WIRE_LIST);
-		const struct wire_field *next;
-		struct wire_message reply;
-
-		if (cursor_size > 0)
-			wire_put(writer, WIRE_TAG_CURSOR, cursor, cursor_size);
-		if (prefix[0] != '\0')
-			wire_put_text(writer, WIRE_TAG_PREFIX, prefix);
-		TRY(client_call(cli->agent, &reply));
-		TRY(take_page(cli, &reply, take, context));
-		has_more = ask_flag(&reply, WIRE_TAG_MORE);
-		next = &reply.field[WIRE_TAG_CURSOR];
-		if (has_more && (next->size == 0 || next->size > sizeof cursor))
-			return client_fail(
-				cli->agent, MORTISE_IO, "the agent's reply is malformed");
-		cursor_size = has_more ? next->size : 0;
-		if (has_more)
-			memcpy(cursor, next->bytes, cursor_size);
-	} while (has_more);
-	return MORTISE_OK;
 }
 
 /* A fact's name, and its value as a person reads it. */

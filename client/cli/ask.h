@@ -37,18 +37,6 @@ bool ask_flag(const struct wire_message *reply, enum wire_tag tag);
 /* The next item of a list that is a run of fields; false at its end or at a malformed one. */
 bool ask_next(struct wire_list *list, struct wire_message *out_item);
 
-/* The path of an item. MORTISE_IO, with a message, if it is none. */
-enum mortise_status ask_take_path(const struct cli *cli, const struct wire_message *item,
-	char out_path[MORTISE_PATH_MAX + 1]) MUST_USE;
-
-/*
- * Calls take for every secret that LIST has below prefix ("": all), in no order, until it fails;
- * take may not ask the agent. An item that is malformed is MORTISE_IO, with a message.
- */
-typedef enum mortise_status (*ask_take)(void *context, const struct wire_message *item);
-enum mortise_status ask_list(struct cli *cli, const char *prefix, ask_take take, void *context)
-	MUST_USE;
-
 /* The text of a fact of the agent's STATUS. MORTISE_NOT_FOUND if it does not tell. */
 enum mortise_status ask_fact(struct cli *cli, const char *name, char *buffer, size_t buffer_size)
 	MUST_USE;

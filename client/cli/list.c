@@ -6,48 +6,12 @@
 
 #include "args.h"
 #include "ask.h"
+#include "listing.h"
 #include "output.h"
 #include "when.h"
 
-struct entry {
-	char path[MORTISE_PATH_MAX + 2]; /* with a '/' at its end it stands for all below */
-	uint64_t version, created_us;
-	bool is_deleted;
-};
-
-struct listing {
-	const struct cli *cli;
-	const char *prefix;
-	struct entry *entries;
-	size_t count, capacity;
-};
-
-static bool grow(struct listing *listing)
-{
-	size_t capacity = listing->capacity == 0 ? 256 : listing->capacity * 2;
-	struct entry *entries;
-
-	if (listing->count < listing->capacity)
-		return true;
-	entries = reallocarray(listing->entries, capacity, sizeof *entries);
-	if (entries == NULL)
-		return false;
-	listing->entries = entries;
-	listing->capacity = capacity;
-	return true;
-}
-
-/* Is it the prefix itself, or below it? */
-static bool is_below(const char *path, const char *prefix)
-{
-	size_t size = strlen(prefix);
-
-	return size == 0 ||
-	       (strncmp(path, prefix, size) == 0 && (path[size] == '/' || path[size] == '\0'));
-}
-
 /* Cuts what is deeper than the next level. */
-static void fold(struct entry *entry, const char *prefix)
+static void fold(struct listing_entry *entry, const char *prefix)
 {
 	size_t skip = strlen(prefix);
 	char *slash;
@@ -58,36 +22,31 @@ static void fold(struct entry *entry, const char *prefix)
 		slash[1] = '\0';
 }
 
-static enum mortise_status add_item(void *context, const struct wire_message *item)
-{
-	struct listing *listing = context;
-	const struct cli *cli = listing->cli;
-	struct entry *entry;
-
-	if (!grow(listing))
-		return client_fail(cli->agent, MORTISE_IO, "out of memory");
-	entry = &listing->entries[listing->count];
-	TRY(ask_take_path(cli, item, entry->path));
-	entry->version = ask_number(item, WIRE_TAG_VERSION, 0);
-	entry->created_us = ask_number(item, WIRE_TAG_TIME, 0);
-	entry->is_deleted = ask_flag(item, WIRE_TAG_DELETED);
-	if (!is_below(entry->path, listing->prefix) ||
-		(entry->is_deleted && !args_has(cli, "deleted")))
-		return MORTISE_OK;
-	if (!args_has(cli, "recursive"))
-		fold(entry, listing->prefix);
-	listing->count++;
-	return MORTISE_OK;
-}
-
 static int compare(const void *one, const void *other)
 {
-	return strcmp(((const struct entry *)one)->path, ((const struct entry *)other)->path);
+	return strcmp(((const struct listing_entry *)one)->path,
+		((const struct listing_entry *)other)->path);
 }
 
-static bool is_folded(const struct entry *entry)
+static bool is_folded(const struct listing_entry *entry)
 {
 	return entry->path[strlen(entry->path) - 1] == '/';
+}
+
+/* Leaves out and folds what is not asked for. */
+static void choose(const struct cli *cli, const char *prefix, struct listing *listing)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < listing->count; i++) {
+		if (listing->entries[i].is_deleted && !args_has(cli, "deleted"))
+			continue;
+		listing->entries[kept] = listing->entries[i];
+		if (!args_has(cli, "recursive"))
+			fold(&listing->entries[kept], prefix);
+		kept++;
+	}
+	listing->count = kept;
 }
 
 /* Sorts, and keeps one of each. */
@@ -104,7 +63,7 @@ static void settle(struct listing *listing)
 	listing->count = kept + 1;
 }
 
-static json_t *describe(const struct entry *entry)
+static json_t *describe(const struct listing_entry *entry)
 {
 	char created[WHEN_TEXT_SIZE];
 	json_t *object;
@@ -144,7 +103,7 @@ static int print(const struct cli *cli, const struct listing *listing)
 static int list(struct cli *cli)
 {
 	struct ask_path prefix = {""};
-	struct listing listing = {.cli = cli, .prefix = prefix.text};
+	struct listing listing = {0};
 	enum mortise_status status;
 	int ending = CLI_DONE;
 	size_t size;
@@ -156,14 +115,15 @@ static int list(struct cli *cli)
 	size = strlen(prefix.text);
 	if (size > 0 && prefix.text[size - 1] == '/')
 		prefix.text[size - 1] = '\0';
-	status = ask_list(cli, prefix.text, add_item, &listing);
+	status = listing_collect(cli, prefix.text, &listing);
 	if (status == MORTISE_OK) {
+		choose(cli, prefix.text, &listing);
 		settle(&listing);
 		ending = print(cli, &listing);
 	} else {
 		ending = ask_fail(cli, status, prefix.text[0] != '\0' ? prefix.text : NULL);
 	}
-	free(listing.entries);
+	listing_done(&listing);
 	return ending;
 }
 

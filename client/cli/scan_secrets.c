@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "ask.h"
+#include "listing.h"
 #include "output.h"
 
 void *scan_secrets_extend(void *list, size_t count, size_t *room, size_t size)
@@ -31,15 +32,13 @@ enum mortise_status scan_secrets_fail_memory(const struct scan_collector *collec
 	return client_fail(collector->cli->agent, MORTISE_IO, "out of memory");
 }
 
-static enum mortise_status take_secret(void *context, const struct wire_message *item)
+static enum mortise_status take_secret(
+	const struct scan_collector *collector, const struct listing_entry *entry)
 {
-	struct scan_collector *collector = context;
 	struct scan_values *values = collector->values;
-	char path[MORTISE_PATH_MAX + 1];
 	struct scan_secret *list;
 
-	TRY(ask_take_path(collector->cli, item, path));
-	if (ask_flag(item, WIRE_TAG_DELETED)) {
+	if (entry->is_deleted) {
 		values->deleted++;
 		return MORTISE_OK;
 	}
@@ -49,65 +48,71 @@ static enum mortise_status take_secret(void *context, const struct wire_message 
 		return scan_secrets_fail_memory(collector);
 	values->secrets = list;
 	list[values->secret_count] = (struct scan_secret){
-		.path = strdup(path),
-		.current = ask_number(item, WIRE_TAG_VERSION, 0),
-		.first = UINT32_MAX,
-	};
+		.path = strdup(entry->path), .current = entry->version, .first = UINT32_MAX};
 	if (list[values->secret_count].path == NULL)
 		return scan_secrets_fail_memory(collector);
 	values->secret_count++;
 	return MORTISE_OK;
 }
 
-static int compare_secrets(const void *one, const void *other)
+static int compare_entries(const void *one, const void *other)
 {
-	return strcmp(
-		((const struct scan_secret *)one)->path, ((const struct scan_secret *)other)->path);
+	return strcmp(((const struct listing_entry *)one)->path,
+		((const struct listing_entry *)other)->path);
 }
 
-/* Prefixes may overlap, and a page may repeat what changed meanwhile. */
-static void settle_secrets(struct scan_values *values)
+/* Prefixes may overlap, and a page may repeat what changed meanwhile: one of each. */
+static enum mortise_status take_all(
+	const struct scan_collector *collector, const struct listing *listing)
 {
-	size_t kept = 0;
+	const struct listing_entry *last = NULL;
 
-	if (values->secret_count == 0)
-		return;
-	qsort(values->secrets, values->secret_count, sizeof *values->secrets, compare_secrets);
-	for (size_t i = 1; i < values->secret_count; i++)
-		if (compare_secrets(&values->secrets[kept], &values->secrets[i]) != 0)
-			values->secrets[++kept] = values->secrets[i];
-		else
-			free(values->secrets[i].path);
-	values->secret_count = kept + 1;
+	if (listing->count > 0)
+		qsort(listing->entries, listing->count, sizeof *listing->entries, compare_entries);
+	for (size_t i = 0; i < listing->count; i++) {
+		const struct listing_entry *entry = &listing->entries[i];
+
+		if (last == NULL || strcmp(last->path, entry->path) != 0)
+			TRY(take_secret(collector, entry));
+		last = entry;
+	}
+	return MORTISE_OK;
+}
+
+static int collect_prefix(struct cli *cli, const char *given, struct listing *listing)
+{
+	enum mortise_status status;
+	struct ask_path prefix;
+	size_t size;
+	int ending = ask_expand(cli, given, &prefix);
+
+	if (ending != CLI_DONE)
+		return ending;
+	size = strlen(prefix.text);
+	if (size > 0 && prefix.text[size - 1] == '/')
+		prefix.text[size - 1] = '\0';
+	status = listing_collect(cli, prefix.text, listing);
+	if (status == MORTISE_OK)
+		return CLI_DONE;
+	return ask_fail(cli, status, prefix.text[0] != '\0' ? prefix.text : NULL);
 }
 
 int scan_secrets_list(struct scan_collector *collector)
 {
+	CLEANUP(listing_done) struct listing listing = {0};
 	struct cli *cli = collector->cli;
-	struct ask_path prefix = {""};
-	bool has_prefix = false;
-	enum mortise_status status = MORTISE_OK;
-	size_t size;
-	int ending;
+	enum mortise_status status;
+	int ending = CLI_DONE;
 
-	for (int i = 0; i < cli->given_count && status == MORTISE_OK; i++) {
-		if (strcmp(cli->given[i].option->name, "only") != 0)
-			continue;
-		has_prefix = true;
-		ending = ask_expand(cli, cli->given[i].value, &prefix);
-		if (ending != CLI_DONE)
-			return ending;
-		size = strlen(prefix.text);
-		if (size > 0 && prefix.text[size - 1] == '/')
-			prefix.text[size - 1] = '\0';
-		status = ask_list(cli, prefix.text, take_secret, collector);
-	}
-	if (!has_prefix)
-		status = ask_list(cli, "", take_secret, collector);
-	if (status != MORTISE_OK)
-		return ask_fail(cli, status, prefix.text[0] != '\0' ? prefix.text : NULL);
-	settle_secrets(collector->values);
-	return CLI_DONE;
+	if (!args_has(cli, "only"))
+		ending = collect_prefix(cli, "", &listing);
+	for (int i = 0; i < cli->given_count && ending == CLI_DONE; i++)
+		if (strcmp(cli->given[i].option->name, "only") == 0)
+			ending = collect_prefix(cli, cli->given[i].value, &listing);
+	if (ending != CLI_DONE)
+		return ending;
+	status = take_all(collector, &listing);
+	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, NULL);
 }
 
 static enum mortise_status take_versions(

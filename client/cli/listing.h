@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/* listing: all paths below a prefix that the caller may see, page by page. */
+#ifndef MORTISE_CLI_LISTING_H
+#define MORTISE_CLI_LISTING_H
+
+#include "cli.h"
+
+struct listing_entry {
+	char path[MORTISE_PATH_MAX + 2]; /* with a '/' at its end it stands for all below */
+	uint64_t version, created_us;
+	bool is_deleted;
+};
+
+struct listing {
+	struct listing_entry *entries;
+	size_t count, capacity;
+};
+
+/* A prefix without '/' at its end, or "" for all. The listing is the caller's also on failure. */
+enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct listing *listing)
+	MUST_USE;
+void listing_done(struct listing *listing);
+
+#endif
