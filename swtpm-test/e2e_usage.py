@@ -12,7 +12,8 @@ PATH = 'prod/db/password'
 COMMANDS = ('init', 'status', 'whoami', 'unseal', 'seal', 'get', 'exec', 'render', 'set',
             'list', 'show', 'delete', 'undelete', 'policy apply', 'policy show', 'policy check',
             'policy who', 'policy may', 'policy test', 'policy edit', 'policy rollback',
-            'policy reset', 'audit show', 'audit verify', 'audit public-key', 'verify')
+            'policy reset', 'audit show', 'audit verify', 'audit public-key', 'verify',
+            'scan')
 
 
 def refused(agent, status, *arguments, **options):
@@ -63,6 +64,9 @@ def the_json_of_every_command_is_one_object(place):
             (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'policy', 'who', PATH),
             (0, 'policy', 'may', '--user=12345'), (0, 'audit', 'show'),
             (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (0, 'seal', '--yes'),
+            (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'audit', 'show'),
+            (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (66, 'scan', '-'),
+            (0, 'set', '-g', 'uuid', PATH), (0, 'scan', '-'), (0, 'seal', '--yes'),
             (0, 'unseal'), (0, 'unseal'), (0, 'status')]
     for status, *words in runs:
         result = agent.run(*words, '--json', input='value')

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* set: a value in, from standard input, a file or the terminal; never from an argument. */
+/*
+ * set: a value in, from standard input, a file, the terminal or the kernel's random bytes; never
+ * from an argument.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +10,7 @@
 
 #include "args.h"
 #include "ask.h"
+#include "generate.h"
 #include "input.h"
 #include "output.h"
 
@@ -85,6 +89,48 @@ static int obtain(const struct cli *cli, const char *path, struct input *value)
 	return CLI_DONE;
 }
 
+/* What makes no sense beside --generate, and what makes none without it. */
+static int check_generate(const struct cli *cli)
+{
+	static const char *const others[] = {"from-file", "raw", "chomp", "allow-empty"};
+
+	if (!args_has(cli, "generate")) {
+		if (args_has(cli, "show") || args_has(cli, "allow-weak"))
+			return output_fail(cli, MORTISE_INVALID,
+				"--show and --allow-weak go with --generate only");
+		return CLI_DONE;
+	}
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		if (args_has(cli, others[i]))
+			return output_fail(
+				cli, MORTISE_INVALID, "either --generate or --%s", others[i]);
+	if (args_has(cli, "if-changed"))
+		return output_fail(cli, MORTISE_INVALID,
+			"a generated value is always another one; --expect-version=0 generates "
+			"only if there is none");
+	if (args_has(cli, "show") && cli->is_dry_run)
+		return output_fail(cli, MORTISE_INVALID,
+			"a dry run stores no value, so there is none to show");
+	return CLI_DONE;
+}
+
+static int produce(const struct cli *cli, struct generate *generate, struct input *value)
+{
+	const char *wrong = generate_parse(args_value(cli, "generate"), generate);
+
+	if (wrong != NULL)
+		return output_fail(
+			cli, MORTISE_INVALID, "--generate: %s; see: mortise set --help", wrong);
+	if (generate->bits < GENERATE_STRONG_BITS && !args_has(cli, "allow-weak"))
+		return output_fail(cli, MORTISE_INVALID,
+			"--generate: %u bits can be guessed, %d are wanted; make it longer, or add "
+			"--allow-weak",
+			generate->bits, GENERATE_STRONG_BITS);
+	if (generate_value(generate, value) != MORTISE_OK)
+		return output_fail(cli, MORTISE_IO, "the kernel gives no random bytes");
+	return CLI_DONE;
+}
+
 static enum mortise_status request(struct cli *cli, const char *path, const struct input *value,
 	uint64_t expect, struct wire_message *out_reply)
 {
@@ -102,15 +148,46 @@ static enum mortise_status request(struct cli *cli, const char *path, const stru
 	return client_call(cli->agent, out_reply);
 }
 
-static int report(const struct cli *cli, const char *path, const struct wire_message *reply)
+static int report_json(const char *path, unsigned long long version, bool is_changed,
+	const struct cli *cli, const struct generate *generate, const struct input *value)
+{
+	json_t *object = json_pack("{s:s, s:o, s:b, s:b}", "path", path, "version",
+		output_json_number(version), "changed", is_changed, "dry_run", cli->is_dry_run);
+
+	if (object != NULL && args_has(cli, "generate"))
+		(void)json_object_set_new(object, "bits", output_json_number(generate->bits));
+	if (object != NULL && args_has(cli, "show"))
+		(void)json_object_set_new(
+			object, "value", output_json_text(value->bytes, value->size));
+	return output_json(object);
+}
+
+/* With --show standard output is the value alone, for whoever pipes it on. */
+static int show_value(const struct cli *cli, const struct input *value)
+{
+	if (output_write(STDOUT_FILENO, value->bytes, value->size) == MORTISE_OK &&
+		output_write(STDOUT_FILENO, "\n", 1) == MORTISE_OK)
+		return CLI_DONE;
+	return output_fail(cli, MORTISE_IO, "cannot write to standard output: %s", strerror(errno));
+}
+
+static int report(const struct cli *cli, const char *path, const struct wire_message *reply,
+	const struct generate *generate, const struct input *value)
 {
 	unsigned long long version = ask_number(reply, WIRE_TAG_VERSION, 0);
 	bool is_changed = ask_flag(reply, WIRE_TAG_CHANGED);
+	char text[64];
 
 	if (cli->is_json)
-		return output_json(json_pack("{s:s, s:o, s:b, s:b}", "path", path, "version",
-			output_json_number(version), "changed", is_changed, "dry_run",
-			cli->is_dry_run));
+		return report_json(path, version, is_changed, cli, generate, value);
+	if (args_has(cli, "generate")) {
+		generate_describe(generate, text, sizeof text);
+		output_note("generated %s", text);
+	}
+	if (args_has(cli, "show")) {
+		output_note("%s: version %llu", path, version);
+		return show_value(cli, value);
+	}
 	printf("%s: %sversion %llu%s\n", path, cli->is_dry_run ? "would be " : "", version,
 		is_changed ? "" : ", unchanged");
 	return CLI_DONE;
@@ -119,6 +196,7 @@ static int report(const struct cli *cli, const char *path, const struct wire_mes
 static int set(struct cli *cli)
 {
 	CLEANUP(input_free) struct input *value = input_new();
+	struct generate generate = {.bits = 0};
 	enum mortise_status status;
 	struct wire_message reply;
 	struct ask_path path;
@@ -129,19 +207,25 @@ static int set(struct cli *cli)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	if (args_number_of(cli, "expect-version", 0, &expect) != CLI_DONE)
 		return CLI_USAGE;
-	ending = ask_expand(cli, cli->operands[0], &path);
+	ending = check_generate(cli);
 	if (ending == CLI_DONE)
-		ending = obtain(cli, path.text, value);
+		ending = ask_expand(cli, cli->operands[0], &path);
+	if (ending == CLI_DONE)
+		ending = args_has(cli, "generate") ? produce(cli, &generate, value)
+						   : obtain(cli, path.text, value);
 	if (ending != CLI_DONE)
 		return ending;
 	status = request(cli, path.text, value, expect, &reply);
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, path.text);
-	return report(cli, path.text, &reply);
+	return report(cli, path.text, &reply, &generate, value);
 }
 
 static const struct option options[] = {
 	{"from-file", 'f', "F", "the value is F's content, exactly; - is standard input"},
+	{"generate", 'g', "SPEC", "the value is a random one, like password:32; see below"},
+	{"show", 0, NULL, "print the generated value; otherwise nobody sees it"},
+	{"allow-weak", 0, NULL, "generate a value of less than 64 bits, too"},
 	{"raw", 0, NULL, "keep a final newline"},
 	{"chomp", 0, NULL, "drop a final newline, from files too"},
 	{"if-changed", 0, NULL, "no new version if the value is the current one"},
@@ -160,11 +244,24 @@ const struct command command_set = {
 	.changes_something = true,
 	.verb = "write",
 	.exits = {CLI_INTEGRITY, CLI_CONFLICT},
-	.notes = "The value comes from standard input or a file, never from an argument. On a\n"
-		 "terminal it is asked for twice. One line of text on standard input loses its\n"
-		 "final newline; everything else is kept exactly. At most 65,536 bytes.",
-	.examples = "  mortise set prod/db/password\n"
-		    "  pwgen 32 1 | mortise set --expect-version=0 prod/db/password\n"
-		    "  mortise set --from-file=server.key prod/web/key",
+	.notes =
+		"The value comes from standard input or a file, never from an argument. On a\n"
+		"terminal it is asked for twice. One line of text on standard input loses its\n"
+		"final newline; everything else is kept exactly. At most 65,536 bytes.\n"
+		"\n"
+		"SPEC is a kind, a length, and options behind commas:\n"
+		"  password:32  characters, with a lower and an upper case letter, a digit and a\n"
+		"               symbol; no-lower, no-upper, no-digits, no-symbols leave a class\n"
+		"               out, symbols=-_. names the symbols, exclude=0O1l drops characters\n"
+		"  hex:32       so many random bytes as hex digits\n"
+		"  base64:48    so many random bytes in base64\n"
+		"  uuid         a random UUID, 122 bits\n"
+		"  words:6      words of five letters that can be spoken, 16.6 bits each;\n"
+		"               separator=. stands between them instead of -",
+	.examples =
+		"  mortise set prod/db/password\n"
+		"  mortise set --generate=password:32 --expect-version=0 prod/db/password\n"
+		"  mortise set --generate=password:20,no-symbols,exclude=0O1lI prod/db/password\n"
+		"  mortise set --from-file=server.key prod/web/key",
 	.run = set,
 };

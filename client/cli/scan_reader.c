@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+#include "scan_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GZIP_WINDOW (15 + 16) /* the largest, with gzip's header and checksum */
+#define BLOCK_HEAD  16
+
+static const uint8_t magic[] = {0x1f, 0x8b, 8};
+
+/* zlib's window holds what it unpacked: its memory is wiped. The size stands before each block. */
+static void *allocate(void *context, unsigned count, unsigned size)
+{
+	size_t whole = (size_t)count * size + BLOCK_HEAD;
+	uint8_t *block = calloc(1, whole);
+
+	(void)context;
+	if (block == NULL)
+		return NULL;
+	memcpy(block, &whole, sizeof whole);
+	return block + BLOCK_HEAD;
+}
+
+static void release(void *context, void *bytes)
+{
+	uint8_t *block = (uint8_t *)bytes - BLOCK_HEAD;
+	size_t whole;
+
+	(void)context;
+	memcpy(&whole, block, sizeof whole);
+	mortise_wipe(block, whole);
+	free(block);
+}
+
+enum mortise_status scan_reader_init(struct scan_reader *reader, struct scan_report *report)
+{
+	const struct scan_match *match = report->values->match;
+
+	*reader = (struct scan_reader){.report = report};
+	reader->zlib.zalloc = allocate;
+	reader->zlib.zfree = release;
+	TRY(scan_stream_init(&reader->plain, match, scan_report_found, report));
+	if (scan_stream_init(&reader->unpacked, match, scan_report_found, report) == MORTISE_OK &&
+		inflateInit2(&reader->zlib, GZIP_WINDOW) == Z_OK)
+		reader->has_zlib = true;
+	if (reader->has_zlib)
+		return MORTISE_OK;
+	scan_reader_done(reader);
+	return MORTISE_IO;
+}
+
+void scan_reader_done(struct scan_reader *reader)
+{
+	if (reader->has_zlib)
+		(void)inflateEnd(&reader->zlib);
+	reader->has_zlib = false;
+	scan_stream_done(&reader->plain);
+	scan_stream_done(&reader->unpacked);
+}
+
+void scan_reader_begin(struct scan_reader *reader, const struct scan_place *place)
+{
+	scan_report_begin(reader->report, place);
+	scan_stream_begin(&reader->plain);
+	scan_stream_begin(&reader->unpacked);
+	reader->packing = SCAN_UNKNOWN;
+	reader->head_size = 0;
+}
+
+uint8_t *scan_reader_room(struct scan_reader *reader, size_t *out_size)
+{
+	return scan_stream_room(&reader->plain, out_size);
+}
+
+static void search_unpacked(struct scan_reader *reader, size_t size)
+{
+	reader->report->is_unpacked = true;
+	scan_stream_take(&reader->unpacked, size);
+	reader->report->is_unpacked = false;
+}
+
+/* One member, as far as it is there; how many bytes of it were taken. */
+static size_t unpack(struct scan_reader *reader, uint8_t *bytes, size_t size)
+{
+	z_stream *zlib = &reader->zlib;
+	size_t room;
+	int result;
+
+	zlib->next_in = bytes;
+	zlib->avail_in = (unsigned)size;
+	do {
+		zlib->next_out = scan_stream_room(&reader->unpacked, &room);
+		zlib->avail_out = (unsigned)room;
+		result = inflate(zlib, Z_NO_FLUSH);
+		search_unpacked(reader, room - zlib->avail_out);
+	} while (result == Z_OK);
+	if (result == Z_STREAM_END)
+		reader->packing = SCAN_BETWEEN;
+	else if (result != Z_BUF_ERROR) /* which means: more, please */
+		reader->packing = SCAN_DAMAGED;
+	return size - zlib->avail_in;
+}
+
+/* Collects what may be a member's first bytes; how many bytes were taken. */
+static size_t look_for_member(struct scan_reader *reader, const uint8_t *bytes, size_t size)
+{
+	size_t taken = 0;
+
+	while (taken < size && reader->head_size < sizeof magic &&
+		bytes[taken] == magic[reader->head_size])
+		reader->head[reader->head_size++] = bytes[taken++];
+	if (reader->head_size == sizeof magic) {
+		reader->packing = SCAN_PACKED;
+		reader->head_size = 0;
+		(void)inflateReset(&reader->zlib);
+		(void)unpack(reader, reader->head, sizeof magic);
+	} else if (taken < size) {
+		reader->packing = SCAN_PLAIN;
+	}
+	return taken;
+}
+
+static bool may_be_packed(const struct scan_reader *reader)
+{
+	return reader->packing != SCAN_PLAIN && reader->packing != SCAN_DAMAGED;
+}
+
+void scan_reader_take(struct scan_reader *reader, size_t size)
+{
+	uint8_t *bytes = reader->plain.buffer + reader->plain.fill;
+
+	scan_stream_take(&reader->plain, size);
+	while (size > 0 && may_be_packed(reader)) {
+		size_t taken = reader->packing == SCAN_PACKED
+				       ? unpack(reader, bytes, size)
+				       : look_for_member(reader, bytes, size);
+
+		bytes += taken;
+		size -= taken;
+	}
+}
+
+const char *scan_reader_end(struct scan_reader *reader)
+{
+	scan_stream_end(&reader->plain);
+	reader->report->is_unpacked = true;
+	scan_stream_end(&reader->unpacked);
+	reader->report->is_unpacked = false;
+	scan_report_end(reader->report,
+		scan_stream_total(&reader->plain) + scan_stream_total(&reader->unpacked));
+	if (reader->packing == SCAN_DAMAGED)
+		return "it begins like gzip and is damaged; the rest was searched as it is";
+	if (reader->packing == SCAN_PACKED)
+		return "its gzip data end too early; what there is was searched";
+	return NULL;
+}
+
+int scan_reader_drain(
+	struct scan_reader *reader, int fd, const struct scan_place *place, const char **out_why)
+{
+	struct scan_report *report = reader->report;
+	int error = 0;
+
+	scan_reader_begin(reader, place);
+	for (;;) {
+		size_t room;
+		uint8_t *bytes = scan_reader_room(reader, &room);
+		ssize_t got = read(fd, bytes, room);
+
+		if (got == 0)
+			break;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			error = errno;
+			break;
+		}
+		scan_reader_take(reader, (size_t)got);
+		progress_show(&report->progress, "searched %llu texts, %llu MiB: found %llu",
+			(unsigned long long)report->texts,
+			(unsigned long long)(report->bytes + scan_stream_total(&reader->plain)) >>
+				20,
+			(unsigned long long)report->found);
+	}
+	*out_why = scan_reader_end(reader);
+	return error;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * scan_reader: one text as it is, and, where it begins like the gzip format (RFC 1952), also
+ * what is compressed in it. Whoever reads puts pieces in; findings go to the report.
+ */
+#ifndef MORTISE_CLI_SCAN_READER_H
+#define MORTISE_CLI_SCAN_READER_H
+
+#include <zlib.h>
+
+#include "scan_report.h"
+#include "scan_stream.h"
+
+enum scan_packing {
+	SCAN_UNKNOWN, /* less than a magic number was seen */
+	SCAN_PLAIN,   /* or what follows the compressed part */
+	SCAN_PACKED,
+	SCAN_BETWEEN, /* one member has ended; another may begin */
+	SCAN_DAMAGED,
+};
+
+struct scan_reader {
+	struct scan_report *report;
+	struct scan_stream plain, unpacked;
+	enum scan_packing packing;
+	bool has_zlib;
+	z_stream zlib;
+	uint8_t head[3]; /* the first bytes, as long as they are too few to tell */
+	size_t head_size;
+};
+
+/* MORTISE_IO without memory. */
+enum mortise_status scan_reader_init(struct scan_reader *reader, struct scan_report *report)
+	MUST_USE;
+void scan_reader_done(struct scan_reader *reader);
+
+void scan_reader_begin(struct scan_reader *reader, const struct scan_place *place);
+uint8_t *scan_reader_room(struct scan_reader *reader, size_t *out_size);
+void scan_reader_take(struct scan_reader *reader, size_t size);
+/* NULL, or what was wrong with what is compressed. */
+const char *scan_reader_end(struct scan_reader *reader);
+
+/* All that can be read from fd. 0, or errno; why is NULL, or as above. */
+int scan_reader_drain(
+	struct scan_reader *reader, int fd, const struct scan_place *place, const char **out_why);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+#include "scan_values.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ask.h"
+#include "encodings.h"
+#include "output.h"
+#include "progress.h"
+#include "scan_secrets.h"
+
+#define FORMS_MAX 128 /* different ones of one value */
+#define BATCH_BYTES                                                                                \
+	120000 /* of values in one reply: the rest of the frame is for what is around              \
+		*/
+#define ITEM_OVERHEAD 64
+#define ENDING_MAX    8 /* how much longer a form is that only ends in another way */
+
+/* The forms of one value so far. */
+struct forms {
+	struct scan_values *values;
+	struct {
+		size_t size;
+		uint64_t hash;
+	} form[FORMS_MAX];
+	size_t count;
+};
+
+/* One GET has one version, so equal ones stand together; the newest come first. */
+static int compare_wanted(const void *one, const void *other)
+{
+	const struct scan_wanted *a = one, *b = other;
+
+	if (a->version != b->version)
+		return a->version > b->version ? -1 : 1;
+	return a->secret < b->secret ? -1 : a->secret > b->secret;
+}
+
+static bool has_value(const struct scan_values *values, const struct scan_secret *secret,
+	uint64_t hash, size_t size)
+{
+	for (uint32_t i = secret->first; i != UINT32_MAX; i = values->values[i].next)
+		if (values->values[i].hash == hash && values->values[i].size == size)
+			return true;
+	return false;
+}
+
+static uint32_t name_of(struct scan_values *values, const char *name)
+{
+	for (uint32_t i = 0; i < values->name_count; i++)
+		if (strcmp(values->names[i], name) == 0)
+			return i;
+	if (values->name_count < SCAN_NAMES_MAX)
+		values->names[values->name_count++] = name;
+	return values->name_count - 1;
+}
+
+/* Was there one that is this, or is this but for how it ends? Then that one is found. */
+static bool is_covered(const struct forms *forms, const struct encodings_form *form, uint64_t hash)
+{
+	for (size_t i = 0; i < forms->count; i++) {
+		size_t size = forms->form[i].size;
+
+		if (size == form->size && forms->form[i].hash == hash)
+			return true;
+		if (size < form->size && form->size - size <= ENDING_MAX &&
+			forms->form[i].hash == scan_match_hash(form->bytes, size))
+			return true;
+	}
+	return false;
+}
+
+static enum mortise_status take_form(void *context, const struct encodings_form *form)
+{
+	struct forms *forms = context;
+	uint64_t hash = scan_match_hash(form->bytes, form->size);
+	uint32_t value = (uint32_t)(forms->values->value_count - 1);
+
+	if (is_covered(forms, form, hash))
+		return MORTISE_OK;
+	if (forms->count < FORMS_MAX) {
+		forms->form[forms->count].size = form->size;
+		forms->form[forms->count++].hash = hash;
+	}
+	return scan_match_add(forms->values->match, form->bytes, form->size,
+		value << SCAN_NAME_BITS | name_of(forms->values, form->name));
+}
+
+static enum mortise_status add_value(struct scan_collector *collector,
+	const struct scan_wanted *wanted, const struct wire_field *bytes)
+{
+	struct scan_values *values = collector->values;
+	struct scan_secret *secret = &values->secrets[wanted->secret];
+	struct forms forms = {.values = values};
+	struct scan_value *list;
+	enum mortise_status status;
+	uint64_t hash = scan_match_hash(bytes->bytes, bytes->size);
+
+	if (bytes->size < ENCODINGS_VALUE_MIN) {
+		values->too_short++;
+		return MORTISE_OK;
+	}
+	if (has_value(values, secret, hash, bytes->size))
+		return MORTISE_OK;
+	list = scan_secrets_extend(
+		values->values, values->value_count, &values->value_room, sizeof *list);
+	if (list == NULL || values->value_count == UINT32_MAX >> SCAN_NAME_BITS)
+		return scan_secrets_fail_memory(collector);
+	values->values = list;
+	list[values->value_count] = (struct scan_value){
+		wanted->version, hash, bytes->size, wanted->secret, secret->first};
+	secret->first = (uint32_t)values->value_count++;
+	status = encodings_each(bytes->bytes, bytes->size, take_form, &forms);
+	mortise_wipe(&forms, sizeof forms);
+	return status == MORTISE_OK ? MORTISE_OK : scan_secrets_fail_memory(collector);
+}
+
+/* From first on: how many of one version fit one request and its reply. */
+static size_t batch_size(const struct scan_collector *collector, size_t first)
+{
+	const struct scan_wanted *wanted = collector->wanted;
+	size_t count = 0, bytes = 0;
+
+	while (first + count < collector->wanted_count && count < WIRE_BATCH_MAX &&
+		wanted[first + count].version == wanted[first].version) {
+		bytes += wanted[first + count].size + ITEM_OVERHEAD;
+		if (count > 0 && bytes > BATCH_BYTES)
+			break;
+		count++;
+	}
+	return count;
+}
+
+static enum mortise_status take_item(struct scan_collector *collector,
+	const struct scan_wanted *wanted, const struct wire_message *item)
+{
+	uint64_t status = ask_number(item, WIRE_TAG_STATUS, UINT64_MAX);
+
+	if (status == MORTISE_OK && wire_has(item, WIRE_TAG_VALUE))
+		return add_value(collector, wanted, &item->field[WIRE_TAG_VALUE]);
+	if (status == MORTISE_DENIED)
+		scan_secrets_deny(collector->values, &collector->values->secrets[wanted->secret]);
+	if (status == MORTISE_DENIED || status == MORTISE_NOT_FOUND)
+		return MORTISE_OK;
+	if (status == MORTISE_OK || status > MORTISE_REJECTED)
+		return client_fail(
+			collector->cli->agent, MORTISE_IO, "the agent's reply is malformed");
+	return client_fail(collector->cli->agent, (enum mortise_status)status, "%s: %s",
+		collector->values->secrets[wanted->secret].path,
+		mortise_status_text((enum mortise_status)status));
+}
+
+static enum mortise_status get_batch(struct scan_collector *collector, size_t first, size_t count)
+{
+	struct wire_writer *writer = client_begin(collector->cli->agent, WIRE_GET);
+	const struct scan_wanted *wanted = collector->wanted + first;
+	size_t mark = wire_list_begin(writer, WIRE_TAG_PATHS);
+	struct wire_message reply, item;
+	struct wire_list items;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *path = collector->values->secrets[wanted[i].secret].path;
+
+		wire_item_put(writer, path, strlen(path));
+	}
+	wire_list_end(writer, mark);
+	wire_put_number(writer, WIRE_TAG_VERSION, wanted->version);
+	TRY(client_call(collector->cli->agent, &reply));
+	items = wire_list_of(&reply, WIRE_TAG_ITEMS);
+	for (size_t i = 0; i < count; i++) {
+		if (!ask_next(&items, &item))
+			return client_fail(collector->cli->agent, MORTISE_IO,
+				"the agent's reply is malformed");
+		TRY(take_item(collector, &wanted[i], &item));
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status get_all(struct scan_collector *collector)
+{
+	size_t count;
+
+	if (collector->wanted_count > 0)
+		qsort(collector->wanted, collector->wanted_count, sizeof *collector->wanted,
+			compare_wanted);
+	for (size_t first = 0; first < collector->wanted_count; first += count) {
+		count = batch_size(collector, first);
+		TRY(get_batch(collector, first, count));
+		progress_show(&collector->progress, "asking for values: %zu of %zu", first,
+			collector->wanted_count);
+	}
+	client_wipe(collector->cli->agent);
+	return scan_match_prepare(collector->values->match) == MORTISE_OK
+		       ? MORTISE_OK
+		       : scan_secrets_fail_memory(collector);
+}
+
+int scan_values_collect(struct cli *cli, struct scan_values *values)
+{
+	struct scan_collector collector = {
+		.cli = cli, .values = values, .progress = progress_begin()};
+	enum mortise_status status;
+	int ending;
+
+	values->match = scan_match_new();
+	if (values->match == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	ending = scan_secrets_list(&collector);
+	if (ending == CLI_DONE) {
+		status = scan_secrets_versions(&collector);
+		if (status == MORTISE_OK)
+			status = get_all(&collector);
+		progress_clear(&collector.progress);
+		if (status != MORTISE_OK)
+			ending = ask_fail(cli, status, NULL);
+	}
+	free(collector.wanted);
+	return ending;
+}
+
+void scan_values_done(struct scan_values *values)
+{
+	for (size_t i = 0; i < values->secret_count; i++)
+		free(values->secrets[i].path);
+	free(values->secrets);
+	mortise_wipe(values->values, values->value_count * sizeof *values->values);
+	free(values->values);
+	scan_match_free(&values->match);
+}
+
+const struct scan_value *scan_values_value(const struct scan_values *values, uint32_t tag)
+{
+	return &values->values[tag >> SCAN_NAME_BITS];
+}
+
+const char *scan_values_encoding(const struct scan_values *values, uint32_t tag)
+{
+	return values->names[tag & (SCAN_NAMES_MAX - 1)];
+}
