@@ -66,6 +66,11 @@ struct token_options {
 	const char *tcti; /* "device:...", "tabrmd:..." or "swtpm:path=..." */
 	int deadline_ms;  /* for all of a run */
 	int notes_fd;     /* a memfd shared by all sealers of one monitor; -1: none */
+
+	/* Of [pkcs11], words separated by blanks; each NULL if there is none. */
+	const char *pkcs11_modules;  /* absolute paths */
+	const char *pkcs11_env;      /* NAME=VALUE */
+	const char *pkcs11_pin_file; /* absolute */
 };
 
 struct token_bytes {
@@ -117,7 +122,7 @@ struct token_run {
 
 /* The device behind function pointers, so that tests can fake one. */
 struct token {
-	const char *kind; /* "tpm2" */
+	const char *kind; /* "tpm2", "pkcs11" */
 
 	/*
 	 * Makes h from entropy (32 bytes of the kernel's) mixed with the hardware's own,
@@ -139,5 +144,6 @@ struct token {
 };
 
 extern const struct token token_tpm2;
+extern const struct token token_pkcs11;
 
 #endif
