@@ -33,6 +33,11 @@ MECHANISM, FLAGS, HEADER_SIZE = 2, 3, 116
 MECHANISMS = {1: 'gcm', 2: 'oaep-sha256', 3: 'oaep-sha1', 4: 'ecdh'}
 
 
+def sealer_program():
+    return os.environ.get('MORTISE_TEST_SEALER',
+                          os.environ['MORTISE_TEST_PREFIX'] + '/libexec/mortise-sealer')
+
+
 def call(*command, **env):
     done = subprocess.run(command, capture_output=True, timeout=DEADLINE_S,
                           env={'PATH': os.environ['PATH'], **env})
@@ -149,21 +154,19 @@ class Answer:
 class Sealer:
     """A mortise-sealer at work; as the keeper would, this waits for its answer or its end."""
 
-    def __init__(self, modules, env, pin_file=None, deadline_ms=15000, output=None):
+    def __init__(self, modules, env, pin_file=None, deadline_ms=15000, output=None, wrapper=()):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(DEADLINE_S)
-        program = os.environ['MORTISE_TEST_SEALER']
         options = ['--tcti=tabrmd', '--deadline-ms=%d' % deadline_ms]
         options += ['--pkcs11-modules=' + ' '.join(modules)] if modules else []
         options += ['--pkcs11-pin-file=' + pin_file] if pin_file else []
-        words = ' '.join('%s=%s' % pair for pair in env.items())
         self.socket = ours
         self.process = subprocess.Popen(
-            ['bash', '-c', 'exec 3<&"$0" 4</dev/null "$@"; exec "$@"'][:0] + [program, *options],
+            [*wrapper, sealer_program(), *options], stdin=subprocess.DEVNULL,
+            stdout=output or subprocess.DEVNULL, stderr=output,
             preexec_fn=lambda: os.dup2(theirs.fileno(), 3), pass_fds=(3,),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env={'MORTISE_PKCS11_ENV': words, 'SOFTHSM2_CONF': '/nonexistent',
-                 'PATH': '/usr/bin:/bin'})
+            env={'MORTISE_PKCS11_ENV': ' '.join('%s=%s' % pair for pair in env.items()),
+                 'SOFTHSM2_CONF': '/nonexistent', 'PATH': '/usr/bin:/bin'})
         theirs.close()
 
     def ask(self, code, fields):
@@ -184,9 +187,11 @@ class Sealer:
             end_process(self.process, signal.SIGKILL)
 
 
-def ask_once(token, code, fields, **options):
-    env = {**token.env, **options.pop('env', {})}
-    sealer = Sealer(options.pop('modules', token.modules), env, **options)
+def ask_once(token, code, fields, mock=None, modules=None, **options):
+    """mock: what MOCK is for tests/mock_pkcs11.c, which then stands before SoftHSM."""
+    env = {**token.env, **({'MOCK': mock} if mock is not None else {})}
+    own = [os.environ['MORTISE_TEST_BUILD'] + '/libmock_pkcs11.so'] if mock is not None else None
+    sealer = Sealer(modules or own or token.modules, env, **options)
     try:
         return sealer.ask(code, fields)
     finally:

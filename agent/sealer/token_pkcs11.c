@@ -114,9 +114,22 @@ static enum mortise_status make_and_seal(struct pkcs11 *token, enum pkcs11_kind 
 	return pkcs11_seal(token, &key, kind, h, blob);
 }
 
+/*
+ * In a session of its own: in the old one something may be half done. It goes on to be used. The
+ * reason of the failure stays the one that is told.
+ */
+static void take_back(struct pkcs11 *token, const struct pkcs11_blob *blob, struct pkcs11_pin *pin)
+{
+	struct token_failure failure = *token->failure;
+
+	if (enter(token, blob, true, pin) == MORTISE_OK)
+		pkcs11_key_destroy(token, blob->key_id);
+	*token->failure = failure;
+}
+
 /* The first kind that works, in the order of enum pkcs11_kind; what did not work is taken away. */
-static enum mortise_status negotiate(
-	struct pkcs11 *token, const struct secret *h, struct pkcs11_blob *blob)
+static enum mortise_status negotiate(struct pkcs11 *token, const struct secret *h,
+	struct pkcs11_blob *blob, struct pkcs11_pin *pin)
 {
 	enum mortise_status status = fail(token->failure, TOKEN_FAULT_UNSUPPORTED,
 		"the token has neither AES-GCM nor RSA-OAEP nor ECDH with keys of its own");
@@ -129,7 +142,7 @@ static enum mortise_status negotiate(
 		status = make_and_seal(token, (enum pkcs11_kind)kind, h, blob);
 		if (status == MORTISE_OK)
 			return MORTISE_OK;
-		pkcs11_key_destroy(token, blob->key_id);
+		take_back(token, blob, pin);
 		if (status != MORTISE_HARDWARE || token->failure->fault != TOKEN_FAULT_UNSUPPORTED)
 			return status;
 	}
@@ -162,16 +175,6 @@ static enum mortise_status prove(struct pkcs11 *token, const struct secret *h, c
 	return MORTISE_OK;
 }
 
-/* The reason of the failure stays the one that is told. */
-static void take_back(struct pkcs11 *token, const struct pkcs11_blob *blob, struct pkcs11_pin *pin)
-{
-	struct token_failure failure = *token->failure;
-
-	if (enter(token, blob, true, pin) == MORTISE_OK)
-		pkcs11_key_destroy(token, blob->key_id);
-	*token->failure = failure;
-}
-
 static enum mortise_status enrol_on(struct pkcs11 *token, const uint8_t entropy[KEY_SIZE],
 	struct pkcs11_pin *pin, struct token_result *result)
 {
@@ -187,7 +190,7 @@ static enum mortise_status enrol_on(struct pkcs11 *token, const uint8_t entropy[
 	memcpy(blob.identity, token->identity, sizeof blob.identity);
 	TRY(enter(token, &blob, true, pin));
 	TRY(mix(token, entropy, &h));
-	TRY(negotiate(token, h, &blob));
+	TRY(negotiate(token, h, &blob, pin));
 	size = pkcs11_blob_pack(&blob, bytes);
 	status = prove(token, h, bytes, size, pin);
 	if (status != MORTISE_OK) {
