@@ -4,10 +4,10 @@
 
 import contextlib
 import os
-import subprocess
+import signal
 
 import tap
-from pkcs11 import (ENROL, ENTROPY, FLAGS, HEADER_SIZE, MECHANISM, OPEN, PIN, SOFTHSM, TOKEN_PIN,
+from pkcs11 import (ENROL, ENTROPY, HEADER_SIZE, MECHANISM, PIN, SOFTHSM, TOKEN_PIN,
                     TPM2_PKCS11, SoftHsm, Tpm2Token, ask_once, enrol, open_slot)
 from tap import Skip, has, same, test, until
 
@@ -43,6 +43,17 @@ def pin_file(place, content=PIN, mode=0o400):
 def calls(log, name):
     with open(log) as file:
         return file.read().splitlines().count(name)
+
+
+def processes_with(word):
+    """Pids of those that have it in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError):
+            with open('/proc/%s/environ' % pid, 'rb') as file:
+                if word.encode() in file.read():
+                    found.append(int(pid))
+    return found
 
 
 def changed(blob, at):
@@ -84,6 +95,16 @@ def a_changed_gcm_is_a_refusal_though_softhsm_calls_it_a_general_error(place):
     blob = enrolled(token).blob
     refused(open_slot(token, changed(blob, HEADER_SIZE + 20)), 'refused', 'C_Decrypt')
     same(open_slot(token, blob).fault, '')
+
+
+@test
+def a_blob_made_for_a_token_of_another_name_does_not_open(place):
+    token = softhsm(place)
+    for mock in (GCM, ECDH):
+        blob = enrolled(token, mock=mock).blob
+        other = blob[:4] + b'X' + blob[5:]
+        refused(open_slot(token, other, mock='label=X'), 'refused')
+        same(open_slot(token, blob).fault, '')
 
 
 @test
@@ -285,7 +306,8 @@ def a_module_that_does_not_load_hides_no_token_of_another(place):
 @test
 def nothing_of_the_systems_configuration_is_read(place):
     token, trace = softhsm(place), place('trace')
-    enrolled(token, wrapper=['strace', '-f', '-e', 'trace=open,openat,execve', '-o', trace])
+    enrolled(token, wrapper=[
+        'env', 'ASAN_OPTIONS=detect_leaks=0', 'strace', '-f', '-e', 'trace=open,openat,execve', '-o', trace])
     with open(trace) as file:
         opened = file.read()
     has(opened, SOFTHSM, token.conf)
@@ -381,15 +403,18 @@ def a_child_that_a_module_leaves_has_no_socket_and_dies_with_the_sealer(place):
     token, log = softhsm(place), place('log')
     blob = enrolled(token).blob
     same(open_slot(token, blob, mock='fork:C_Login,log=' + log), None)
-    needle = ('MOCK=fork:C_Login,log=' + log).encode()
+    same(calls(log, 'child'), 1)
+    until(lambda: not processes_with('MOCK=fork:C_Login,log=' + log))
 
-    def survivors():
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            with contextlib.suppress(OSError):
-                with open('/proc/%s/environ' % pid, 'rb') as file:
-                    if needle in file.read():
-                        yield pid
-    until(lambda: not list(survivors()))
+
+@test
+def a_program_that_a_module_leaves_has_no_socket(place):
+    token, log = softhsm(place), place('log')
+    blob = enrolled(token).blob
+    mock = 'spawn:C_Login,log=' + log
+    same(open_slot(token, blob, mock=mock), None)
+    for pid in processes_with('MOCK=' + mock):
+        os.kill(pid, signal.SIGKILL)
 
 
 @test

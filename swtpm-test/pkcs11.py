@@ -29,7 +29,7 @@ FAULTS = dict(enumerate((
     'no-counter other-count no-module').split()))
 
 # What a blob has where (agent/sealer/pkcs11_blob.h).
-MECHANISM, FLAGS, HEADER_SIZE = 2, 3, 116
+MECHANISM, HEADER_SIZE = 2, 116
 MECHANISMS = {1: 'gcm', 2: 'oaep-sha256', 3: 'oaep-sha1', 4: 'ecdh'}
 
 
@@ -193,9 +193,11 @@ def ask_once(token, code, fields, mock=None, modules=None, **options):
     own = [os.environ['MORTISE_TEST_BUILD'] + '/libmock_pkcs11.so'] if mock is not None else None
     sealer = Sealer(modules or own or token.modules, env, **options)
     try:
-        return sealer.ask(code, fields)
+        answer = sealer.ask(code, fields)
     finally:
-        sealer.finish()
+        status = sealer.finish()
+    assert status == 0 or answer is None, 'the sealer ended with %d after %r' % (status, answer)
+    return answer
 
 
 def enrol(token, uri='pkcs11:', pin=PIN, **options):

@@ -3,7 +3,7 @@
  * A PKCS #11 module that misbehaves: SoftHSM2, with something between. MOCK in its environment
  * lists, separated by commas, what it does besides:
  *
- *	crash|hang|exit|noise|fork|close:C_Login	when that function is called
+ *	crash|hang|exit|noise|fork|spawn|close:C_Login	when that function is called
  *	rv:C_Decrypt=5		the function returns that instead (hexadecimal)
  *	second:C_Login=a0	the same, but not at the first call
  *	wrong:C_Decrypt		a bit of what it gives is flipped
@@ -11,12 +11,14 @@
  *	long:C_FindObjects	it says that it gave more than there was room for
  *	hide=1087		a mechanism that is not listed (hexadecimal)
  *	flag=10000		set in CK_TOKEN_INFO
+ *	label=X			the first letter of the token's label
  *	attribute=103:0		the first byte of an attribute, whatever it was
  *	log=/path		each call is a line there, and the start of the environment is
  */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,11 +94,19 @@ static void make_noise(void)
 /* A child that would live for ever, and a parent that is gone. */
 static void leave_a_child(void)
 {
+	int begun[2];
+	char byte;
+
+	if (pipe2(begun, O_CLOEXEC) != 0)
+		abort();
 	if (fork() == 0) {
 		log_call("child");
+		close(begun[1]);
 		for (;;)
 			pause();
 	}
+	close(begun[1]);
+	(void)!read(begun[0], &byte, 1);
 	abort();
 }
 
@@ -110,6 +120,16 @@ static const char *after_the_first(const char *function)
 	snprintf(directive, sizeof directive, "second:%s=", function);
 	value = after(directive);
 	return value != NULL && called++ > 0 ? value : NULL;
+}
+
+/* A program instead: libc runs no fork handlers for it. */
+static void leave_a_program(void)
+{
+	char *arguments[] = {(char[]){"sleep"}, (char[]){"60"}, NULL};
+	pid_t child;
+
+	(void)!posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ);
+	abort();
 }
 
 static CK_RV act(const char *function)
@@ -126,6 +146,8 @@ static CK_RV act(const char *function)
 		make_noise();
 	if (has("fork", function))
 		leave_a_child();
+	if (has("spawn", function))
+		leave_a_program();
 	if (has("close", function))
 		close_range(0, ~0u, 0);
 	while (has("hang", function))
@@ -180,12 +202,14 @@ static CK_RV get_slot_list(CK_BBOOL present, CK_SLOT_ID *slots, CK_ULONG *count)
 
 static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
-	const char *flag = after("flag=");
+	const char *flag = after("flag="), *name = after("label=");
 
 	ACT("C_GetTokenInfo");
 	CK_RV value = real->C_GetTokenInfo(slot, info);
 	if (flag != NULL)
 		info->flags |= strtoul(flag, NULL, 16);
+	if (name != NULL)
+		info->label[0] = (CK_UTF8CHAR)*name;
 	return value;
 }
 
