@@ -393,9 +393,18 @@ def a_module_that_crashes_or_exits_takes_the_sealer_along_and_no_more(place):
     token = softhsm(place)
     answer = enrolled(token)
     for what in ('crash', 'exit', 'fork', 'close'):
-        for name in ('C_GetFunctionList', 'C_Initialize', 'C_Login', 'C_Decrypt', 'C_Finalize'):
+        for name in ('C_GetFunctionList', 'C_Initialize', 'C_Login', 'C_Decrypt'):
             same(open_slot(token, answer.blob, mock='%s:%s' % (what, name)), None, (what, name))
     same(open_slot(token, answer.blob).h, answer.h)
+
+
+@test
+def a_module_that_crashes_at_its_end_has_answered_before(place):
+    token = softhsm(place)
+    answer = enrolled(token, mock='crash:C_Finalize', dies=True)
+    same(open_slot(token, answer.blob, mock='crash:C_Finalize', dies=True).h, answer.h)
+    same(open_slot(token, answer.blob, mock='hang:C_Finalize', deadline_ms=1000, dies=True).h,
+         answer.h)
 
 
 @test

@@ -22,7 +22,7 @@
 
 struct pkcs11 {
 	const struct token_options *options;
-	struct token_failure *failure; /* the caller's */
+	struct token_failure *failure; /* of the call that connected, and no longer than it */
 	CK_FUNCTION_LIST *modules[PKCS11_MODULES_MAX];
 	size_t module_count;
 	CK_FUNCTION_LIST *module; /* the token's; NULL until it is found */
@@ -46,7 +46,6 @@ enum mortise_status pkcs11_connect(const struct token_options *options,
 	const struct pkcs11_search *search, struct token_failure *failure, struct pkcs11 *token)
 	MUST_USE;
 
-/* For CLEANUP. */
 void pkcs11_disconnect(struct pkcs11 *token);
 
 /* A session; the one before is closed, and so whoever was logged in is out. */

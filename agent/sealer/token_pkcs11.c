@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * h is protected by a key on a token (pkcs11_seal.h) that this enrolment makes there. Each call
- * loads the modules and takes them down again: nothing is open between calls.
+ * h is protected by a key on a token (pkcs11_seal.h) that this enrolment makes there. The modules
+ * are taken down at the end of the run, when the answer has left: many a one crashes at that.
  */
 #include "token.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -77,6 +78,31 @@ static enum mortise_status surround(
 	if (pkcs11_surround(options))
 		return MORTISE_OK;
 	return fail(failure, TOKEN_FAULT_OTHER, strerror(errno));
+}
+
+static void end(struct token_run *run)
+{
+	if (run->state != NULL)
+		pkcs11_disconnect(run->state);
+	free(run->state);
+	run->state = NULL;
+}
+
+/* The state of the run; what a call before had there is taken down. */
+static enum mortise_status connect_anew(struct token_run *run, const struct pkcs11_search *search,
+	struct token_failure *failure, struct pkcs11 **out_token)
+{
+	struct pkcs11 *token;
+
+	TRY(surround(&run->options, failure));
+	end(run);
+	token = calloc(1, sizeof *token);
+	if (token == NULL)
+		return MORTISE_BUSY;
+	run->state = token;
+	TRY(pkcs11_connect(&run->options, search, failure, token));
+	*out_token = token;
+	return MORTISE_OK;
 }
 
 /* BLAKE2b-256 of the token's bytes, with the kernel's as key: as good as the better. */
@@ -208,39 +234,32 @@ static enum mortise_status enrol(struct token_run *run, const struct token_wish 
 {
 	CLEANUP(free_uri) P11KitUri *uri = NULL;
 	CLEANUP(drop_pin) struct pkcs11_pin pin = {.typed = wish->pin};
-	CLEANUP(pkcs11_disconnect) struct pkcs11 token = {0};
 	struct pkcs11_search search = {0};
+	struct pkcs11 *token;
 
 	if (wish->pcrs != 0 || wish->pcr_key.size > 0)
 		return fail(&out_result->failure, TOKEN_FAULT_UNSUPPORTED, "a token has no PCRs");
 	TRY(read_uri(wish->uri, &out_result->failure, &uri));
-	TRY(surround(&run->options, &out_result->failure));
 	search.uri = uri;
-	TRY(pkcs11_connect(&run->options, &search, &out_result->failure, &token));
-	return enrol_on(&token, entropy, &pin, out_result);
+	TRY(connect_anew(run, &search, &out_result->failure, &token));
+	return enrol_on(token, entropy, &pin, out_result);
 }
 
 static enum mortise_status open_blob(
 	struct token_run *run, const struct token_opening *opening, struct token_result *out_result)
 {
 	CLEANUP(drop_pin) struct pkcs11_pin pin = {.typed = opening->pin};
-	CLEANUP(pkcs11_disconnect) struct pkcs11 token = {0};
 	struct pkcs11_search search = {0};
 	struct pkcs11_blob blob;
+	struct pkcs11 *token;
 
 	if (!pkcs11_blob_unpack(opening->blob.bytes, opening->blob.size, &blob))
 		return fail(&out_result->failure, TOKEN_FAULT_MALFORMED,
 			"the sealed blob in the store is not one of ours");
-	TRY(surround(&run->options, &out_result->failure));
 	search.identity = blob.identity;
-	TRY(pkcs11_connect(&run->options, &search, &out_result->failure, &token));
-	TRY(enter(&token, &blob, false, &pin));
-	return unseal(&token, &blob, &out_result->h);
-}
-
-static void end(struct token_run *run)
-{
-	(void)run;
+	TRY(connect_anew(run, &search, &out_result->failure, &token));
+	TRY(enter(token, &blob, false, &pin));
+	return unseal(token, &blob, &out_result->h);
 }
 
 const struct token token_pkcs11 = {
