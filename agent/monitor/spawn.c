@@ -181,7 +181,7 @@ static enum mortise_status place_descriptors(int socket_fd, int notes_fd)
 	return close_range(NOTES_FD + 1, ~0u, 0) == 0 ? MORTISE_OK : MORTISE_IO;
 }
 
-#define SEALER_ARGUMENTS 7
+#define SEALER_ARGUMENTS 8
 
 /* What is made before the fork: afterwards nothing may be allocated. */
 struct sealer_words {
