@@ -17,6 +17,7 @@
 
 #define FILE_SIZE_MAX   1048576
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define OTHER_PATH_MAX  1023 /* leaves room in PATH_MAX for what is kept below */
 #define NAME_MAX_BYTES  255
 #define DEADLINE_MAX_S  600
 
@@ -37,7 +38,6 @@ enum mortise_status config_store_text(char **text, const char *value)
 	return MORTISE_OK;
 }
 
-/* Absolute, and the one way to write it: no empty segment, no "." or "..", no '/' at the end. */
 bool config_is_absolute(const char *path)
 {
 	if (*path != '/')
@@ -53,7 +53,7 @@ bool config_is_absolute(const char *path)
 	return true;
 }
 
-enum mortise_status config_read_path(
+static enum mortise_status read_path(
 	const struct setting *setting, size_t size_max, char **out_path)
 {
 	const char *value = setting->entry->value;
@@ -69,7 +69,12 @@ enum mortise_status config_read_path(
 
 enum mortise_status config_read_socket_path(const struct setting *setting, char **out_path)
 {
-	return config_read_path(setting, SOCKET_PATH_MAX, out_path);
+	return read_path(setting, SOCKET_PATH_MAX, out_path);
+}
+
+enum mortise_status config_read_file_path(const struct setting *setting, char **out_path)
+{
+	return read_path(setting, OTHER_PATH_MAX, out_path);
 }
 
 static enum mortise_status read_socket(const struct setting *setting)
@@ -79,12 +84,12 @@ static enum mortise_status read_socket(const struct setting *setting)
 
 static enum mortise_status read_store(const struct setting *setting)
 {
-	return config_read_path(setting, CONFIG_PATH_MAX, &setting->config->store);
+	return read_path(setting, OTHER_PATH_MAX, &setting->config->store);
 }
 
 static enum mortise_status read_audit_log(const struct setting *setting)
 {
-	return config_read_path(setting, CONFIG_PATH_MAX, &setting->config->audit_log);
+	return read_path(setting, OTHER_PATH_MAX, &setting->config->audit_log);
 }
 
 enum mortise_status config_read_account(const struct setting *setting, char **out_name)
@@ -162,7 +167,7 @@ static enum mortise_status read_tcti(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
 
-	if (!is_tcti(value) || strlen(value) > CONFIG_PATH_MAX)
+	if (!is_tcti(value) || strlen(value) > OTHER_PATH_MAX)
 		return config_refuse_value(
 			setting, "device:/dev/tpmrm0, tabrmd or swtpm:path=/absolute/path");
 	return config_store_text(&setting->config->tcti, value);

@@ -62,7 +62,7 @@ enum mortise_status config_pkcs11_read(const struct setting *setting)
 		return read_words(setting, WORDS_MAX, is_assignment,
 			"NAME=VALUE words separated by blanks", &config->pkcs11_env);
 	if (strcmp(key, "pin-file") == 0)
-		return config_read_path(setting, CONFIG_PATH_MAX, &config->pkcs11_pin_file);
+		return config_read_file_path(setting, &config->pkcs11_pin_file);
 	return inifile_refuse(setting->error, setting->entry->line, setting->entry->column,
 		"unknown key '%.80s' in [pkcs11]; expected modules, env or pin-file", key);
 }

@@ -6,8 +6,6 @@
 #include "config.h"
 #include "inifile.h"
 
-#define CONFIG_PATH_MAX 1023 /* leaves room in PATH_MAX for what is kept below */
-
 /* An entry that is being read, and where it goes. */
 struct setting {
 	const struct inifile_entry *entry;
@@ -19,8 +17,7 @@ enum mortise_status config_refuse_value(const struct setting *setting, const cha
 enum mortise_status config_store_text(char **text, const char *value) MUST_USE;
 /* Absolute, and the one way to write it: no empty segment, no "." or "..", no '/' at the end. */
 bool config_is_absolute(const char *path);
-enum mortise_status config_read_path(
-	const struct setting *setting, size_t size_max, char **out_path) MUST_USE;
+enum mortise_status config_read_file_path(const struct setting *setting, char **out_path) MUST_USE;
 /* A socket's absolute path. */
 enum mortise_status config_read_socket_path(const struct setting *setting, char **out_path)
 	MUST_USE;
