@@ -330,7 +330,6 @@ int main(int argc, char **argv)
 	int status;
 
 	log_open("mortise-sealer");
-	opterr = 0;
 	if (!sealer_options_read(argc, argv, &options, &status)) {
 		if (status == SEALER_EXIT_USAGE)
 			log_error("wrong options; see: mortise-sealer --help");

@@ -60,6 +60,7 @@ bool sealer_options_read(int argc, char **argv, struct token_options *options, i
 	bool is_right = true;
 	int letter;
 
+	opterr = 0;
 	while (is_right && (letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (letter) {
 		case 't':
