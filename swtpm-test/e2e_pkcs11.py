@@ -7,8 +7,8 @@ import os
 import signal
 
 import tap
-from pkcs11 import (ENROL, ENTROPY, HEADER_SIZE, MECHANISM, PIN, SOFTHSM, TOKEN_PIN,
-                    TPM2_PKCS11, SoftHsm, Tpm2Token, ask_once, enrol, open_slot)
+from pkcs11 import (BLOB, ENROL, ENTROPY, HEADER_SIZE, MECHANISM, OPEN, PIN, SOFTHSM, TOKEN_PIN,
+                    TPM2_PKCS11, Sealer, SoftHsm, Tpm2Token, ask_once, enrol, open_slot)
 from tap import Skip, has, same, test, until
 
 GCM, OAEP, ECDH = '', 'hide=1087', 'hide=1087,hide=9'
@@ -202,14 +202,14 @@ def what_is_no_line_of_64_bytes_is_no_pin(place):
 
 
 @test
-def a_pin_that_nobody_typed_is_not_tried_where_the_last_one_was_wrong(place):
+def the_last_try_is_not_for_a_pin_that_nobody_typed(place):
     token, log = softhsm(place), place('log')
     blob, path = enrolled(token).blob, pin_file(place)
-    for flag in (COUNT_LOW, FINAL_TRY):
-        refused(open_slot(token, blob, pin=None, pin_file=path, mock=flag + ',log=' + log),
-                'no-pin', 'typed')
-        same(calls(log, 'C_Login'), 0)
-        same(open_slot(token, blob, mock=flag).fault, '', 'typed')
+    refused(open_slot(token, blob, pin=None, pin_file=path, mock=FINAL_TRY + ',log=' + log),
+            'no-pin', 'one try left')
+    same(calls(log, 'C_Login'), 0)
+    same(open_slot(token, blob, mock=FINAL_TRY).fault, '', 'typed')
+    same(open_slot(token, blob, pin=None, pin_file=path, mock=COUNT_LOW).fault, '', 'two left')
 
 
 @test
@@ -405,6 +405,18 @@ def a_module_that_crashes_at_its_end_has_answered_before(place):
     same(open_slot(token, answer.blob, mock='crash:C_Finalize', dies=True).h, answer.h)
     same(open_slot(token, answer.blob, mock='hang:C_Finalize', deadline_ms=1000, dies=True).h,
          answer.h)
+
+
+@test
+def a_sealer_that_is_asked_again_starts_anew_and_ends_what_it_began(place):
+    token, log = softhsm(place), place('log')
+    answer = enrolled(token)
+    sealer = Sealer([os.environ['MORTISE_TEST_BUILD'] + '/libmock_pkcs11.so'],
+                    {**token.env, 'MOCK': 'log=' + log})
+    for _ in range(3):
+        same(sealer.ask(OPEN, {BLOB: answer.blob, TOKEN_PIN: PIN}).h, answer.h)
+    same(sealer.finish(), 0)
+    same((calls(log, 'C_Initialize'), calls(log, 'C_Finalize')), (3, 3))
 
 
 @test

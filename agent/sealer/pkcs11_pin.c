@@ -89,11 +89,8 @@ static enum mortise_status may_try(struct pkcs11 *token, bool is_typed, bool is_
 		return MORTISE_OK;
 	if ((flags & CKF_USER_PIN_FINAL_TRY) != 0)
 		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN,
-			"the token has one try left; only a PIN that is typed may use it");
-	if ((flags & CKF_USER_PIN_COUNT_LOW) != 0)
-		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN,
-			"the last PIN the token got was wrong; pin-file is not tried again before "
-			"one that is typed was right");
+			"the token has one try left, which pin-file does not get; log in with the "
+			"right PIN, as by pkcs11-tool --login --test, and try again");
 	return MORTISE_OK;
 }
 

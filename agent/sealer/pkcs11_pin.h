@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * pkcs11_pin: the PIN of a token, typed or from the pin-file, and a login with it.
- * A PIN is tried once. One that nobody typed is not tried where the token says that the last one
- * was wrong: a file that is wrong costs one try, however often the agent starts.
+ * A PIN is tried once. The last try that a token has is for somebody who types, not for a file.
+ * That a restart loop does not try again and again is up to the keeper, which notes it on the disk.
  */
 #ifndef MORTISE_PKCS11_PIN_H
 #define MORTISE_PKCS11_PIN_H
