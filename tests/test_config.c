@@ -103,14 +103,14 @@ static void an_unknown_section_is_refused(void **state)
 {
 	(void)state;
 	refuses("[agents]\n",
-		"c:1:1: unknown section 'agents'; expected [agent], [tpm2] or [socket NAME]");
+		"c:1:1: unknown section 'agents'; expected [agent], [tpm2], [pkcs11] or "
+		"[socket NAME]");
 	refuses("[agent one]\n", "c:1:1: unknown section 'agent one'; expected");
 }
 
 static void what_a_later_release_knows_is_refused_as_such(void **state)
 {
 	(void)state;
-	refuses("[pkcs11]\n", "c:1:1: [pkcs11] is not in this release yet");
 	refuses("[tpm2]\nanchor-window = 60\n",
 		"c:2:1: 'anchor-window' in [tpm2] is not in this release yet");
 }

@@ -369,6 +369,11 @@ static int sealer(int argc, char **argv)
 		argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "", argc > 3 ? argv[3] : "", fds,
 		fstat(4, &notes) == 0 && S_ISREG(notes.st_mode),
 		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	for (int i = 4; i < argc; i++)
+		size += snprintf(text + size, sizeof text - (size_t)size, " %s", argv[i]);
+	if (getenv("MORTISE_PKCS11_ENV") != NULL)
+		size += snprintf(text + size, sizeof text - (size_t)size, " env %s",
+			getenv("MORTISE_PKCS11_ENV"));
 	if (strcmp(argv[1], "--tcti=hang") == 0)
 		run_until_killed();
 	puts("a vendor's library prints");
@@ -655,6 +660,20 @@ static void a_sealer_gets_its_arguments_and_two_descriptors(void **state)
 			    "--deadline-ms=60000 --notes-fd=4 fds 3 4 notes 1 nnp 1");
 }
 
+static void a_sealer_gets_what_it_needs_for_tokens(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.pkcs11_modules = (char *)(uintptr_t) "/a.so /b.so";
+	fixture->config.pkcs11_pin_file = (char *)(uintptr_t) "/pin";
+	fixture->config.pkcs11_env = (char *)(uintptr_t) "A=1 B=2";
+	start(fixture, "spawn");
+	assert_told(fixture,
+		"READY=1\nSTATUS=mortise-sealer --tcti=swtpm:path=/x --deadline-ms=60000 "
+		"--notes-fd=4 fds 3 4 notes 1 nnp 1 --pkcs11-modules=/a.so /b.so "
+		"--pkcs11-pin-file=/pin env A=1 B=2");
+}
+
 static void one_request_for_a_sealer_waits_and_no_more(void **state)
 {
 	char expected[64];
@@ -775,6 +794,7 @@ static int test_all(void)
 		TEST(restarts_slow_down),
 		TEST(a_keeper_that_lived_long_is_restarted_at_once),
 		TEST(a_sealer_gets_its_arguments_and_two_descriptors),
+		TEST(a_sealer_gets_what_it_needs_for_tokens),
 		TEST(one_request_for_a_sealer_waits_and_no_more),
 		TEST(a_sealer_follows_when_the_one_before_has_ended),
 		TEST(a_sealer_that_hangs_is_killed),

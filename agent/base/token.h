@@ -23,19 +23,19 @@
 /* What went wrong, as far as an operator would act differently; token_advice() says how. */
 enum token_fault {
 	TOKEN_FAULT_NONE = 0,
-	TOKEN_FAULT_ABSENT,       /* no device, no simulator behind the socket */
+	TOKEN_FAULT_ABSENT,       /* no device, no simulator behind the socket, no token */
 	TOKEN_FAULT_BUSY,         /* RETRY, YIELDED, TESTING... until the deadline */
 	TOKEN_FAULT_TIMEOUT,      /* did not answer before the deadline (told by the keeper) */
 	TOKEN_FAULT_DIED,         /* the sealer died (told by the keeper) */
-	TOKEN_FAULT_LOCKOUT,      /* dictionary-attack lockout */
+	TOKEN_FAULT_LOCKOUT,      /* dictionary-attack lockout, PIN locked */
 	TOKEN_FAULT_FAILURE_MODE, /* the TPM is in failure mode */
 	TOKEN_FAULT_OWNER_AUTH,   /* the owner hierarchy wants a password or is disabled */
 	TOKEN_FAULT_NO_SRK,       /* nothing at 0x81000001: the TPM was cleared */
 	TOKEN_FAULT_OTHER_SRK,    /* another key at 0x81000001: another TPM, cleared, or planted */
 	TOKEN_FAULT_UNFIT_SRK,    /* the key there is not an SRK: not fixed, restricted, decrypt */
-	TOKEN_FAULT_REFUSED,      /* the TPM does not accept the sealed blob */
+	TOKEN_FAULT_REFUSED,      /* it does not accept what was sealed */
 	TOKEN_FAULT_FULL,         /* no room for objects or sessions */
-	TOKEN_FAULT_MALFORMED,    /* an answer that no TPM would give */
+	TOKEN_FAULT_MALFORMED,    /* an answer that no TPM or token would give */
 	TOKEN_FAULT_UNSUPPORTED,  /* the hardware lacks what is needed, or the kind is unknown */
 	TOKEN_FAULT_OTHER,
 	TOKEN_FAULT_WRONG_PIN,
@@ -66,6 +66,11 @@ struct token_options {
 	const char *tcti; /* "device:...", "tabrmd:..." or "swtpm:path=..." */
 	int deadline_ms;  /* for all of a run */
 	int notes_fd;     /* a memfd shared by all sealers of one monitor; -1: none */
+
+	/* Of [pkcs11], words separated by blanks; each NULL if there is none. */
+	const char *pkcs11_modules;  /* absolute paths */
+	const char *pkcs11_env;      /* NAME=VALUE */
+	const char *pkcs11_pin_file; /* absolute */
 };
 
 struct token_bytes {
@@ -117,7 +122,7 @@ struct token_run {
 
 /* The device behind function pointers, so that tests can fake one. */
 struct token {
-	const char *kind; /* "tpm2" */
+	const char *kind; /* "tpm2", "pkcs11" */
 
 	/*
 	 * Makes h from entropy (32 bytes of the kernel's) mixed with the hardware's own,
@@ -139,5 +144,6 @@ struct token {
 };
 
 extern const struct token token_tpm2;
+extern const struct token token_pkcs11;
 
 #endif

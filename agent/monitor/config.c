@@ -38,8 +38,7 @@ enum mortise_status config_store_text(char **text, const char *value)
 	return MORTISE_OK;
 }
 
-/* Absolute, and the one way to write it: no empty segment, no "." or "..", no '/' at the end. */
-static bool is_absolute(const char *path)
+bool config_is_absolute(const char *path)
 {
 	if (*path != '/')
 		return false;
@@ -59,7 +58,7 @@ static enum mortise_status read_path(
 {
 	const char *value = setting->entry->value;
 
-	if (!is_absolute(value))
+	if (!config_is_absolute(value))
 		return config_refuse_value(
 			setting, "an absolute path without '//', '/./', '/../' or a last '/'");
 	if (strlen(value) > size_max)
@@ -71,6 +70,11 @@ static enum mortise_status read_path(
 enum mortise_status config_read_socket_path(const struct setting *setting, char **out_path)
 {
 	return read_path(setting, SOCKET_PATH_MAX, out_path);
+}
+
+enum mortise_status config_read_file_path(const struct setting *setting, char **out_path)
+{
+	return read_path(setting, OTHER_PATH_MAX, out_path);
 }
 
 static enum mortise_status read_socket(const struct setting *setting)
@@ -153,9 +157,9 @@ static bool is_tcti(const char *value)
 	static const char device[] = "device:", swtpm[] = "swtpm:path=", tabrmd[] = "tabrmd:";
 
 	if (strncmp(value, device, sizeof device - 1) == 0)
-		return is_absolute(value + sizeof device - 1);
+		return config_is_absolute(value + sizeof device - 1);
 	if (strncmp(value, swtpm, sizeof swtpm - 1) == 0)
-		return is_absolute(value + sizeof swtpm - 1);
+		return config_is_absolute(value + sizeof swtpm - 1);
 	return strcmp(value, "tabrmd") == 0 || strncmp(value, tabrmd, sizeof tabrmd - 1) == 0;
 }
 
@@ -218,19 +222,16 @@ static enum mortise_status check_section(const struct setting *setting)
 {
 	const struct inifile_entry *entry = setting->entry;
 	struct inifile_error *error = setting->error;
-	bool is_later = strcmp(entry->section, "pkcs11") == 0;
-	bool is_known = strcmp(entry->section, "agent") == 0 || strcmp(entry->section, "tpm2") == 0;
+	bool is_known = strcmp(entry->section, "agent") == 0 ||
+			strcmp(entry->section, "tpm2") == 0 ||
+			strcmp(entry->section, "pkcs11") == 0;
 
 	if (strcmp(entry->section, "socket") == 0)
 		return config_socket_begin(setting);
-	if (is_later)
-		return inifile_refuse(error, entry->line, entry->column,
-			"[%s] is not in this release yet; expected [agent], [tpm2] or [socket "
-			"NAME]",
-			entry->section);
 	if (!is_known || *entry->title != '\0')
 		return inifile_refuse(error, entry->line, entry->column,
-			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2] or [socket NAME]",
+			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2], [pkcs11] or "
+			"[socket NAME]",
 			entry->section, *entry->title != '\0' ? " " : "", entry->title);
 	return MORTISE_OK;
 }
@@ -244,6 +245,8 @@ static enum mortise_status visit(
 		return check_section(&setting);
 	if (strcmp(entry->section, "socket") == 0)
 		return config_socket_read(&setting);
+	if (strcmp(entry->section, "pkcs11") == 0)
+		return config_pkcs11_read(&setting);
 	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
 		if (strcmp(entry->section, settings[i].section) == 0 &&
 			strcmp(entry->key, settings[i].key) == 0)
@@ -376,6 +379,9 @@ void config_done(struct config *config)
 	free(config->operators);
 	free(config->environment);
 	free(config->tcti);
+	free(config->pkcs11_modules);
+	free(config->pkcs11_env);
+	free(config->pkcs11_pin_file);
 	config_sockets_done(config);
 	*config = (struct config){0};
 }

@@ -34,6 +34,9 @@ struct config {
 	char *operators;          /* group; NULL: none */
 	char *environment;        /* one path segment; NULL: none */
 	char *tcti;               /* device:/dev/tpmrm0 */
+	char *pkcs11_modules;     /* absolute paths, a blank between them; NULL: none */
+	char *pkcs11_env;         /* NAME=VALUE words for the modules; NULL: none */
+	char *pkcs11_pin_file;    /* absolute; NULL: none */
 	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
 	bool audit_sync_always;   /* audit-sync = checkpoint | always */
 	bool requires_pidfd;      /* require-pidfd = yes | no */

@@ -15,11 +15,17 @@ struct setting {
 
 enum mortise_status config_refuse_value(const struct setting *setting, const char *expected);
 enum mortise_status config_store_text(char **text, const char *value) MUST_USE;
+/* Absolute, and the one way to write it: no empty segment, no "." or "..", no '/' at the end. */
+bool config_is_absolute(const char *path);
+enum mortise_status config_read_file_path(const struct setting *setting, char **out_path) MUST_USE;
 /* A socket's absolute path. */
 enum mortise_status config_read_socket_path(const struct setting *setting, char **out_path)
 	MUST_USE;
 /* One name of a user or group. */
 enum mortise_status config_read_account(const struct setting *setting, char **out_name) MUST_USE;
+
+/* An entry of [pkcs11]. */
+enum mortise_status config_pkcs11_read(const struct setting *setting) MUST_USE;
 
 /* A header [socket NAME], and an entry below it. */
 enum mortise_status config_socket_begin(const struct setting *setting) MUST_USE;

@@ -29,6 +29,9 @@ void monitor_sealer_start(struct monitor *monitor, uint32_t request_id)
 	const struct sealer_command command = {
 		.program = settings->sealer_program,
 		.tcti = settings->config->tcti,
+		.pkcs11_modules = settings->config->pkcs11_modules,
+		.pkcs11_env = settings->config->pkcs11_env,
+		.pkcs11_pin_file = settings->config->pkcs11_pin_file,
 		.deadline_ms = settings->config->hardware_deadline_ms,
 		.notes_fd = monitor->notes_fd,
 	};

@@ -95,11 +95,14 @@ static void allow_all_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* for_keeper: LeakSanitizer wants to trace a process that the sandbox keeps from it. */
-static void run(const char *program, char **arguments, bool for_keeper)
+/*
+ * for_keeper: LeakSanitizer wants to trace a process that the sandbox keeps from it. word: one more
+ * of the environment, or NULL.
+ */
+static void run(const char *program, char **arguments, bool for_keeper, char *word)
 {
 	static char journal[64];
-	char *environment[5] = {(char[]){"PATH=" SPAWN_PATH}, (char[]){"LANG=C"}};
+	char *environment[6] = {(char[]){"PATH=" SPAWN_PATH}, (char[]){"LANG=C"}};
 	const char *stream = getenv("JOURNAL_STREAM");
 	size_t count = 2;
 
@@ -112,6 +115,7 @@ static void run(const char *program, char **arguments, bool for_keeper)
 #else
 	(void)for_keeper;
 #endif
+	environment[count++] = word;
 	environment[count] = NULL;
 	execve(program, arguments, environment);
 }
@@ -126,7 +130,7 @@ static void run_keeper(const char *program, const struct identity *identity, int
 		return;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	run(program, arguments, true);
+	run(program, arguments, true, NULL);
 }
 
 static enum mortise_status make_pair(int *out_ours, int *out_theirs)
@@ -177,7 +181,60 @@ static enum mortise_status place_descriptors(int socket_fd, int notes_fd)
 	return close_range(NOTES_FD + 1, ~0u, 0) == 0 ? MORTISE_OK : MORTISE_IO;
 }
 
-static void run_sealer(const struct sealer_command *command, char **arguments,
+#define SEALER_ARGUMENTS 8
+
+/* What is made before the fork: afterwards nothing may be allocated. */
+struct sealer_words {
+	char *arguments[SEALER_ARGUMENTS]; /* the last is NULL; all but the first are freed */
+	size_t count;
+	char *environment; /* "MORTISE_PKCS11_ENV=..." or NULL */
+};
+
+static void free_words(struct sealer_words *words)
+{
+	for (size_t i = 1; i < words->count; i++)
+		free(words->arguments[i]);
+	free(words->environment);
+}
+
+/* An option whose value is NULL is left out. */
+static enum mortise_status add_option(
+	struct sealer_words *words, const char *name, const char *value)
+{
+	if (value == NULL)
+		return MORTISE_OK;
+	if (asprintf(&words->arguments[words->count], "--%s=%s", name, value) < 0) {
+		words->arguments[words->count] = NULL;
+		return MORTISE_IO;
+	}
+	words->count++;
+	return MORTISE_OK;
+}
+
+/* The environment is not shown to everybody, as arguments are. */
+static enum mortise_status write_words(
+	const struct sealer_command *command, struct sealer_words *words)
+{
+	static char name[] = "mortise-sealer";
+	char deadline[16], notes[16];
+
+	words->arguments[words->count++] = name;
+	snprintf(deadline, sizeof deadline, "%d", command->deadline_ms);
+	snprintf(notes, sizeof notes, "%d", NOTES_FD);
+	TRY(add_option(words, "tcti", command->tcti));
+	TRY(add_option(words, "deadline-ms", deadline));
+	TRY(add_option(words, "notes-fd", notes));
+	TRY(add_option(words, "pkcs11-modules", command->pkcs11_modules));
+	TRY(add_option(words, "pkcs11-pin-file", command->pkcs11_pin_file));
+	if (command->pkcs11_env != NULL &&
+		asprintf(&words->environment, "MORTISE_PKCS11_ENV=%s", command->pkcs11_env) < 0) {
+		words->environment = NULL;
+		return MORTISE_IO;
+	}
+	return MORTISE_OK;
+}
+
+static void run_sealer(const struct sealer_command *command, struct sealer_words *words,
 	const struct identity *identity, int fd, pid_t monitor)
 {
 	if (place_descriptors(fd, command->notes_fd) != MORTISE_OK)
@@ -185,32 +242,21 @@ static void run_sealer(const struct sealer_command *command, char **arguments,
 	if (become(identity, identity->groups, identity->group_count) != MORTISE_OK ||
 		spawn_tie_to(monitor) != MORTISE_OK)
 		return;
-	run(command->program, arguments, false);
-}
-
-static void free_text(char **text)
-{
-	free(*text);
+	run(command->program, words->arguments, false, words->environment);
 }
 
 enum mortise_status spawn_sealer(const struct sealer_command *command,
 	const struct identity *identity, pid_t *out_pid, int *out_fd)
 {
 	CLEANUP(close_drop) int ours = -1, theirs = -1;
-	CLEANUP(free_text) char *tcti = NULL;
-	char deadline[32], notes[32];
-	char *arguments[] = {(char[]){"mortise-sealer"}, NULL, deadline, notes, NULL};
+	CLEANUP(free_words) struct sealer_words words = {0};
 	pid_t monitor = getpid(), child;
 
-	snprintf(deadline, sizeof deadline, "--deadline-ms=%d", command->deadline_ms);
-	snprintf(notes, sizeof notes, "--notes-fd=%d", NOTES_FD);
-	if (asprintf(&tcti, "--tcti=%s", command->tcti) < 0)
-		return MORTISE_IO;
-	arguments[1] = tcti;
+	TRY(write_words(command, &words));
 	TRY(make_pair(&ours, &theirs));
 	child = spawn_fork();
 	if (child == 0) {
-		run_sealer(command, arguments, identity, theirs, monitor);
+		run_sealer(command, &words, identity, theirs, monitor);
 		_exit(SPAWN_EXIT_NO_RUN);
 	}
 	if (child < 0)

@@ -31,6 +31,9 @@ struct identity {
 struct sealer_command {
 	const char *program;
 	const char *tcti;
+	const char *pkcs11_modules; /* as in struct token_options */
+	const char *pkcs11_env;
+	const char *pkcs11_pin_file;
 	int deadline_ms;
 	int notes_fd; /* a memfd, the sealer's descriptor 4 */
 };

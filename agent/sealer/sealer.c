@@ -6,7 +6,6 @@
  * what the libraries keep in their heap goes with it. It never sees the master key.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,24 +21,19 @@
 
 #include "log.h"
 #include "processes.h"
+#include "sealer_options.h"
 #include "secret.h"
 #include "token.h"
 #include "wire.h"
 
-#ifndef MORTISE_VERSION
-#define MORTISE_VERSION "unversioned"
-#endif
+#define POOL_SIZE      (256 * 1024)
+#define FRAME_SIZE     8192 /* a request or an answer: a blob, a key and their headers */
+#define ALARM_GRACE_MS 1000 /* the keeper kills at the deadline; this is if the keeper can't */
 
-#define POOL_SIZE       (256 * 1024)
-#define FRAME_SIZE      8192 /* a request or an answer: a blob, a key and their headers */
-#define DEADLINE_MAX_MS 600000
-#define ALARM_GRACE_MS  1000 /* the keeper kills at the deadline; this is if the keeper can't */
+#define EXIT_OS 71 /* EX_OSERR and EX_IOERR of sysexits.h */
+#define EXIT_IO 74
 
-#define EXIT_USAGE 64 /* EX_USAGE, EX_OSERR and EX_IOERR of sysexits.h */
-#define EXIT_OS    71
-#define EXIT_IO    74
-
-static const struct token *const tokens[] = {&token_tpm2};
+static const struct token *const tokens[] = {&token_tpm2, &token_pkcs11};
 
 #define TOKENS    (sizeof tokens / sizeof *tokens)
 #define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
@@ -329,89 +323,21 @@ static bool is_keeper_there(void)
 	       type == SOCK_SEQPACKET;
 }
 
-/* A decimal number between least and most, and nothing else. */
-static bool read_number(const char *text, int least, int most, int *out_number)
-{
-	char *end;
-	long number;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	number = strtol(text, &end, 10);
-	if (errno != 0 || *end != '\0' || number < least || number > most)
-		return false;
-	*out_number = (int)number;
-	return true;
-}
-
-static void print_help(void)
-{
-	printf("Usage: mortise-sealer --tcti=T --deadline-ms=N [--notes-fd=FD]\n"
-	       "One operation on the TPM for mortised, which starts this program.\n\n"
-	       "  --tcti=T          device:/PATH, tabrmd or swtpm:path=/PATH\n"
-	       "  --deadline-ms=N   for the whole operation\n"
-	       "  --notes-fd=FD     where sealers note what they opened in the TPM\n"
-	       "  --help, --version\n");
-}
-
-static const struct option long_options[] = {
-	{"tcti", required_argument, NULL, 't'},
-	{"deadline-ms", required_argument, NULL, 'd'},
-	{"notes-fd", required_argument, NULL, 'n'},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},
-	{0},
-};
-
-/* False: the program ends with *out_exit. */
-static bool read_arguments(int argc, char **argv, struct token_options *options, int *out_exit)
-{
-	bool is_right = true;
-	int letter;
-
-	while (is_right && (letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		switch (letter) {
-		case 't':
-			options->tcti = optarg;
-			break;
-		case 'd':
-			is_right = read_number(optarg, 1, DEADLINE_MAX_MS, &options->deadline_ms);
-			break;
-		case 'n':
-			is_right = read_number(optarg, PROCESS_FD + 1, 1024, &options->notes_fd);
-			break;
-		case 'h':
-			print_help();
-			*out_exit = EXIT_SUCCESS;
-			return false;
-		case 'V':
-			printf("mortise-sealer %s\n", MORTISE_VERSION);
-			*out_exit = EXIT_SUCCESS;
-			return false;
-		default:
-			is_right = false;
-		}
-	}
-	*out_exit = EXIT_USAGE;
-	return is_right && optind == argc && options->tcti != NULL && options->deadline_ms > 0;
-}
-
 int main(int argc, char **argv)
 {
-	struct token_options options = {.notes_fd = -1};
+	/* Not an option, for those anybody may read. It outlives clearenv(). */
+	struct token_options options = {.notes_fd = -1, .pkcs11_env = getenv("MORTISE_PKCS11_ENV")};
 	int status;
 
 	log_open("mortise-sealer");
-	opterr = 0;
-	if (!read_arguments(argc, argv, &options, &status)) {
-		if (status == EXIT_USAGE)
+	if (!sealer_options_read(argc, argv, &options, &status)) {
+		if (status == SEALER_EXIT_USAGE)
 			log_error("wrong options; see: mortise-sealer --help");
 		return status;
 	}
 	if (!is_keeper_there()) {
 		log_error("no socket on descriptor 3: mortised starts this program");
-		return EXIT_USAGE;
+		return SEALER_EXIT_USAGE;
 	}
 	if (!confine() || !clean_environment() || !start_alarm(options.deadline_ms) ||
 		sodium_init() < 0) {

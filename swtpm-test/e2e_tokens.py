@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""An agent whose store a PKCS #11 token opens: at boot, with a PIN, without the token."""
+
+import os
+import pwd
+import subprocess
+
+import agent as fixtures
+import tap
+from pkcs11 import PIN, SOFTHSM, SoftHsm
+from tap import Skip, has, same, test, until
+from tpm import AGENT_USER, IS_ROOT
+
+PATH, VALUE = 'prod/db/password', b'hunter2'
+MOCK = os.environ.get('MORTISE_TEST_BUILD', '') + '/libmock_pkcs11.so'
+
+
+def own(path):
+    """Gives all below path to whom the sealer runs as."""
+    if not IS_ROOT:
+        return
+    user = pwd.getpwnam(AGENT_USER)
+    for directory, _, names in os.walk(path):
+        for name in ['', *names]:
+            os.chown(os.path.join(directory, name), user.pw_uid, user.pw_gid)
+
+
+class TokenAgent(fixtures.Agent):
+    """mock: what MOCK is; pin_file: whether [pkcs11] names one."""
+
+    token, mock, pin_file = None, None, True
+
+    def configure(self, lines=(), tpm2_lines=('deadline = 3',)):
+        super().configure(lines, tpm2_lines)
+        if self.token is None:
+            return
+        env = 'SOFTHSM2_CONF=' + self.token.conf
+        with open(self.conf, 'a') as file:
+            file.write('[pkcs11]\nmodules = %s\nenv = %s\n' % (
+                SOFTHSM if self.mock is None else MOCK,
+                env if self.mock is None else env + ' MOCK=' + self.mock))
+            if self.pin_file:
+                file.write('pin-file = %s\n' % self.pin)
+
+    def begin(self, token, is_typed):
+        self.token, self.pin = token, self.path + '/pin'
+        with open(self.pin, 'wb') as file:
+            file.write(PIN + b'\n')
+        os.chmod(self.pin, 0o400)
+        own(self.pin)
+        if IS_ROOT:
+            os.chown(self.pin, pwd.getpwnam(AGENT_USER).pw_uid, -1)
+        self.configure()
+        self.start()
+        typed = ['--pin-file=' + self.pin] if is_typed else []
+        self.do('init', '--pkcs11=pkcs11:token=' + token.label, *typed,
+                '--recovery-file=' + self.recovery)
+        self.set(PATH, VALUE)
+
+    def again(self, mock=None, pin_file=True):
+        """With another configuration, and so from the start."""
+        self.stop()
+        self.mock, self.pin_file = mock, pin_file
+        self.configure()
+        self.start()
+
+    def reason(self):
+        until(lambda: self.status()['state'] == 'sealed' and 'reason' in self.status())
+        return self.status()['reason']
+
+    def is_unsealed(self):
+        return self.status()['state'] == 'unsealed'
+
+
+def begun(place, is_typed=False):
+    if not os.path.exists(SOFTHSM):
+        raise Skip('no SoftHSM2')
+    said = subprocess.run([fixtures.prefix() + '/bin/mortise', 'init', '--help'],
+                          capture_output=True)
+    if b'--pkcs11' not in said.stdout:
+        raise Skip('this mortise has no slots of tokens')
+    token = SoftHsm(place('token'))
+    own(place('token'))
+    agent = place.enter_context(TokenAgent(place('agent'), 'swtpm:path=/nonexistent/tpm.sock'))
+    place.agents.append(agent)
+    agent.begin(token, is_typed)
+    return agent
+
+
+@test
+def at_boot_the_token_opens_the_store_with_the_pin_of_the_file(place):
+    agent = begun(place)
+    agent.restart()
+    until(agent.is_unsealed)
+    same(agent.get(PATH), VALUE)
+
+
+@test
+def a_slot_whose_pin_was_typed_waits_for_it(place):
+    agent = begun(place, is_typed=True)
+    agent.again(pin_file=False)
+    has(agent.reason(), 'PIN')
+    agent.do('unseal', '--pin-file=' + agent.pin)
+    same(agent.get(PATH), VALUE)
+
+
+@test
+def a_wrong_pin_is_tried_once_however_long_the_agent_is_sealed(place):
+    agent = begun(place)
+    log = agent.token.tokens + '/../log'
+    os.chmod(agent.pin, 0o600)
+    with open(agent.pin, 'wb') as file:
+        file.write(b'wrong-Horse\n')
+    os.chmod(agent.pin, 0o400)
+    agent.again(mock='log=' + log)
+    has(agent.reason(), 'PIN')
+    agent.restart()
+    has(agent.reason(), 'PIN')
+    with open(log) as file:
+        same(file.read().splitlines().count('C_Login'), 1, 'over two starts')
+    agent.do('unseal', '--recovery-file=' + agent.recovery)
+    same(agent.get(PATH), VALUE)
+
+
+@test
+def a_token_that_is_taken_out_is_told_and_opens_when_it_is_back(place):
+    agent = begun(place)
+    agent.token.take_out()
+    own(place('token'))
+    same(agent.get(PATH), VALUE, 'while unsealed nobody misses it')
+    agent.restart()
+    has(agent.reason(), 'token')
+    agent.token.put_back()
+    agent.do('unseal')
+    same(agent.get(PATH), VALUE)
+
+
+@test
+def a_module_that_crashes_hangs_forks_or_prints_leaves_the_agent_alive(place):
+    agent = begun(place)
+    for mock in ('crash:C_Initialize', 'exit:C_OpenSession', 'fork:C_OpenSession',
+                 'hang:C_OpenSession'):
+        agent.again(mock=mock)
+        agent.reason()
+        same((agent.run('unseal').status, agent.run('get', PATH).status), (74, 75), mock)
+        agent.do('unseal', '--recovery-file=' + agent.recovery)
+        same(agent.get(PATH), VALUE, mock)
+    agent.again(mock='noise:C_OpenSession')
+    agent.do('unseal')
+    same(agent.get(PATH), VALUE)
+    agent.again()
+    until(agent.is_unsealed)
+    same(agent.get(PATH), VALUE)
+    assert 'canary' not in agent.log() and 'xxxx' not in agent.log()
+
+
+if __name__ == '__main__':
+    tap.main()
