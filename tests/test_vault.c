@@ -389,7 +389,7 @@ static size_t first_ciphertext(struct fixture *fixture, uint8_t **out_bytes)
 	size_t size = 0;
 
 	assert_int_equal(vault_next(fixture->vault, NULL, id, &head), MORTISE_OK);
-	assert_int_equal(store_value(fixture->store, id, 1, out_bytes, &size), MORTISE_OK);
+	assert_int_equal(store_value(fixture->store, id, 1, 1, out_bytes, &size), MORTISE_OK);
 	return size;
 }
 

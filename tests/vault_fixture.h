@@ -82,6 +82,14 @@ static inline struct store_bytes bytes_of(const char *text)
 	return (struct store_bytes){(const uint8_t *)text, strlen(text)};
 }
 
+/* A version and its value, as a write has them. */
+static inline enum mortise_status put_version(struct store *store, const uint8_t id[ID_SIZE],
+	const struct store_version *version, struct store_bytes value)
+{
+	TRY(store_put_version(store, id, version));
+	return store_put_value(store, id, version, value);
+}
+
 static inline enum mortise_status create(struct fixture *fixture)
 {
 	CLEANUP(secret_drop) struct secret *audit_state = NULL;
