@@ -399,7 +399,7 @@ static void a_missing_table_is_refused(void **state)
 
 static void statistics_of_sqlite_are_refused(void **state)
 {
-	assert_int_equal(open_after(*state, "INSERT INTO item VALUES(7, 1,1,x'00'); ANALYZE"),
+	assert_int_equal(open_after(*state, "INSERT INTO item VALUES(1, 1,1,x'00'); ANALYZE"),
 		MORTISE_INTEGRITY);
 }
 
@@ -487,22 +487,22 @@ static void assert_malformed(struct fixture *fixture, const char *text)
 static void blobs_of_a_wrong_size_are_refused(void **state)
 {
 	static const char *const texts[] = {
-		"INSERT INTO secret VALUES(7, zeroblob(15), zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(7, zeroblob(17), zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(7, x'', zeroblob(32), x'00')",
-		("INSERT INTO secret VALUES(7, x'ffffffffffffffffffffffffffffffffffffff', "
+		"INSERT INTO secret VALUES(1, zeroblob(15), zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(17), zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, x'', zeroblob(32), x'00')",
+		("INSERT INTO secret VALUES(1, x'ffffffffffffffffffffffffffffffffffffff', "
 		 "zeroblob(32), x'00')"),
-		"INSERT INTO secret VALUES(7, zeroblob(16), zeroblob(31), x'00')",
-		"INSERT INTO secret VALUES(7, zeroblob(16), x'', x'00')",
-		"INSERT INTO secret VALUES(7, zeroblob(16), zeroblob(32), zeroblob(65537))",
-		"INSERT INTO version VALUES(7, zeroblob(15), 1, 7, zeroblob(72), x'00')",
-		"INSERT INTO version VALUES(7, x'', 1, 7, zeroblob(72), x'00')",
-		"INSERT INTO version VALUES(7, zeroblob(16), 1, 7, zeroblob(71), x'00')",
-		"INSERT INTO version VALUES(7, zeroblob(16), 1, 7, zeroblob(73), x'00')",
-		"INSERT INTO version VALUES(7, zeroblob(16), 1, 7, zeroblob(72), zeroblob(4097))",
-		"INSERT INTO item VALUES(7, 0, 1, x'00')",
-		"INSERT INTO item VALUES(7, 4, 1, x'00')",
-		"INSERT INTO item VALUES(7, -1, 1, x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(31), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), x'', x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(32), zeroblob(65537))",
+		"INSERT INTO version VALUES(1, zeroblob(15), 1, 7, zeroblob(72), x'00')",
+		"INSERT INTO version VALUES(1, x'', 1, 7, zeroblob(72), x'00')",
+		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(71), x'00')",
+		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(73), x'00')",
+		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(72), zeroblob(4097))",
+		"INSERT INTO item VALUES(1, 0, 1, x'00')",
+		"INSERT INTO item VALUES(1, 4, 1, x'00')",
+		"INSERT INTO item VALUES(1, -1, 1, x'00')",
 		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, x'')",
 		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, "
 		"zeroblob(65577))",
@@ -536,10 +536,10 @@ static void an_identity_of_a_wrong_size_or_format_is_refused(void **state)
 static void columns_of_another_type_are_refused(void **state)
 {
 	static const char *const texts[] = {
-		"INSERT INTO secret VALUES(7, 'sixteen letters.', zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(7, zeroblob(16), zeroblob(32), 'a head')",
-		"INSERT INTO secret VALUES(7, 17, zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(7, zeroblob(16), 1.5, x'00')",
+		"INSERT INTO secret VALUES(1, 'sixteen letters.', zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(32), 'a head')",
+		"INSERT INTO secret VALUES(1, 17, zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), 1.5, x'00')",
 	};
 	struct fixture *fixture = *state;
 

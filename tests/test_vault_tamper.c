@@ -122,7 +122,7 @@ static void an_edited_identity_is_noticed(void **state)
 		"UPDATE meta SET epoch=2",
 		"UPDATE meta SET uuid=zeroblob(16)",
 		"UPDATE meta SET tally=zeroblob(32)",
-		"UPDATE meta SET format=2",
+		"UPDATE meta SET format=3",
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -137,7 +137,7 @@ static void a_row_rolled_back_is_noticed(void **state)
 		"DELETE FROM version WHERE number=3",
 		("DELETE FROM version WHERE number=3;"
 		 "UPDATE secret SET head=(SELECT head FROM old.secret s WHERE s.id=secret.id)"),
-		"REPLACE INTO item SELECT 1, * FROM old.item WHERE kind=3",
+		"REPLACE INTO item SELECT * FROM old.item WHERE kind=3",
 		"UPDATE meta SET tally=(SELECT tally FROM old.meta)",
 	};
 	struct fixture *fixture = *state;

@@ -398,7 +398,7 @@ static enum mortise_status redo_some(struct vault *vault, uint64_t until_us)
 	uint64_t policy = next_policy(vault);
 
 	if (policy)
-		return redo_policy(vault, policy);
+		TRY(redo_policy(vault, policy));
 	store_use_epoch(vault->store, vault->rekey->next->meta.epoch);
 	enum mortise_status status = redo_again(vault);
 	if (status == MORTISE_OK)
