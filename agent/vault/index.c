@@ -236,9 +236,11 @@ void index_settle(struct index *index, unsigned bucket)
 
 bool index_drain(struct index *index)
 {
+	unsigned freed = 0;
+
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		struct bucket *bucket = &index->bucket[i];
-		for (unsigned freed = 0; bucket->count > 0; freed++) {
+		for (; bucket->count > 0; freed++) {
 			if (freed == DRAINED_AT_ONCE)
 				return true;
 			entry_free(bucket->entries[--bucket->count]);
