@@ -271,7 +271,7 @@ static void a_path_stands_for_one_secret_only(void **state)
 		store_put_secret(store, id_b, hash_a, bytes_of("head")), MORTISE_INTEGRITY);
 }
 
-static void a_deleted_version_takes_its_value_along(void **state)
+static void a_deleted_version_and_its_value_are_gone(void **state)
 {
 	struct fixture *fixture = *state;
 	uint8_t *bytes = NULL;
@@ -284,6 +284,68 @@ static void a_deleted_version_takes_its_value_along(void **state)
 		store_value(fixture->store, id_a, 1, EPOCH, &bytes, &size), MORTISE_INTEGRITY);
 	assert_null(bytes);
 	assert_int_equal(versions_between(fixture->store, 0, 255), 1);
+}
+
+static unsigned sweep(struct store *store)
+{
+	unsigned swept = 0, count = 1;
+
+	for (; count; swept += count)
+		assert_int_equal(store_sweep(store, 1, &count), MORTISE_OK);
+	return swept;
+}
+
+static void rows_of_another_epoch_are_not_seen_until_it_is_the_store_s(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_meta meta = meta_a;
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+	bool has = true;
+
+	put_two_secrets(fixture->store);
+	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
+	assert_false(has);
+	store_use_epoch(fixture->store, EPOCH + 1);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 0);
+	assert_int_equal(versions_between(fixture->store, 0, 255), 0);
+	assert_int_equal(
+		store_item(fixture->store, STORE_SLOT, 1, &bytes, &size), MORTISE_NOT_FOUND);
+	assert_int_equal(
+		store_put_secret(fixture->store, id_a, hash_a, bytes_of("head a")), MORTISE_OK);
+	assert_int_equal(open_again(fixture), MORTISE_OK);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 2);
+	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
+	assert_true(has);
+	meta.epoch++;
+	assert_int_equal(store_put_meta(fixture->store, &meta), MORTISE_OK);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 1);
+	assert_int_equal(sweep(fixture->store), 5);
+	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
+	assert_false(has);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 1);
+}
+
+static void values_are_walked_in_portions(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_place places[2] = {{{0}, 0, 0}};
+	unsigned count = 0;
+
+	put_two_secrets(fixture->store);
+	assert_int_equal(
+		store_next_values(fixture->store, &places[0], 1, places, &count), MORTISE_OK);
+	assert_int_equal(count, 1);
+	assert_memory_equal(places[0].id, id_a, STORE_ID_SIZE);
+	assert_int_equal(places[0].number, 1);
+	assert_int_equal(places[0].value_epoch, EPOCH);
+	assert_int_equal(
+		store_next_values(fixture->store, &places[0], 2, places, &count), MORTISE_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(places[0].number, 2);
+	assert_int_equal(
+		store_next_values(fixture->store, &places[0], 2, places, &count), MORTISE_OK);
+	assert_int_equal(count, 0);
 }
 
 static void deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated(void **state)
@@ -343,6 +405,13 @@ static enum mortise_status open_after(struct fixture *fixture, const char *text)
 		assert_null(store);
 	store_close(store);
 	return status;
+}
+
+static void a_store_of_another_format_is_rejected(void **state)
+{
+	assert_int_equal(open_after(*state, "ALTER TABLE item DROP COLUMN body;"
+					    "INSERT INTO meta VALUES(1, 1, x'', 1, 1, x'')"),
+		MORTISE_REJECTED);
 }
 
 static void an_unedited_schema_is_taken(void **state)
@@ -665,7 +734,10 @@ int main(void)
 		IN_STORE(an_item_that_is_too_large_is_refused),
 		IN_STORE(a_value_is_never_replaced),
 		IN_STORE(a_path_stands_for_one_secret_only),
-		IN_STORE(a_deleted_version_takes_its_value_along),
+		IN_STORE(a_deleted_version_and_its_value_are_gone),
+		IN_STORE(rows_of_another_epoch_are_not_seen_until_it_is_the_store_s),
+		IN_STORE(values_are_walked_in_portions),
+		IN_STORE(a_store_of_another_format_is_rejected),
 		IN_STORE(deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated),
 		IN_STORE(a_hold_is_kept_and_taken_back),
 		IN_STORE(a_hold_that_is_too_long_is_refused),

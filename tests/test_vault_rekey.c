@@ -9,6 +9,56 @@
 #define EVER      100000
 #define KEY_COUNT 64
 
+/*
+ * Calls of the vault into the store fail where a test wants it: the linker sends them here
+ * (--wrap). What failed was not done.
+ */
+static unsigned calls, fail_at; /* 0: none */
+
+static bool must_fail(void)
+{
+	return ++calls == fail_at;
+}
+
+#define FAILING(name, parameters, arguments)                                                       \
+	enum mortise_status __real_##name parameters;                                              \
+	enum mortise_status __wrap_##name parameters;                                              \
+	enum mortise_status __wrap_##name parameters                                               \
+	{                                                                                          \
+		return must_fail() ? MORTISE_IO : __real_##name arguments;                         \
+	}
+
+FAILING(store_begin, (struct store * store), (store))
+FAILING(store_commit, (struct store * store), (store))
+FAILING(store_truncate_log, (struct store * store), (store))
+FAILING(store_set_synced, (struct store * store, bool is_synced), (store, is_synced))
+FAILING(store_put_meta, (struct store * store, const struct store_meta *meta), (store, meta))
+FAILING(store_put_item,
+	(struct store * store, enum store_item kind, uint64_t number, struct store_bytes body),
+	(store, kind, number, body))
+FAILING(store_put_secret,
+	(struct store * store, const uint8_t *id, const uint8_t *hash, struct store_bytes head),
+	(store, id, hash, head))
+FAILING(store_put_version,
+	(struct store * store, const uint8_t *id, const struct store_version *version),
+	(store, id, version))
+FAILING(store_put_value,
+	(struct store * store, const uint8_t *id, const struct store_version *version,
+		struct store_bytes value),
+	(store, id, version, value))
+FAILING(store_value,
+	(struct store * store, const uint8_t *id, uint64_t number, uint64_t epoch, uint8_t **bytes,
+		size_t *size),
+	(store, id, number, epoch, bytes, size))
+FAILING(store_item,
+	(struct store * store, enum store_item kind, uint64_t number, uint8_t **bytes,
+		size_t *size),
+	(store, kind, number, bytes, size))
+FAILING(store_sweep, (struct store * store, unsigned limit, unsigned *count), (store, limit, count))
+FAILING(store_delete_value,
+	(struct store * store, const uint8_t *id, uint64_t number, uint64_t epoch),
+	(store, id, number, epoch))
+
 /* What a store's slots were made with. */
 static struct secret *h[SLOTS];
 
@@ -449,6 +499,37 @@ static void a_rekey_cut_off_anywhere_leaves_the_old_or_the_new(void **state)
 	assert_int_equal(count(fixture, "SELECT count(DISTINCT epoch) FROM item"), 1);
 }
 
+/* Of the old key or the new, whichever call fails, and a later rekey works. */
+static void a_call_of_the_store_that_fails_leaves_the_old_or_the_new(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t epoch = 1;
+	unsigned failed = 0;
+
+	for (unsigned n = 1; calls < EVER; n++) {
+		assert_int_equal(vault_rekey(fixture->vault, n % 2), MORTISE_OK);
+		calls = 0;
+		fail_at = n;
+		enum mortise_status status = work(fixture, ALL_TIME);
+		fail_at = 0;
+		assert_true(status == MORTISE_OK || status == MORTISE_IO);
+		assert_false(vault_rekey_progress(fixture->vault).is_rekeying);
+		assert_in_range(vault_epoch(fixture->vault), epoch, epoch + 1);
+		assert_fixture_values(fixture);
+		if (!vault_is_stale(fixture->vault))
+			assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+		epoch = vault_epoch(fixture->vault);
+		assert_opens(fixture, 1, epoch);
+		assert_fixture_values(fixture);
+		failed += status != MORTISE_OK;
+		if (status == MORTISE_OK && n > 10 && calls < n)
+			break;
+	}
+	assert_true(failed > 40);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value"), 6);
+}
+
 /* Somebody with the disk has put rows of the epoch to come there. */
 static void rows_planted_for_the_next_epoch_do_not_become_the_store_s(void **state)
 {
@@ -545,6 +626,7 @@ int main(void)
 		IN_VAULT(without_it_values_stay_as_they_are),
 		IN_VAULT(an_old_wrapped_key_is_in_no_file_once_the_work_is_done),
 		IN_VAULT(a_rekey_cut_off_anywhere_leaves_the_old_or_the_new),
+		IN_VAULT(a_call_of_the_store_that_fails_leaves_the_old_or_the_new),
 		IN_VAULT(rows_planted_for_the_next_epoch_do_not_become_the_store_s),
 		IN_VAULT(a_value_that_is_not_what_was_set_ends_a_reencryption),
 		IN_VAULT(an_empty_store_is_rekeyed_too),

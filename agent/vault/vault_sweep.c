@@ -66,10 +66,14 @@ static enum mortise_status sweep_some(struct vault *vault, uint64_t until_us, bo
 /* What is removed need not be on disk before the log is emptied, which syncs it. */
 enum mortise_status sweep_slice(struct vault *vault, uint64_t until_us)
 {
+	const struct sweep before = vault->sweep;
 	bool has_more = true;
 
 	TRY(vault_begin_slice(vault));
-	TRY(vault_end_slice(vault, sweep_some(vault, until_us, &has_more)));
+	enum mortise_status status = vault_end_slice(vault, sweep_some(vault, until_us, &has_more));
+	if (status != MORTISE_OK)
+		vault->sweep = before; /* so are the rows */
+	TRY(status);
 	if (has_more)
 		return MORTISE_OK;
 	TRY(store_truncate_log(vault->store));
