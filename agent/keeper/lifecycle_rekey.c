@@ -15,12 +15,6 @@ static void schedule(struct lifecycle *lifecycle, time_t delay_s)
 	event_add(lifecycle->work, &delay);
 }
 
-void lifecycle_begin_work(struct lifecycle *lifecycle)
-{
-	if (vault_has_work(lifecycle->vault))
-		schedule(lifecycle, 0);
-}
-
 /* What is on record of a rekey's end. */
 static void end_rekey(struct lifecycle *lifecycle, enum mortise_status status)
 {
@@ -40,11 +34,24 @@ static void end_rekey(struct lifecycle *lifecycle, enum mortise_status status)
 	audit_request_checkpoint(lifecycle->parts.audit);
 }
 
+/* Of a rekey whose commit failed the store now says whether it was done. */
+void lifecycle_begin_work(struct lifecycle *lifecycle)
+{
+	const struct lifecycle_rekeying *rekeying = &lifecycle->rekeying;
+
+	if (rekeying->is_under_way && vault_epoch(lifecycle->vault) < rekeying->epoch)
+		end_rekey(lifecycle, MORTISE_IO);
+	if (vault_has_work(lifecycle->vault))
+		schedule(lifecycle, 0);
+	else if (rekeying->is_under_way)
+		end_rekey(lifecycle, MORTISE_OK);
+}
+
 /* The next start removes what is left; with the old key, if the new one is not the store's yet. */
 void lifecycle_end_work(struct lifecycle *lifecycle)
 {
 	event_del(lifecycle->work);
-	if (!lifecycle->rekeying.is_under_way)
+	if (!lifecycle->rekeying.is_under_way || vault_is_stale(lifecycle->vault))
 		return;
 	bool is_done = vault_epoch(lifecycle->vault) == lifecycle->rekeying.epoch;
 	end_rekey(lifecycle, is_done ? MORTISE_OK : MORTISE_SEALED);
@@ -98,6 +105,8 @@ void lifecycle_on_work(evutil_socket_t fd, short what, void *context)
 	enum mortise_status status = vault_work(vault, SLICE_US);
 	if (vault_epoch(vault) != epoch && !keeps_slots(lifecycle))
 		return;
+	if (vault_is_stale(vault))
+		return; /* it is opened anew */
 	if (status != MORTISE_OK)
 		log_warning("rekey: %s", mortise_status_text(status));
 	if (rekeying->is_under_way && status != MORTISE_OK && vault_epoch(vault) < rekeying->epoch)
