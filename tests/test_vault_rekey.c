@@ -357,8 +357,10 @@ static void all_is_served_throughout(void **state)
 static void change(struct fixture *fixture, bool reencrypt)
 {
 	struct vault_outcome outcome;
+	uint8_t *policy = NULL;
 	uint64_t version;
 	char value[32];
+	size_t size;
 
 	assert_int_equal(vault_rekey(fixture->vault, reencrypt), MORTISE_OK);
 	for (unsigned i = 0; vault_has_work(fixture->vault); i++) {
@@ -388,6 +390,8 @@ static void change(struct fixture *fixture, bool reencrypt)
 	assert_value(fixture, "prod/c", 0, "prod/c 2");
 	assert_value(fixture, "new/0", 1, "0");
 	assert_unreadable(fixture, "prod/a", 2, MORTISE_NOT_FOUND);
+	assert_int_equal(
+		vault_policy(fixture->vault, 1, &policy, &size, &version), MORTISE_NOT_FOUND);
 }
 
 static void what_is_written_deleted_or_applied_meanwhile_is_kept(void **state)
@@ -552,6 +556,18 @@ static void rows_planted_for_the_next_epoch_do_not_become_the_store_s(void **sta
 	assert_int_equal(count(fixture, "SELECT count(*) FROM secret"), 3);
 }
 
+/* Nothing tells of them until they are in the way. */
+static void values_planted_for_the_next_epoch_are_removed_first(void **state)
+{
+	struct fixture *fixture = *state;
+
+	edit(fixture, "INSERT INTO value SELECT secret, number, 2, bytes FROM value");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	rekey(fixture, true);
+	assert_opens(fixture, 1, 2);
+	assert_fixture_values(fixture);
+}
+
 static void a_value_that_is_not_what_was_set_ends_a_reencryption(void **state)
 {
 	struct fixture *fixture = *state;
@@ -628,6 +644,7 @@ int main(void)
 		IN_VAULT(a_rekey_cut_off_anywhere_leaves_the_old_or_the_new),
 		IN_VAULT(a_call_of_the_store_that_fails_leaves_the_old_or_the_new),
 		IN_VAULT(rows_planted_for_the_next_epoch_do_not_become_the_store_s),
+		IN_VAULT(values_planted_for_the_next_epoch_are_removed_first),
 		IN_VAULT(a_value_that_is_not_what_was_set_ends_a_reencryption),
 		IN_VAULT(an_empty_store_is_rekeyed_too),
 		IN_VAULT(many_secrets_are_done_in_many_slices),
