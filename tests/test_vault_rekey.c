@@ -357,10 +357,8 @@ static void all_is_served_throughout(void **state)
 static void change(struct fixture *fixture, bool reencrypt)
 {
 	struct vault_outcome outcome;
-	uint8_t *policy = NULL;
 	uint64_t version;
 	char value[32];
-	size_t size;
 
 	assert_int_equal(vault_rekey(fixture->vault, reencrypt), MORTISE_OK);
 	for (unsigned i = 0; vault_has_work(fixture->vault); i++) {
@@ -390,13 +388,30 @@ static void change(struct fixture *fixture, bool reencrypt)
 	assert_value(fixture, "prod/c", 0, "prod/c 2");
 	assert_value(fixture, "new/0", 1, "0");
 	assert_unreadable(fixture, "prod/a", 2, MORTISE_NOT_FOUND);
-	assert_int_equal(
-		vault_policy(fixture->vault, 1, &policy, &size, &version), MORTISE_NOT_FOUND);
 }
 
 static void what_is_written_deleted_or_applied_meanwhile_is_kept(void **state)
 {
 	change(*state, false);
+}
+
+static void a_policy_that_is_kept_no_longer_does_not_come_back(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t *policy = NULL;
+	uint64_t version = 0;
+	size_t size = 0;
+
+	begin(fixture, false, 1);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(
+			vault_set_policy(fixture->vault, bytes_of("newer"), &version), MORTISE_OK);
+	assert_int_equal(work(fixture, NO_TIME), MORTISE_OK);
+	assert_opens(fixture, 1, 2);
+	assert_int_equal(
+		vault_policy(fixture->vault, 1, &policy, &size, &version), MORTISE_NOT_FOUND);
+	assert_int_equal(vault_policy(fixture->vault, 4, &policy, &size, &version), MORTISE_OK);
+	free(policy);
 }
 
 static void what_is_written_meanwhile_is_reencrypted_too(void **state)
@@ -637,6 +652,7 @@ int main(void)
 		IN_VAULT(there_is_one_rekey_at_a_time),
 		IN_VAULT(all_is_served_throughout),
 		IN_VAULT(what_is_written_deleted_or_applied_meanwhile_is_kept),
+		IN_VAULT(a_policy_that_is_kept_no_longer_does_not_come_back),
 		IN_VAULT(what_is_written_meanwhile_is_reencrypted_too),
 		IN_VAULT(reencryption_renews_every_value_and_no_old_one_stays),
 		IN_VAULT(without_it_values_stay_as_they_are),
