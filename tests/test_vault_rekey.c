@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-#include "slots.h"
 #include "vault_fixture.h"
 
 #define MANY      200
 #define NO_TIME   0 /* a slice of one secret */
 #define ALL_TIME  1000000000u
-#define SLOTS     2
 #define EVER      100000
 #define KEY_COUNT 64
 
@@ -59,69 +57,6 @@ FAILING(store_delete_value,
 	(struct store * store, const uint8_t *id, uint64_t number, uint64_t epoch),
 	(store, id, number, epoch))
 
-/* What a store's slots were made with. */
-static struct secret *h[SLOTS];
-
-static enum mortise_status make_slots(struct fixture *fixture, struct vault_origin *origin)
-{
-	static uint8_t records[SLOTS][SLOT_RECORD_MAX];
-	CLEANUP(keyring_done) struct keyring keyring = {0};
-
-	TRY(keyring_derive(fixture->master_key, &keyring));
-	for (uint64_t i = 0; i < SLOTS; i++) {
-		const struct slot_identity identity = {fixture_uuid, i + 1, 1};
-		size_t size = 0;
-		secret_drop(&h[i]);
-		TRY(secret_random(KEY_SIZE, &h[i]));
-		const struct slot_making making = {i ? SLOT_KIND_RECOVERY : SLOT_KIND_TPM2,
-			i ? "K7QF" : NULL, h[i], bytes_of(i ? "" : "a blob"), fixture->master_key,
-			keyring.key[KEY_LABEL]};
-		TRY(slot_make(&identity, &making, records[i], &size));
-		origin->slots[i].id = i + 1;
-		origin->slots[i].record = (struct store_bytes){records[i], size};
-	}
-	origin->slot_count = SLOTS;
-	return MORTISE_OK;
-}
-
-static enum mortise_status create_with_slots(struct fixture *fixture)
-{
-	CLEANUP(secret_drop) struct secret *audit_state = NULL;
-	struct vault_origin origin = {.uuid = fixture_uuid, .master_key = fixture->master_key};
-
-	TRY(secret_copy("audit keys", 10, &audit_state));
-	origin.audit_state = audit_state;
-	origin.policy = bytes_of(POLICY_TEXT);
-	TRY(make_slots(fixture, &origin));
-	return vault_create(fixture->store, &origin);
-}
-
-static int set_up_rekey(void **state)
-{
-	if (set_up(state) != 0)
-		return -1;
-	struct fixture *fixture = *state;
-	if (store_open(fixture->directory, &fixture->store) != MORTISE_OK ||
-		create_with_slots(fixture) != MORTISE_OK ||
-		vault_open(fixture->store, fixture->master_key, &fixture->vault) != MORTISE_OK)
-		return -1;
-	for (unsigned number = 1; number <= 2; number++)
-		for (size_t i = 0; i < FIXTURE_PATHS; i++) {
-			char value[32];
-			snprintf(value, sizeof value, "%s %u", fixture_paths[i], number);
-			if (set(fixture, fixture_paths[i], value) != MORTISE_OK)
-				return -1;
-		}
-	return 0;
-}
-
-static int tear_down_rekey(void **state)
-{
-	for (size_t i = 0; i < SLOTS; i++)
-		secret_drop(&h[i]);
-	return tear_down(state);
-}
-
 /* Slices until nothing is left to do. */
 static enum mortise_status work(struct fixture *fixture, unsigned budget_us)
 {
@@ -149,52 +84,13 @@ static void begin(struct fixture *fixture, bool reencrypt, uint64_t count)
 	assert_true(vault_rekey_progress(fixture->vault).is_rekeying);
 }
 
-struct finding {
-	uint64_t number;
-	uint8_t record[SLOT_RECORD_MAX];
-	size_t size;
-};
-
-static enum mortise_status take_slot(
-	void *context, enum store_item kind, uint64_t number, struct store_bytes body)
-{
-	struct finding *finding = context;
-
-	if (kind == STORE_SLOT && number == finding->number) {
-		memcpy(finding->record, body.bytes, body.size);
-		finding->size = body.size;
-	}
-	return MORTISE_OK;
-}
-
-/* The master key by way of a slot, as an unseal finds it on disk. */
-static enum mortise_status open_slot(
-	struct fixture *fixture, uint64_t number, struct secret **out_key)
-{
-	struct finding finding = {.number = number};
-	struct store_meta meta;
-	struct slot slot;
-
-	TRY(store_meta(fixture->store, &meta));
-	TRY(store_each_item(fixture->store, take_slot, &finding));
-	TRY(slot_read((struct store_bytes){finding.record, finding.size}, &slot));
-	const struct slot_identity identity = {meta.uuid, number, meta.epoch};
-	return slot_open(&identity, &slot, h[number - 1], out_key);
-}
-
 /* Opens the store as a restarted agent does, and checks all of it. */
 static void assert_opens(struct fixture *fixture, uint64_t slot, uint64_t epoch)
 {
-	struct secret *key = NULL;
 	char complaint[320];
 	size_t values;
 
-	close_all(fixture);
-	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
-	assert_int_equal(open_slot(fixture, slot, &key), MORTISE_OK);
-	secret_drop(&fixture->master_key);
-	fixture->master_key = key;
-	assert_int_equal(vault_open(fixture->store, key, &fixture->vault), MORTISE_OK);
+	assert_int_equal(reopen_by_slot(fixture, slot), MORTISE_OK);
 	assert_int_equal(vault_epoch(fixture->vault), epoch);
 	assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
 	for (unsigned bucket = 0; bucket < 256; bucket++)
@@ -608,7 +504,7 @@ static void an_empty_store_is_rekeyed_too(void **state)
 	edit(fixture, "VACUUM"); /* closes it */
 	unlink(fixture->path);
 	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
-	assert_int_equal(create_with_slots(fixture), MORTISE_OK);
+	assert_int_equal(create(fixture), MORTISE_OK);
 	assert_int_equal(reopen(fixture), MORTISE_OK);
 	rekey(fixture, true);
 	assert_opens(fixture, 2, 2);
@@ -639,7 +535,7 @@ static void many_secrets_are_done_in_many_slices(void **state)
 	assert_value(fixture, "many/7", 0, "many/7");
 }
 
-#define IN_VAULT(test) cmocka_unit_test_setup_teardown(test, set_up_rekey, tear_down_rekey)
+#define IN_VAULT(test) cmocka_unit_test_setup_teardown(test, set_up_secrets, tear_down)
 
 int main(void)
 {
