@@ -208,12 +208,15 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 		try_later(lifecycle);
 		return;
 	}
-	if (!lifecycle->reason[0])
+	if (lifecycle->slot_count == 0)
+		lifecycle_explain(lifecycle, "the store was edited or damaged: it has no slot; "
+					     "restore it from a backup");
+	else if (!lifecycle->reason[0])
 		lifecycle_explain(lifecycle,
 			"this store has no hardware slot; run: mortise unseal --recovery (key id "
 			"%s)",
 			lifecycle->recovery_id);
-	on_unsealed(lifecycle, MORTISE_HARDWARE);
+	on_unsealed(lifecycle, lifecycle->slot_count ? MORTISE_HARDWARE : MORTISE_INTEGRITY);
 }
 
 static void unseal_by_hardware(struct lifecycle *lifecycle)
