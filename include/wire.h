@@ -55,6 +55,7 @@ enum wire_opcode {
 	WIRE_AUDIT_KEY = 50,
 	WIRE_VERIFY = 51,
 	WIRE_GATEWAY = 64, /* kept free: a gateway presents its client's descriptor */
+	WIRE_REKEY = 88,
 };
 
 /*
@@ -116,6 +117,8 @@ enum wire_tag {
 	WIRE_TAG_ENVIRONMENT = 48,
 	WIRE_TAG_USERS = 49,  /* list of names */
 	WIRE_TAG_GROUPS = 50, /* list of names */
+
+	WIRE_TAG_REENCRYPT = 56, /* number 1, in REKEY */
 
 	/* In the records of the store only. */
 	WIRE_TAG_SALT = 51,   /* 16 bytes */

@@ -60,7 +60,7 @@ def any_row_that_is_changed_deleted_or_added_keeps_the_store_sealed(place):
             'UPDATE secret SET head=(SELECT head FROM secret ORDER BY id LIMIT 1)',
             'UPDATE version SET key=(SELECT key FROM version ORDER BY secret LIMIT 1)',
             'UPDATE version SET number=number+1',
-            'INSERT INTO item SELECT 2, 9, body FROM item WHERE kind=2',
+            'INSERT INTO item SELECT 1, 2, 9, body FROM item WHERE kind=2',
             'DELETE FROM item WHERE kind=2', 'UPDATE meta SET tally=zeroblob(32)',
             'UPDATE meta SET epoch=2', 'UPDATE meta SET uuid=randomblob(16)',
             'DELETE FROM item WHERE kind=1 AND number=2'):

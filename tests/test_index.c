@@ -47,6 +47,13 @@ static struct store_bytes text(const char *bytes)
 	return (struct store_bytes){(const uint8_t *)bytes, strlen(bytes)};
 }
 
+static enum mortise_status add(struct entry *entry, uint64_t number, struct store_bytes info)
+{
+	const struct store_version version = {number, 1, wrapped_key, info};
+
+	return entry_add_version(entry, &version);
+}
+
 /* Row number n: its id and path hash are made of n; versions 1 to `versions`. */
 static struct entry *an_entry(unsigned n, const char *head, unsigned versions)
 {
@@ -58,8 +65,7 @@ static struct entry *an_entry(unsigned n, const char *head, unsigned versions)
 	assert_int_equal(entry_new(id, path_hash, &entry), MORTISE_OK);
 	assert_int_equal(entry_set_head(entry, (const uint8_t *)head, strlen(head)), MORTISE_OK);
 	for (unsigned i = 1; i <= versions; i++)
-		assert_int_equal(
-			entry_add_version(entry, i, wrapped_key, text("info")), MORTISE_OK);
+		assert_int_equal(add(entry, i, text("info")), MORTISE_OK);
 	return entry;
 }
 
@@ -91,10 +97,10 @@ static void versions_are_added_in_ascending_order_only(void **state)
 {
 	struct entry *entry = an_entry(1, "head", 2);
 
-	assert_int_equal(entry_add_version(entry, 0, wrapped_key, text("")), MORTISE_INTEGRITY);
-	assert_int_equal(entry_add_version(entry, 2, wrapped_key, text("")), MORTISE_INTEGRITY);
-	assert_int_equal(entry_add_version(entry, 1, wrapped_key, text("")), MORTISE_INTEGRITY);
-	assert_int_equal(entry_add_version(entry, UINT64_MAX, wrapped_key, text("")), MORTISE_OK);
+	assert_int_equal(add(entry, 0, text("")), MORTISE_INTEGRITY);
+	assert_int_equal(add(entry, 2, text("")), MORTISE_INTEGRITY);
+	assert_int_equal(add(entry, 1, text("")), MORTISE_INTEGRITY);
+	assert_int_equal(add(entry, UINT64_MAX, text("")), MORTISE_OK);
 	assert_int_equal(entry->version_count, 3);
 	entry_free(entry);
 }
@@ -103,7 +109,7 @@ static void versions_are_bounded(void **state)
 {
 	struct entry *entry = an_entry(1, "head", STORE_VERSIONS_MAX);
 
-	assert_int_equal(entry_add_version(entry, 5000, wrapped_key, text("")), MORTISE_INTEGRITY);
+	assert_int_equal(add(entry, 5000, text("")), MORTISE_INTEGRITY);
 	entry_free(entry);
 }
 
@@ -152,7 +158,8 @@ static void a_rows_digest_covers_all_of_it(void **state)
 	uint8_t *const parts[] = {entry->id, entry->id + 15, entry->path_hash,
 		entry->path_hash + 31, entry->head, entry->head + 3, entry->versions[0].wrapped_key,
 		entry->versions[1].wrapped_key + 71, entry->versions[0].info,
-		entry->versions[1].info + 3, (uint8_t *)&entry->versions[1].number};
+		entry->versions[1].info + 3, (uint8_t *)&entry->versions[1].number,
+		(uint8_t *)&entry->versions[1].value_epoch};
 
 	index_digest(index, entry);
 	memcpy(before, entry->digest, sizeof before);
@@ -172,13 +179,12 @@ static void a_rows_digest_covers_all_of_it(void **state)
 static void bytes_cannot_move_between_fields_of_a_row(void **state)
 {
 	const struct index *index = ((struct fixture *)*state)->index;
-	static const uint8_t info[12] = "info", numbers[16] = {1, 0, 0, 0, 0, 0, 0, 0, 1};
+	static const uint8_t info[12] = "info",
+			     numbers[24] = {1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1};
 	struct entry *one = an_entry(1, "head", 0), *other = an_entry(1, "", 0);
 	uint8_t head[4 + sizeof numbers + STORE_KEY_SIZE + 4];
 
-	assert_int_equal(
-		entry_add_version(one, 1, wrapped_key, (struct store_bytes){info, sizeof info}),
-		MORTISE_OK);
+	assert_int_equal(add(one, 1, (struct store_bytes){info, sizeof info}), MORTISE_OK);
 	memcpy(head, "head", 4);
 	memcpy(head + 4, numbers, sizeof numbers);
 	memcpy(head + 4 + sizeof numbers, wrapped_key, STORE_KEY_SIZE);

@@ -347,6 +347,72 @@ static void a_master_key_or_h_of_another_size_makes_no_slot(void **state)
 	assert_int_equal(size, 77);
 }
 
+static struct slot_resealing resealing_of(const struct fixture *fixture,
+	const struct secret *master_key, const struct secret *label_key)
+{
+	return (struct slot_resealing){.old = identity_a,
+		.new = {store_a, identity_a.id, identity_a.epoch + 1},
+		.old_label_key = fixture->label_key,
+		.master_key = master_key,
+		.label_key = label_key};
+}
+
+static void a_slot_made_anew_opens_the_new_key_and_is_else_as_it_was(void **state)
+{
+	struct fixture *fixture = *state;
+	CLEANUP(secret_drop) struct secret *fresh = NULL;
+	CLEANUP(secret_drop) struct secret *label_key = NULL;
+	CLEANUP(secret_drop) struct secret *opened = NULL;
+	uint8_t record[SLOT_RECORD_MAX];
+	struct slot was, is;
+	size_t size = 0;
+
+	assert_int_equal(secret_random(KEY_SIZE, &fresh), MORTISE_OK);
+	assert_int_equal(secret_random(KEY_SIZE, &label_key), MORTISE_OK);
+	const struct slot_resealing resealing = resealing_of(fixture, fresh, label_key);
+	assert_int_equal(
+		slot_reseal(&resealing, (struct store_bytes){fixture->record, fixture->size},
+			record, &size),
+		MORTISE_OK);
+	assert_int_equal(read_slot(fixture, &was), MORTISE_OK);
+	assert_int_equal(slot_read((struct store_bytes){record, size}, &is), MORTISE_OK);
+	assert_string_equal(is.kind, was.kind);
+	assert_int_equal(is.blob.size, was.blob.size);
+	assert_memory_equal(is.blob.bytes, was.blob.bytes, is.blob.size);
+	assert_memory_equal(is.salt, was.salt, ID_SIZE);
+	assert_int_equal(slot_open(&identity_a, &is, fixture->h, &opened), MORTISE_INTEGRITY);
+	assert_int_equal(slot_open(&resealing.new, &is, fixture->h, &opened), MORTISE_OK);
+	assert_true(secret_equals(opened, fresh));
+}
+
+static void a_slot_is_made_anew_only_with_its_own_label_key_and_identity(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct store_bytes record = {fixture->record, fixture->size};
+	uint8_t out[SLOT_RECORD_MAX];
+	size_t size = 77;
+
+	for (unsigned wrong = 0; wrong < 5; wrong++) {
+		struct slot_resealing resealing =
+			resealing_of(fixture, fixture->master_key, fixture->label_key);
+		if (wrong == 0)
+			resealing.old_label_key = fixture->h;
+		if (wrong == 1)
+			resealing.old.epoch++;
+		if (wrong == 2)
+			resealing.old.id++;
+		if (wrong == 3)
+			resealing.old.store = store_b;
+		assert_int_equal(
+			slot_reseal(&resealing,
+				wrong == 4 ? (struct store_bytes){record.bytes, record.size - 1}
+					   : record,
+				out, &size),
+			MORTISE_INTEGRITY);
+		assert_int_equal(size, 77);
+	}
+}
+
 int main(void)
 {
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -369,6 +435,8 @@ int main(void)
 		IN_FIXTURE(the_master_key_finds_the_public_half_again),
 		IN_FIXTURE(two_slots_of_one_h_share_nothing),
 		IN_FIXTURE(a_master_key_or_h_of_another_size_makes_no_slot),
+		IN_FIXTURE(a_slot_made_anew_opens_the_new_key_and_is_else_as_it_was),
+		IN_FIXTURE(a_slot_is_made_anew_only_with_its_own_label_key_and_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,18 @@
 static const uint8_t id_a[STORE_ID_SIZE] = {1, 1}, id_b[STORE_ID_SIZE] = {200, 2};
 static const uint8_t hash_a[STORE_HASH_SIZE] = {3}, hash_b[STORE_HASH_SIZE] = {4};
 static const uint8_t wrapped_key[STORE_KEY_SIZE] = {5};
-static const struct store_meta meta_a = {{6}, 7, 8, {9}};
+#define EPOCH 7
+static const struct store_meta meta_a = {{6}, EPOCH, 8, {9}};
+
+/* A version with the text "info", as all of these tests have. */
+static enum mortise_status put(struct store *store, const uint8_t id[STORE_ID_SIZE],
+	uint64_t number, struct store_bytes value)
+{
+	const struct store_version version = {
+		number, EPOCH, wrapped_key, {(const uint8_t *)"info", 4}};
+
+	return put_version(store, id, &version, value);
+}
 
 static int set_up_store(void **state)
 {
@@ -34,9 +45,7 @@ static void put_two_secrets(struct store *store)
 	assert_int_equal(store_put_secret(store, id_b, hash_b, bytes_of("head b")), MORTISE_OK);
 	assert_int_equal(store_put_secret(store, id_a, hash_a, bytes_of("head a")), MORTISE_OK);
 	for (uint64_t number = 2; number > 0; number--)
-		assert_int_equal(store_put_version(store, id_a, number, wrapped_key,
-					 bytes_of("info"), bytes_of("value")),
-			MORTISE_OK);
+		assert_int_equal(put(store, id_a, number, bytes_of("value")), MORTISE_OK);
 	assert_int_equal(store_commit(store), MORTISE_OK);
 }
 
@@ -72,12 +81,13 @@ static enum mortise_status count_secret(void *context, const uint8_t id[STORE_ID
 	return count_visit(context, id[0], 0);
 }
 
-static enum mortise_status count_version(void *context, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, const uint8_t key[STORE_KEY_SIZE], struct store_bytes info)
+static enum mortise_status count_version(
+	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
 {
-	assert_memory_equal(key, wrapped_key, STORE_KEY_SIZE);
-	assert_int_equal(info.size, 4);
-	return count_visit(context, id[0], number);
+	assert_memory_equal(version->wrapped_key, wrapped_key, STORE_KEY_SIZE);
+	assert_int_equal(version->info.size, 4);
+	assert_int_equal(version->value_epoch, EPOCH);
+	return count_visit(context, id[0], version->number);
 }
 
 static unsigned secrets_between(struct store *store, uint8_t first, uint8_t last)
@@ -132,7 +142,7 @@ static void what_was_committed_is_there_after_reopening(void **state)
 	assert_memory_equal(meta.tally, meta_a.tally, STORE_HASH_SIZE);
 	assert_int_equal(meta.epoch, 7);
 	assert_int_equal(meta.generation, 8);
-	assert_int_equal(store_value(fixture->store, id_a, 2, &bytes, &size), MORTISE_OK);
+	assert_int_equal(store_value(fixture->store, id_a, 2, EPOCH, &bytes, &size), MORTISE_OK);
 	assert_int_equal(size, 5);
 	assert_memory_equal(bytes, "value", 5);
 	free(bytes);
@@ -190,9 +200,7 @@ static void the_first_and_the_last_ids_are_in_their_ranges(void **state)
 	memset(highest, 0xff, sizeof highest);
 	assert_int_equal(store_put_secret(store, lowest, hash_b, bytes_of("head b")), MORTISE_OK);
 	assert_int_equal(secrets_between(store, 0, 0), 1);
-	assert_int_equal(store_put_version(store, highest, 1, wrapped_key, bytes_of("info"),
-				 bytes_of("value")),
-		MORTISE_OK);
+	assert_int_equal(put(store, highest, 1, bytes_of("value")), MORTISE_OK);
 	assert_int_equal(store_each_version(store, 255, 255, count_version, &count), MORTISE_OK);
 	assert_int_equal(count.visits, 1);
 	assert_int_equal(store_count_values(store, 255, 255, &values), MORTISE_OK);
@@ -247,11 +255,9 @@ static void a_value_is_never_replaced(void **state)
 
 	put_two_secrets(store);
 	assert_int_equal(store_begin(store), MORTISE_OK);
-	assert_int_equal(
-		store_put_version(store, id_a, 2, wrapped_key, bytes_of("info"), bytes_of("other")),
-		MORTISE_INTEGRITY);
+	assert_int_equal(put(store, id_a, 2, bytes_of("other")), MORTISE_INTEGRITY);
 	store_rollback(store);
-	assert_int_equal(store_value(store, id_a, 2, &bytes, &size), MORTISE_OK);
+	assert_int_equal(store_value(store, id_a, 2, EPOCH, &bytes, &size), MORTISE_OK);
 	assert_memory_equal(bytes, "value", 5);
 	free(bytes);
 }
@@ -265,7 +271,7 @@ static void a_path_stands_for_one_secret_only(void **state)
 		store_put_secret(store, id_b, hash_a, bytes_of("head")), MORTISE_INTEGRITY);
 }
 
-static void a_deleted_version_takes_its_value_along(void **state)
+static void a_deleted_version_and_its_value_are_gone(void **state)
 {
 	struct fixture *fixture = *state;
 	uint8_t *bytes = NULL;
@@ -273,9 +279,73 @@ static void a_deleted_version_takes_its_value_along(void **state)
 
 	put_two_secrets(fixture->store);
 	assert_int_equal(store_delete_version(fixture->store, id_a, 1), MORTISE_OK);
-	assert_int_equal(store_value(fixture->store, id_a, 1, &bytes, &size), MORTISE_INTEGRITY);
+	assert_int_equal(store_delete_value(fixture->store, id_a, 1, EPOCH), MORTISE_OK);
+	assert_int_equal(
+		store_value(fixture->store, id_a, 1, EPOCH, &bytes, &size), MORTISE_INTEGRITY);
 	assert_null(bytes);
 	assert_int_equal(versions_between(fixture->store, 0, 255), 1);
+}
+
+static unsigned sweep(struct store *store)
+{
+	unsigned swept = 0, count = 1;
+
+	for (; count; swept += count)
+		assert_int_equal(store_sweep(store, 1, &count), MORTISE_OK);
+	return swept;
+}
+
+static void rows_of_another_epoch_are_not_seen_until_it_is_the_store_s(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_meta meta = meta_a;
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+	bool has = true;
+
+	put_two_secrets(fixture->store);
+	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
+	assert_false(has);
+	store_use_epoch(fixture->store, EPOCH + 1);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 0);
+	assert_int_equal(versions_between(fixture->store, 0, 255), 0);
+	assert_int_equal(
+		store_item(fixture->store, STORE_SLOT, 1, &bytes, &size), MORTISE_NOT_FOUND);
+	assert_int_equal(
+		store_put_secret(fixture->store, id_a, hash_a, bytes_of("head a")), MORTISE_OK);
+	assert_int_equal(open_again(fixture), MORTISE_OK);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 2);
+	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
+	assert_true(has);
+	meta.epoch++;
+	assert_int_equal(store_put_meta(fixture->store, &meta), MORTISE_OK);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 1);
+	assert_int_equal(sweep(fixture->store), 5);
+	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
+	assert_false(has);
+	assert_int_equal(secrets_between(fixture->store, 0, 255), 1);
+}
+
+static void values_are_walked_in_portions(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_place places[2] = {{{0}, 0, 0}};
+	unsigned count = 0;
+
+	put_two_secrets(fixture->store);
+	assert_int_equal(
+		store_next_values(fixture->store, &places[0], 1, places, &count), MORTISE_OK);
+	assert_int_equal(count, 1);
+	assert_memory_equal(places[0].id, id_a, STORE_ID_SIZE);
+	assert_int_equal(places[0].number, 1);
+	assert_int_equal(places[0].value_epoch, EPOCH);
+	assert_int_equal(
+		store_next_values(fixture->store, &places[0], 2, places, &count), MORTISE_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(places[0].number, 2);
+	assert_int_equal(
+		store_next_values(fixture->store, &places[0], 2, places, &count), MORTISE_OK);
+	assert_int_equal(count, 0);
 }
 
 static void deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated(void **state)
@@ -283,11 +353,10 @@ static void deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated(void **s
 	struct fixture *fixture = *state;
 	const char canary[] = "the canary's ciphertext, which is to vanish";
 
-	assert_int_equal(store_put_version(fixture->store, id_a, 1, wrapped_key, bytes_of("info"),
-				 bytes_of(canary)),
-		MORTISE_OK);
+	assert_int_equal(put(fixture->store, id_a, 1, bytes_of(canary)), MORTISE_OK);
 	assert_true(file_has(fixture, "-wal", canary, strlen(canary)));
 	assert_int_equal(store_delete_version(fixture->store, id_a, 1), MORTISE_OK);
+	assert_int_equal(store_delete_value(fixture->store, id_a, 1, EPOCH), MORTISE_OK);
 	assert_true(file_has(fixture, "-wal", canary, strlen(canary)));
 	assert_int_equal(store_truncate_log(fixture->store), MORTISE_OK);
 	assert_false(file_has(fixture, "-wal", canary, strlen(canary)));
@@ -336,6 +405,13 @@ static enum mortise_status open_after(struct fixture *fixture, const char *text)
 		assert_null(store);
 	store_close(store);
 	return status;
+}
+
+static void a_store_of_another_format_is_rejected(void **state)
+{
+	assert_int_equal(open_after(*state, "ALTER TABLE item DROP COLUMN body;"
+					    "INSERT INTO meta VALUES(1, 1, x'', 1, 1, x'')"),
+		MORTISE_REJECTED);
 }
 
 static void an_unedited_schema_is_taken(void **state)
@@ -392,7 +468,7 @@ static void a_missing_table_is_refused(void **state)
 
 static void statistics_of_sqlite_are_refused(void **state)
 {
-	assert_int_equal(open_after(*state, "INSERT INTO item VALUES(1,1,x'00'); ANALYZE"),
+	assert_int_equal(open_after(*state, "INSERT INTO item VALUES(1, 1,1,x'00'); ANALYZE"),
 		MORTISE_INTEGRITY);
 }
 
@@ -446,8 +522,8 @@ static enum mortise_status take_secret(void *context, const uint8_t id[STORE_ID_
 	return MORTISE_OK;
 }
 
-static enum mortise_status take_version(void *context, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, const uint8_t key[STORE_KEY_SIZE], struct store_bytes info)
+static enum mortise_status take_version(
+	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
 {
 	return MORTISE_OK;
 }
@@ -470,7 +546,7 @@ static void assert_malformed(struct fixture *fixture, const char *text)
 	if (strstr(text, "INTO item"))
 		status = store_each_item(store, take_item, NULL);
 	if (strstr(text, "INTO value"))
-		status = store_value(store, id_a, 1, &bytes, &size);
+		status = store_value(store, id_a, 1, EPOCH, &bytes, &size);
 	store_close(store);
 	assert_null(bytes);
 	if (status != MORTISE_INTEGRITY)
@@ -480,24 +556,25 @@ static void assert_malformed(struct fixture *fixture, const char *text)
 static void blobs_of_a_wrong_size_are_refused(void **state)
 {
 	static const char *const texts[] = {
-		"INSERT INTO secret VALUES(zeroblob(15), zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(zeroblob(17), zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(x'', zeroblob(32), x'00')",
-		("INSERT INTO secret VALUES(x'ffffffffffffffffffffffffffffffffffffff', "
+		"INSERT INTO secret VALUES(1, zeroblob(15), zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(17), zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, x'', zeroblob(32), x'00')",
+		("INSERT INTO secret VALUES(1, x'ffffffffffffffffffffffffffffffffffffff', "
 		 "zeroblob(32), x'00')"),
-		"INSERT INTO secret VALUES(zeroblob(16), zeroblob(31), x'00')",
-		"INSERT INTO secret VALUES(zeroblob(16), x'', x'00')",
-		"INSERT INTO secret VALUES(zeroblob(16), zeroblob(32), zeroblob(65537))",
-		"INSERT INTO version VALUES(zeroblob(15), 1, zeroblob(72), x'00')",
-		"INSERT INTO version VALUES(x'', 1, zeroblob(72), x'00')",
-		"INSERT INTO version VALUES(zeroblob(16), 1, zeroblob(71), x'00')",
-		"INSERT INTO version VALUES(zeroblob(16), 1, zeroblob(73), x'00')",
-		"INSERT INTO version VALUES(zeroblob(16), 1, zeroblob(72), zeroblob(4097))",
-		"INSERT INTO item VALUES(0, 1, x'00')",
-		"INSERT INTO item VALUES(4, 1, x'00')",
-		"INSERT INTO item VALUES(-1, 1, x'00')",
-		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, x'')",
-		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, zeroblob(65577))",
+		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(31), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), x'', x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(32), zeroblob(65537))",
+		"INSERT INTO version VALUES(1, zeroblob(15), 1, 7, zeroblob(72), x'00')",
+		"INSERT INTO version VALUES(1, x'', 1, 7, zeroblob(72), x'00')",
+		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(71), x'00')",
+		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(73), x'00')",
+		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(72), zeroblob(4097))",
+		"INSERT INTO item VALUES(1, 0, 1, x'00')",
+		"INSERT INTO item VALUES(1, 4, 1, x'00')",
+		"INSERT INTO item VALUES(1, -1, 1, x'00')",
+		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, x'')",
+		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, "
+		"zeroblob(65577))",
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -507,10 +584,10 @@ static void blobs_of_a_wrong_size_are_refused(void **state)
 static void an_identity_of_a_wrong_size_or_format_is_refused(void **state)
 {
 	static const char *const texts[] = {
-		"INSERT INTO meta VALUES(1, 2, zeroblob(16), 1, 1, zeroblob(32))",
-		"INSERT INTO meta VALUES(1, 1, zeroblob(15), 1, 1, zeroblob(32))",
-		"INSERT INTO meta VALUES(1, 1, zeroblob(16), 1, 1, zeroblob(33))",
-		"INSERT INTO meta VALUES(1, 1, x'', 1, 1, x'')",
+		"INSERT INTO meta VALUES(1, 3, zeroblob(16), 1, 1, zeroblob(32))",
+		"INSERT INTO meta VALUES(1, 2, zeroblob(15), 1, 1, zeroblob(32))",
+		"INSERT INTO meta VALUES(1, 2, zeroblob(16), 1, 1, zeroblob(33))",
+		"INSERT INTO meta VALUES(1, 2, x'', 1, 1, x'')",
 	};
 	struct fixture *fixture = *state;
 	struct store_meta meta = meta_a;
@@ -528,10 +605,10 @@ static void an_identity_of_a_wrong_size_or_format_is_refused(void **state)
 static void columns_of_another_type_are_refused(void **state)
 {
 	static const char *const texts[] = {
-		"INSERT INTO secret VALUES('sixteen letters.', zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(zeroblob(16), zeroblob(32), 'a head')",
-		"INSERT INTO secret VALUES(17, zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(zeroblob(16), 1.5, x'00')",
+		"INSERT INTO secret VALUES(1, 'sixteen letters.', zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(32), 'a head')",
+		"INSERT INTO secret VALUES(1, 17, zeroblob(32), x'00')",
+		"INSERT INTO secret VALUES(1, zeroblob(16), 1.5, x'00')",
 	};
 	struct fixture *fixture = *state;
 
@@ -586,8 +663,8 @@ static enum mortise_status put_large(struct store *store, uint64_t number)
 	static uint8_t large[STORE_VALUE_MAX];
 
 	TRY(store_begin(store));
-	enum mortise_status status = store_put_version(store, id_a, number, wrapped_key,
-		bytes_of("info"), (struct store_bytes){large, sizeof large});
+	enum mortise_status status =
+		put(store, id_a, number, (struct store_bytes){large, sizeof large});
 	if (status == MORTISE_OK)
 		status = store_commit(store);
 	store_rollback(store);
@@ -610,13 +687,13 @@ static void fill_the_disk(struct fixture *fixture)
 	assert_non_null(strstr(store_describe_failure(fixture->store), "full"));
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (uint64_t i = 1; i < number; i++) {
-			assert_int_equal(
-				store_value(fixture->store, id_a, i, &bytes, &size), MORTISE_OK);
+			assert_int_equal(store_value(fixture->store, id_a, i, EPOCH, &bytes, &size),
+				MORTISE_OK);
 			assert_int_equal(size, STORE_VALUE_MAX);
 			free(bytes);
 		}
 		bytes = NULL;
-		assert_int_equal(store_value(fixture->store, id_a, number, &bytes, &size),
+		assert_int_equal(store_value(fixture->store, id_a, number, EPOCH, &bytes, &size),
 			MORTISE_INTEGRITY);
 		assert_int_equal(versions_between(fixture->store, 0, 255), number - 1);
 		assert_int_equal(open_again(fixture), MORTISE_OK);
@@ -657,7 +734,10 @@ int main(void)
 		IN_STORE(an_item_that_is_too_large_is_refused),
 		IN_STORE(a_value_is_never_replaced),
 		IN_STORE(a_path_stands_for_one_secret_only),
-		IN_STORE(a_deleted_version_takes_its_value_along),
+		IN_STORE(a_deleted_version_and_its_value_are_gone),
+		IN_STORE(rows_of_another_epoch_are_not_seen_until_it_is_the_store_s),
+		IN_STORE(values_are_walked_in_portions),
+		IN_STORE(a_store_of_another_format_is_rejected),
 		IN_STORE(deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated),
 		IN_STORE(a_hold_is_kept_and_taken_back),
 		IN_STORE(a_hold_that_is_too_long_is_refused),

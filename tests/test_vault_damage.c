@@ -232,7 +232,7 @@ static void survive(
 
 	memcpy(key, fixture->master_key->bytes, KEY_SIZE);
 	close_all(fixture);
-	secret_drop(&fixture->master_key);
+	drop_keys(fixture);
 	secret_pool_close();
 	kill_a_writer(fixture, key, death, last);
 	assert_int_equal(secret_pool_open(POOL_SIZE), MORTISE_OK);

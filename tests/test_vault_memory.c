@@ -124,6 +124,14 @@ static enum mortise_status look_around(struct fixture *fixture)
 	return vault_verify(fixture->vault, id[0], &count, complaint, sizeof complaint);
 }
 
+static enum mortise_status rekey(struct fixture *fixture)
+{
+	TRY(vault_rekey(fixture->vault, true));
+	while (vault_has_work(fixture->vault))
+		TRY(vault_work(fixture->vault, 1000000));
+	return MORTISE_OK;
+}
+
 /* Opens, writes, reads, looks around, and goes on after each failure as an agent would. */
 static void run_session(struct fixture *fixture, struct told *told)
 {
@@ -131,7 +139,7 @@ static void run_session(struct fixture *fixture, struct told *told)
 	uint64_t policy;
 	CLEANUP(secret_drop) struct secret *audit_state = NULL;
 
-	if (!is_done(reopen(fixture)))
+	if (!is_done(reopen_by_slot(fixture, 1)))
 		return;
 	if (is_done(set(fixture, "prod/a", "new")))
 		told->value_a = 1;
@@ -145,6 +153,7 @@ static void run_session(struct fixture *fixture, struct told *told)
 	if (is_done(secret_random(64, &audit_state)))
 		(void)is_done(vault_set_audit_state(fixture->vault, audit_state));
 	(void)is_done(store_truncate_log(fixture->store));
+	(void)is_done(rekey(fixture));
 }
 
 static bool is_value(struct fixture *fixture, const char *path, const char *expected)
@@ -165,7 +174,7 @@ static void assert_told(struct fixture *fixture, const struct told *told)
 	char complaint[320];
 	size_t size;
 
-	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_int_equal(reopen_by_slot(fixture, 1), MORTISE_OK);
 	assert_true(is_value(fixture, "prod/a", "new") ||
 		    (!told->value_a && is_value(fixture, "prod/a", "prod/a 2")));
 	if (told->value_b)

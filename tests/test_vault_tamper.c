@@ -38,7 +38,7 @@ static void rows_swapped_deleted_or_added_are_noticed(void **state)
 			0) "))"
 			   "WHERE id IN (" ROW(0) "," ROW(1) ")",
 		"CREATE TEMP TABLE t AS SELECT * FROM secret; DELETE FROM secret;"
-		"INSERT INTO secret SELECT a.id, b.path_hash, b.head FROM t a, t b WHERE "
+		"INSERT INTO secret SELECT 1, a.id, b.path_hash, b.head FROM t a, t b WHERE "
 		"(a.id, b.id) IN (SELECT x.id, y.id FROM t x, t y WHERE y.id=coalesce("
 		"(SELECT min(id) FROM t z WHERE z.id>x.id), (SELECT min(id) FROM t)))",
 		"UPDATE version SET secret=zeroblob(16) WHERE secret=" ROW(
@@ -59,17 +59,24 @@ static void rows_swapped_deleted_or_added_are_noticed(void **state)
 		"DELETE FROM version WHERE secret=" ROW(0) " AND number=2",
 		"DELETE FROM version; DELETE FROM secret; DELETE FROM value",
 		/* more */
-		"INSERT INTO secret SELECT randomblob(16), randomblob(32), head FROM secret LIMIT "
+		"INSERT INTO secret SELECT 1, randomblob(16), randomblob(32), head FROM secret "
+		"LIMIT "
 		"1",
-		"INSERT INTO secret VALUES(x'', zeroblob(32), x'00')",
-		"INSERT INTO version SELECT secret, 3, key, info FROM version WHERE number=2 LIMIT "
+		"INSERT INTO secret VALUES(1, x'', zeroblob(32), x'00')",
+		"INSERT INTO version SELECT 1, secret, 3, 1, key, info FROM version WHERE number=2 "
+		"LIMIT "
 		"1",
-		"INSERT INTO version SELECT secret, -1, key, info FROM version WHERE number=2 "
+		"INSERT INTO version SELECT 1, secret, -1, 1, key, info FROM version WHERE "
+		"number=2 "
 		"LIMIT 1",
-		"INSERT INTO version SELECT randomblob(16), 1, key, info FROM version LIMIT 1",
-		"INSERT INTO version SELECT x'', 1, key, info FROM version LIMIT 1",
+		"INSERT INTO version SELECT 1, randomblob(16), 1, 1, key, info FROM version LIMIT "
+		"1",
+		"INSERT INTO version SELECT 1, x'', 1, 1, key, info FROM version LIMIT 1",
 		/* other */
 		"UPDATE version SET number=3 WHERE number=2 AND secret=" ROW(0),
+		"UPDATE version SET value_epoch=2 WHERE number=2 AND secret=" ROW(0),
+		"UPDATE version SET epoch=2 WHERE number=2 AND secret=" ROW(0),
+		"UPDATE secret SET epoch=0 WHERE id=" ROW(0),
 		"UPDATE version SET info=zeroblob(length(info)) WHERE number=2",
 		"UPDATE version SET info=x'' WHERE number=1",
 		"UPDATE version SET key=zeroblob(72) WHERE number=1",
@@ -89,10 +96,11 @@ static void items_edited_are_noticed(void **state)
 		"DELETE FROM item WHERE kind=1 AND number=1",
 		"DELETE FROM item WHERE kind=2",
 		"DELETE FROM item WHERE kind=3",
-		"INSERT INTO item VALUES(1, 3, x'00')",
-		"INSERT INTO item VALUES(1, 0, x'')",
-		"INSERT INTO item SELECT 2, 2, body FROM item WHERE kind=2",
-		"INSERT INTO item SELECT 3, 2, body FROM item WHERE kind=3",
+		"UPDATE item SET epoch=2 WHERE kind=2",
+		"INSERT INTO item VALUES(1, 1, 3, x'00')",
+		"INSERT INTO item VALUES(1, 1, 0, x'')",
+		"INSERT INTO item SELECT 1, 2, 2, body FROM item WHERE kind=2",
+		"INSERT INTO item SELECT 1, 3, 2, body FROM item WHERE kind=3",
 		"UPDATE item SET body=x'00' WHERE kind=1 AND number=1",
 		"UPDATE item SET body=x'' WHERE kind=2",
 		"UPDATE item SET body=randomblob(length(body)) WHERE kind=3",
@@ -114,7 +122,7 @@ static void an_edited_identity_is_noticed(void **state)
 		"UPDATE meta SET epoch=2",
 		"UPDATE meta SET uuid=zeroblob(16)",
 		"UPDATE meta SET tally=zeroblob(32)",
-		"UPDATE meta SET format=2",
+		"UPDATE meta SET format=3",
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -155,16 +163,14 @@ static void a_row_rolled_back_is_noticed(void **state)
  */
 static void an_id_on_several_rows_is_refused_without_a_crash(void **state)
 {
-	static const char with_key[] = "id BLOB PRIMARY KEY, path_hash BLOB NOT NULL UNIQUE, "
-				       "head BLOB NOT NULL)";
-	static const char without[] = "id BLOB, path_hash BLOB NOT NULL, head BLOB NOT "
-				      "NULL, PRIMARY KEY(id, path_hash), UNIQUE(path_hash))";
+	static const char with_key[] = "PRIMARY KEY(epoch, id), UNIQUE(epoch, path_hash)";
+	static const char without[] = "PRIMARY KEY(epoch, id, path_hash), UNIQUE(epoch, path_hash)";
 	static const char alter[] = "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET "
 				    "sql=replace(sql, '%s', '%s') WHERE name='secret'; "
 				    "PRAGMA writable_schema=RESET;";
-	static const char more[] =
-		"INSERT INTO secret SELECT id, CAST(substr(path_hash, 1, 8) || randomblob(24) AS "
-		"BLOB), head FROM secret;";
+	static const char more[] = "INSERT INTO secret SELECT 1, id, CAST(substr(path_hash, 1, 8) "
+				   "|| randomblob(24) AS "
+				   "BLOB), head FROM secret;";
 	char there[600], back[600], text[2000];
 
 	snprintf(there, sizeof there, alter, with_key, without);
@@ -236,11 +242,11 @@ static void swapped_or_edited_values_are_never_given_out(void **state)
 	size_t size = 0, previous_size = 0, other_size = 0;
 
 	find_ids(fixture, &below);
-	assert_int_equal(store_value(fixture->store, below.id, 2, &right, &size), MORTISE_OK);
+	assert_int_equal(store_value(fixture->store, below.id, 2, 1, &right, &size), MORTISE_OK);
 	assert_int_equal(
-		store_value(fixture->store, below.id, 1, &previous, &previous_size), MORTISE_OK);
+		store_value(fixture->store, below.id, 1, 1, &previous, &previous_size), MORTISE_OK);
 	assert_int_equal(
-		store_value(fixture->store, below.other_id, 2, &other, &other_size), MORTISE_OK);
+		store_value(fixture->store, below.other_id, 2, 1, &other, &other_size), MORTISE_OK);
 	right[size - 1] ^= 1;
 	const struct store_bytes wrong[] = {{right, size}, {previous, previous_size},
 		{other, other_size}, {right, size - 1}, {right, 1}, {right, 0}};
@@ -269,9 +275,12 @@ static void a_value_changed_under_a_running_vault_is_never_given_out(void **stat
 	size_t size = 0;
 
 	find_ids(fixture, &below);
-	assert_int_equal(store_value(fixture->store, below.other_id, 2, &other, &size), MORTISE_OK);
+	assert_int_equal(
+		store_value(fixture->store, below.other_id, 2, 1, &other, &size), MORTISE_OK);
 	assert_int_equal(store_delete_version(fixture->store, below.id, 2), MORTISE_OK);
-	assert_int_equal(store_put_version(fixture->store, below.id, 2, nothing, bytes_of("x"),
+	assert_int_equal(store_delete_value(fixture->store, below.id, 2, 1), MORTISE_OK);
+	assert_int_equal(put_version(fixture->store, below.id,
+				 &(struct store_version){2, 1, nothing, bytes_of("x")},
 				 (struct store_bytes){other, size}),
 		MORTISE_OK);
 	free(other);
@@ -290,11 +299,13 @@ static void a_value_that_is_right_again_is_read_again(void **state)
 	static const uint8_t key[STORE_KEY_SIZE];
 
 	find_ids(fixture, &below);
-	assert_int_equal(store_value(fixture->store, below.id, 1, &right, &size), MORTISE_OK);
+	assert_int_equal(store_value(fixture->store, below.id, 1, 1, &right, &size), MORTISE_OK);
 	for (unsigned pass = 0; pass < 2; pass++) {
 		right[0] ^= 1;
 		assert_int_equal(store_delete_version(fixture->store, below.id, 1), MORTISE_OK);
-		assert_int_equal(store_put_version(fixture->store, below.id, 1, key, bytes_of("x"),
+		assert_int_equal(store_delete_value(fixture->store, below.id, 1, 1), MORTISE_OK);
+		assert_int_equal(put_version(fixture->store, below.id,
+					 &(struct store_version){1, 1, key, bytes_of("x")},
 					 (struct store_bytes){right, size}),
 			MORTISE_OK);
 		if (pass == 0)
@@ -320,7 +331,7 @@ static void a_value_too_many_is_noticed_by_verify(void **state)
 	struct fixture *fixture = *state;
 
 	edit(fixture,
-		"INSERT INTO value SELECT secret, 9, bytes FROM value WHERE number=1 LIMIT 1");
+		"INSERT INTO value SELECT secret, 9, 1, bytes FROM value WHERE number=1 LIMIT 1");
 	assert_int_equal(reopen(fixture), MORTISE_OK);
 	assert_complaint(fixture, "never written");
 	assert_value(fixture, "prod/b", 2, "prod/b 2");

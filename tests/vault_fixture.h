@@ -18,6 +18,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "slots.h"
 #include "vault.h"
 
 #define POOL_SIZE   (1024 * 1024)
@@ -29,6 +30,7 @@ struct fixture {
 	char directory[64];
 	char path[80];
 	struct secret *master_key;
+	struct secret *h[2]; /* of the slots */
 	struct store *store;
 	struct vault *vault;
 	uint64_t writes; /* so that each has a token of its own */
@@ -59,6 +61,13 @@ static inline void close_all(struct fixture *fixture)
 	fixture->store = NULL;
 }
 
+static inline void drop_keys(struct fixture *fixture)
+{
+	secret_drop(&fixture->master_key);
+	secret_drop(&fixture->h[0]);
+	secret_drop(&fixture->h[1]);
+}
+
 static inline int tear_down(void **state)
 {
 	static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".copy", ".old"};
@@ -66,7 +75,7 @@ static inline int tear_down(void **state)
 	char path[96];
 
 	close_all(fixture);
-	secret_drop(&fixture->master_key);
+	drop_keys(fixture);
 	secret_pool_close();
 	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
 		snprintf(path, sizeof path, "%s%s", fixture->path, suffixes[i]);
@@ -82,6 +91,37 @@ static inline struct store_bytes bytes_of(const char *text)
 	return (struct store_bytes){(const uint8_t *)text, strlen(text)};
 }
 
+/* A version and its value, as a write has them. */
+static inline enum mortise_status put_version(struct store *store, const uint8_t id[ID_SIZE],
+	const struct store_version *version, struct store_bytes value)
+{
+	TRY(store_put_version(store, id, version));
+	return store_put_value(store, id, version, value);
+}
+
+/* Two slots, of which each opens the master key. */
+static inline enum mortise_status make_slots(struct fixture *fixture, struct vault_origin *origin)
+{
+	static uint8_t records[2][SLOT_RECORD_MAX];
+	CLEANUP(keyring_done) struct keyring keyring = {0};
+
+	TRY(keyring_derive(fixture->master_key, &keyring));
+	for (uint64_t i = 0; i < 2; i++) {
+		const struct slot_identity identity = {fixture_uuid, i + 1, 1};
+		size_t size = 0;
+		secret_drop(&fixture->h[i]);
+		TRY(secret_random(KEY_SIZE, &fixture->h[i]));
+		const struct slot_making making = {i ? SLOT_KIND_RECOVERY : SLOT_KIND_TPM2,
+			i ? "K7QF" : NULL, fixture->h[i], bytes_of(i ? "" : "a blob"),
+			fixture->master_key, keyring.key[KEY_LABEL]};
+		TRY(slot_make(&identity, &making, records[i], &size));
+		origin->slots[i].id = i + 1;
+		origin->slots[i].record = (struct store_bytes){records[i], size};
+	}
+	origin->slot_count = 2;
+	return MORTISE_OK;
+}
+
 static inline enum mortise_status create(struct fixture *fixture)
 {
 	CLEANUP(secret_drop) struct secret *audit_state = NULL;
@@ -90,11 +130,7 @@ static inline enum mortise_status create(struct fixture *fixture)
 	TRY(secret_copy("audit keys", 10, &audit_state));
 	origin.audit_state = audit_state;
 	origin.policy = bytes_of(POLICY_TEXT);
-	origin.slots[0].id = 1;
-	origin.slots[0].record = bytes_of("a slot");
-	origin.slots[1].id = 2;
-	origin.slots[1].record = bytes_of("another slot");
-	origin.slot_count = 2;
+	TRY(make_slots(fixture, &origin));
 	return vault_create(fixture->store, &origin);
 }
 
@@ -103,6 +139,52 @@ static inline enum mortise_status reopen(struct fixture *fixture)
 {
 	close_all(fixture);
 	TRY(store_open(fixture->directory, &fixture->store));
+	return vault_open(fixture->store, fixture->master_key, &fixture->vault);
+}
+
+struct finding {
+	uint64_t number;
+	uint8_t record[SLOT_RECORD_MAX];
+	size_t size;
+};
+
+static inline enum mortise_status take_slot(
+	void *context, enum store_item kind, uint64_t number, struct store_bytes body)
+{
+	struct finding *finding = context;
+
+	if (kind == STORE_SLOT && number == finding->number) {
+		memcpy(finding->record, body.bytes, body.size);
+		finding->size = body.size;
+	}
+	return MORTISE_OK;
+}
+
+/* The master key by way of a slot, as an unseal finds it on disk. */
+static inline enum mortise_status open_slot(
+	struct fixture *fixture, uint64_t number, struct secret **out_key)
+{
+	struct finding finding = {.number = number};
+	struct store_meta meta;
+	struct slot slot;
+
+	TRY(store_meta(fixture->store, &meta));
+	TRY(store_each_item(fixture->store, take_slot, &finding));
+	TRY(slot_read((struct store_bytes){finding.record, finding.size}, &slot));
+	const struct slot_identity identity = {meta.uuid, number, meta.epoch};
+	return slot_open(&identity, &slot, fixture->h[number - 1], out_key);
+}
+
+/* Opens what is on disk by way of a slot: the master key may be another one. */
+static inline enum mortise_status reopen_by_slot(struct fixture *fixture, uint64_t slot)
+{
+	struct secret *key = NULL;
+
+	close_all(fixture);
+	TRY(store_open(fixture->directory, &fixture->store));
+	TRY(open_slot(fixture, slot, &key));
+	secret_drop(&fixture->master_key);
+	fixture->master_key = key;
 	return vault_open(fixture->store, fixture->master_key, &fixture->vault);
 }
 

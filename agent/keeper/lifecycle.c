@@ -110,6 +110,7 @@ static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vaul
 	lifecycle->vault = vault;
 	lifecycle->attempts = 0;
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
+	lifecycle_begin_work(lifecycle);
 	return MORTISE_OK;
 }
 
@@ -207,12 +208,15 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 		try_later(lifecycle);
 		return;
 	}
-	if (!lifecycle->reason[0])
+	if (lifecycle->slot_count == 0)
+		lifecycle_explain(lifecycle, "the store was edited or damaged: it has no slot; "
+					     "restore it from a backup");
+	else if (!lifecycle->reason[0])
 		lifecycle_explain(lifecycle,
 			"this store has no hardware slot; run: mortise unseal --recovery (key id "
 			"%s)",
 			lifecycle->recovery_id);
-	on_unsealed(lifecycle, MORTISE_HARDWARE);
+	on_unsealed(lifecycle, lifecycle->slot_count ? MORTISE_HARDWARE : MORTISE_INTEGRITY);
 }
 
 static void unseal_by_hardware(struct lifecycle *lifecycle)
@@ -282,6 +286,7 @@ enum mortise_status lifecycle_recover(
 
 static void close_vault(struct lifecycle *lifecycle)
 {
+	lifecycle_end_work(lifecycle);
 	lifecycle->parts.hooks.closing(lifecycle->parts.hooks.context);
 	vault_close(lifecycle->vault);
 	lifecycle->vault = NULL;
@@ -308,18 +313,16 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 
 void lifecycle_reopen(struct lifecycle *lifecycle)
 {
-	struct store *store = NULL;
-
 	close_vault(lifecycle);
 	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
 	store_close(lifecycle->store);
 	lifecycle->store = NULL;
-	if (store_open(lifecycle->parts.store_directory, &store) != MORTISE_OK) {
+	if (store_open(lifecycle->parts.store_directory, &lifecycle->store) != MORTISE_OK ||
+		lifecycle_load_slots(lifecycle) != MORTISE_OK) {
 		log_error("the store cannot be opened again after a failed write; giving up");
 		event_base_loopbreak(lifecycle->parts.base);
 		return;
 	}
-	lifecycle->store = store;
 	lifecycle_explain(lifecycle, "a write to the store failed; it is read again");
 	unseal_by_hardware(lifecycle);
 }
@@ -347,6 +350,11 @@ static void explain_store(const char *directory, enum mortise_status status)
 	if (status == MORTISE_IO && access(path, R_OK | W_OK) != 0)
 		log_error("%s: %s; give the file to the agent's user, with mode 0600", path,
 			strerror(errno));
+	else if (status == MORTISE_REJECTED)
+		log_error(
+			"%s: made by another version of mortise, in a format that this one does "
+			"not read; use that version, or move the store away and run: mortise init",
+			path);
 	else
 		log_error("%s: not a usable store: %s", path, mortise_status_text(status));
 }
@@ -361,7 +369,9 @@ enum mortise_status lifecycle_new(
 	lifecycle->parts = *parts;
 	lifecycle->since_us = now_us();
 	lifecycle->retry = evtimer_new(parts->base, on_retry, lifecycle);
-	enum mortise_status status = lifecycle->retry ? open_store(lifecycle) : MORTISE_BUSY;
+	lifecycle->work = evtimer_new(parts->base, lifecycle_on_work, lifecycle);
+	enum mortise_status status =
+		lifecycle->retry && lifecycle->work ? open_store(lifecycle) : MORTISE_BUSY;
 	if (status != MORTISE_OK) {
 		explain_store(parts->store_directory, status);
 		lifecycle_free(lifecycle);
@@ -380,6 +390,8 @@ void lifecycle_free(struct lifecycle *lifecycle)
 	making_free(lifecycle->making);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
+	if (lifecycle->work)
+		event_free(lifecycle->work);
 	lifecycle_forget_slots(lifecycle);
 	store_close(lifecycle->store);
 	free(lifecycle);

@@ -105,6 +105,22 @@ bool lifecycle_is_held(const struct lifecycle *lifecycle);
 /* Forgets every key and value. The hold is on disk first. */
 enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot) MUST_USE;
 
+/*
+ * Begins a new master key (vault_rekey); the rest of it is done between requests, whoever asked
+ * for it stays or not. A seal drops it. hooks.record hears of its end, as "rekeyed".
+ * MORTISE_BUSY while one is under way or the last one's rows are not all removed.
+ */
+enum mortise_status lifecycle_rekey(struct lifecycle *lifecycle, bool reencrypt) MUST_USE;
+
+struct lifecycle_rekeying {
+	bool is_under_way;          /* until the old key's rows are gone */
+	bool is_removing;           /* the new key is the store's, and that is what is left */
+	uint64_t epoch;             /* that the last rekey makes or made; 0: none since the start */
+	enum mortise_status status; /* how it ended */
+	uint64_t done, total;       /* secrets */
+};
+struct lifecycle_rekeying lifecycle_rekeying(const struct lifecycle *lifecycle);
+
 /* The vault went stale (vault_is_stale): reads the store anew by way of the hardware. */
 void lifecycle_reopen(struct lifecycle *lifecycle);
 

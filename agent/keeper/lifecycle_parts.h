@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * lifecycle_parts: what lifecycle.c (state, seal, unseal) and lifecycle_init.c (making a
- * store) share. Nobody else includes it.
+ * store) share, and those beside
+ * them. Nobody else includes it.
  */
 #ifndef MORTISE_LIFECYCLE_PARTS_H
 #define MORTISE_LIFECYCLE_PARTS_H
@@ -35,6 +36,9 @@ struct lifecycle {
 	struct event *retry;
 	unsigned attempts;
 
+	struct event *work; /* the vault's, between requests */
+	struct lifecycle_rekeying rekeying;
+
 	lifecycle_done *done; /* of the operation under way; NULL: nobody waits */
 	void *context;
 	struct making *making; /* an init under way */
@@ -64,6 +68,11 @@ enum mortise_status lifecycle_open_with(
 	struct lifecycle *lifecycle, const struct kept_slot *kept, const struct secret *h) MUST_USE;
 /* What a failed answer of the sealer means, in one line with what to do next. */
 void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size);
+/* A vault has just been opened, or is about to be closed. */
+void lifecycle_begin_work(struct lifecycle *lifecycle);
+void lifecycle_end_work(struct lifecycle *lifecycle);
+/* For the timer: one slice of the vault's work. */
+void lifecycle_on_work(evutil_socket_t fd, short what, void *context);
 void making_free(struct making *making);
 
 #endif

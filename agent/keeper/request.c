@@ -69,6 +69,8 @@ static const struct operation operations[] = {
 		request_audit_key},
 	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, TAG(CURSOR), false, false, true,
 		request_verify},
+	{WIRE_REKEY, "rekey", VERB_ALONE, VERB_ADMIN, TAG(CURSOR) | TAG(DRY_RUN) | TAG(REENCRYPT),
+		false, true, true, request_rekey},
 };
 
 uint64_t request_now_us(void)

@@ -43,6 +43,19 @@ static void put_evidence(
 	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));
 }
 
+static void put_rekeying(struct exchange *exchange)
+{
+	const struct lifecycle_rekeying rekeying = lifecycle_rekeying(exchange->agent->lifecycle);
+	char text[64];
+
+	if (!rekeying.is_under_way)
+		return;
+	snprintf(text, sizeof text, "%llu of %llu secrets%s", (unsigned long long)rekeying.done,
+		(unsigned long long)rekeying.total,
+		rekeying.is_removing ? "; removing the old key's rows" : "");
+	put_text_fact(exchange->reply, "rekey", text);
+}
+
 /* What only those who look after the agent are told. */
 static void put_admin_facts(struct exchange *exchange)
 {
@@ -59,6 +72,7 @@ static void put_admin_facts(struct exchange *exchange)
 		put_uuid(reply, vault_uuid(vault));
 		put_number_fact(reply, "secrets", vault_count(vault));
 		put_number_fact(reply, "key_epoch", vault_epoch(vault));
+		put_rekeying(exchange);
 		put_number_fact(reply, "policy_version", agent->policy_version);
 		put_number_fact(reply, "policy_rules", policy_rule_count(agent->policy));
 		if (agent->names.disabled_rules) {

@@ -36,9 +36,8 @@ enum mortise_status entry_clone(const struct entry *entry, struct entry **out_en
 	made->is_deleted = entry->is_deleted;
 	TRY(entry_set_head(made, entry->head, entry->head_size));
 	for (size_t i = 0; i < entry->version_count; i++) {
-		const struct entry_version *version = &entry->versions[i];
-		TRY(entry_add_version(made, version->number, version->wrapped_key,
-			(struct store_bytes){version->info, version->info_size}));
+		const struct store_version version = entry_row(&entry->versions[i]);
+		TRY(entry_add_version(made, &version));
 	}
 	*out_entry = made;
 	made = NULL;
@@ -57,26 +56,32 @@ enum mortise_status entry_set_head(struct entry *entry, const uint8_t *head, siz
 	return MORTISE_OK;
 }
 
-enum mortise_status entry_add_version(struct entry *entry, uint64_t number,
-	const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info)
+struct store_version entry_row(const struct entry_version *version)
+{
+	return (struct store_version){version->number, version->value_epoch, version->wrapped_key,
+		{version->info, version->info_size}};
+}
+
+enum mortise_status entry_add_version(struct entry *entry, const struct store_version *row)
 {
 	size_t count = entry->version_count;
 
-	if (count >= STORE_VERSIONS_MAX || number == 0 ||
-		(count && entry->versions[count - 1].number >= number))
+	if (count >= STORE_VERSIONS_MAX || row->number == 0 ||
+		(count && entry->versions[count - 1].number >= row->number))
 		return MORTISE_INTEGRITY;
 	void *versions = reallocarray(entry->versions, count + 1, sizeof *entry->versions);
 	if (!versions)
 		return MORTISE_BUSY;
 	entry->versions = versions;
-	uint8_t *made = copy(info.bytes, info.size);
+	uint8_t *made = copy(row->info.bytes, row->info.size);
 	if (!made)
 		return MORTISE_BUSY;
 	struct entry_version *version = &entry->versions[count];
-	version->number = number;
+	version->number = row->number;
+	version->value_epoch = row->value_epoch;
 	version->info = made;
-	version->info_size = info.size;
-	memcpy(version->wrapped_key, wrapped_key, STORE_KEY_SIZE);
+	version->info_size = row->info.size;
+	memcpy(version->wrapped_key, row->wrapped_key, STORE_KEY_SIZE);
 	entry->version_count++;
 	return MORTISE_OK;
 }

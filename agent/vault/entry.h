@@ -14,6 +14,7 @@
 
 struct entry_version {
 	uint64_t number;
+	uint64_t value_epoch; /* when its data key was made */
 	uint8_t wrapped_key[STORE_KEY_SIZE];
 	uint8_t *info; /* encrypted */
 	size_t info_size;
@@ -36,9 +37,11 @@ enum mortise_status entry_new(const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct entry **out_entry) MUST_USE;
 enum mortise_status entry_clone(const struct entry *entry, struct entry **out_entry) MUST_USE;
 enum mortise_status entry_set_head(struct entry *entry, const uint8_t *head, size_t size) MUST_USE;
-/* number must be above all others of the entry. */
-enum mortise_status entry_add_version(struct entry *entry, uint64_t number,
-	const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info) MUST_USE;
+/* Its number must be above all others of the entry. */
+enum mortise_status entry_add_version(struct entry *entry, const struct store_version *version)
+	MUST_USE;
+/* The version's row; valid as long as the version. */
+struct store_version entry_row(const struct entry_version *version);
 void entry_remove_version(struct entry *entry, size_t position);
 const struct entry_version *entry_version(const struct entry *entry, uint64_t number);
 void entry_free(struct entry *entry);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DRAINED_AT_ONCE 1000
+
 void tally_begin(const struct index *index, crypto_generichash_state *state, enum tally_kind kind)
 {
 	uint8_t first = (uint8_t)kind;
@@ -39,6 +41,7 @@ void index_digest(const struct index *index, struct entry *entry)
 	for (size_t i = 0; i < entry->version_count; i++) {
 		const struct entry_version *version = &entry->versions[i];
 		tally_number(&state, version->number);
+		tally_number(&state, version->value_epoch);
 		crypto_generichash_update(&state, version->wrapped_key, STORE_KEY_SIZE);
 		tally_sized(&state, version->info, version->info_size);
 	}
@@ -206,6 +209,46 @@ void index_swap(struct index *index, struct entry *entry)
 	digest_bucket(index, number, NULL, index->bucket[number].digest);
 }
 
+enum mortise_status index_make_room(struct index *index, size_t count)
+{
+	size_t size = index->mask + 1;
+
+	while (count * 2 >= size)
+		size *= 2;
+	struct entry **table = calloc(size, sizeof *table);
+	if (!table)
+		return MORTISE_BUSY;
+	free(index->by_hash);
+	index->by_hash = table;
+	index->mask = size - 1;
+	return MORTISE_OK;
+}
+
+void index_place(struct index *index, struct entry *entry)
+{
+	place(index, entry);
+}
+
+void index_settle(struct index *index, unsigned bucket)
+{
+	digest_bucket(index, bucket, NULL, index->bucket[bucket].digest);
+}
+
+bool index_drain(struct index *index)
+{
+	unsigned freed = 0;
+
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		struct bucket *bucket = &index->bucket[i];
+		for (; bucket->count > 0; freed++) {
+			if (freed == DRAINED_AT_ONCE)
+				return true;
+			entry_free(bucket->entries[--bucket->count]);
+		}
+	}
+	return false;
+}
+
 enum mortise_status index_fill(struct index *index, struct entry **entries, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -229,6 +272,15 @@ void index_mark(
 		bucket->entries[position]->current = current;
 		bucket->entries[position]->is_deleted = is_deleted;
 	}
+}
+
+const struct entry *index_get(const struct index *index, const uint8_t id[STORE_ID_SIZE])
+{
+	bool found = false;
+	const struct bucket *bucket = &index->bucket[id[0]];
+	size_t position = bucket_position(bucket, id, &found);
+
+	return found ? bucket->entries[position] : NULL;
 }
 
 const struct entry *index_next(const struct index *index, const uint8_t after[STORE_ID_SIZE])

@@ -44,10 +44,24 @@ void index_swap(struct index *index, struct entry *entry);
  */
 enum mortise_status index_fill(struct index *index, struct entry **entries, size_t count) MUST_USE;
 
+/*
+ * For an index that is filled bit by bit: room for count entries in one go, while it is empty;
+ * then index_reserve() and index_place() each, and index_settle() once for each bucket that was
+ * placed into, before the root is asked for. index_place() is index_swap() without the digest.
+ */
+enum mortise_status index_make_room(struct index *index, size_t count) MUST_USE;
+void index_place(struct index *index, struct entry *entry);
+void index_settle(struct index *index, unsigned bucket);
+
+/* Frees some entries of an index that is good for nothing but index_free(); false: all gone. */
+bool index_drain(struct index *index);
+
 /* Sets what an entry says of itself in the clear, once its head has been read. */
 void index_mark(
 	struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current, bool is_deleted);
 
+/* NULL: no entry has this id. */
+const struct entry *index_get(const struct index *index, const uint8_t id[STORE_ID_SIZE]);
 /* Entries in the order of their ids: the first above `after`; NULL starts, NULL ends. */
 const struct entry *index_next(const struct index *index, const uint8_t after[STORE_ID_SIZE]);
 

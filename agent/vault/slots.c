@@ -126,3 +126,49 @@ enum mortise_status slot_open(const struct slot_identity *identity, const struct
 		return MORTISE_INTEGRITY;
 	return secret_copy(payload->bytes + PAYLOAD_SIZE - KEY_SIZE, KEY_SIZE, out_master_key);
 }
+
+/* All fields as they were, but for the two that the master key is in. */
+static size_t copy_record(struct store_bytes record, struct store_bytes public_half,
+	struct store_bytes box, uint8_t out_record[SLOT_RECORD_MAX])
+{
+	struct wire_message fields;
+	struct wire_writer writer;
+
+	if (wire_parse(record.bytes, record.size, &fields) != MORTISE_OK)
+		return 0;
+	fields.field[WIRE_TAG_PUBLIC] = (struct wire_field){public_half.bytes, public_half.size};
+	fields.field[WIRE_TAG_BOX] = (struct wire_field){box.bytes, box.size};
+	wire_begin(&writer, out_record, SLOT_RECORD_MAX, RECORD_SLOT, 0);
+	for (unsigned tag = 1; tag < WIRE_TAG_LIMIT; tag++)
+		if (wire_has(&fields, (enum wire_tag)tag))
+			wire_put(&writer, (enum wire_tag)tag, fields.field[tag].bytes,
+				fields.field[tag].size);
+	return wire_finish(&writer);
+}
+
+enum mortise_status slot_reseal(const struct slot_resealing *resealing, struct store_bytes record,
+	uint8_t out_record[SLOT_RECORD_MAX], size_t *out_size)
+{
+	const struct slot_identity *old = &resealing->old, *new = &resealing->new;
+	uint8_t public_half[PUBLIC_SIZE], sealed_public[PUBLIC_SIZE + ENVELOPE_OVERHEAD];
+	uint8_t box[PAYLOAD_SIZE + ENVELOPE_BOX];
+	struct envelope_binding place = {
+		ENVELOPE_SLOT_PUBLIC, old->store, NULL, old->id, old->epoch};
+	struct slot slot;
+
+	if (resealing->master_key->size != KEY_SIZE)
+		return MORTISE_INVALID;
+	TRY(slot_read(record, &slot));
+	TRY(envelope_open_into(resealing->old_label_key, &place, slot.public_half.bytes,
+		slot.public_half.size, public_half));
+	TRY(box_master_key(new, resealing->master_key, public_half, box));
+	place.version = new->id;
+	place.epoch = new->epoch;
+	envelope_seal(resealing->label_key, &place, public_half, sizeof public_half, sealed_public);
+	size_t size = copy_record(record, (struct store_bytes){sealed_public, sizeof sealed_public},
+		(struct store_bytes){box, sizeof box}, out_record);
+	if (!size)
+		return MORTISE_INTEGRITY;
+	*out_size = size;
+	return MORTISE_OK;
+}

@@ -59,4 +59,18 @@ enum mortise_status slot_make(const struct slot_identity *identity,
 enum mortise_status slot_open(const struct slot_identity *identity, const struct slot *slot,
 	const struct secret *h, struct secret **out_master_key) MUST_USE;
 
+/* A new master key for a slot whose h is not at hand. */
+struct slot_resealing {
+	struct slot_identity old, new; /* of one slot: only the epochs differ */
+	const struct secret *old_label_key;
+	const struct secret *master_key, *label_key; /* the new ones */
+};
+
+/*
+ * Makes the slot's record anew: master_key encrypted to its public half, all else as it was.
+ * MORTISE_INTEGRITY for a record that was not made for the old identity and label key.
+ */
+enum mortise_status slot_reseal(const struct slot_resealing *resealing, struct store_bytes record,
+	uint8_t out_record[SLOT_RECORD_MAX], size_t *out_size) MUST_USE;
+
 #endif

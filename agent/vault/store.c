@@ -10,43 +10,64 @@
 /* Compared with what the file says, byte for byte: a trigger or view slipped in is refused. */
 static const char *const schema[] = {
 	"CREATE TABLE hold(id INTEGER PRIMARY KEY CHECK(id=1), word TEXT NOT NULL) STRICT",
-	"CREATE TABLE item(kind INTEGER NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL, "
-	"PRIMARY KEY(kind, number)) STRICT, WITHOUT ROWID",
+	"CREATE TABLE item(epoch INTEGER NOT NULL, kind INTEGER NOT NULL, number INTEGER NOT NULL, "
+	"body BLOB NOT NULL, PRIMARY KEY(epoch, kind, number)) STRICT, WITHOUT ROWID",
 	"CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, "
 	"uuid BLOB NOT NULL, epoch INTEGER NOT NULL, generation INTEGER NOT NULL, "
 	"tally BLOB NOT NULL) STRICT",
-	"CREATE TABLE secret(id BLOB PRIMARY KEY, path_hash BLOB NOT NULL UNIQUE, "
-	"head BLOB NOT NULL) STRICT, WITHOUT ROWID",
-	"CREATE TABLE value(secret BLOB NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL, "
-	"PRIMARY KEY(secret, number)) STRICT",
-	"CREATE TABLE version(secret BLOB NOT NULL, number INTEGER NOT NULL, key BLOB NOT NULL, "
-	"info BLOB NOT NULL, PRIMARY KEY(secret, number)) STRICT, WITHOUT ROWID",
+	"CREATE TABLE secret(epoch INTEGER NOT NULL, id BLOB NOT NULL, path_hash BLOB NOT NULL, "
+	"head BLOB NOT NULL, PRIMARY KEY(epoch, id), UNIQUE(epoch, path_hash)) STRICT, "
+	"WITHOUT ROWID",
+	"CREATE TABLE value(secret BLOB NOT NULL, number INTEGER NOT NULL, epoch INTEGER NOT NULL, "
+	"bytes BLOB NOT NULL, PRIMARY KEY(secret, number, epoch)) STRICT",
+	"CREATE TABLE version(epoch INTEGER NOT NULL, secret BLOB NOT NULL, "
+	"number INTEGER NOT NULL, value_epoch INTEGER NOT NULL, key BLOB NOT NULL, "
+	"info BLOB NOT NULL, PRIMARY KEY(epoch, secret, number)) STRICT, WITHOUT ROWID",
 };
 
 #define TABLES (sizeof schema / sizeof schema[0])
 
+/* Of what is redone by a rekey the lowest or highest epoch that is not the store's, if any. */
+#define OTHER_EPOCH(table)                                                                         \
+	"SELECT e FROM (SELECT (SELECT min(epoch) FROM " table ") AS e UNION ALL "                 \
+	"SELECT (SELECT max(epoch) FROM " table ")) WHERE e<>?9 LIMIT 1"
+#define SWEEP(table, key)                                                                          \
+	"DELETE FROM " table " WHERE epoch=?1 AND (" key ") IN "                                   \
+	"(SELECT " key " FROM " table " WHERE epoch=?1 LIMIT ?2)"
+
+/* ?9 is the epoch that the store is at. */
 static const char *const sql[STATEMENTS] = {
 	[GET_META] = "SELECT format, uuid, epoch, generation, tally FROM meta WHERE id=1",
 	[PUT_META] = "INSERT INTO meta VALUES(1,?1,?2,?3,?4,?5) ON CONFLICT(id) DO UPDATE SET "
 		     "epoch=?3, generation=?4, tally=?5",
-	[PUT_ITEM] = "INSERT INTO item VALUES(?1,?2,?3) ON CONFLICT DO UPDATE SET body=?3",
-	[DELETE_ITEM] = "DELETE FROM item WHERE kind=?1 AND number=?2",
-	[GET_ITEM] = "SELECT body FROM item WHERE kind=?1 AND number=?2",
-	[EACH_ITEM] = "SELECT kind, number, body FROM item ORDER BY kind, number",
-	[PUT_SECRET] = "INSERT INTO secret VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET "
-		       "path_hash=?2, head=?3",
-	[ALL_SECRETS] = "SELECT id, path_hash, head FROM secret ORDER BY id",
-	[EACH_SECRET] = "SELECT id, path_hash, head FROM secret WHERE id>=?1 AND id<?2 ORDER BY id",
-	[PUT_VERSION] = "INSERT INTO version VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET "
-			"key=?3, info=?4",
-	[DELETE_VERSION] = "DELETE FROM version WHERE secret=?1 AND number=?2",
-	[ALL_VERSIONS] = "SELECT secret, number, key, info FROM version ORDER BY secret, number",
-	[EACH_VERSION] = "SELECT secret, number, key, info FROM version WHERE secret>=?1 AND "
-			 "secret<?2 ORDER BY secret, number",
-	[PUT_VALUE] = "INSERT INTO value VALUES(?1,?2,?3)",
-	[DELETE_VALUE] = "DELETE FROM value WHERE secret=?1 AND number=?2",
-	[GET_VALUE] = "SELECT bytes FROM value WHERE secret=?1 AND number=?2",
+	[PUT_ITEM] = "INSERT INTO item VALUES(?9,?1,?2,?3) ON CONFLICT DO UPDATE SET body=?3",
+	[DELETE_ITEM] = "DELETE FROM item WHERE epoch=?9 AND kind=?1 AND number=?2",
+	[GET_ITEM] = "SELECT body FROM item WHERE epoch=?9 AND kind=?1 AND number=?2",
+	[EACH_ITEM] = "SELECT kind, number, body FROM item WHERE epoch=?9 ORDER BY kind, number",
+	[PUT_SECRET] = "INSERT INTO secret VALUES(?9,?1,?2,?3) ON CONFLICT(epoch, id) DO UPDATE "
+		       "SET path_hash=?2, head=?3",
+	[ALL_SECRETS] = "SELECT id, path_hash, head FROM secret WHERE epoch=?9 ORDER BY id",
+	[EACH_SECRET] = "SELECT id, path_hash, head FROM secret WHERE epoch=?9 AND id>=?1 AND "
+			"id<?2 ORDER BY id",
+	[PUT_VERSION] = "INSERT INTO version VALUES(?9,?1,?2,?5,?3,?4) ON CONFLICT DO UPDATE SET "
+			"key=?3, info=?4, value_epoch=?5",
+	[DELETE_VERSION] = "DELETE FROM version WHERE epoch=?9 AND secret=?1 AND number=?2",
+	[ALL_VERSIONS] = "SELECT secret, number, key, info, value_epoch FROM version WHERE "
+			 "epoch=?9 ORDER BY secret, number",
+	[EACH_VERSION] = "SELECT secret, number, key, info, value_epoch FROM version WHERE "
+			 "epoch=?9 AND secret>=?1 AND secret<?2 ORDER BY secret, number",
+	[PUT_VALUE] = "INSERT INTO value VALUES(?1,?2,?4,?3)",
+	[DELETE_VALUE] = "DELETE FROM value WHERE secret=?1 AND number=?2 AND epoch=?3",
+	[GET_VALUE] = "SELECT bytes FROM value WHERE secret=?1 AND number=?2 AND epoch=?3",
 	[COUNT_VALUES] = "SELECT count(*) FROM value WHERE secret>=?1 AND secret<?2",
+	[NEXT_VALUES] = "SELECT secret, number, epoch FROM value WHERE (secret, number, epoch) > "
+			"(?1,?2,?3) ORDER BY secret, number, epoch LIMIT ?4",
+	[OTHER_VERSIONS] = OTHER_EPOCH("version"),
+	[OTHER_SECRETS] = OTHER_EPOCH("secret"),
+	[OTHER_ITEMS] = OTHER_EPOCH("item"),
+	[SWEEP_VERSIONS] = SWEEP("version", "secret, number"),
+	[SWEEP_SECRETS] = SWEEP("secret", "id"),
+	[SWEEP_ITEMS] = SWEEP("item", "kind, number"),
 	[GET_HOLD] = "SELECT word FROM hold WHERE id=1",
 	[PUT_HOLD] = "INSERT INTO hold VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET word=?1",
 };
@@ -87,6 +108,22 @@ static enum mortise_status run(struct store *store, const char *text)
 	return code == SQLITE_OK ? MORTISE_OK : store_judge(store, code);
 }
 
+/* Another format's tables differ; then it says so where a store always has. */
+static enum mortise_status judge_format(struct store *store)
+{
+	enum mortise_status status = MORTISE_INTEGRITY;
+	sqlite3_stmt *statement = NULL;
+
+	if (sqlite3_prepare_v2(store->db, "SELECT format FROM meta WHERE id=1", -1, &statement,
+		    NULL) == SQLITE_OK &&
+		sqlite3_step(statement) == SQLITE_ROW &&
+		sqlite3_column_type(statement, 0) == SQLITE_INTEGER &&
+		sqlite3_column_int64(statement, 0) != STORE_FORMAT)
+		status = MORTISE_REJECTED;
+	sqlite3_finalize(statement);
+	return status;
+}
+
 static enum mortise_status check_schema(struct store *store)
 {
 	sqlite3_stmt *statement = NULL;
@@ -113,7 +150,7 @@ static enum mortise_status check_schema(struct store *store)
 		status = MORTISE_INTEGRITY;
 	}
 	sqlite3_finalize(statement);
-	return status;
+	return status == MORTISE_INTEGRITY ? judge_format(store) : status;
 }
 
 static enum mortise_status create_schema(struct store *store)
@@ -171,6 +208,17 @@ static enum mortise_status prepare(struct store *store)
 	return MORTISE_OK;
 }
 
+/* The rows that are the store's are those of meta's epoch; a new store has its first. */
+static enum mortise_status find_epoch(struct store *store)
+{
+	struct store_meta meta = {.epoch = 1};
+	enum mortise_status status = store_meta(store, &meta);
+
+	store_use_epoch(store, meta.epoch);
+	/* Whoever asks for the meta is told what is wrong with it. */
+	return status == MORTISE_NOT_FOUND || status == MORTISE_INTEGRITY ? MORTISE_OK : status;
+}
+
 static enum mortise_status open_file(struct store *store, const char *path)
 {
 	bool empty = false;
@@ -186,7 +234,8 @@ static enum mortise_status open_file(struct store *store, const char *path)
 	if (empty)
 		TRY(create_schema(store));
 	TRY(check_schema(store));
-	return prepare(store);
+	TRY(prepare(store));
+	return find_epoch(store);
 }
 
 static void drop_store(struct store **store)
@@ -237,6 +286,11 @@ void store_rollback(struct store *store)
 {
 	if (!sqlite3_get_autocommit(store->db))
 		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+enum mortise_status store_set_synced(struct store *store, bool is_synced)
+{
+	return run(store, is_synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
 }
 
 enum mortise_status store_truncate_log(struct store *store)

@@ -7,11 +7,15 @@
  * Knows nothing of keys, paths or meaning.
  *
  *	meta     one row: format, uuid, epoch, generation, tally
- *	item     (kind, number) -> body: slots, policies, the audit log's state
- *	secret   id -> path hash, head
- *	version  (secret, number) -> wrapped data key, info
- *	value    (secret, number) -> encrypted bytes
+ *	item     (epoch, kind, number) -> body: slots, policies, the audit log's state
+ *	secret   (epoch, id) -> path hash, head
+ *	version  (epoch, secret, number) -> the epoch of its value, wrapped data key, info
+ *	value    (secret, number, epoch of its data key) -> encrypted bytes
  *	hold     a seal that outlives a restart; outside the tally, since it is read while sealed
+ *
+ * The store is at one epoch, meta's: all calls read and write its rows and no others. A rekey
+ * turns it to the next for as long as it writes there (store_use_epoch). What other epochs have
+ * is no part of the store, and is swept.
  */
 #ifndef MORTISE_STORE_H
 #define MORTISE_STORE_H
@@ -22,7 +26,7 @@
 
 #include "status.h"
 
-#define STORE_FORMAT       1
+#define STORE_FORMAT       2
 #define STORE_ID_SIZE      16
 #define STORE_HASH_SIZE    32
 #define STORE_KEY_SIZE     72 /* a wrapped data key */
@@ -47,6 +51,14 @@ struct store_bytes {
 	size_t size;
 };
 
+/* A version's row. */
+struct store_version {
+	uint64_t number;
+	uint64_t value_epoch;       /* when its data key was made: says which value is its own */
+	const uint8_t *wrapped_key; /* STORE_KEY_SIZE bytes */
+	struct store_bytes info;
+};
+
 struct store_meta {
 	uint8_t uuid[STORE_ID_SIZE];
 	uint64_t epoch;
@@ -55,8 +67,9 @@ struct store_meta {
 };
 
 /*
- * Opens DIRECTORY/store.db, creating it if there is none. MORTISE_INTEGRITY for a file that
- * is not a store or has another schema; MORTISE_IO.
+ * Opens DIRECTORY/store.db, creating it if there is none. MORTISE_REJECTED for a store of
+ * another format; MORTISE_INTEGRITY for a file that is no store or has another schema;
+ * MORTISE_IO.
  */
 enum mortise_status store_open(const char *directory, struct store **out_store) MUST_USE;
 void store_close(struct store *store);
@@ -88,20 +101,25 @@ enum mortise_status store_delete_item(struct store *store, enum store_item kind,
 	MUST_USE;
 enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head) MUST_USE;
+/* A version without its value, which may be another epoch's. */
 enum mortise_status store_put_version(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info,
-	struct store_bytes value) MUST_USE;
-/* Version, data key and value; overwritten on disk by secure_delete. */
+	const struct store_version *version) MUST_USE;
+/* MORTISE_INTEGRITY if it is there already. */
+enum mortise_status store_put_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
+	const struct store_version *version, struct store_bytes value) MUST_USE;
+/* Deleted is overwritten on disk, by secure_delete. */
 enum mortise_status store_delete_version(
 	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number) MUST_USE;
+enum mortise_status store_delete_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
+	uint64_t number, uint64_t value_epoch) MUST_USE;
 
 /* The visits return MORTISE_OK to go on. Bytes are valid during the visit only. */
 typedef enum mortise_status store_item_visit(
 	void *context, enum store_item kind, uint64_t number, struct store_bytes body);
 typedef enum mortise_status store_secret_visit(void *context, const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head);
-typedef enum mortise_status store_version_visit(void *context, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info);
+typedef enum mortise_status store_version_visit(
+	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version);
 
 /* Items by kind and number; secrets by id; versions by id and number. */
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
@@ -118,7 +136,7 @@ enum mortise_status store_item(struct store *store, enum store_item kind, uint64
 
 /* A value's ciphertext, malloc'ed. MORTISE_INTEGRITY if the row is missing. */
 enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, uint8_t **out_bytes, size_t *out_size) MUST_USE;
+	uint64_t number, uint64_t value_epoch, uint8_t **out_bytes, size_t *out_size) MUST_USE;
 
 /* The values, whatever their number, of rows whose id's first byte lies in first..last. */
 enum mortise_status store_count_values(
@@ -130,6 +148,30 @@ enum mortise_status store_count_values(
  */
 enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX]) MUST_USE;
 enum mortise_status store_set_hold(struct store *store, const char *word) MUST_USE;
+
+/* Which epoch's rows are read and written from now on; store_put_meta() says so, too. */
+void store_use_epoch(struct store *store, uint64_t epoch);
+
+/* Has it rows of other epochs (values aside, which are not looked at)? */
+enum mortise_status store_has_leftovers(struct store *store, bool *out_has) MUST_USE;
+/* Deletes about `limit` of them; *out_count 0: there are no more. */
+enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *out_count) MUST_USE;
+
+/* Where a value stands. */
+struct store_place {
+	uint8_t id[STORE_ID_SIZE];
+	uint64_t number, value_epoch;
+};
+
+/* At most `limit` values behind `after`, in order. MORTISE_INTEGRITY for a row that is none. */
+enum mortise_status store_next_values(struct store *store, const struct store_place *after,
+	unsigned limit, struct store_place *out_places, unsigned *out_count) MUST_USE;
+
+/*
+ * Without it a commit is not on disk when it returns, but what is lost with the power is only
+ * ever the last commits, and a synced one takes those before it along. Not in a transaction.
+ */
+enum mortise_status store_set_synced(struct store *store, bool is_synced) MUST_USE;
 
 /* Empties the write-ahead log, so that deleted rows are nowhere on disk. */
 enum mortise_status store_truncate_log(struct store *store) MUST_USE;

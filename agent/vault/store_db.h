@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * store_db: what store.c (opening, transactions) and store_rows.c (rows) share.
+ * store_db: what store.c (opening, transactions), store_rows.c (rows) and store_epochs.c (rows
+ * that a rekey has made or left) share.
  * Nobody else includes it.
  */
 #ifndef MORTISE_STORE_DB_H
@@ -29,6 +30,13 @@ enum statement {
 	DELETE_VALUE,
 	GET_VALUE,
 	COUNT_VALUES,
+	NEXT_VALUES,
+	OTHER_VERSIONS,
+	OTHER_SECRETS,
+	OTHER_ITEMS,
+	SWEEP_VERSIONS,
+	SWEEP_SECRETS,
+	SWEEP_ITEMS,
 	GET_HOLD,
 	PUT_HOLD,
 	STATEMENTS,
@@ -38,10 +46,22 @@ struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statement[STATEMENTS];
 	char failure[256];
-	bool is_full; /* what failed last is that the disk is full: SQLite took it all back */
+	uint64_t epoch; /* of the rows that are read and written */
+	bool is_full;   /* what failed last is that the disk is full: SQLite took it all back */
 };
 
 /* Keeps SQLite's words for a failed call and says which status it is. */
 enum mortise_status store_judge(struct store *store, int code) MUST_USE;
+
+/* The statement, for the epoch that the store is at. */
+sqlite3_stmt *store_statement(struct store *store, enum statement which);
+/* Steps a statement that gives no row, and resets it. */
+enum mortise_status store_finish(struct store *store, sqlite3_stmt *statement) MUST_USE;
+void store_bind_bytes(sqlite3_stmt *statement, int index, const void *bytes, size_t size);
+void store_bind_number(sqlite3_stmt *statement, int index, uint64_t number);
+/* Of another type than a blob, as an edited file may have it, it has a size that every bound
+ * refuses. */
+struct store_bytes store_column_bytes(sqlite3_stmt *statement, int index);
+uint64_t store_column_number(sqlite3_stmt *statement, int index);
 
 #endif

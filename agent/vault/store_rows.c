@@ -5,8 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps a statement that gives no row, and resets it. */
-static enum mortise_status finish(struct store *store, sqlite3_stmt *statement)
+#define EPOCH 9
+
+sqlite3_stmt *store_statement(struct store *store, enum statement which)
+{
+	sqlite3_stmt *statement = store->statement[which];
+
+	/* Statements that do without it have no such parameter, and say so. */
+	(void)sqlite3_bind_int64(statement, EPOCH, (sqlite3_int64)store->epoch);
+	return statement;
+}
+
+enum mortise_status store_finish(struct store *store, sqlite3_stmt *statement)
 {
 	int code = sqlite3_step(statement);
 	enum mortise_status status = code == SQLITE_DONE ? MORTISE_OK : store_judge(store, code);
@@ -16,18 +26,17 @@ static enum mortise_status finish(struct store *store, sqlite3_stmt *statement)
 	return status;
 }
 
-static void bind_bytes(sqlite3_stmt *statement, int index, const void *bytes, size_t size)
+void store_bind_bytes(sqlite3_stmt *statement, int index, const void *bytes, size_t size)
 {
 	sqlite3_bind_blob64(statement, index, size ? bytes : "", size, SQLITE_STATIC);
 }
 
-static void bind_number(sqlite3_stmt *statement, int index, uint64_t number)
+void store_bind_number(sqlite3_stmt *statement, int index, uint64_t number)
 {
 	sqlite3_bind_int64(statement, index, (sqlite3_int64)number);
 }
 
-/* Of another type, as an edited file may have it, it has a size that every bound refuses. */
-static struct store_bytes column_bytes(sqlite3_stmt *statement, int index)
+struct store_bytes store_column_bytes(sqlite3_stmt *statement, int index)
 {
 	if (sqlite3_column_type(statement, index) != SQLITE_BLOB)
 		return (struct store_bytes){NULL, SIZE_MAX};
@@ -36,27 +45,27 @@ static struct store_bytes column_bytes(sqlite3_stmt *statement, int index)
 	return (struct store_bytes){bytes, (size_t)sqlite3_column_bytes(statement, index)};
 }
 
-static uint64_t column_number(sqlite3_stmt *statement, int index)
+uint64_t store_column_number(sqlite3_stmt *statement, int index)
 {
 	return (uint64_t)sqlite3_column_int64(statement, index);
 }
 
 enum mortise_status store_meta(struct store *store, struct store_meta *out_meta)
 {
-	sqlite3_stmt *statement = store->statement[GET_META];
+	sqlite3_stmt *statement = store_statement(store, GET_META);
 	struct store_meta meta;
 	int code = sqlite3_step(statement);
 	enum mortise_status status = MORTISE_INTEGRITY;
 
 	if (code == SQLITE_ROW) {
-		struct store_bytes uuid = column_bytes(statement, 1);
-		struct store_bytes tally = column_bytes(statement, 4);
-		if (column_number(statement, 0) == STORE_FORMAT && uuid.size == STORE_ID_SIZE &&
-			tally.size == STORE_HASH_SIZE) {
+		struct store_bytes uuid = store_column_bytes(statement, 1);
+		struct store_bytes tally = store_column_bytes(statement, 4);
+		if (store_column_number(statement, 0) == STORE_FORMAT &&
+			uuid.size == STORE_ID_SIZE && tally.size == STORE_HASH_SIZE) {
 			memcpy(meta.uuid, uuid.bytes, STORE_ID_SIZE);
 			memcpy(meta.tally, tally.bytes, STORE_HASH_SIZE);
-			meta.epoch = column_number(statement, 2);
-			meta.generation = column_number(statement, 3);
+			meta.epoch = store_column_number(statement, 2);
+			meta.generation = store_column_number(statement, 3);
 			status = MORTISE_OK;
 		}
 	} else {
@@ -70,77 +79,95 @@ enum mortise_status store_meta(struct store *store, struct store_meta *out_meta)
 
 enum mortise_status store_put_meta(struct store *store, const struct store_meta *meta)
 {
-	sqlite3_stmt *statement = store->statement[PUT_META];
+	sqlite3_stmt *statement = store_statement(store, PUT_META);
 
-	bind_number(statement, 1, STORE_FORMAT);
-	bind_bytes(statement, 2, meta->uuid, STORE_ID_SIZE);
-	bind_number(statement, 3, meta->epoch);
-	bind_number(statement, 4, meta->generation);
-	bind_bytes(statement, 5, meta->tally, STORE_HASH_SIZE);
-	return finish(store, statement);
+	store_bind_number(statement, 1, STORE_FORMAT);
+	store_bind_bytes(statement, 2, meta->uuid, STORE_ID_SIZE);
+	store_bind_number(statement, 3, meta->epoch);
+	store_bind_number(statement, 4, meta->generation);
+	store_bind_bytes(statement, 5, meta->tally, STORE_HASH_SIZE);
+	TRY(store_finish(store, statement));
+	store->epoch = meta->epoch;
+	return MORTISE_OK;
 }
 
 enum mortise_status store_put_item(
 	struct store *store, enum store_item kind, uint64_t number, struct store_bytes body)
 {
-	sqlite3_stmt *statement = store->statement[PUT_ITEM];
+	sqlite3_stmt *statement = store_statement(store, PUT_ITEM);
 
 	if (body.size > STORE_ITEM_MAX)
 		return MORTISE_INVALID;
-	bind_number(statement, 1, kind);
-	bind_number(statement, 2, number);
-	bind_bytes(statement, 3, body.bytes, body.size);
-	return finish(store, statement);
+	store_bind_number(statement, 1, kind);
+	store_bind_number(statement, 2, number);
+	store_bind_bytes(statement, 3, body.bytes, body.size);
+	return store_finish(store, statement);
 }
 
 enum mortise_status store_delete_item(struct store *store, enum store_item kind, uint64_t number)
 {
-	sqlite3_stmt *statement = store->statement[DELETE_ITEM];
+	sqlite3_stmt *statement = store_statement(store, DELETE_ITEM);
 
-	bind_number(statement, 1, kind);
-	bind_number(statement, 2, number);
-	return finish(store, statement);
+	store_bind_number(statement, 1, kind);
+	store_bind_number(statement, 2, number);
+	return store_finish(store, statement);
 }
 
 enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head)
 {
-	sqlite3_stmt *statement = store->statement[PUT_SECRET];
+	sqlite3_stmt *statement = store_statement(store, PUT_SECRET);
 
-	bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	bind_bytes(statement, 2, path_hash, STORE_HASH_SIZE);
-	bind_bytes(statement, 3, head.bytes, head.size);
-	return finish(store, statement);
+	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	store_bind_bytes(statement, 2, path_hash, STORE_HASH_SIZE);
+	store_bind_bytes(statement, 3, head.bytes, head.size);
+	return store_finish(store, statement);
 }
 
-enum mortise_status store_put_version(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info,
-	struct store_bytes value)
+enum mortise_status store_put_version(
+	struct store *store, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
 {
-	sqlite3_stmt *version = store->statement[PUT_VERSION];
-	sqlite3_stmt *bytes = store->statement[PUT_VALUE];
+	sqlite3_stmt *statement = store_statement(store, PUT_VERSION);
 
-	bind_bytes(version, 1, id, STORE_ID_SIZE);
-	bind_number(version, 2, number);
-	bind_bytes(version, 3, wrapped_key, STORE_KEY_SIZE);
-	bind_bytes(version, 4, info.bytes, info.size);
-	TRY(finish(store, version));
-	bind_bytes(bytes, 1, id, STORE_ID_SIZE);
-	bind_number(bytes, 2, number);
-	bind_bytes(bytes, 3, value.bytes, value.size);
-	return finish(store, bytes);
+	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	store_bind_number(statement, 2, version->number);
+	store_bind_bytes(statement, 3, version->wrapped_key, STORE_KEY_SIZE);
+	store_bind_bytes(statement, 4, version->info.bytes, version->info.size);
+	store_bind_number(statement, 5, version->value_epoch);
+	return store_finish(store, statement);
+}
+
+enum mortise_status store_put_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
+	const struct store_version *version, struct store_bytes value)
+{
+	sqlite3_stmt *statement = store_statement(store, PUT_VALUE);
+
+	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	store_bind_number(statement, 2, version->number);
+	store_bind_bytes(statement, 3, value.bytes, value.size);
+	store_bind_number(statement, 4, version->value_epoch);
+	return store_finish(store, statement);
 }
 
 enum mortise_status store_delete_version(
 	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		sqlite3_stmt *statement = store->statement[i ? DELETE_VALUE : DELETE_VERSION];
-		bind_bytes(statement, 1, id, STORE_ID_SIZE);
-		bind_number(statement, 2, number);
-		TRY(finish(store, statement));
-	}
-	return MORTISE_OK;
+	sqlite3_stmt *statement = store_statement(store, DELETE_VERSION);
+
+	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	store_bind_number(statement, 2, number);
+	return store_finish(store, statement);
+}
+
+enum mortise_status store_delete_value(
+	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number, uint64_t value_epoch)
+{
+	sqlite3_stmt *statement = store_statement(store, DELETE_VALUE);
+
+	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	store_bind_number(statement, 2, number);
+	store_bind_number(statement, 3, value_epoch);
+	return store_finish(store, statement);
 }
 
 /* Visits the rows of a prepared statement. */
@@ -176,18 +203,18 @@ static void bind_range(
 		out_range->upper[0] = (uint8_t)(last + 1);
 		out_range->upper_size = 1;
 	}
-	bind_bytes(statement, 1, out_range->lower, out_range->lower_size);
-	bind_bytes(statement, 2, out_range->upper, out_range->upper_size);
+	store_bind_bytes(statement, 1, out_range->lower, out_range->lower_size);
+	store_bind_bytes(statement, 2, out_range->upper, out_range->upper_size);
 }
 
 /* All means all: a hostile file has ids that no range would find. */
 static sqlite3_stmt *ranged(struct store *store, enum statement all, enum statement each_of_range,
 	uint8_t first, uint8_t last, struct range *out_range)
 {
-	sqlite3_stmt *statement = store->statement[each_of_range];
+	sqlite3_stmt *statement = store_statement(store, each_of_range);
 
 	if (first == 0 && last == 255)
-		return store->statement[all];
+		return store_statement(store, all);
 	bind_range(statement, first, last, out_range);
 	return statement;
 }
@@ -200,19 +227,20 @@ struct item_walk {
 static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
 {
 	const struct item_walk *walk = context;
-	uint64_t kind = column_number(statement, 0);
-	struct store_bytes body = column_bytes(statement, 2);
+	uint64_t kind = store_column_number(statement, 0);
+	struct store_bytes body = store_column_bytes(statement, 2);
 
 	if (kind < STORE_SLOT || kind > STORE_AUDIT || body.size > STORE_ITEM_MAX)
 		return MORTISE_INTEGRITY;
-	return walk->visit(walk->context, (enum store_item)kind, column_number(statement, 1), body);
+	return walk->visit(
+		walk->context, (enum store_item)kind, store_column_number(statement, 1), body);
 }
 
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
 {
 	struct item_walk walk = {visit, context};
 
-	return each(store, store->statement[EACH_ITEM], item_row, &walk);
+	return each(store, store_statement(store, EACH_ITEM), item_row, &walk);
 }
 
 struct secret_walk {
@@ -223,9 +251,9 @@ struct secret_walk {
 static enum mortise_status secret_row(sqlite3_stmt *statement, void *context)
 {
 	const struct secret_walk *walk = context;
-	struct store_bytes id = column_bytes(statement, 0);
-	struct store_bytes path_hash = column_bytes(statement, 1);
-	struct store_bytes head = column_bytes(statement, 2);
+	struct store_bytes id = store_column_bytes(statement, 0);
+	struct store_bytes path_hash = store_column_bytes(statement, 1);
+	struct store_bytes head = store_column_bytes(statement, 2);
 
 	if (id.size != STORE_ID_SIZE || path_hash.size != STORE_HASH_SIZE ||
 		head.size > STORE_HEAD_MAX)
@@ -251,13 +279,15 @@ struct version_walk {
 static enum mortise_status version_row(sqlite3_stmt *statement, void *context)
 {
 	const struct version_walk *walk = context;
-	struct store_bytes id = column_bytes(statement, 0);
-	struct store_bytes key = column_bytes(statement, 2);
-	struct store_bytes info = column_bytes(statement, 3);
+	struct store_bytes id = store_column_bytes(statement, 0);
+	struct store_bytes key = store_column_bytes(statement, 2);
+	struct store_bytes info = store_column_bytes(statement, 3);
 
 	if (id.size != STORE_ID_SIZE || key.size != STORE_KEY_SIZE || info.size > STORE_INFO_MAX)
 		return MORTISE_INTEGRITY;
-	return walk->visit(walk->context, id.bytes, column_number(statement, 1), key.bytes, info);
+	const struct store_version version = {store_column_number(statement, 1),
+		store_column_number(statement, 4), key.bytes, info};
+	return walk->visit(walk->context, id.bytes, &version);
 }
 
 enum mortise_status store_each_version(
@@ -280,7 +310,7 @@ static enum mortise_status copy_blob(struct store *store, sqlite3_stmt *statemen
 		return MORTISE_NOT_FOUND;
 	if (code != SQLITE_ROW)
 		return store_judge(store, code);
-	struct store_bytes blob = column_bytes(statement, 0);
+	struct store_bytes blob = store_column_bytes(statement, 0);
 	if (!blob.size || blob.size > size_max)
 		return MORTISE_INTEGRITY;
 	uint8_t *bytes = malloc(blob.size);
@@ -295,10 +325,10 @@ static enum mortise_status copy_blob(struct store *store, sqlite3_stmt *statemen
 enum mortise_status store_item(struct store *store, enum store_item kind, uint64_t number,
 	uint8_t **out_bytes, size_t *out_size)
 {
-	sqlite3_stmt *statement = store->statement[GET_ITEM];
+	sqlite3_stmt *statement = store_statement(store, GET_ITEM);
 
-	bind_number(statement, 1, kind);
-	bind_number(statement, 2, number);
+	store_bind_number(statement, 1, kind);
+	store_bind_number(statement, 2, number);
 	enum mortise_status status =
 		copy_blob(store, statement, STORE_ITEM_MAX, out_bytes, out_size);
 	sqlite3_reset(statement);
@@ -306,12 +336,13 @@ enum mortise_status store_item(struct store *store, enum store_item kind, uint64
 }
 
 enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, uint8_t **out_bytes, size_t *out_size)
+	uint64_t number, uint64_t value_epoch, uint8_t **out_bytes, size_t *out_size)
 {
-	sqlite3_stmt *statement = store->statement[GET_VALUE];
+	sqlite3_stmt *statement = store_statement(store, GET_VALUE);
 
-	bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	bind_number(statement, 2, number);
+	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	store_bind_number(statement, 2, number);
+	store_bind_number(statement, 3, value_epoch);
 	enum mortise_status status =
 		copy_blob(store, statement, STORE_VALUE_MAX, out_bytes, out_size);
 	sqlite3_reset(statement);
@@ -322,14 +353,14 @@ enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_S
 enum mortise_status store_count_values(
 	struct store *store, uint8_t first, uint8_t last, uint64_t *out_count)
 {
-	sqlite3_stmt *statement = store->statement[COUNT_VALUES];
+	sqlite3_stmt *statement = store_statement(store, COUNT_VALUES);
 	struct range range;
 
 	bind_range(statement, first, last, &range);
 	int code = sqlite3_step(statement);
 	enum mortise_status status = code == SQLITE_ROW ? MORTISE_OK : store_judge(store, code);
 	if (status == MORTISE_OK)
-		*out_count = column_number(statement, 0);
+		*out_count = store_column_number(statement, 0);
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
 	return status;
@@ -337,7 +368,7 @@ enum mortise_status store_count_values(
 
 enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX])
 {
-	sqlite3_stmt *statement = store->statement[GET_HOLD];
+	sqlite3_stmt *statement = store_statement(store, GET_HOLD);
 	enum mortise_status status = MORTISE_OK;
 	int code = sqlite3_step(statement);
 
@@ -358,8 +389,8 @@ enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX
 
 enum mortise_status store_set_hold(struct store *store, const char *word)
 {
-	sqlite3_stmt *statement = store->statement[PUT_HOLD];
+	sqlite3_stmt *statement = store_statement(store, PUT_HOLD);
 
 	sqlite3_bind_text(statement, 1, word, -1, SQLITE_STATIC);
-	return finish(store, statement);
+	return store_finish(store, statement);
 }

@@ -34,15 +34,17 @@ static const struct entry_version *choose(
 }
 
 /* A version's ciphertext, from the cache or the disk. */
-static enum mortise_status fetch(struct vault *vault, const struct entry *entry, uint64_t number,
-	struct store_bytes *out_sealed)
+static enum mortise_status fetch(struct vault *vault, const struct entry *entry,
+	const struct entry_version *version, struct store_bytes *out_sealed)
 {
+	uint64_t number = version->number;
 	uint8_t *bytes = NULL;
 	size_t size = 0;
 	struct store_bytes sealed = cache_get(vault->cache, entry->id, number);
 
 	if (!sealed.bytes) {
-		TRY(store_value(vault->store, entry->id, number, &bytes, &size));
+		TRY(store_value(
+			vault->store, entry->id, number, version->value_epoch, &bytes, &size));
 		cache_put(vault->cache, entry->id, number, bytes, size);
 		sealed = cache_get(vault->cache, entry->id, number);
 	}
@@ -83,7 +85,7 @@ enum mortise_status vault_read(struct vault *vault, const char *path,
 	const struct entry_version *version = choose(entry, choice);
 	if (!version)
 		return MORTISE_NOT_FOUND;
-	TRY(fetch(vault, entry, version->number, &sealed));
+	TRY(fetch(vault, entry, version, &sealed));
 	enum mortise_status status = value_open(vault, entry->id, version, sealed, out_value);
 	if (status == MORTISE_INTEGRITY)
 		cache_forget(vault->cache, entry->id, version->number);
@@ -102,7 +104,7 @@ struct writing {
 	size_t info_size;
 	uint8_t *value; /* encrypted */
 	size_t value_size;
-	uint64_t pruned; /* the version that makes room; 0: none */
+	uint64_t pruned, pruned_epoch; /* the version that makes room; 0: none */
 };
 
 static void writing_done(struct writing *writing)
@@ -115,27 +117,17 @@ static enum mortise_status encrypt(
 	const struct vault *vault, const struct vault_write *write, struct writing *writing)
 {
 	const uint8_t *id = writing->entry->id;
-	struct envelope_binding place = {ENVELOPE_VALUE, vault->meta.uuid, id, writing->number, 0};
-	struct envelope_binding key_place = {
-		ENVELOPE_DATA_KEY, vault->meta.uuid, id, writing->number, vault->meta.epoch};
 	struct version_info info = {
 		.shown = {writing->number, write->time_us, write->size, write->uid}};
-	CLEANUP(secret_drop) struct secret *data_key = NULL;
 
+	TRY(value_seal(vault, id, writing->number, (struct store_bytes){write->value, write->size},
+		writing->wrapped_key, &writing->value));
 	writing->value_size = write->size + ENVELOPE_OVERHEAD;
-	writing->value = malloc(writing->value_size);
-	if (!writing->value)
-		return MORTISE_BUSY;
-	TRY(secret_random(KEY_SIZE, &data_key));
-	envelope_seal(data_key, &place, write->value, write->size, writing->value);
-	envelope_seal(vault->keyring.key[KEY_WRAP], &key_place, data_key->bytes, KEY_SIZE,
-		writing->wrapped_key);
 	memcpy(info.token, write->token, sizeof info.token);
 	return info_seal(vault, id, &info, writing->info, &writing->info_size);
 }
 
-/* Encrypts the head anew into the entry, and the digest over all of it. */
-static enum mortise_status complete(
+enum mortise_status entry_complete(
 	const struct vault *vault, struct entry *entry, const struct vault_head *head)
 {
 	uint8_t sealed[HEAD_SEALED_MAX];
@@ -166,6 +158,12 @@ static enum mortise_status start(const struct vault *vault, const struct vault_w
 	return entry_new(id, path_hash, &writing->entry);
 }
 
+static struct store_version row_of(const struct vault *vault, const struct writing *writing)
+{
+	return (struct store_version){writing->number, vault->meta.epoch, writing->wrapped_key,
+		{writing->info, writing->info_size}};
+}
+
 static enum mortise_status prepare(const struct vault *vault, const struct vault_write *write,
 	const struct entry *before, struct writing *writing)
 {
@@ -176,27 +174,31 @@ static enum mortise_status prepare(const struct vault *vault, const struct vault
 	TRY(encrypt(vault, write, writing));
 	if (count >= VAULT_KEEP_VERSIONS) {
 		writing->pruned = entry->versions[0].number;
+		writing->pruned_epoch = entry->versions[0].value_epoch;
 		entry_remove_version(entry, 0);
 	}
-	TRY(entry_add_version(entry, writing->number, writing->wrapped_key,
-		(struct store_bytes){writing->info, writing->info_size}));
+	const struct store_version row = row_of(vault, writing);
+	TRY(entry_add_version(entry, &row));
 	writing->head.current = writing->number;
 	writing->head.deleted_us = 0;
-	return complete(vault, entry, &writing->head);
+	return entry_complete(vault, entry, &writing->head);
 }
 
 static enum mortise_status put_writing(struct store *store, void *context)
 {
 	const struct writing *writing = context;
 	const struct entry *entry = writing->entry;
+	const struct store_version row = entry_row(entry_version(entry, writing->number));
 
 	TRY(store_put_secret(store, entry->id, entry->path_hash,
 		(struct store_bytes){entry->head, entry->head_size}));
-	if (writing->pruned)
+	if (writing->pruned) {
 		TRY(store_delete_version(store, entry->id, writing->pruned));
-	return store_put_version(store, entry->id, writing->number, writing->wrapped_key,
-		(struct store_bytes){writing->info, writing->info_size},
-		(struct store_bytes){writing->value, writing->value_size});
+		TRY(store_delete_value(store, entry->id, writing->pruned, writing->pruned_epoch));
+	}
+	TRY(store_put_version(store, entry->id, &row));
+	return store_put_value(
+		store, entry->id, &row, (struct store_bytes){writing->value, writing->value_size});
 }
 
 /* The version that a write with this token made, if it is kept still; 0: none. */
@@ -306,7 +308,7 @@ enum mortise_status vault_set_deleted(struct vault *vault, const char *path, boo
 		TRY(head_open(vault, before, &head));
 		head.deleted_us = is_deleted ? time_us : 0;
 		TRY(entry_clone(before, &entry));
-		TRY(complete(vault, entry, &head));
+		TRY(entry_complete(vault, entry, &head));
 		struct index_change change = {.entry = entry};
 		TRY(vault_commit(vault, &change, put_head, entry));
 		index_swap(vault->index, entry);

@@ -123,6 +123,29 @@ enum mortise_status vault_show(struct vault *vault, const char *path, struct vau
 enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *out_values,
 	char *out_complaint, size_t complaint_size) MUST_USE;
 
+/*
+ * Begins to replace the master key by a new random one, in slices while the vault serves: all
+ * that is encrypted or hashed under it is redone beside what is there, slots included, without
+ * their hardware; the last transaction of it makes it the store, and then the old is removed.
+ * Until that transaction the store is the old key's; whatever fails before leaves it so.
+ * With reencrypt each version gets a new data key. MORTISE_BUSY while one is under way.
+ */
+enum mortise_status vault_rekey(struct vault *vault, bool reencrypt) MUST_USE;
+
+struct vault_progress {
+	bool is_rekeying;     /* the old key is the store's still */
+	uint64_t done, total; /* secrets */
+};
+struct vault_progress vault_rekey_progress(const struct vault *vault);
+
+/* Is there a rekey to go on with, or something to remove after one? */
+bool vault_has_work(const struct vault *vault);
+/*
+ * One slice of that, of about budget_us and one commit. Whatever fails is over, if it was the
+ * rekey; what it left, and the rest after it, is there to be removed: call again, but not at once.
+ */
+enum mortise_status vault_work(struct vault *vault, unsigned budget_us) MUST_USE;
+
 /* The policy as applied: the newest version, or any kept. malloc'ed. MORTISE_NOT_FOUND. */
 enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t **out_policy,
 	size_t *out_size, uint64_t *out_version) MUST_USE;

@@ -37,25 +37,28 @@ static enum mortise_status commit_item(
 	return MORTISE_OK;
 }
 
+const struct secret *item_key(const struct vault *vault, enum store_item kind)
+{
+	return vault->keyring.key[kind == STORE_AUDIT ? KEY_AUDIT : KEY_LABEL];
+}
+
 static enum mortise_status seal_item(
 	struct vault *vault, enum store_item kind, uint64_t number, struct store_bytes plain)
 {
 	struct envelope_binding place = item_binding(vault, kind, number);
-	enum key_purpose purpose = kind == STORE_AUDIT ? KEY_AUDIT : KEY_LABEL;
 	size_t size = plain.size + ENVELOPE_OVERHEAD;
 	uint8_t *sealed = malloc(size);
 
 	if (!sealed)
 		return MORTISE_BUSY;
-	envelope_seal(vault->keyring.key[purpose], &place, plain.bytes, plain.size, sealed);
+	envelope_seal(item_key(vault, kind), &place, plain.bytes, plain.size, sealed);
 	enum mortise_status status =
 		commit_item(vault, kind, number, (struct store_bytes){sealed, size});
 	free(sealed);
 	return status;
 }
 
-/* An item's ciphertext, if it is the one that the tally covers. malloc'ed. */
-static enum mortise_status fetch_item(struct vault *vault, enum store_item kind, uint64_t number,
+enum mortise_status vault_item(struct vault *vault, enum store_item kind, uint64_t number,
 	uint8_t **out_bytes, size_t *out_size)
 {
 	uint8_t *bytes = NULL;
@@ -91,7 +94,7 @@ enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t 
 
 	if (number == 0)
 		return MORTISE_NOT_FOUND;
-	TRY(fetch_item(vault, STORE_POLICY, number, &sealed, &sealed_size));
+	TRY(vault_item(vault, STORE_POLICY, number, &sealed, &sealed_size));
 	struct envelope_binding place = item_binding(vault, STORE_POLICY, number);
 	CLEANUP(release) uint8_t *plain = malloc(sealed_size - ENVELOPE_OVERHEAD + 1);
 	if (!plain)
@@ -131,7 +134,7 @@ enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_s
 	CLEANUP(release) uint8_t *sealed = NULL;
 	size_t size = 0;
 
-	TRY(fetch_item(vault, STORE_AUDIT, AUDIT_NUMBER, &sealed, &size));
+	TRY(vault_item(vault, STORE_AUDIT, AUDIT_NUMBER, &sealed, &size));
 	struct envelope_binding place = item_binding(vault, STORE_AUDIT, AUDIT_NUMBER);
 	return envelope_open(vault->keyring.key[KEY_AUDIT], &place, sealed, size, out_state);
 }

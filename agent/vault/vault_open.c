@@ -8,8 +8,7 @@
 
 #define CACHE_BYTES (32 * 1024 * 1024)
 
-/* A vault with its keys and an empty index. */
-static enum mortise_status make(struct store *store, const struct secret *master_key,
+enum mortise_status vault_make(struct store *store, const struct secret *master_key,
 	const struct store_meta *meta, struct vault **out_vault)
 {
 	struct vault *vault = calloc(1, sizeof *vault);
@@ -35,6 +34,8 @@ void vault_close(struct vault *vault)
 {
 	if (!vault)
 		return;
+	rekey_drop(vault);
+	vault_close(vault->retired);
 	cache_free(vault->cache);
 	index_free(vault->index);
 	keyring_done(&vault->keyring);
@@ -93,8 +94,8 @@ static enum mortise_status load_secret(void *context, const uint8_t id[STORE_ID_
 	return MORTISE_OK;
 }
 
-static enum mortise_status load_version(void *context, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, const uint8_t wrapped_key[STORE_KEY_SIZE], struct store_bytes info)
+static enum mortise_status load_version(
+	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
 {
 	struct loading *loading = context;
 
@@ -104,7 +105,7 @@ static enum mortise_status load_version(void *context, const uint8_t id[STORE_ID
 	if (loading->filled == loading->count ||
 		memcmp(loading->rows[loading->filled]->id, id, STORE_ID_SIZE) != 0)
 		return MORTISE_INTEGRITY;
-	return entry_add_version(loading->rows[loading->filled], number, wrapped_key, info);
+	return entry_add_version(loading->rows[loading->filled], version);
 }
 
 /* The rows of a range of ids, each with its digest. */
@@ -164,10 +165,12 @@ enum mortise_status vault_open(
 	struct store_meta meta;
 
 	TRY(store_meta(store, &meta));
-	TRY(make(store, master_key, &meta, &vault));
+	TRY(vault_make(store, master_key, &meta, &vault));
 	TRY(load_all(vault));
 	TRY(check_root(vault, &meta));
 	TRY(read_heads(vault));
+	TRY(store_has_leftovers(store, &vault->sweep.is_due));
+	vault->sweep.takes_values = vault->sweep.is_due;
 	*out_vault = vault;
 	vault = NULL;
 	return MORTISE_OK;
@@ -204,7 +207,7 @@ enum mortise_status vault_create(struct store *store, const struct vault_origin 
 	if (found != MORTISE_NOT_FOUND)
 		return found == MORTISE_OK ? MORTISE_CONFLICT : found;
 	memcpy(meta.uuid, origin->uuid, ID_SIZE);
-	TRY(make(store, origin->master_key, &meta, &vault));
+	TRY(vault_make(store, origin->master_key, &meta, &vault));
 	vault->is_nested = true;
 	TRY(store_begin(store));
 	enum mortise_status status = fill(vault, origin);
@@ -250,8 +253,9 @@ static enum mortise_status verify_values(struct vault *vault, const struct entry
 		CLEANUP(secret_drop) struct secret *value = NULL;
 		struct store_bytes sealed = {NULL, 0};
 		uint8_t *bytes = NULL;
-		enum mortise_status status = store_value(
-			vault->store, entry->id, entry->versions[i].number, &bytes, &sealed.size);
+		enum mortise_status status =
+			store_value(vault->store, entry->id, entry->versions[i].number,
+				entry->versions[i].value_epoch, &bytes, &sealed.size);
 		sealed.bytes = bytes;
 		if (status == MORTISE_OK)
 			status = value_open(vault, entry->id, &entry->versions[i], sealed, &value);
@@ -333,6 +337,9 @@ static enum mortise_status verify_no_more_values(struct vault *vault, unsigned b
 {
 	uint64_t found = 0;
 
+	/* Those of a rekey, under way or left, are no version's yet, or no longer. */
+	if (vault_has_work(vault))
+		return MORTISE_OK;
 	TRY(store_count_values(vault->store, (uint8_t)bucket, (uint8_t)bucket, &found));
 	if (found == values)
 		return MORTISE_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "vault_rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The first field of a record says which it is, as a frame's code does. */
@@ -127,6 +128,42 @@ enum mortise_status value_open(const struct vault *vault, const uint8_t id[ID_SI
 	return envelope_open(data_key, &place, sealed.bytes, sealed.size, out_value);
 }
 
+enum mortise_status value_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
+	uint64_t number, struct store_bytes plain, uint8_t out_wrapped_key[STORE_KEY_SIZE],
+	uint8_t **out_sealed)
+{
+	struct envelope_binding key_place = row_binding(vault, ENVELOPE_DATA_KEY, id, number);
+	struct envelope_binding place = row_binding(vault, ENVELOPE_VALUE, id, number);
+	CLEANUP(secret_drop) struct secret *data_key = NULL;
+
+	TRY(secret_random(KEY_SIZE, &data_key));
+	uint8_t *sealed = malloc(plain.size + ENVELOPE_OVERHEAD);
+	if (!sealed)
+		return MORTISE_BUSY;
+	envelope_seal(data_key, &place, plain.bytes, plain.size, sealed);
+	envelope_seal(vault->keyring.key[KEY_WRAP], &key_place, data_key->bytes, KEY_SIZE,
+		out_wrapped_key);
+	*out_sealed = sealed;
+	return MORTISE_OK;
+}
+
+enum mortise_status data_key_rewrap(const struct vault *vault, const struct vault *other,
+	const uint8_t id[ID_SIZE], const struct entry_version *version,
+	uint8_t out_wrapped_key[STORE_KEY_SIZE])
+{
+	struct envelope_binding from = row_binding(vault, ENVELOPE_DATA_KEY, id, version->number);
+	struct envelope_binding to = row_binding(other, ENVELOPE_DATA_KEY, id, version->number);
+	CLEANUP(secret_drop) struct secret *data_key = NULL;
+
+	TRY(envelope_open(vault->keyring.key[KEY_WRAP], &from, version->wrapped_key, STORE_KEY_SIZE,
+		&data_key));
+	if (data_key->size != KEY_SIZE)
+		return MORTISE_INTEGRITY;
+	envelope_seal(
+		other->keyring.key[KEY_WRAP], &to, data_key->bytes, KEY_SIZE, out_wrapped_key);
+	return MORTISE_OK;
+}
+
 static enum mortise_status write_all(struct vault *vault, const struct store_meta *meta,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context)
 {
@@ -155,5 +192,7 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 		return status;
 	}
 	vault->meta = meta;
+	if (change && change->entry)
+		rekey_touch(vault, change->entry->id);
 	return MORTISE_OK;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vault_rows: what vault.c (secrets), vault_open.c (opening, verifying) and vault_items.c
- * (policy, audit state) share: the open vault, and how heads, version infos and items are
- * encrypted. Nobody else includes it.
+ * vault_rows: what vault.c (secrets), vault_open.c (opening, verifying), vault_items.c (policy,
+ * audit state), vault_rekey.c and vault_sweep.c share: the open vault, and how heads, version infos
+ * and items are encrypted. Nobody else includes it.
  */
 #ifndef MORTISE_VAULT_ROWS_H
 #define MORTISE_VAULT_ROWS_H
@@ -10,6 +10,13 @@
 #include "cache.h"
 #include "index.h"
 #include "vault.h"
+
+/* Rows of other epochs are removed in slices. */
+struct sweep {
+	bool is_due;
+	bool takes_values; /* first those that no version calls its own */
+	struct store_place after;
+};
 
 struct vault {
 	struct store *store;
@@ -19,6 +26,10 @@ struct vault {
 	struct cache *cache;
 	bool is_stale;
 	bool is_nested; /* the caller holds the transaction */
+
+	struct rekey *rekey;   /* under way; NULL: none */
+	struct sweep sweep;    /* of rows of other epochs */
+	struct vault *retired; /* what the epoch before had in memory, on its way out; NULL: none */
 };
 
 /* The encrypted metadata of one version. */
@@ -29,6 +40,10 @@ struct version_info {
 
 #define HEAD_SEALED_MAX (512 + ENVELOPE_OVERHEAD)
 #define INFO_SEALED_MAX (128 + ENVELOPE_OVERHEAD)
+
+/* A vault of meta's epoch with its keys and an empty index. */
+enum mortise_status vault_make(struct store *store, const struct secret *master_key,
+	const struct store_meta *meta, struct vault **out_vault) MUST_USE;
 
 enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
 	const struct vault_head *head, uint8_t out_sealed[HEAD_SEALED_MAX], size_t *out_size)
@@ -46,6 +61,19 @@ enum mortise_status value_open(const struct vault *vault, const uint8_t id[ID_SI
 	const struct entry_version *version, struct store_bytes sealed, struct secret **out_value)
 	MUST_USE;
 
+/* A new data key, wrapped, and with it the value, malloc'ed: plain's size + ENVELOPE_OVERHEAD. */
+enum mortise_status value_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
+	uint64_t number, struct store_bytes plain, uint8_t out_wrapped_key[STORE_KEY_SIZE],
+	uint8_t **out_sealed) MUST_USE;
+/* The data key of a version, wrapped anew for another vault. */
+enum mortise_status data_key_rewrap(const struct vault *vault, const struct vault *other,
+	const uint8_t id[ID_SIZE], const struct entry_version *version,
+	uint8_t out_wrapped_key[STORE_KEY_SIZE]) MUST_USE;
+
+/* Encrypts the head anew into the entry, and the digest over all of it. */
+enum mortise_status entry_complete(
+	const struct vault *vault, struct entry *entry, const struct vault_head *head) MUST_USE;
+
 /* Where policy and audit state stand. */
 struct envelope_binding item_binding(
 	const struct vault *vault, enum store_item kind, uint64_t number);
@@ -56,5 +84,23 @@ struct envelope_binding item_binding(
  */
 enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context) MUST_USE;
+
+/* A policy, audit state or slot as it is on disk, if the tally covers it. malloc'ed. */
+enum mortise_status vault_item(struct vault *vault, enum store_item kind, uint64_t number,
+	uint8_t **out_bytes, size_t *out_size) MUST_USE;
+/* The key that such an item is encrypted with. */
+const struct secret *item_key(const struct vault *vault, enum store_item kind);
+
+/* The entry with this id has a new state: a rekey under way does it again. */
+void rekey_touch(struct vault *vault, const uint8_t id[ID_SIZE]);
+enum mortise_status rekey_slice(struct vault *vault, uint64_t until_us) MUST_USE;
+void rekey_drop(struct vault *vault);
+enum mortise_status sweep_slice(struct vault *vault, uint64_t until_us) MUST_USE;
+/* A transaction that takes part in nothing acknowledged: it is not synced. */
+enum mortise_status vault_begin_slice(struct vault *vault) MUST_USE;
+/* Commits it, or rolls it back where it failed (status) or fails now. */
+enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status status) MUST_USE;
+/* Is it not over yet? Of CLOCK_MONOTONIC. */
+bool vault_has_time(uint64_t until_us);
 
 #endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: ISC */
+/* How a rekey makes rows and items anew, on disk and in the next epoch's index. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "slots.h"
+#include "vault_rekey.h"
+
+static void release(uint8_t **bytes)
+{
+	free(*bytes);
+}
+
+/* The value under a data key of the next epoch, in a row of its own. */
+static enum mortise_status reencrypt(struct vault *vault, const uint8_t id[ID_SIZE],
+	const struct entry_version *version, struct store_version *row, uint8_t *wrapped_key)
+{
+	struct vault *next = vault->rekey->next;
+	CLEANUP(secret_drop) struct secret *value = NULL;
+	CLEANUP(release) uint8_t *old = NULL;
+	CLEANUP(release) uint8_t *sealed = NULL;
+	size_t size = 0;
+
+	TRY(store_value(vault->store, id, version->number, version->value_epoch, &old, &size));
+	TRY(value_open(vault, id, version, (struct store_bytes){old, size}, &value));
+	TRY(value_seal(next, id, version->number, (struct store_bytes){value->bytes, value->size},
+		wrapped_key, &sealed));
+	row->value_epoch = next->meta.epoch;
+	return store_put_value(vault->store, id, row,
+		(struct store_bytes){sealed, value->size + ENVELOPE_OVERHEAD});
+}
+
+static enum mortise_status redo_version(
+	struct vault *vault, const struct entry_version *version, struct entry *fresh)
+{
+	struct vault *next = vault->rekey->next;
+	uint8_t wrapped_key[STORE_KEY_SIZE], info_sealed[INFO_SEALED_MAX];
+	struct store_version row = {
+		version->number, version->value_epoch, wrapped_key, {info_sealed, 0}};
+	struct version_info info;
+
+	TRY(info_open(vault, fresh->id, version, &info));
+	TRY(info_seal(next, fresh->id, &info, info_sealed, &row.info.size));
+	if (vault->rekey->reencrypts)
+		TRY(reencrypt(vault, fresh->id, version, &row, wrapped_key));
+	else
+		TRY(data_key_rewrap(vault, next, fresh->id, version, wrapped_key));
+	TRY(store_put_version(vault->store, fresh->id, &row));
+	return entry_add_version(fresh, &row);
+}
+
+/* A version never changes: one that was done before is done. */
+static enum mortise_status redo_versions(struct vault *vault, const struct entry *entry,
+	const struct entry *made, struct entry *fresh)
+{
+	for (size_t i = 0; i < entry->version_count; i++) {
+		const struct entry_version *done =
+			made ? entry_version(made, entry->versions[i].number) : NULL;
+		if (!done) {
+			TRY(redo_version(vault, &entry->versions[i], fresh));
+			continue;
+		}
+		const struct store_version row = entry_row(done);
+		TRY(entry_add_version(fresh, &row));
+	}
+	return MORTISE_OK;
+}
+
+/* Versions that were done and have been destroyed since. */
+static enum mortise_status undo_versions(
+	struct vault *vault, const struct entry *entry, const struct entry *made)
+{
+	for (size_t i = 0; made && i < made->version_count; i++) {
+		const struct entry_version *version = &made->versions[i];
+		if (entry_version(entry, version->number))
+			continue;
+		TRY(store_delete_version(vault->store, entry->id, version->number));
+		if (vault->rekey->reencrypts)
+			TRY(store_delete_value(
+				vault->store, entry->id, version->number, version->value_epoch));
+	}
+	return MORTISE_OK;
+}
+
+/* One secret, as it is now; the bucket's digest is left for later. */
+static enum mortise_status redo(struct vault *vault, const struct entry *entry)
+{
+	struct vault *next = vault->rekey->next;
+	const struct entry *made = index_get(next->index, entry->id);
+	CLEANUP(entry_drop) struct entry *fresh = NULL;
+	uint8_t path_hash[ENVELOPE_HASH];
+	struct vault_head head;
+
+	TRY(head_open(vault, entry, &head));
+	envelope_hash(next->keyring.key[KEY_INDEX], head.path, strlen(head.path), path_hash);
+	TRY(entry_new(entry->id, path_hash, &fresh));
+	TRY(redo_versions(vault, entry, made, fresh));
+	TRY(undo_versions(vault, entry, made));
+	TRY(entry_complete(next, fresh, &head));
+	TRY(store_put_secret(vault->store, fresh->id, fresh->path_hash,
+		(struct store_bytes){fresh->head, fresh->head_size}));
+	TRY(index_reserve(next->index, fresh->id));
+	index_place(next->index, fresh);
+	fresh = NULL;
+	return MORTISE_OK;
+}
+
+static enum mortise_status redo_again(struct vault *vault)
+{
+	struct rekey *rekey = vault->rekey;
+
+	for (; rekey->again_count > 0; rekey->again_count--) {
+		const uint8_t *id = rekey->again[rekey->again_count - 1];
+		const struct entry *entry = index_get(vault->index, id);
+		if (!entry)
+			return MORTISE_CONFLICT;
+		TRY(redo(vault, entry));
+		index_settle(rekey->next->index, id[0]);
+	}
+	return MORTISE_OK;
+}
+
+const struct entry *redo_next_row(const struct vault *vault)
+{
+	const struct rekey *rekey = vault->rekey;
+
+	return index_next(vault->index, rekey->has_begun ? rekey->after : NULL);
+}
+
+/* A bucket's digest is made once it is behind us, not with each of its rows. */
+static enum mortise_status redo_onwards(struct vault *vault, uint64_t until_us)
+{
+	struct rekey *rekey = vault->rekey;
+	const struct entry *entry;
+
+	while ((entry = redo_next_row(vault))) {
+		TRY(redo(vault, entry));
+		if (rekey->has_begun && rekey->after[0] != entry->id[0])
+			index_settle(rekey->next->index, rekey->after[0]);
+		memcpy(rekey->after, entry->id, ID_SIZE);
+		rekey->has_begun = true;
+		rekey->done++;
+		if (!vault_has_time(until_us))
+			break;
+	}
+	if (rekey->has_begun)
+		index_settle(rekey->next->index, rekey->after[0]);
+	return MORTISE_OK;
+}
+
+enum mortise_status redo_rows(struct vault *vault, uint64_t until_us)
+{
+	store_use_epoch(vault->store, vault->rekey->next->meta.epoch);
+	enum mortise_status status = redo_again(vault);
+	if (status == MORTISE_OK)
+		status = redo_onwards(vault, until_us);
+	store_use_epoch(vault->store, vault->meta.epoch);
+	return status;
+}
+
+static enum mortise_status put_next_item(
+	struct vault *vault, enum store_item kind, uint64_t number, struct store_bytes body)
+{
+	struct vault *next = vault->rekey->next;
+
+	store_use_epoch(vault->store, next->meta.epoch);
+	enum mortise_status status = store_put_item(vault->store, kind, number, body);
+	store_use_epoch(vault->store, vault->meta.epoch);
+	TRY(status);
+	return index_put_item(next->index, kind, number, body);
+}
+
+static enum mortise_status seal_next_item(
+	struct vault *vault, enum store_item kind, uint64_t number, struct store_bytes plain)
+{
+	struct vault *next = vault->rekey->next;
+	struct envelope_binding place = item_binding(next, kind, number);
+	CLEANUP(release) uint8_t *sealed = malloc(plain.size + ENVELOPE_OVERHEAD);
+
+	if (!sealed)
+		return MORTISE_BUSY;
+	envelope_seal(item_key(next, kind), &place, plain.bytes, plain.size, sealed);
+	return put_next_item(
+		vault, kind, number, (struct store_bytes){sealed, plain.size + ENVELOPE_OVERHEAD});
+}
+
+uint64_t redo_next_policy(const struct vault *vault)
+{
+	return index_next_item(vault->index, STORE_POLICY, vault->rekey->policies_done);
+}
+
+enum mortise_status redo_policy(struct vault *vault, uint64_t number)
+{
+	CLEANUP(release) uint8_t *policy = NULL;
+	uint64_t version = 0;
+	size_t size = 0;
+
+	TRY(vault_policy(vault, number, &policy, &size, &version));
+	TRY(seal_next_item(vault, STORE_POLICY, number, (struct store_bytes){policy, size}));
+	vault->rekey->policies_done = number;
+	return MORTISE_OK;
+}
+
+/* Policies that were done and are kept no longer. */
+static enum mortise_status undo_policies(struct vault *vault)
+{
+	struct vault *next = vault->rekey->next;
+	uint64_t oldest = index_next_item(vault->index, STORE_POLICY, 0), number = 0;
+
+	while ((number = index_next_item(next->index, STORE_POLICY, number)) && number < oldest) {
+		store_use_epoch(vault->store, next->meta.epoch);
+		enum mortise_status status = store_delete_item(vault->store, STORE_POLICY, number);
+		store_use_epoch(vault->store, vault->meta.epoch);
+		TRY(status);
+		index_delete_item(next->index, STORE_POLICY, number);
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status redo_slot(struct vault *vault, uint64_t number)
+{
+	const struct vault *next = vault->rekey->next;
+	const struct slot_resealing resealing = {
+		.old = {vault->meta.uuid, number, vault->meta.epoch},
+		.new = {next->meta.uuid, number, next->meta.epoch},
+		.old_label_key = vault->keyring.key[KEY_LABEL],
+		.master_key = next->keyring.key[KEY_MASTER],
+		.label_key = next->keyring.key[KEY_LABEL],
+	};
+	CLEANUP(release) uint8_t *record = NULL;
+	uint8_t fresh[SLOT_RECORD_MAX];
+	size_t size = 0;
+
+	TRY(vault_item(vault, STORE_SLOT, number, &record, &size));
+	TRY(slot_reseal(&resealing, (struct store_bytes){record, size}, fresh, &size));
+	return put_next_item(vault, STORE_SLOT, number, (struct store_bytes){fresh, size});
+}
+
+static enum mortise_status redo_audit_state(struct vault *vault)
+{
+	CLEANUP(secret_drop) struct secret *state = NULL;
+
+	TRY(vault_audit_state(vault, &state));
+	return seal_next_item(vault, STORE_AUDIT, index_last_item(vault->index, STORE_AUDIT),
+		(struct store_bytes){state->bytes, state->size});
+}
+
+enum mortise_status redo_items(struct vault *vault)
+{
+	uint64_t slot = 0;
+
+	while ((slot = index_next_item(vault->index, STORE_SLOT, slot)))
+		TRY(redo_slot(vault, slot));
+	TRY(redo_audit_state(vault));
+	return undo_policies(vault);
+}

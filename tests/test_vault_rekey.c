@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: ISC */
+#include "vault_fixture.h"
+
+#define MANY      200
+#define NO_TIME   0 /* a slice of one secret */
+#define ALL_TIME  1000000000u
+#define EVER      100000
+#define KEY_COUNT 64
+
+/*
+ * Calls of the vault into the store fail where a test wants it: the linker sends them here
+ * (--wrap). What failed was not done.
+ */
+static unsigned calls, fail_at; /* 0: none */
+
+static bool must_fail(void)
+{
+	return ++calls == fail_at;
+}
+
+#define FAILING(name, parameters, arguments)                                                       \
+	enum mortise_status __real_##name parameters;                                              \
+	enum mortise_status __wrap_##name parameters;                                              \
+	enum mortise_status __wrap_##name parameters                                               \
+	{                                                                                          \
+		return must_fail() ? MORTISE_IO : __real_##name arguments;                         \
+	}
+
+FAILING(store_begin, (struct store * store), (store))
+FAILING(store_commit, (struct store * store), (store))
+FAILING(store_truncate_log, (struct store * store), (store))
+FAILING(store_set_synced, (struct store * store, bool is_synced), (store, is_synced))
+FAILING(store_put_meta, (struct store * store, const struct store_meta *meta), (store, meta))
+FAILING(store_put_item,
+	(struct store * store, enum store_item kind, uint64_t number, struct store_bytes body),
+	(store, kind, number, body))
+FAILING(store_put_secret,
+	(struct store * store, const uint8_t *id, const uint8_t *hash, struct store_bytes head),
+	(store, id, hash, head))
+FAILING(store_put_version,
+	(struct store * store, const uint8_t *id, const struct store_version *version),
+	(store, id, version))
+FAILING(store_put_value,
+	(struct store * store, const uint8_t *id, const struct store_version *version,
+		struct store_bytes value),
+	(store, id, version, value))
+FAILING(store_value,
+	(struct store * store, const uint8_t *id, uint64_t number, uint64_t epoch, uint8_t **bytes,
+		size_t *size),
+	(store, id, number, epoch, bytes, size))
+FAILING(store_item,
+	(struct store * store, enum store_item kind, uint64_t number, uint8_t **bytes,
+		size_t *size),
+	(store, kind, number, bytes, size))
+FAILING(store_sweep, (struct store * store, unsigned limit, unsigned *count), (store, limit, count))
+FAILING(store_delete_value,
+	(struct store * store, const uint8_t *id, uint64_t number, uint64_t epoch),
+	(store, id, number, epoch))
+
+/* Slices until nothing is left to do. */
+static enum mortise_status work(struct fixture *fixture, unsigned budget_us)
+{
+	for (unsigned i = 0; vault_has_work(fixture->vault); i++) {
+		assert_true(i < EVER);
+		TRY(vault_work(fixture->vault, budget_us));
+	}
+	return MORTISE_OK;
+}
+
+static void rekey(struct fixture *fixture, bool reencrypt)
+{
+	assert_int_equal(vault_rekey(fixture->vault, reencrypt), MORTISE_OK);
+	assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+}
+
+/* Slices of one secret each until about `count` secrets are done. */
+static void begin(struct fixture *fixture, bool reencrypt, uint64_t count)
+{
+	assert_int_equal(vault_rekey(fixture->vault, reencrypt), MORTISE_OK);
+	for (unsigned i = 0; vault_rekey_progress(fixture->vault).done < count; i++) {
+		assert_true(i < EVER);
+		assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+	}
+	assert_true(vault_rekey_progress(fixture->vault).is_rekeying);
+}
+
+/* Opens the store as a restarted agent does, and checks all of it. */
+static void assert_opens(struct fixture *fixture, uint64_t slot, uint64_t epoch)
+{
+	char complaint[320];
+	size_t values;
+
+	assert_int_equal(reopen_by_slot(fixture, slot), MORTISE_OK);
+	assert_int_equal(vault_epoch(fixture->vault), epoch);
+	assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+	for (unsigned bucket = 0; bucket < 256; bucket++)
+		if (vault_verify(fixture->vault, bucket, &values, complaint, sizeof complaint) !=
+			MORTISE_OK)
+			fail_msg("bucket %u: %s", bucket, complaint);
+}
+
+static void assert_fixture_values(struct fixture *fixture)
+{
+	for (size_t i = 0; i < FIXTURE_PATHS; i++)
+		for (unsigned number = 1; number <= 2; number++) {
+			char value[32];
+			snprintf(value, sizeof value, "%s %u", fixture_paths[i], number);
+			assert_value(fixture, fixture_paths[i], number, value);
+		}
+}
+
+static uint64_t count(const struct fixture *fixture, const char *text)
+{
+	sqlite3_stmt *statement = NULL;
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, text, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	uint64_t number = (uint64_t)sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return number;
+}
+
+static void every_row_is_of_the_next_epoch(void **state)
+{
+	struct fixture *fixture = *state;
+
+	rekey(fixture, false);
+	assert_int_equal(vault_epoch(fixture->vault), 2);
+	assert_fixture_values(fixture);
+	assert_opens(fixture, 1, 2);
+	assert_fixture_values(fixture);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM secret WHERE epoch<>2"), 0);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM version WHERE epoch<>2"), 0);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM item WHERE epoch<>2"), 0);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM secret"), 3);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM version"), 6);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value"), 6);
+}
+
+static void the_old_key_opens_nothing_any_more(void **state)
+{
+	struct fixture *fixture = *state;
+
+	rekey(fixture, false);
+	assert_int_equal(reopen(fixture), MORTISE_INTEGRITY);
+}
+
+static void every_slot_opens_the_new_key_and_is_else_what_it_was(void **state)
+{
+	struct fixture *fixture = *state;
+	CLEANUP(secret_drop) struct secret *one = NULL;
+	CLEANUP(secret_drop) struct secret *two = NULL;
+	struct finding before = {.number = 2}, after = {.number = 2};
+	struct slot was, is;
+
+	assert_int_equal(store_each_item(fixture->store, take_slot, &before), MORTISE_OK);
+	rekey(fixture, false);
+	assert_int_equal(open_slot(fixture, 1, &one), MORTISE_OK);
+	assert_int_equal(open_slot(fixture, 2, &two), MORTISE_OK);
+	assert_true(secret_equals(one, two));
+	assert_false(secret_equals(one, fixture->master_key));
+	assert_int_equal(store_each_item(fixture->store, take_slot, &after), MORTISE_OK);
+	assert_int_equal(
+		slot_read((struct store_bytes){before.record, before.size}, &was), MORTISE_OK);
+	assert_int_equal(
+		slot_read((struct store_bytes){after.record, after.size}, &is), MORTISE_OK);
+	assert_string_equal(is.kind, was.kind);
+	assert_string_equal(is.key_id, was.key_id);
+	assert_memory_equal(is.salt, was.salt, ID_SIZE);
+	assert_memory_not_equal(is.box.bytes, was.box.bytes, is.box.size);
+	assert_memory_not_equal(is.public_half.bytes, was.public_half.bytes, is.public_half.size);
+}
+
+static void policy_and_audit_state_are_still_there(void **state)
+{
+	struct fixture *fixture = *state;
+	CLEANUP(secret_drop) struct secret *audit_state = NULL;
+	uint8_t *policy = NULL;
+	uint64_t version = 0;
+	size_t size = 0;
+
+	assert_int_equal(
+		vault_set_policy(fixture->vault, bytes_of("a newer one"), &version), MORTISE_OK);
+	rekey(fixture, false);
+	assert_opens(fixture, 2, 2);
+	assert_int_equal(vault_policy(fixture->vault, 0, &policy, &size, &version), MORTISE_OK);
+	assert_int_equal(version, 2);
+	assert_memory_equal(policy, "a newer one", size);
+	free(policy);
+	assert_int_equal(vault_policy(fixture->vault, 1, &policy, &size, &version), MORTISE_OK);
+	assert_memory_equal(policy, POLICY_TEXT, size);
+	free(policy);
+	assert_int_equal(vault_audit_state(fixture->vault, &audit_state), MORTISE_OK);
+	assert_memory_equal(audit_state->bytes, "audit keys", 10);
+}
+
+static void a_second_rekey_follows_the_first(void **state)
+{
+	struct fixture *fixture = *state;
+
+	rekey(fixture, true);
+	rekey(fixture, false);
+	rekey(fixture, true);
+	assert_opens(fixture, 1, 4);
+	assert_fixture_values(fixture);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value"), 6);
+}
+
+static void there_is_one_rekey_at_a_time(void **state)
+{
+	struct fixture *fixture = *state;
+
+	begin(fixture, false, 1);
+	assert_int_equal(vault_rekey(fixture->vault, false), MORTISE_BUSY);
+	assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+	assert_int_equal(vault_rekey(fixture->vault, false), MORTISE_OK);
+}
+
+/* Reads, lists and verifies with every slice of a rekey. */
+static void all_is_served_throughout(void **state)
+{
+	struct fixture *fixture = *state;
+	char complaint[320];
+
+	for (unsigned reencrypt = 0; reencrypt < 2; reencrypt++) {
+		assert_int_equal(vault_rekey(fixture->vault, reencrypt), MORTISE_OK);
+		while (vault_has_work(fixture->vault)) {
+			const uint8_t *after = NULL;
+			struct vault_head head;
+			uint8_t id[ID_SIZE];
+			size_t listed = 0, values;
+			assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+			assert_fixture_values(fixture);
+			for (; vault_next(fixture->vault, after, id, &head) == MORTISE_OK;
+				after = id, listed++)
+				assert_int_equal(vault_verify(fixture->vault, id[0], &values,
+							 complaint, sizeof complaint),
+					MORTISE_OK);
+			assert_int_equal(listed, FIXTURE_PATHS);
+			assert_int_equal(vault_verify(fixture->vault, 0, &values, complaint,
+						 sizeof complaint),
+				MORTISE_OK);
+		}
+	}
+}
+
+/* With a rekey of one secret a slice, something is changed after each of them. */
+static void change(struct fixture *fixture, bool reencrypt)
+{
+	struct vault_outcome outcome;
+	uint64_t version;
+	char value[32];
+
+	assert_int_equal(vault_rekey(fixture->vault, reencrypt), MORTISE_OK);
+	for (unsigned i = 0; vault_has_work(fixture->vault); i++) {
+		CLEANUP(secret_drop) struct secret *audit_state = NULL;
+		char path[32];
+		assert_true(i < 1000);
+		assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+		snprintf(value, sizeof value, "%u", i);
+		snprintf(path, sizeof path, "new/%u", i % 40);
+		assert_int_equal(set(fixture, "prod/a", value), MORTISE_OK);
+		assert_int_equal(set(fixture, path, value), MORTISE_OK);
+		assert_int_equal(
+			vault_set_deleted(fixture->vault, "prod/b", i % 2 == 0, false, 5, &outcome),
+			MORTISE_OK);
+		assert_int_equal(
+			vault_set_policy(fixture->vault, bytes_of(value), &version), MORTISE_OK);
+		assert_int_equal(secret_copy(value, strlen(value), &audit_state), MORTISE_OK);
+		assert_int_equal(vault_set_audit_state(fixture->vault, audit_state), MORTISE_OK);
+	}
+	assert_int_equal(
+		vault_set_deleted(fixture->vault, "prod/b", true, false, 5, &outcome), MORTISE_OK);
+	assert_value(fixture, "prod/a", 0, value);
+	assert_opens(fixture, 1, 2);
+	assert_value(fixture, "prod/a", 0, value);
+	assert_unreadable(fixture, "prod/b", 0, MORTISE_NOT_FOUND);
+	assert_value(fixture, "prod/c", 1, "prod/c 1");
+	assert_value(fixture, "prod/c", 0, "prod/c 2");
+	assert_value(fixture, "new/0", 1, "0");
+	assert_unreadable(fixture, "prod/a", 2, MORTISE_NOT_FOUND);
+}
+
+static void what_is_written_deleted_or_applied_meanwhile_is_kept(void **state)
+{
+	change(*state, false);
+}
+
+static void a_policy_that_is_kept_no_longer_does_not_come_back(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t *policy = NULL;
+	uint64_t version = 0;
+	size_t size = 0;
+
+	begin(fixture, false, 1);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(
+			vault_set_policy(fixture->vault, bytes_of("newer"), &version), MORTISE_OK);
+	assert_int_equal(work(fixture, NO_TIME), MORTISE_OK);
+	assert_opens(fixture, 1, 2);
+	assert_int_equal(
+		vault_policy(fixture->vault, 1, &policy, &size, &version), MORTISE_NOT_FOUND);
+	assert_int_equal(vault_policy(fixture->vault, 4, &policy, &size, &version), MORTISE_OK);
+	free(policy);
+}
+
+static void what_is_written_meanwhile_is_reencrypted_too(void **state)
+{
+	struct fixture *fixture = *state;
+
+	change(fixture, true);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value v WHERE NOT EXISTS (SELECT 1 "
+					"FROM version WHERE secret=v.secret AND number=v.number "
+					"AND value_epoch=v.epoch)"),
+		0);
+}
+
+/* A data key is known by what it encrypts: no old ciphertext is left, and none is the same. */
+static void reencryption_renews_every_value_and_no_old_one_stays(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vault_head head;
+	uint8_t id[ID_SIZE], *value = NULL, *fresh = NULL;
+	size_t size, fresh_size;
+
+	assert_int_equal(vault_next(fixture->vault, NULL, id, &head), MORTISE_OK);
+	assert_int_equal(store_value(fixture->store, id, 2, 1, &value, &size), MORTISE_OK);
+	rekey(fixture, true);
+	assert_int_equal(store_value(fixture->store, id, 2, 2, &fresh, &fresh_size), MORTISE_OK);
+	assert_int_equal(size, fresh_size);
+	assert_memory_not_equal(value, fresh, size);
+	free(fresh);
+	fresh = NULL;
+	assert_int_equal(
+		store_value(fixture->store, id, 2, 1, &fresh, &fresh_size), MORTISE_INTEGRITY);
+	assert_fixture_values(fixture);
+	assert_opens(fixture, 2, 2);
+	assert_fixture_values(fixture);
+	assert_false(file_has(fixture, "", value, size));
+	assert_false(file_has(fixture, "-wal", value, size));
+	free(value);
+}
+
+static void without_it_values_stay_as_they_are(void **state)
+{
+	struct fixture *fixture = *state;
+
+	rekey(fixture, false);
+	assert_fixture_values(fixture);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value WHERE epoch=1"), 6);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM version WHERE value_epoch=1"), 6);
+}
+
+static size_t read_keys(const struct fixture *fixture, uint8_t keys[][STORE_KEY_SIZE])
+{
+	sqlite3_stmt *statement = NULL;
+	sqlite3 *db = NULL;
+	size_t found = 0;
+
+	assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_prepare_v2(db, "SELECT key FROM version", -1, &statement, NULL), SQLITE_OK);
+	for (; found < KEY_COUNT && sqlite3_step(statement) == SQLITE_ROW; found++)
+		memcpy(keys[found], sqlite3_column_blob(statement, 0), STORE_KEY_SIZE);
+	sqlite3_finalize(statement);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return found;
+}
+
+static void an_old_wrapped_key_is_in_no_file_once_the_work_is_done(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t keys[KEY_COUNT][STORE_KEY_SIZE];
+
+	close_all(fixture);
+	size_t found = read_keys(fixture, keys);
+	assert_int_equal(found, 6);
+	assert_true(file_has(fixture, "", keys[0], STORE_KEY_SIZE));
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	rekey(fixture, false);
+	for (size_t i = 0; i < found; i++) {
+		assert_false(file_has(fixture, "", keys[i], STORE_KEY_SIZE));
+		assert_false(file_has(fixture, "-wal", keys[i], STORE_KEY_SIZE));
+	}
+}
+
+/* The agent ends after each number of slices; the next one finds a whole store and goes on. */
+static void a_rekey_cut_off_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	struct fixture *fixture = *state;
+	bool is_over = false;
+	uint64_t epoch = 1;
+
+	for (unsigned slices = 0; !is_over; slices++) {
+		assert_int_equal(vault_rekey(fixture->vault, slices % 2), MORTISE_OK);
+		for (unsigned i = 0; i < slices && vault_has_work(fixture->vault); i++)
+			assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+		is_over = !vault_has_work(fixture->vault);
+		epoch = vault_epoch(fixture->vault);
+		assert_opens(fixture, 1 + slices % 2, epoch);
+		assert_fixture_values(fixture);
+	}
+	assert_true(epoch > 2);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value"), 6);
+	assert_int_equal(count(fixture, "SELECT count(DISTINCT epoch) FROM item"), 1);
+}
+
+/* Of the old key or the new, whichever call fails, and a later rekey works. */
+static void a_call_of_the_store_that_fails_leaves_the_old_or_the_new(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t epoch = 1;
+	unsigned failed = 0;
+
+	for (unsigned n = 1; calls < EVER; n++) {
+		assert_int_equal(vault_rekey(fixture->vault, n % 2), MORTISE_OK);
+		calls = 0;
+		fail_at = n;
+		enum mortise_status status = work(fixture, ALL_TIME);
+		fail_at = 0;
+		assert_true(status == MORTISE_OK || status == MORTISE_IO);
+		assert_false(vault_rekey_progress(fixture->vault).is_rekeying);
+		assert_in_range(vault_epoch(fixture->vault), epoch, epoch + 1);
+		assert_fixture_values(fixture);
+		if (!vault_is_stale(fixture->vault))
+			assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+		epoch = vault_epoch(fixture->vault);
+		assert_opens(fixture, 1, epoch);
+		assert_fixture_values(fixture);
+		failed += status != MORTISE_OK;
+		if (status == MORTISE_OK && n > 10 && calls < n)
+			break;
+	}
+	assert_true(failed > 40);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value"), 6);
+}
+
+/* Somebody with the disk has put rows of the epoch to come there. */
+static void rows_planted_for_the_next_epoch_do_not_become_the_store_s(void **state)
+{
+	struct fixture *fixture = *state;
+
+	edit(fixture, "INSERT INTO secret SELECT 2, randomblob(16), path_hash, head FROM secret;"
+		      "INSERT INTO version SELECT 2, secret, 9, 1, key, info FROM version WHERE "
+		      "number=1;"
+		      "INSERT INTO item SELECT 2, kind, 7, body FROM item WHERE number=1;"
+		      "INSERT INTO value SELECT secret, number, 2, bytes FROM value");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_fixture_values(fixture);
+	assert_int_equal(vault_rekey(fixture->vault, true), MORTISE_BUSY);
+	assert_int_equal(work(fixture, NO_TIME), MORTISE_OK);
+	rekey(fixture, true);
+	assert_opens(fixture, 1, 2);
+	assert_fixture_values(fixture);
+	close_all(fixture);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM value"), 6);
+	assert_int_equal(count(fixture, "SELECT count(*) FROM secret"), 3);
+}
+
+/* Nothing tells of them until they are in the way. */
+static void values_planted_for_the_next_epoch_are_removed_first(void **state)
+{
+	struct fixture *fixture = *state;
+
+	edit(fixture, "INSERT INTO value SELECT secret, number, 2, bytes FROM value");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	rekey(fixture, true);
+	assert_opens(fixture, 1, 2);
+	assert_fixture_values(fixture);
+}
+
+static void a_value_that_is_not_what_was_set_ends_a_reencryption(void **state)
+{
+	struct fixture *fixture = *state;
+
+	edit(fixture, "UPDATE value SET bytes=randomblob(length(bytes)) WHERE number=1 AND secret="
+		      "(SELECT max(id) FROM secret)");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_int_equal(vault_rekey(fixture->vault, true), MORTISE_OK);
+	assert_int_equal(work(fixture, ALL_TIME), MORTISE_INTEGRITY);
+	assert_false(vault_rekey_progress(fixture->vault).is_rekeying);
+	assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+	assert_int_equal(vault_epoch(fixture->vault), 1);
+	assert_value(fixture, "prod/a", 2, "prod/a 2");
+	/* Without it values are not looked at. */
+	rekey(fixture, false);
+	assert_int_equal(vault_epoch(fixture->vault), 2);
+}
+
+static void an_empty_store_is_rekeyed_too(void **state)
+{
+	struct fixture *fixture = *state;
+
+	edit(fixture, "VACUUM"); /* closes it */
+	unlink(fixture->path);
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(create(fixture), MORTISE_OK);
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	rekey(fixture, true);
+	assert_opens(fixture, 2, 2);
+	assert_int_equal(vault_count(fixture->vault), 0);
+}
+
+static void many_secrets_are_done_in_many_slices(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t before = 0;
+	char path[32];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(path, sizeof path, "many/%u", i);
+		assert_int_equal(set(fixture, path, path), MORTISE_OK);
+	}
+	assert_int_equal(vault_rekey(fixture->vault, false), MORTISE_OK);
+	while (vault_rekey_progress(fixture->vault).is_rekeying) {
+		const struct vault_progress progress = vault_rekey_progress(fixture->vault);
+		assert_in_range(progress.done, before, before + 1);
+		assert_int_equal(progress.total, MANY + FIXTURE_PATHS);
+		before = progress.done;
+		assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+	}
+	assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+	assert_opens(fixture, 1, 2);
+	assert_int_equal(vault_count(fixture->vault), MANY + FIXTURE_PATHS);
+	assert_value(fixture, "many/7", 0, "many/7");
+}
+
+#define IN_VAULT(test) cmocka_unit_test_setup_teardown(test, set_up_secrets, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_VAULT(every_row_is_of_the_next_epoch),
+		IN_VAULT(the_old_key_opens_nothing_any_more),
+		IN_VAULT(every_slot_opens_the_new_key_and_is_else_what_it_was),
+		IN_VAULT(policy_and_audit_state_are_still_there),
+		IN_VAULT(a_second_rekey_follows_the_first),
+		IN_VAULT(there_is_one_rekey_at_a_time),
+		IN_VAULT(all_is_served_throughout),
+		IN_VAULT(what_is_written_deleted_or_applied_meanwhile_is_kept),
+		IN_VAULT(a_policy_that_is_kept_no_longer_does_not_come_back),
+		IN_VAULT(what_is_written_meanwhile_is_reencrypted_too),
+		IN_VAULT(reencryption_renews_every_value_and_no_old_one_stays),
+		IN_VAULT(without_it_values_stay_as_they_are),
+		IN_VAULT(an_old_wrapped_key_is_in_no_file_once_the_work_is_done),
+		IN_VAULT(a_rekey_cut_off_anywhere_leaves_the_old_or_the_new),
+		IN_VAULT(a_call_of_the_store_that_fails_leaves_the_old_or_the_new),
+		IN_VAULT(rows_planted_for_the_next_epoch_do_not_become_the_store_s),
+		IN_VAULT(values_planted_for_the_next_epoch_are_removed_first),
+		IN_VAULT(a_value_that_is_not_what_was_set_ends_a_reencryption),
+		IN_VAULT(an_empty_store_is_rekeyed_too),
+		IN_VAULT(many_secrets_are_done_in_many_slices),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
