@@ -36,6 +36,7 @@ static void leak_a_session(int notes_fd)
 {
 	struct token_options options = slot_options(slot.tpm.tcti);
 	struct token_failure failure;
+	struct token_bytes bytes = {slot.blob, slot.blob_size};
 	struct tpm2_blob blob;
 	struct tpm2 tpm;
 	int status;
@@ -44,10 +45,9 @@ static void leak_a_session(int notes_fd)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		options.notes_fd = notes_fd;
-		_exit(tpm2_blob_unpack(slot.blob, slot.blob_size, &blob) &&
+		_exit(tpm2_blob_unpack(&bytes, &blob) &&
 					tpm2_connect(&options, &failure, &tpm) == MORTISE_OK &&
-					tpm2_srk_use(&tpm, &blob.srk) == MORTISE_OK &&
-					tpm2_start_session(&tpm) == MORTISE_OK
+					tpm2_srk_require(&tpm, &blob.srk) == MORTISE_OK
 				? 0
 				: 1);
 	}
@@ -243,9 +243,12 @@ static void codes_become_faults(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assert_int_equal(tpm2_fault_of(cases[i].rc, TOKEN_FAULT_REFUSED), cases[i].fault);
-	assert_true(tpm2_fault_is_handle(TPM2_RC_HANDLE + TPM2_RC_1));
-	assert_false(tpm2_fault_is_handle(TPM2_RC_VALUE + TPM2_RC_1));
-	assert_false(tpm2_fault_is_handle(TSS2_RC_SUCCESS));
+	assert_true(tpm2_fault_is(TPM2_RC_HANDLE + TPM2_RC_1, TPM2_RC_HANDLE));
+	assert_true(tpm2_fault_is(TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_2, TPM2_RC_VALUE));
+	assert_true(tpm2_fault_is(TPM2_RC_NV_SPACE, TPM2_RC_NV_SPACE));
+	assert_false(tpm2_fault_is(TPM2_RC_VALUE + TPM2_RC_1, TPM2_RC_HANDLE));
+	assert_false(tpm2_fault_is(TSS2_RC_SUCCESS, TPM2_RC_HANDLE));
+	assert_false(tpm2_fault_is(TSS2_ESYS_RC_BAD_TR | TPM2_RC_HANDLE, TPM2_RC_HANDLE));
 }
 
 static void every_fault_has_a_text_and_an_advice(void **state)

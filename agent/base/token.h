@@ -63,9 +63,10 @@ struct token_failure {
 };
 
 struct token_options {
-	const char *tcti; /* "device:...", "tabrmd:..." or "swtpm:path=..." */
-	int deadline_ms;  /* for all of a run */
-	int notes_fd;     /* a memfd shared by all sealers of one monitor; -1: none */
+	const char *tcti;          /* "device:...", "tabrmd:..." or "swtpm:path=..." */
+	int deadline_ms;           /* for all of a run */
+	int notes_fd;              /* a memfd shared by all sealers of one monitor; -1: none */
+	const char *pcr_signature; /* tpm2-pcr-signature.json; NULL: where systemd keeps it */
 };
 
 struct token_bytes {
