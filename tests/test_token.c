@@ -9,6 +9,8 @@
 
 #include "tpm_slot.h"
 
+#define SRK_END 5 /* bytes of a plain blob behind the SRK's public area */
+
 static void need_slot(void)
 {
 	if (!slot.is_there)
@@ -94,7 +96,7 @@ static void neither_h_nor_the_tpms_random_bytes_cross_the_bus_in_clear(void **st
 	tap_stop(&tap);
 	/* The controls: what is not encrypted is found. */
 	assert_true(tap_has(&tap, (const uint8_t *)"a value in clear", 16));
-	assert_true(tap_has(&tap, blob + size - KEY_SIZE, KEY_SIZE));
+	assert_true(tap_has(&tap, blob + size - SRK_END - KEY_SIZE, KEY_SIZE));
 	for (size_t i = 0; i + 8 <= KEY_SIZE; i += 8)
 		assert_false(tap_has(&tap, h->bytes + i, 8));
 }

@@ -38,6 +38,13 @@ enum token_fault slot_enrol_at(
 	const char *tcti, uint8_t blob[TOKEN_BLOB_MAX], size_t *out_size, struct secret **out_h);
 enum token_fault slot_try_enrol(const char *tcti);
 
+/* As wished; TOKEN_FAULT_NONE, or the fault with its detail in slot_detail. */
+enum token_fault slot_enrol_wish(const struct token_options *options, const struct token_wish *wish,
+	uint8_t blob[TOKEN_BLOB_MAX], size_t *out_size, struct secret **out_h);
+enum token_fault slot_open_pin(const struct token_options *options, const uint8_t *blob,
+	size_t size, const struct secret *pin, struct secret **out_h);
+extern char slot_detail[256];
+
 /* The fault of opening the shared slot; if there is none, h was right. */
 enum token_fault slot_open_with(const struct token_options *options);
 enum token_fault slot_open_at(const char *tcti);

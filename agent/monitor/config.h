@@ -34,6 +34,7 @@ struct config {
 	char *operators;          /* group; NULL: none */
 	char *environment;        /* one path segment; NULL: none */
 	char *tcti;               /* device:/dev/tpmrm0 */
+	char *pcr_signature;      /* absolute file; NULL: where systemd keeps it */
 	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
 	bool audit_sync_always;   /* audit-sync = checkpoint | always */
 	bool requires_pidfd;      /* require-pidfd = yes | no */

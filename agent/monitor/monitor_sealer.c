@@ -30,6 +30,7 @@ void monitor_sealer_start(struct monitor *monitor, uint32_t request_id)
 		.program = settings->sealer_program,
 		.tcti = settings->config->tcti,
 		.deadline_ms = settings->config->hardware_deadline_ms,
+		.pcr_signature = settings->config->pcr_signature,
 		.notes_fd = monitor->notes_fd,
 	};
 	CLEANUP(close_drop) int fd = -1;

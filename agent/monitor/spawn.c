@@ -198,8 +198,9 @@ enum mortise_status spawn_sealer(const struct sealer_command *command,
 {
 	CLEANUP(close_drop) int ours = -1, theirs = -1;
 	CLEANUP(free_text) char *tcti = NULL;
+	CLEANUP(free_text) char *pcr_signature = NULL;
 	char deadline[32], notes[32];
-	char *arguments[] = {(char[]){"mortise-sealer"}, NULL, deadline, notes, NULL};
+	char *arguments[] = {(char[]){"mortise-sealer"}, NULL, deadline, notes, NULL, NULL};
 	pid_t monitor = getpid(), child;
 
 	snprintf(deadline, sizeof deadline, "--deadline-ms=%d", command->deadline_ms);
@@ -207,6 +208,11 @@ enum mortise_status spawn_sealer(const struct sealer_command *command,
 	if (asprintf(&tcti, "--tcti=%s", command->tcti) < 0)
 		return MORTISE_IO;
 	arguments[1] = tcti;
+	if (command->pcr_signature != NULL) {
+		if (asprintf(&pcr_signature, "--pcr-signature=%s", command->pcr_signature) < 0)
+			return MORTISE_IO;
+		arguments[4] = pcr_signature;
+	}
 	TRY(make_pair(&ours, &theirs));
 	child = spawn_fork();
 	if (child == 0) {

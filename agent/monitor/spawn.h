@@ -32,7 +32,8 @@ struct sealer_command {
 	const char *program;
 	const char *tcti;
 	int deadline_ms;
-	int notes_fd; /* a memfd, the sealer's descriptor 4 */
+	const char *pcr_signature; /* NULL: the sealer looks where systemd keeps it */
+	int notes_fd;              /* a memfd, the sealer's descriptor 4 */
 };
 
 /*

@@ -7,21 +7,17 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include <sodium.h>
 
 #include "log.h"
 #include "processes.h"
+#include "sealer_process.h"
 #include "secret.h"
 #include "token.h"
 #include "wire.h"
@@ -33,7 +29,6 @@
 #define POOL_SIZE       (256 * 1024)
 #define FRAME_SIZE      8192 /* a request or an answer: a blob, a key and their headers */
 #define DEADLINE_MAX_MS 600000
-#define ALARM_GRACE_MS  1000 /* the keeper kills at the deadline; this is if the keeper can't */
 
 #define EXIT_USAGE 64 /* EX_USAGE, EX_OSERR and EX_IOERR of sysexits.h */
 #define EXIT_OS    71
@@ -289,46 +284,6 @@ static int serve(const struct token_options *options)
 	return ending;
 }
 
-static bool start_alarm(int deadline_ms)
-{
-	int total_ms = deadline_ms + ALARM_GRACE_MS;
-	struct itimerval timer = {
-		.it_value = {.tv_sec = total_ms / 1000, .tv_usec = total_ms % 1000 * 1000},
-	};
-	sigset_t none;
-
-	sigemptyset(&none);
-	return signal(SIGALRM, SIG_DFL) != SIG_ERR && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
-	       setitimer(ITIMER_REAL, &timer, NULL) == 0;
-}
-
-/* Dies with the monitor, leaves no core, is nobody's to trace, gains nothing by exec. */
-static bool confine(void)
-{
-	const struct rlimit no_core = {0};
-	pid_t parent = getppid();
-
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
-	       setrlimit(RLIMIT_CORE, &no_core) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0 &&
-	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-}
-
-/* Nothing of the environment steers the libraries; tpm2-tss would log to standard error. */
-static bool clean_environment(void)
-{
-	return clearenv() == 0 && setenv("TSS2_LOG", "all+none", 1) == 0 &&
-	       setenv("PATH", "/usr/bin:/bin", 1) == 0;
-}
-
-static bool is_keeper_there(void)
-{
-	int type;
-	socklen_t size = sizeof type;
-
-	return getsockopt(PROCESS_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
-	       type == SOCK_SEQPACKET;
-}
-
 /* A decimal number between least and most, and nothing else. */
 static bool read_number(const char *text, int least, int most, int *out_number)
 {
@@ -347,11 +302,13 @@ static bool read_number(const char *text, int least, int most, int *out_number)
 
 static void print_help(void)
 {
-	printf("Usage: mortise-sealer --tcti=T --deadline-ms=N [--notes-fd=FD]\n"
+	printf("Usage: mortise-sealer --tcti=T --deadline-ms=N [--notes-fd=FD] "
+	       "[--pcr-signature=FILE]\n"
 	       "One operation on the TPM for mortised, which starts this program.\n\n"
 	       "  --tcti=T          device:/PATH, tabrmd or swtpm:path=/PATH\n"
 	       "  --deadline-ms=N   for the whole operation\n"
 	       "  --notes-fd=FD     where sealers note what they opened in the TPM\n"
+	       "  --pcr-signature=FILE  instead of systemd's tpm2-pcr-signature.json\n"
 	       "  --help, --version\n");
 }
 
@@ -359,6 +316,7 @@ static const struct option long_options[] = {
 	{"tcti", required_argument, NULL, 't'},
 	{"deadline-ms", required_argument, NULL, 'd'},
 	{"notes-fd", required_argument, NULL, 'n'},
+	{"pcr-signature", required_argument, NULL, 's'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},
@@ -380,6 +338,10 @@ static bool read_arguments(int argc, char **argv, struct token_options *options,
 			break;
 		case 'n':
 			is_right = read_number(optarg, PROCESS_FD + 1, 1024, &options->notes_fd);
+			break;
+		case 's':
+			is_right = *optarg == '/';
+			options->pcr_signature = optarg;
 			break;
 		case 'h':
 			print_help();
@@ -409,12 +371,11 @@ int main(int argc, char **argv)
 			log_error("wrong options; see: mortise-sealer --help");
 		return status;
 	}
-	if (!is_keeper_there()) {
+	if (!sealer_process_has_keeper()) {
 		log_error("no socket on descriptor 3: mortised starts this program");
 		return EXIT_USAGE;
 	}
-	if (!confine() || !clean_environment() || !start_alarm(options.deadline_ms) ||
-		sodium_init() < 0) {
+	if (!sealer_process_confine(options.deadline_ms) || sodium_init() < 0) {
 		log_error("cannot set up the process: %s", strerror(errno));
 		return EXIT_OS;
 	}

@@ -9,6 +9,7 @@
 #include "token.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -30,7 +31,7 @@ static enum mortise_status refuse(
 	struct token_result *result, enum token_fault fault, const char *detail)
 {
 	result->failure.fault = fault;
-	strncpy(result->failure.detail, detail, sizeof result->failure.detail - 1);
+	snprintf(result->failure.detail, sizeof result->failure.detail, "%s", detail);
 	return MORTISE_HARDWARE;
 }
 
@@ -44,8 +45,8 @@ static enum mortise_status mix(
 
 	TRY(secret_new(KEY_SIZE, &h));
 	TRY(tpm2_check(tpm,
-		Esys_GetRandom(
-			tpm->esys, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE, KEY_SIZE, &random),
+		Esys_GetRandom(tpm->esys, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE, KEY_SIZE,
+			&random),
 		"GetRandom", TOKEN_FAULT_OTHER));
 	is_whole = random->size == KEY_SIZE;
 	crypto_generichash(h->bytes, KEY_SIZE, random->buffer, random->size, entropy, KEY_SIZE);

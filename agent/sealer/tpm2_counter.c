@@ -60,8 +60,8 @@ static enum mortise_status use(struct tpm2 *tpm, const TPM2B_NV_PUBLIC *counter,
 static enum mortise_status define(struct tpm2 *tpm, const TPM2B_AUTH *auth,
 	const TPM2B_NV_PUBLIC *counter, ESYS_TR *out_index)
 {
-	TSS2_RC rc = Esys_NV_DefineSpace(tpm->esys, ESYS_TR_RH_OWNER, tpm->session, ESYS_TR_NONE,
-		ESYS_TR_NONE, auth, counter, out_index);
+	TSS2_RC rc = Esys_NV_DefineSpace(tpm->esys, ESYS_TR_RH_OWNER, tpm2_session(tpm),
+		ESYS_TR_NONE, ESYS_TR_NONE, auth, counter, out_index);
 
 	if (tpm2_fault_is(rc, TPM2_RC_NV_SPACE)) {
 		tpm->is_final = true;
@@ -75,7 +75,7 @@ static enum mortise_status count_up(struct tpm2 *tpm, ESYS_TR index)
 {
 	return tpm2_check(tpm,
 		Esys_NV_Increment(
-			tpm->esys, index, index, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE),
+			tpm->esys, index, index, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE),
 		"NV_Increment", TOKEN_FAULT_NO_COUNTER);
 }
 
@@ -83,8 +83,8 @@ static enum mortise_status read_count(struct tpm2 *tpm, ESYS_TR index, uint64_t 
 {
 	TPM2B_MAX_NV_BUFFER *bytes = NULL;
 	uint64_t count = 0;
-	TSS2_RC rc = Esys_NV_Read(tpm->esys, index, index, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE,
-		sizeof count, 0, &bytes);
+	TSS2_RC rc = Esys_NV_Read(tpm->esys, index, index, tpm2_session(tpm), ESYS_TR_NONE,
+		ESYS_TR_NONE, sizeof count, 0, &bytes);
 	bool is_whole;
 
 	/* Whatever it does not like about the index: it is not the counter that we made. */
@@ -102,7 +102,7 @@ static enum mortise_status read_count(struct tpm2 *tpm, ESYS_TR index, uint64_t 
 static enum mortise_status remove_index(struct tpm2 *tpm, ESYS_TR index)
 {
 	TSS2_RC rc = Esys_NV_UndefineSpace(
-		tpm->esys, ESYS_TR_RH_OWNER, index, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE);
+		tpm->esys, ESYS_TR_RH_OWNER, index, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE);
 
 	return tpm2_check(tpm, rc, "NV_UndefineSpace",
 		is_about_the_owner(rc) ? TOKEN_FAULT_OWNER_AUTH : TOKEN_FAULT_NO_COUNTER);

@@ -14,6 +14,9 @@
 
 #define FLUSH_TRIES 3
 
+#define SESSION_ATTRIBUTES                                                                         \
+	(TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION)
+
 /*
  * The drivers that may be loaded, by the name of the library: the loader would also take
  * paths to any shared object.
@@ -254,9 +257,15 @@ static enum mortise_status start(
 
 enum mortise_status tpm2_start_session(struct tpm2 *tpm)
 {
-	return start(tpm, TPM2_SE_HMAC,
-		TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION,
-		&tpm->session);
+	return start(tpm, TPM2_SE_HMAC, SESSION_ATTRIBUTES, &tpm->session);
+}
+
+ESYS_TR tpm2_session(const struct tpm2 *tpm)
+{
+	if (tpm->session == ESYS_TR_NONE || Esys_TRSess_SetAttributes(tpm->esys, tpm->session,
+						    SESSION_ATTRIBUTES, 0xff) != TSS2_RC_SUCCESS)
+		return ESYS_TR_NONE;
+	return tpm->session;
 }
 
 enum mortise_status tpm2_start_policy(struct tpm2 *tpm, ESYS_TR *out_session)

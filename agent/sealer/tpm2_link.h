@@ -24,9 +24,9 @@ struct tpm2 {
 	ESYS_CONTEXT *esys;
 	ESYS_TR srk;
 	TPM2B_PUBLIC srk_public; /* once there is a session */
-	ESYS_TR session;
-	bool is_final;    /* of a failure: nothing changes by trying again */
-	bool has_manager; /* a resource manager stands between: it flushes by itself */
+	ESYS_TR session;         /* to be had by tpm2_session() */
+	bool is_final;           /* of a failure: nothing changes by trying again */
+	bool has_manager;        /* a resource manager stands between: it flushes by itself */
 	TPM2_HANDLE open[TPM2_OPEN_MAX];
 	size_t open_count;
 };
@@ -55,6 +55,13 @@ void tpm2_forget(struct tpm2 *tpm, TPM2_HANDLE handle);
  * Part 1, 19.6 and 21).
  */
 enum mortise_status tpm2_start_session(struct tpm2 *tpm) MUST_USE;
+
+/*
+ * tpm->session, ready to encrypt, for the next command and no other. To be asked for each: after
+ * a command that failed ESYS 3.2.1 leaves a session with no attributes, and what was to be
+ * encrypted would go in the clear. ESYS_TR_NONE, with which no command works, on failure.
+ */
+ESYS_TR tpm2_session(const struct tpm2 *tpm) MUST_USE;
 
 /*
  * A policy session, salted and tracked, that encrypts what the TPM answers. It ends with the

@@ -17,8 +17,8 @@ static TSS2_RC create(struct tpm2 *tpm, const struct secret *h, const TPM2B_AUTH
 	TSS2_RC rc;
 
 	memcpy(sensitive.sensitive.data.buffer, h->bytes, KEY_SIZE);
-	rc = Esys_Create(tpm->esys, tpm->srk, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
-		public, &no_info, &no_pcrs, out_private, out_public, NULL, NULL, NULL);
+	rc = Esys_Create(tpm->esys, tpm->srk, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE,
+		&sensitive, public, &no_info, &no_pcrs, out_private, out_public, NULL, NULL, NULL);
 	sodium_memzero(&sensitive, sizeof sensitive);
 	return rc;
 }
@@ -57,7 +57,7 @@ static enum mortise_status load(
 	ESYS_TR object;
 
 	TRY(tpm2_check(tpm,
-		Esys_Load(tpm->esys, tpm->srk, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE,
+		Esys_Load(tpm->esys, tpm->srk, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE,
 			&blob->private, &blob->public, &object),
 		"Load", TOKEN_FAULT_REFUSED));
 	TRY(tpm2_track(tpm, object));
@@ -116,7 +116,7 @@ enum mortise_status tpm2_seal_open(struct tpm2 *tpm, const struct tpm2_blob *blo
 	if (tpm2_policy_is_needed(&blob->policy))
 		TRY(unseal_by_policy(tpm, blob, object, &h));
 	else
-		TRY(unseal(tpm, blob, object, tpm->session, &h));
+		TRY(unseal(tpm, blob, object, tpm2_session(tpm), &h));
 	tpm2_flush(tpm, object);
 	*out_h = secret_take(&h);
 	return MORTISE_OK;
@@ -145,7 +145,7 @@ static enum mortise_status prove_policy_is_needed(
 	ESYS_TR object, session;
 
 	TRY(load(tpm, blob, auth, &object));
-	TRY(expect_shut(tpm, object, tpm->session, TPM2_RC_AUTH_UNAVAILABLE));
+	TRY(expect_shut(tpm, object, tpm2_session(tpm), TPM2_RC_AUTH_UNAVAILABLE));
 	TRY(tpm2_start_policy(tpm, &session));
 	TRY(expect_shut(tpm, object, session, TPM2_RC_POLICY_FAIL));
 	tpm2_flush(tpm, session);
