@@ -169,6 +169,29 @@ static void what_killed_sealers_left_is_flushed(void **state)
 	close(notes);
 }
 
+/* Three objects are all that a TPM has room for; one of them would do. */
+static void objects_that_killed_sealers_left_are_flushed(void **state)
+{
+	struct token_options options = slot_options(slot.tpm.tcti);
+
+	(void)state;
+	need_slot();
+	assert_int_equal(
+		tpm_shell(&slot.tpm, slot.tpm.tcti,
+			"for i in 1 2 3; do tpm2_createprimary -C n -c left; done >/dev/null"),
+		0);
+	options.deadline_ms = 50;
+	/* The control: they are not ours for all we know. */
+	assert_int_equal(slot_open_with(&options), TOKEN_FAULT_FULL);
+	options.notes_fd = new_notes();
+	for (uint32_t i = 0; i < 3; i++)
+		tpm2_notes_add(options.notes_fd, 0x80000000 + i);
+	options.deadline_ms = 5000;
+	assert_int_equal(slot_open_with(&options), TOKEN_FAULT_NONE);
+	assert_nothing_is_left(&slot.tpm);
+	close(options.notes_fd);
+}
+
 static void three_killed_sealers_do_not_use_up_the_sessions(void **state)
 {
 	struct token_options options = slot_options(slot.tpm.tcti);
@@ -274,6 +297,7 @@ int main(void)
 		cmocka_unit_test(a_busy_tpm_is_given_up_before_the_deadline),
 		cmocka_unit_test(a_lockout_and_a_failure_are_not_tried_again),
 		cmocka_unit_test(what_killed_sealers_left_is_flushed),
+		cmocka_unit_test(objects_that_killed_sealers_left_are_flushed),
 		cmocka_unit_test(three_killed_sealers_do_not_use_up_the_sessions),
 		cmocka_unit_test(notes_of_other_handles_are_not_believed),
 		cmocka_unit_test(notes_keep_sixteen_and_take_no_more),
