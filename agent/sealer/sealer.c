@@ -182,6 +182,9 @@ static enum mortise_status perform(
 	/* The state of a run is one token's. */
 	if (sealer->token != NULL && sealer->token != token)
 		return MORTISE_INVALID;
+	/* A vendor's module may need more than tpm2-tss does. */
+	if (token == &token_tpm2 && !sealer_process_narrow())
+		return lack(result, "the process cannot be confined");
 	sealer->token = token;
 	if (is_anchor)
 		return ask_anchor(&sealer->run, token, request, result);
