@@ -185,6 +185,7 @@ def while_it_waits_it_can_do_next_to_nothing(place):
             status = dict(line.split(':\t', 1) for line in file.read().splitlines())
     same(status['NoNewPrivs'].strip(), '1')
     same(status['Seccomp'].strip(), '2')
+    same(status['Seccomp_filters'].strip(), '2', 'that of all kinds and that of tpm2')
     assert int(status['CapPrm'], 16) & ~0b110 == 0, status['CapPrm']
 
 

@@ -305,6 +305,27 @@ static void a_bank_that_is_not_active_is_named(void **state)
 	tpm_stop(&tpm);
 }
 
+/* One opens; a PIN without policy, an empty policy and another object do not. */
+static void an_enrolment_tries_what_must_not_open(void **state)
+{
+	CLEANUP(secret_drop) struct secret *pin = NULL;
+	struct sealed sealed;
+	struct tap_fixture tap;
+
+	(void)state;
+	need_slot();
+	pin = pin_text(right);
+	tap_start(&slot.tpm, "prove", 0, 0, &tap);
+	assert_int_equal(seal_at(tap.tcti, pin, PCR(7), &sealed), TOKEN_FAULT_NONE);
+	tap_stop(&tap);
+	assert_int_equal(tap_count_of(&tap, "Unseal"), 4);
+	assert_int_equal(tap_count_of(&tap, "Create"), 2);
+	/* For the opening, for the other object, and with values that are not the TPM's. */
+	assert_int_equal(tap_count_of(&tap, "PolicyPCR"), 3);
+	assert_int_equal(failed_tries(&slot.tpm), 0);
+	secret_drop(&sealed.h);
+}
+
 /* What an enrolment proves, here against a seal for which it does not hold. */
 static void a_seal_that_opens_without_its_policy_is_found_out(void **state)
 {
@@ -456,6 +477,7 @@ int main(void)
 		cmocka_unit_test(a_changed_pcr_is_named_and_the_pin_not_tried),
 		cmocka_unit_test(all_pcrs_at_once_fit_into_a_blob),
 		cmocka_unit_test(a_bank_that_is_not_active_is_named),
+		cmocka_unit_test(an_enrolment_tries_what_must_not_open),
 		cmocka_unit_test(a_seal_that_opens_without_its_policy_is_found_out),
 		cmocka_unit_test(what_the_disk_says_of_the_policy_must_be_the_seals),
 		cmocka_unit_test(an_open_under_pcrs_costs_at_most_nine_commands),
