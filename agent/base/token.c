@@ -40,8 +40,9 @@ static const struct {
 		false},
 	[TOKEN_FAULT_REFUSED] = {"the TPM does not accept what was sealed",
 		"run: mortise unseal --recovery, then enrol the TPM again", false},
-	[TOKEN_FAULT_FULL] = {"the TPM has no room for objects or sessions",
-		"use a resource manager (device:/dev/tpmrm0), or run: tpm2_flushcontext -t -l",
+	[TOKEN_FAULT_FULL] = {"the TPM has no room for objects or sessions, or for a counter",
+		"use a resource manager (device:/dev/tpmrm0), or run: tpm2_flushcontext -t -l; for "
+		"a counter remove NV indices that nobody needs",
 		true},
 	[TOKEN_FAULT_MALFORMED] = {"an answer that no TPM would give",
 		"check what [tpm2] tcti in mortised.conf points to, and whether the store is "

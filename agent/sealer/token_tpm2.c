@@ -200,7 +200,6 @@ static enum mortise_status use_anchor(
 			"the anchor's place in the store is not one of ours");
 	counting.auth.size = KEY_SIZE;
 	memcpy(counting.auth.buffer, anchor->auth->bytes, KEY_SIZE);
-	tpm2_policy_trim(&counting.auth);
 	TRY(tpm2_run_do(run, anchor_once, &counting, &out_result->failure));
 	if (anchor->action == TOKEN_ANCHOR_DEFINE)
 		TRY(put_place(&counting.place, out_result));

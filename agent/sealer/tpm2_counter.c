@@ -108,29 +108,35 @@ static enum mortise_status remove_index(struct tpm2 *tpm, ESYS_TR index)
 		is_about_the_owner(rc) ? TOKEN_FAULT_OWNER_AUTH : TOKEN_FAULT_NO_COUNTER);
 }
 
+static enum mortise_status define_free(
+	struct tpm2 *tpm, const TPM2B_AUTH *auth, TPM2B_NV_PUBLIC *out_counter)
+{
+	TPM2B_NV_PUBLIC counter;
+	TPM2_HANDLE handle;
+	ESYS_TR index;
+
+	TRY(find_free(tpm, &handle));
+	counter = tpm2_place_counter(handle, false);
+	TRY(define(tpm, auth, &counter, &index));
+	*out_counter = counter;
+	return tpm2_check(tpm, Esys_TR_Close(tpm->esys, &index), "counter", TOKEN_FAULT_OTHER);
+}
+
+/* What was done is noted in place, so that an attempt goes on where the one before stopped. */
 enum mortise_status tpm2_counter_define(
 	struct tpm2 *tpm, const TPM2B_AUTH *auth, struct tpm2_place *place, uint64_t *out_count)
 {
-	TPM2_HANDLE handle = place->counter.nvPublic.nvIndex;
-	TPM2B_NV_PUBLIC unwritten = tpm2_place_counter(handle, false);
-	uint64_t count;
 	ESYS_TR index;
 
 	TRY(tpm2_srk_trust(tpm, &place->srk));
-	if (handle != 0) {
-		TRY(use(tpm, &unwritten, auth, &index));
-	} else {
-		TRY(find_free(tpm, &handle));
-		unwritten = tpm2_place_counter(handle, false);
-		TRY(define(tpm, auth, &unwritten, &index));
-		place->counter = tpm2_place_counter(handle, true);
-		TRY(tpm2_check(tpm, Esys_TR_SetAuth(tpm->esys, index, auth), "counter",
-			TOKEN_FAULT_OTHER));
+	if (place->counter.nvPublic.nvIndex == 0)
+		TRY(define_free(tpm, auth, &place->counter));
+	TRY(use(tpm, &place->counter, auth, &index));
+	if ((place->counter.nvPublic.attributes & TPMA_NV_WRITTEN) == 0) {
+		TRY(count_up(tpm, index));
+		place->counter = tpm2_place_counter(place->counter.nvPublic.nvIndex, true);
 	}
-	TRY(count_up(tpm, index));
-	TRY(read_count(tpm, index, &count));
-	*out_count = count;
-	return MORTISE_OK;
+	return read_count(tpm, index, out_count);
 }
 
 enum mortise_status tpm2_counter_read(struct tpm2 *tpm, const TPM2B_AUTH *auth,

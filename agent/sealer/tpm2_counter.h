@@ -14,7 +14,7 @@
 
 /*
  * Defines a counter at a free handle of ours and counts it up once, so that it has a value.
- * *place: the counter of an attempt before that was interrupted after its definition, or zeros.
+ * *place: zeros, or what an attempt before left there, which was interrupted.
  * TOKEN_FAULT_OWNER_AUTH, TOKEN_FAULT_FULL.
  */
 enum mortise_status tpm2_counter_define(struct tpm2 *tpm, const TPM2B_AUTH *auth,

@@ -102,8 +102,8 @@ struct tpm2_policy tpm2_policy_other(const struct tpm2_policy *policy)
 
 /*
  * A PIN is the object's authorisation value as it stands, as for any other program, unless it
- * is longer than the object's name algorithm makes a digest, or ends in a zero byte: then its
- * SHA-256 is.
+ * is longer than the object's name algorithm makes a digest, or ends in a zero byte, which a TPM
+ * would drop (Part 1, 19.6.4.3): then its SHA-256 is. ESYS drops zeros as the TPM does.
  */
 void tpm2_policy_pin(const struct secret *pin, TPM2B_AUTH *out_auth)
 {
@@ -115,13 +115,6 @@ void tpm2_policy_pin(const struct secret *pin, TPM2B_AUTH *out_auth)
 	}
 	out_auth->size = TPM2_DIGEST_SIZE;
 	crypto_hash_sha256(out_auth->buffer, pin->bytes, pin->size);
-	tpm2_policy_trim(out_auth);
-}
-
-void tpm2_policy_trim(TPM2B_AUTH *auth)
-{
-	while (auth->size > 0 && auth->buffer[auth->size - 1] == 0)
-		auth->size--;
 }
 
 static enum mortise_status no_signature(

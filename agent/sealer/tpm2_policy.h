@@ -49,7 +49,4 @@ enum mortise_status tpm2_policy_fulfil(
 /* SHA-256 of a PIN where the TPM has no room for it as it is, see the source. */
 void tpm2_policy_pin(const struct secret *pin, TPM2B_AUTH *out_auth);
 
-/* Without the zeros at its end, which a TPM leaves out when it keeps a value: Part 1, 19.6.4.3. */
-void tpm2_policy_trim(TPM2B_AUTH *auth);
-
 #endif
