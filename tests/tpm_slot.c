@@ -106,6 +106,58 @@ enum token_fault slot_try_enrol(const char *tcti)
 	return slot_enrol_at(tcti, blob, &size, &h);
 }
 
+struct secret *slot_pin_of(const void *bytes, size_t size)
+{
+	struct secret *pin = NULL;
+
+	assert_int_equal(secret_copy(bytes, size, &pin), MORTISE_OK);
+	return pin;
+}
+
+struct secret *slot_pin(const char *text)
+{
+	return slot_pin_of(text, strlen(text));
+}
+
+enum token_fault slot_seal_at(
+	const char *tcti, const struct secret *pin, uint32_t pcrs, struct slot_sealed *out)
+{
+	const struct token_options options = slot_options(tcti);
+	const struct token_wish wish = {.pin = pin, .pcrs = pcrs};
+
+	return slot_enrol_wish(&options, &wish, out->blob, &out->size, &out->h);
+}
+
+enum token_fault slot_open_at_pin(
+	const char *tcti, const struct slot_sealed *sealed, const struct secret *pin)
+{
+	const struct token_options options = slot_options(tcti);
+	CLEANUP(secret_drop) struct secret *h = NULL;
+	enum token_fault fault = slot_open_pin(&options, sealed->blob, sealed->size, pin, &h);
+
+	if (fault == TOKEN_FAULT_NONE)
+		assert_true(secret_equals(h, sealed->h));
+	return fault;
+}
+
+enum token_fault slot_open_with_pin(
+	const char *tcti, const struct slot_sealed *sealed, const char *text)
+{
+	CLEANUP(secret_drop) struct secret *pin = slot_pin(text);
+
+	return slot_open_at_pin(tcti, sealed, pin);
+}
+
+unsigned tpm_failed_tries(const struct tpm_fixture *tpm)
+{
+	int status = tpm_shell(tpm, tpm->tcti,
+		"exit $(( $(tpm2_getcap properties-variable | "
+		"sed -n 's/^TPM2_PT_LOCKOUT_COUNTER: *//p') ))");
+
+	assert_in_range(status, 0, 100);
+	return (unsigned)status;
+}
+
 bool tpm_holds_something(const struct tpm_fixture *tpm)
 {
 	int status = tpm_shell(tpm, tpm->tcti,

@@ -49,6 +49,27 @@ extern char slot_detail[256];
 enum token_fault slot_open_with(const struct token_options *options);
 enum token_fault slot_open_at(const char *tcti);
 
+/* A seal of a test's own, with its h. */
+struct slot_sealed {
+	uint8_t blob[TOKEN_BLOB_MAX];
+	size_t size;
+	struct secret *h;
+};
+
+struct secret *slot_pin_of(const void *bytes, size_t size);
+struct secret *slot_pin(const char *text);
+enum token_fault slot_seal_at(
+	const char *tcti, const struct secret *pin, uint32_t pcrs, struct slot_sealed *out);
+
+/* If it opens, h must be right. */
+enum token_fault slot_open_at_pin(
+	const char *tcti, const struct slot_sealed *sealed, const struct secret *pin);
+enum token_fault slot_open_with_pin(
+	const char *tcti, const struct slot_sealed *sealed, const char *text);
+
+/* What the TPM counts towards a lockout. */
+unsigned tpm_failed_tries(const struct tpm_fixture *tpm);
+
 /* Are there transient objects or loaded sessions? */
 bool tpm_holds_something(const struct tpm_fixture *tpm);
 void assert_nothing_is_left(const struct tpm_fixture *tpm);
