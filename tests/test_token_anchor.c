@@ -309,6 +309,27 @@ static void a_cleared_tpm_and_another_one_are_named(void **state)
 	tpm_stop(&tpm);
 }
 
+/* What was confirmed for one key does not hold for a place that names another. */
+static void a_run_deals_with_one_srk(void **state)
+{
+	struct tpm_fixture tpm, other;
+	struct placed placed, others;
+	struct token_run run;
+
+	(void)state;
+	start_or_skip(&tpm);
+	start_or_skip(&other);
+	assert_int_equal(ask(tpm.tcti, TOKEN_ANCHOR_DEFINE, &placed, 0), TOKEN_FAULT_NONE);
+	assert_int_equal(ask(other.tcti, TOKEN_ANCHOR_DEFINE, &others, 0), TOKEN_FAULT_NONE);
+	run = (struct token_run){.options = slot_options(tpm.tcti)};
+	assert_int_equal(ask_in(&run, TOKEN_ANCHOR_READ, &placed, 0), TOKEN_FAULT_NONE);
+	assert_int_equal(ask_in(&run, TOKEN_ANCHOR_READ, &others, 0), TOKEN_FAULT_OTHER_SRK);
+	token_tpm2.end(&run);
+	assert_nothing_is_left(&tpm);
+	tpm_stop(&other);
+	tpm_stop(&tpm);
+}
+
 static void a_place_that_is_not_one_of_ours_is_refused_unread(void **state)
 {
 	struct tpm_fixture tpm;
@@ -422,6 +443,7 @@ int main(void)
 		cmocka_unit_test(a_full_nv_memory_is_named_at_once),
 		cmocka_unit_test(a_tpm_that_spares_its_nv_memory_is_asked_again),
 		cmocka_unit_test(a_cleared_tpm_and_another_one_are_named),
+		cmocka_unit_test(a_run_deals_with_one_srk),
 		cmocka_unit_test(a_place_that_is_not_one_of_ours_is_refused_unread),
 		cmocka_unit_test(an_unseal_and_its_anchor_cost_seven_commands_and_nine_with_pcrs),
 		cmocka_unit_test(no_capture_shows_the_counters_authorisation),
