@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tpm_tap LISTEN UPSTREAM LOG [RC COUNT]
+ * tpm_tap LISTEN UPSTREAM LOG [RC COUNT [COMMAND]]
  *	relays LISTEN to UPSTREAM and LISTEN.ctrl to UPSTREAM.ctrl, the sockets of a swtpm, and
- *	records every byte in LOG; the first COUNT commands are not relayed but answered with RC
+ *	records every byte in LOG; the first COUNT commands (with the code COMMAND, if it is given)
+ *	are not relayed but answered with RC
+ * tpm_tap --lie=SEED LISTEN UPSTREAM LOG
+ *	relays, but changes about one answer of eight: bits, sizes, codes, lengths. After an answer
+ *	that claims more bytes than it has it hangs up
  * tpm_tap --count LOG
  *	the number of TPM commands in LOG, then their names, one a line
  *
@@ -23,6 +27,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "tpm_lie.h"
 
 #define CONNECTIONS_MAX  16
 #define MESSAGE_MAX      8192
@@ -48,7 +54,7 @@ struct connection {
 static struct connection connections[CONNECTIONS_MAX];
 static FILE *recording;
 static volatile sig_atomic_t is_over;
-static unsigned long refusal_code, refusals_left;
+static unsigned long refusal_code, refusals_left, refused_command;
 
 static uint32_t load_be32(const uint8_t *at)
 {
@@ -153,6 +159,23 @@ static bool refuse(const struct flow *flow)
 	return send(flow->from, response, sizeof response, MSG_NOSIGNAL) == sizeof response;
 }
 
+/* swtpm writes an answer in one piece. False if whoever waits for more would wait for ever. */
+static bool send_answer(const struct flow *flow, uint8_t *bytes, size_t size)
+{
+	size_t told = tpm_lie(bytes, size, MESSAGE_MAX);
+	bool is_whole = told >= TPM_HEADER_SIZE && load_be32(bytes + 2) <= told;
+
+	return send(flow->to, bytes, told, MSG_NOSIGNAL) == (ssize_t)told &&
+	       (!tpm_lie_is_on() || is_whole);
+}
+
+static bool is_refused(const uint8_t *command, size_t size)
+{
+	return refusals_left > 0 &&
+	       (refused_command == 0 ||
+		       (size >= TPM_HEADER_SIZE && load_be32(command + 6) == refused_command));
+}
+
 /* False at the end of either side. What is recorded is recorded before it is passed on. */
 static bool relay(struct flow *flow, char channel)
 {
@@ -164,8 +187,10 @@ static bool relay(struct flow *flow, char channel)
 	memcpy(passed, flow->bytes + flow->size, (size_t)size);
 	flow->size += (size_t)size;
 	record_messages(flow, channel);
-	if (flow->mark == '>' && channel == 'd' && refusals_left > 0)
+	if (flow->mark == '>' && channel == 'd' && is_refused(passed, (size_t)size))
 		return refuse(flow);
+	if (flow->mark == '<' && channel == 'd')
+		return send_answer(flow, passed, (size_t)size);
 	return send(flow->to, passed, (size_t)size, MSG_NOSIGNAL) == size;
 }
 
@@ -274,6 +299,7 @@ static const char *command_name(uint32_t code)
 		{0x165, "FlushContext"},
 		{0x167, "LoadExternal"},
 		{0x169, "NV_ReadPublic"},
+		{0x16a, "PolicyAuthorize"},
 		{0x16b, "PolicyAuthValue"},
 		{0x173, "ReadPublic"},
 		{0x176, "StartAuthSession"},
@@ -339,12 +365,19 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "--count") == 0)
 		return count(argv[2]);
-	if (argc == 6) {
+	if (argc == 5 && strncmp(argv[1], "--lie=", 6) == 0) {
+		tpm_lie_begin(strtoull(argv[1] + 6, NULL, 0));
+		return tap(argv[2], argv[3], argv[4]);
+	}
+	if (argc == 7)
+		refused_command = strtoul(argv[6], NULL, 0);
+	if (argc == 6 || argc == 7) {
 		refusal_code = strtoul(argv[4], NULL, 0);
 		refusals_left = strtoul(argv[5], NULL, 0);
 	}
-	if (argc == 4 || argc == 6)
+	if (argc == 4 || argc == 6 || argc == 7)
 		return tap(argv[1], argv[2], argv[3]);
-	fprintf(stderr, "Usage: tpm_tap LISTEN UPSTREAM LOG [RC COUNT] | tpm_tap --count LOG\n");
+	fprintf(stderr, "Usage: tpm_tap [--lie=SEED] LISTEN UPSTREAM LOG [RC COUNT [COMMAND]] |\n"
+			"       tpm_tap --count LOG\n");
 	return EXIT_USAGE;
 }

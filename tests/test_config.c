@@ -53,6 +53,7 @@ static void an_empty_file_means_defaults(void **state)
 	assert_string_equal(config.store, "/var/lib/mortise");
 	assert_string_equal(config.audit_log, "/var/log/mortise/audit.log");
 	assert_string_equal(config.tcti, "device:/dev/tpmrm0");
+	assert_null(config.pcr_signature);
 	assert_int_equal(config.hardware_deadline_ms, 30000);
 	assert_null(config.user);
 	assert_null(config.operators);
@@ -66,7 +67,7 @@ static void every_key_is_read(void **state)
 	(void)state;
 	reads("[agent]\nsocket = /s\nstore = /a/b.c ; here\naudit-log = /l\nuser = mortise\n"
 	      "operators = wheel\nenvironment = prod\naudit-sync = always\n"
-	      "[tpm2]\ntcti = swtpm:path=/t/s\ndeadline = 600\n");
+	      "[tpm2]\ntcti = swtpm:path=/t/s\ndeadline = 600\npcr-signature = /p/s.json\n");
 	assert_string_equal(config.socket, "/s");
 	assert_string_equal(config.store, "/a/b.c");
 	assert_string_equal(config.audit_log, "/l");
@@ -75,6 +76,7 @@ static void every_key_is_read(void **state)
 	assert_string_equal(config.environment, "prod");
 	assert_true(config.audit_sync_always);
 	assert_string_equal(config.tcti, "swtpm:path=/t/s");
+	assert_string_equal(config.pcr_signature, "/p/s.json");
 	assert_int_equal(config.hardware_deadline_ms, 600000);
 	config_done(&config);
 }
@@ -96,7 +98,8 @@ static void an_unknown_key_is_refused_with_its_line(void **state)
 		"operators, environment, audit-sync, require-pidfd or "
 		"exe-evidence");
 	refuses("[tpm2]\nsocket = /s\n",
-		"c:2:1: unknown key 'socket' in [tpm2]; expected tcti or deadline");
+		"c:2:1: unknown key 'socket' in [tpm2]; expected tcti, deadline or "
+		"pcr-signature");
 }
 
 static void an_unknown_section_is_refused(void **state)

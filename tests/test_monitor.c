@@ -362,15 +362,14 @@ static int sealer(int argc, char **argv)
 	char text[512], fds[64];
 	struct stat notes;
 	char byte;
-	int size;
+	int size = 0;
 
 	list_descriptors(fds, sizeof fds);
-	size = snprintf(text, sizeof text, "%s %s %s %s fds%s notes %d nnp %d", argv[0],
-		argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "", argc > 3 ? argv[3] : "", fds,
+	for (int i = 0; i < argc; i++)
+		size += snprintf(text + size, sizeof text - (size_t)size, "%s ", argv[i]);
+	size += snprintf(text + size, sizeof text - (size_t)size, "fds%s notes %d nnp %d", fds,
 		fstat(4, &notes) == 0 && S_ISREG(notes.st_mode),
 		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
-	for (int i = 4; i < argc; i++)
-		size += snprintf(text + size, sizeof text - (size_t)size, " %s", argv[i]);
 	if (getenv("MORTISE_PKCS11_ENV") != NULL)
 		size += snprintf(text + size, sizeof text - (size_t)size, " env %s",
 			getenv("MORTISE_PKCS11_ENV"));
@@ -670,8 +669,19 @@ static void a_sealer_gets_what_it_needs_for_tokens(void **state)
 	start(fixture, "spawn");
 	assert_told(fixture,
 		"READY=1\nSTATUS=mortise-sealer --tcti=swtpm:path=/x --deadline-ms=60000 "
-		"--notes-fd=4 fds 3 4 notes 1 nnp 1 --pkcs11-modules=/a.so /b.so "
-		"--pkcs11-pin-file=/pin env A=1 B=2");
+		"--notes-fd=4 --pkcs11-modules=/a.so /b.so --pkcs11-pin-file=/pin "
+		"fds 3 4 notes 1 nnp 1 env A=1 B=2");
+}
+
+static void a_sealer_is_told_where_the_signatures_are(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.pcr_signature = (char *)(uintptr_t) "/p/s.json";
+	start(fixture, "spawn");
+	assert_told(fixture, "READY=1\nSTATUS=mortise-sealer --tcti=swtpm:path=/x "
+			     "--deadline-ms=60000 --notes-fd=4 --pcr-signature=/p/s.json "
+			     "fds 3 4 notes 1 nnp 1");
 }
 
 static void one_request_for_a_sealer_waits_and_no_more(void **state)
@@ -795,6 +805,7 @@ static int test_all(void)
 		TEST(a_keeper_that_lived_long_is_restarted_at_once),
 		TEST(a_sealer_gets_its_arguments_and_two_descriptors),
 		TEST(a_sealer_gets_what_it_needs_for_tokens),
+		TEST(a_sealer_is_told_where_the_signatures_are),
 		TEST(one_request_for_a_sealer_waits_and_no_more),
 		TEST(a_sealer_follows_when_the_one_before_has_ended),
 		TEST(a_sealer_that_hangs_is_killed),

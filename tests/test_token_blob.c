@@ -77,10 +77,10 @@ static void a_sealed_object_with_other_attributes_is_not_ours(void **state)
 
 	(void)state;
 	need_slot();
-	assert_true(tpm2_blob_unpack(slot.blob, slot.blob_size, &blob));
+	assert_true(tpm2_blob_unpack(&(struct token_bytes){slot.blob, slot.blob_size}, &blob));
 	blob.public.publicArea.objectAttributes &= ~TPMA_OBJECT_NODA;
 	assert_true(tpm2_blob_pack(&blob, bytes, &size));
-	assert_false(tpm2_blob_unpack(bytes, size, &blob));
+	assert_false(tpm2_blob_unpack(&(struct token_bytes){bytes, size}, &blob));
 }
 
 static void a_recorded_srk_that_is_not_fit_is_not_salted_to(void **state)
@@ -98,7 +98,8 @@ static void a_recorded_srk_that_is_not_fit_is_not_salted_to(void **state)
 		uint8_t bytes[TOKEN_BLOB_MAX];
 		size_t size;
 
-		assert_true(tpm2_blob_unpack(slot.blob, slot.blob_size, &blob));
+		assert_true(
+			tpm2_blob_unpack(&(struct token_bytes){slot.blob, slot.blob_size}, &blob));
 		blob.srk.publicArea.objectAttributes ^= needed[i];
 		assert_true(tpm2_blob_pack(&blob, bytes, &size));
 		assert_int_equal(slot_try_open(&options, bytes, size, &h), TOKEN_FAULT_UNFIT_SRK);

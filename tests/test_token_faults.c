@@ -36,6 +36,7 @@ static void leak_a_session(int notes_fd)
 {
 	struct token_options options = slot_options(slot.tpm.tcti);
 	struct token_failure failure;
+	struct token_bytes bytes = {slot.blob, slot.blob_size};
 	struct tpm2_blob blob;
 	struct tpm2 tpm;
 	int status;
@@ -44,10 +45,9 @@ static void leak_a_session(int notes_fd)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		options.notes_fd = notes_fd;
-		_exit(tpm2_blob_unpack(slot.blob, slot.blob_size, &blob) &&
+		_exit(tpm2_blob_unpack(&bytes, &blob) &&
 					tpm2_connect(&options, &failure, &tpm) == MORTISE_OK &&
-					tpm2_srk_use(&tpm, &blob.srk) == MORTISE_OK &&
-					tpm2_start_session(&tpm) == MORTISE_OK
+					tpm2_srk_require(&tpm, &blob.srk) == MORTISE_OK
 				? 0
 				: 1);
 	}
@@ -169,6 +169,29 @@ static void what_killed_sealers_left_is_flushed(void **state)
 	close(notes);
 }
 
+/* Three objects are all that a TPM has room for; one of them would do. */
+static void objects_that_killed_sealers_left_are_flushed(void **state)
+{
+	struct token_options options = slot_options(slot.tpm.tcti);
+
+	(void)state;
+	need_slot();
+	assert_int_equal(
+		tpm_shell(&slot.tpm, slot.tpm.tcti,
+			"for i in 1 2 3; do tpm2_createprimary -C n -c left; done >/dev/null"),
+		0);
+	options.deadline_ms = 50;
+	/* The control: they are not ours for all we know. */
+	assert_int_equal(slot_open_with(&options), TOKEN_FAULT_FULL);
+	options.notes_fd = new_notes();
+	for (uint32_t i = 0; i < 3; i++)
+		tpm2_notes_add(options.notes_fd, 0x80000000 + i);
+	options.deadline_ms = 5000;
+	assert_int_equal(slot_open_with(&options), TOKEN_FAULT_NONE);
+	assert_nothing_is_left(&slot.tpm);
+	close(options.notes_fd);
+}
+
 static void three_killed_sealers_do_not_use_up_the_sessions(void **state)
 {
 	struct token_options options = slot_options(slot.tpm.tcti);
@@ -243,9 +266,12 @@ static void codes_become_faults(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assert_int_equal(tpm2_fault_of(cases[i].rc, TOKEN_FAULT_REFUSED), cases[i].fault);
-	assert_true(tpm2_fault_is_handle(TPM2_RC_HANDLE + TPM2_RC_1));
-	assert_false(tpm2_fault_is_handle(TPM2_RC_VALUE + TPM2_RC_1));
-	assert_false(tpm2_fault_is_handle(TSS2_RC_SUCCESS));
+	assert_true(tpm2_fault_is(TPM2_RC_HANDLE + TPM2_RC_1, TPM2_RC_HANDLE));
+	assert_true(tpm2_fault_is(TPM2_RC_VALUE + TPM2_RC_P + TPM2_RC_2, TPM2_RC_VALUE));
+	assert_true(tpm2_fault_is(TPM2_RC_NV_SPACE, TPM2_RC_NV_SPACE));
+	assert_false(tpm2_fault_is(TPM2_RC_VALUE + TPM2_RC_1, TPM2_RC_HANDLE));
+	assert_false(tpm2_fault_is(TSS2_RC_SUCCESS, TPM2_RC_HANDLE));
+	assert_false(tpm2_fault_is(TSS2_ESYS_RC_BAD_TR | TPM2_RC_HANDLE, TPM2_RC_HANDLE));
 }
 
 static void every_fault_has_a_text_and_an_advice(void **state)
@@ -271,6 +297,7 @@ int main(void)
 		cmocka_unit_test(a_busy_tpm_is_given_up_before_the_deadline),
 		cmocka_unit_test(a_lockout_and_a_failure_are_not_tried_again),
 		cmocka_unit_test(what_killed_sealers_left_is_flushed),
+		cmocka_unit_test(objects_that_killed_sealers_left_are_flushed),
 		cmocka_unit_test(three_killed_sealers_do_not_use_up_the_sessions),
 		cmocka_unit_test(notes_of_other_handles_are_not_believed),
 		cmocka_unit_test(notes_keep_sixteen_and_take_no_more),

@@ -105,28 +105,57 @@ static void await_socket(const char *path)
 	fail_msg("%s does not appear", path);
 }
 
-void tap_start(const struct tpm_fixture *tpm, const char *name, uint32_t code, unsigned refusals,
-	struct tap_fixture *out_tap)
+static void start_tap(const struct tpm_fixture *tpm, const char *name, char *const more[3],
+	const char *lie, struct tap_fixture *out_tap)
 {
-	char program[512], socket[120], upstream[120], code_text[16], refusals_text[16];
+	char program[512], socket[120], upstream[120];
 
 	snprintf(program, sizeof program, "%s/tpm_tap", environment("MORTISE_TEST_BUILD"));
 	snprintf(socket, sizeof socket, "%s/%s", tpm->directory, name);
 	snprintf(upstream, sizeof upstream, "%s/tpm.sock", tpm->directory);
-	snprintf(code_text, sizeof code_text, "%u", (unsigned)code);
-	snprintf(refusals_text, sizeof refusals_text, "%u", refusals);
 	snprintf(out_tap->log, sizeof out_tap->log, "%s.log", socket);
 	snprintf(out_tap->tcti, sizeof out_tap->tcti, "swtpm:path=%.100s", socket);
+	unlink(socket);
 	out_tap->pid = fork();
 	assert_true(out_tap->pid >= 0);
 	if (out_tap->pid == 0) {
 		/* A test that fails does not stop its tap. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		execl(program, program, socket, upstream, out_tap->log, code_text, refusals_text,
-			(char *)NULL);
+		if (lie != NULL)
+			execl(program, program, lie, socket, upstream, out_tap->log, (char *)NULL);
+		else
+			execl(program, program, socket, upstream, out_tap->log, more[0], more[1],
+				more[2], (char *)NULL);
 		_exit(127);
 	}
 	await_socket(socket);
+}
+
+void tap_start_for(const struct tpm_fixture *tpm, const char *name, uint32_t code,
+	unsigned refusals, uint32_t command, struct tap_fixture *out_tap)
+{
+	char code_text[16], refusals_text[16], command_text[16];
+
+	snprintf(code_text, sizeof code_text, "%u", (unsigned)code);
+	snprintf(refusals_text, sizeof refusals_text, "%u", refusals);
+	snprintf(command_text, sizeof command_text, "%u", (unsigned)command);
+	start_tap(
+		tpm, name, (char *const[]){code_text, refusals_text, command_text}, NULL, out_tap);
+}
+
+void tap_start(const struct tpm_fixture *tpm, const char *name, uint32_t code, unsigned refusals,
+	struct tap_fixture *out_tap)
+{
+	tap_start_for(tpm, name, code, refusals, 0, out_tap);
+}
+
+void tap_start_lying(const struct tpm_fixture *tpm, const char *name, unsigned long seed,
+	struct tap_fixture *out_tap)
+{
+	char lie[40];
+
+	snprintf(lie, sizeof lie, "--lie=%lu", seed);
+	start_tap(tpm, name, NULL, lie, out_tap);
 }
 
 void tap_stop(struct tap_fixture *tap)
@@ -150,6 +179,21 @@ unsigned tap_count(const struct tap_fixture *tap)
 		;
 	assert_int_equal(pclose(lines), 0);
 	return commands;
+}
+
+unsigned tap_count_of(const struct tap_fixture *tap, const char *name)
+{
+	char command[768];
+	unsigned found = 0;
+	FILE *lines;
+
+	snprintf(command, sizeof command, "'%s/tpm_tap' --count '%s' | grep -cx '%s'",
+		environment("MORTISE_TEST_BUILD"), tap->log, name);
+	lines = popen(command, "re");
+	assert_non_null(lines);
+	assert_int_equal(fscanf(lines, "%u", &found), 1);
+	(void)pclose(lines);
+	return found;
 }
 
 bool tap_has(const struct tap_fixture *tap, const uint8_t *bytes, size_t size)

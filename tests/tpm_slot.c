@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #define DEADLINE_MS 5000
 
 struct tpm_slot slot;
+char slot_detail[256];
 
 static const uint8_t entropy[KEY_SIZE] = "thirty-two bytes of the kernel";
 
@@ -20,22 +22,37 @@ struct token_options slot_options(const char *tcti)
 	return (struct token_options){.tcti = tcti, .deadline_ms = DEADLINE_MS, .notes_fd = -1};
 }
 
-enum token_fault slot_try_open(const struct token_options *options, const uint8_t *blob,
-	size_t size, struct secret **out_h)
+static enum token_fault fault_of(enum mortise_status status, const struct token_result *result)
+{
+	slot_detail[0] = '\0';
+	if (status == MORTISE_OK)
+		return TOKEN_FAULT_NONE;
+	assert_int_equal(status, MORTISE_HARDWARE);
+	assert_int_not_equal(result->failure.fault, TOKEN_FAULT_NONE);
+	assert_true(result->failure.detail[0] != '\0');
+	assert_null(result->h);
+	assert_int_equal(result->blob_size, 0);
+	snprintf(slot_detail, sizeof slot_detail, "%s", result->failure.detail);
+	return result->failure.fault;
+}
+
+enum token_fault slot_open_pin(const struct token_options *options, const uint8_t *blob,
+	size_t size, const struct secret *pin, struct secret **out_h)
 {
 	struct token_run run = {.options = *options};
-	struct token_opening opening = {.blob = {blob, size}};
+	struct token_opening opening = {.blob = {blob, size}, .pin = pin};
 	struct token_result result = {0};
 	enum mortise_status status = token_tpm2.open(&run, &opening, &result);
 
 	token_tpm2.end(&run);
 	*out_h = result.h;
-	if (status == MORTISE_OK)
-		return TOKEN_FAULT_NONE;
-	assert_int_equal(status, MORTISE_HARDWARE);
-	assert_int_not_equal(result.failure.fault, TOKEN_FAULT_NONE);
-	assert_true(result.failure.detail[0] != '\0');
-	return result.failure.fault;
+	return fault_of(status, &result);
+}
+
+enum token_fault slot_try_open(const struct token_options *options, const uint8_t *blob,
+	size_t size, struct secret **out_h)
+{
+	return slot_open_pin(options, blob, size, NULL, out_h);
 }
 
 enum token_fault slot_open_with(const struct token_options *options)
@@ -57,24 +74,27 @@ enum token_fault slot_open_at(const char *tcti)
 	return slot_open_with(&options);
 }
 
-enum token_fault slot_enrol_at(
-	const char *tcti, uint8_t blob[TOKEN_BLOB_MAX], size_t *out_size, struct secret **out_h)
+enum token_fault slot_enrol_wish(const struct token_options *options, const struct token_wish *wish,
+	uint8_t blob[TOKEN_BLOB_MAX], size_t *out_size, struct secret **out_h)
 {
-	struct token_run run = {.options = slot_options(tcti)};
+	struct token_run run = {.options = *options};
 	struct token_result result = {0};
-	const struct token_wish plain = {0};
-	enum mortise_status status = token_tpm2.enrol(&run, &plain, entropy, &result);
+	enum mortise_status status = token_tpm2.enrol(&run, wish, entropy, &result);
 
 	token_tpm2.end(&run);
 	*out_h = result.h;
-	if (status == MORTISE_OK) {
-		memcpy(blob, result.blob, result.blob_size);
-		*out_size = result.blob_size;
-		return TOKEN_FAULT_NONE;
-	}
-	assert_int_equal(status, MORTISE_HARDWARE);
-	assert_null(*out_h);
-	return result.failure.fault;
+	memcpy(blob, result.blob, result.blob_size);
+	*out_size = result.blob_size;
+	return fault_of(status, &result);
+}
+
+enum token_fault slot_enrol_at(
+	const char *tcti, uint8_t blob[TOKEN_BLOB_MAX], size_t *out_size, struct secret **out_h)
+{
+	const struct token_options options = slot_options(tcti);
+	const struct token_wish plain = {0};
+
+	return slot_enrol_wish(&options, &plain, blob, out_size, out_h);
 }
 
 enum token_fault slot_try_enrol(const char *tcti)
@@ -84,6 +104,58 @@ enum token_fault slot_try_enrol(const char *tcti)
 	size_t size;
 
 	return slot_enrol_at(tcti, blob, &size, &h);
+}
+
+struct secret *slot_pin_of(const void *bytes, size_t size)
+{
+	struct secret *pin = NULL;
+
+	assert_int_equal(secret_copy(bytes, size, &pin), MORTISE_OK);
+	return pin;
+}
+
+struct secret *slot_pin(const char *text)
+{
+	return slot_pin_of(text, strlen(text));
+}
+
+enum token_fault slot_seal_at(
+	const char *tcti, const struct secret *pin, uint32_t pcrs, struct slot_sealed *out)
+{
+	const struct token_options options = slot_options(tcti);
+	const struct token_wish wish = {.pin = pin, .pcrs = pcrs};
+
+	return slot_enrol_wish(&options, &wish, out->blob, &out->size, &out->h);
+}
+
+enum token_fault slot_open_at_pin(
+	const char *tcti, const struct slot_sealed *sealed, const struct secret *pin)
+{
+	const struct token_options options = slot_options(tcti);
+	CLEANUP(secret_drop) struct secret *h = NULL;
+	enum token_fault fault = slot_open_pin(&options, sealed->blob, sealed->size, pin, &h);
+
+	if (fault == TOKEN_FAULT_NONE)
+		assert_true(secret_equals(h, sealed->h));
+	return fault;
+}
+
+enum token_fault slot_open_with_pin(
+	const char *tcti, const struct slot_sealed *sealed, const char *text)
+{
+	CLEANUP(secret_drop) struct secret *pin = slot_pin(text);
+
+	return slot_open_at_pin(tcti, sealed, pin);
+}
+
+unsigned tpm_failed_tries(const struct tpm_fixture *tpm)
+{
+	int status = tpm_shell(tpm, tpm->tcti,
+		"exit $(( $(tpm2_getcap properties-variable | "
+		"sed -n 's/^TPM2_PT_LOCKOUT_COUNTER: *//p') ))");
+
+	assert_in_range(status, 0, 100);
+	return (unsigned)status;
 }
 
 bool tpm_holds_something(const struct tpm_fixture *tpm)

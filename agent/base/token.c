@@ -42,8 +42,9 @@ static const struct {
 		false},
 	[TOKEN_FAULT_REFUSED] = {"the hardware does not accept what was sealed",
 		"run: mortise unseal --recovery, then enrol the hardware again", false},
-	[TOKEN_FAULT_FULL] = {"the hardware has no room for objects or sessions",
-		"use a resource manager (device:/dev/tpmrm0), or run: tpm2_flushcontext -t -l",
+	[TOKEN_FAULT_FULL] = {"the hardware has no room for objects or sessions, or for a counter",
+		"use a resource manager (device:/dev/tpmrm0), or run: tpm2_flushcontext -t -l; for "
+		"a counter remove NV indices that nobody needs",
 		true},
 	[TOKEN_FAULT_MALFORMED] = {"an answer that no TPM or token would give",
 		"check what [tpm2] tcti or [pkcs11] modules in mortised.conf point to, and whether "

@@ -71,6 +71,8 @@ struct token_options {
 	const char *pkcs11_modules;  /* absolute paths */
 	const char *pkcs11_env;      /* NAME=VALUE */
 	const char *pkcs11_pin_file; /* absolute */
+
+	const char *pcr_signature; /* tpm2-pcr-signature.json; NULL: where systemd keeps it */
 };
 
 struct token_bytes {

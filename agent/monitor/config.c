@@ -173,6 +173,11 @@ static enum mortise_status read_tcti(const struct setting *setting)
 	return config_store_text(&setting->config->tcti, value);
 }
 
+static enum mortise_status read_pcr_signature(const struct setting *setting)
+{
+	return read_path(setting, OTHER_PATH_MAX, &setting->config->pcr_signature);
+}
+
 static enum mortise_status read_deadline(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
@@ -198,7 +203,7 @@ static enum mortise_status refuse_later_key(const struct setting *setting)
 static const char agent_keys[] =
 	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd or "
 	"exe-evidence";
-static const char tpm2_keys[] = "tcti or deadline";
+static const char tpm2_keys[] = "tcti, deadline or pcr-signature";
 
 static const struct {
 	const char *section, *key;
@@ -215,6 +220,7 @@ static const struct {
 	{"agent", "exe-evidence", read_exe_evidence},
 	{"tpm2", "tcti", read_tcti},
 	{"tpm2", "deadline", read_deadline},
+	{"tpm2", "pcr-signature", read_pcr_signature},
 	{"tpm2", "anchor-window", refuse_later_key},
 };
 
@@ -382,6 +388,7 @@ void config_done(struct config *config)
 	free(config->pkcs11_modules);
 	free(config->pkcs11_env);
 	free(config->pkcs11_pin_file);
+	free(config->pcr_signature);
 	config_sockets_done(config);
 	*config = (struct config){0};
 }

@@ -37,6 +37,7 @@ struct config {
 	char *pkcs11_modules;     /* absolute paths, a blank between them; NULL: none */
 	char *pkcs11_env;         /* NAME=VALUE words for the modules; NULL: none */
 	char *pkcs11_pin_file;    /* absolute; NULL: none */
+	char *pcr_signature;      /* absolute file; NULL: where systemd keeps it */
 	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
 	bool audit_sync_always;   /* audit-sync = checkpoint | always */
 	bool requires_pidfd;      /* require-pidfd = yes | no */

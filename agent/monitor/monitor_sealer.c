@@ -33,6 +33,7 @@ void monitor_sealer_start(struct monitor *monitor, uint32_t request_id)
 		.pkcs11_env = settings->config->pkcs11_env,
 		.pkcs11_pin_file = settings->config->pkcs11_pin_file,
 		.deadline_ms = settings->config->hardware_deadline_ms,
+		.pcr_signature = settings->config->pcr_signature,
 		.notes_fd = monitor->notes_fd,
 	};
 	CLEANUP(close_drop) int fd = -1;

@@ -224,6 +224,7 @@ static enum mortise_status write_words(
 	TRY(add_option(words, "tcti", command->tcti));
 	TRY(add_option(words, "deadline-ms", deadline));
 	TRY(add_option(words, "notes-fd", notes));
+	TRY(add_option(words, "pcr-signature", command->pcr_signature));
 	TRY(add_option(words, "pkcs11-modules", command->pkcs11_modules));
 	TRY(add_option(words, "pkcs11-pin-file", command->pkcs11_pin_file));
 	if (command->pkcs11_env != NULL &&

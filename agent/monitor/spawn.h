@@ -35,7 +35,8 @@ struct sealer_command {
 	const char *pkcs11_env;
 	const char *pkcs11_pin_file;
 	int deadline_ms;
-	int notes_fd; /* a memfd, the sealer's descriptor 4 */
+	const char *pcr_signature; /* NULL: the sealer looks where systemd keeps it */
+	int notes_fd;              /* a memfd, the sealer's descriptor 4 */
 };
 
 /*

@@ -6,29 +6,24 @@
  * what the libraries keep in their heap goes with it. It never sees the master key.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include <sodium.h>
 
 #include "log.h"
 #include "processes.h"
 #include "sealer_options.h"
+#include "sealer_process.h"
 #include "secret.h"
 #include "token.h"
 #include "wire.h"
 
-#define POOL_SIZE      (256 * 1024)
-#define FRAME_SIZE     8192 /* a request or an answer: a blob, a key and their headers */
-#define ALARM_GRACE_MS 1000 /* the keeper kills at the deadline; this is if the keeper can't */
+#define POOL_SIZE  (256 * 1024)
+#define FRAME_SIZE 8192 /* a request or an answer: a blob, a key and their headers */
 
 #define EXIT_OS 71 /* EX_OSERR and EX_IOERR of sysexits.h */
 #define EXIT_IO 74
@@ -181,6 +176,9 @@ static enum mortise_status perform(
 	/* The state of a run is one token's. */
 	if (sealer->token != NULL && sealer->token != token)
 		return MORTISE_INVALID;
+	/* A vendor's module may need more than tpm2-tss does. */
+	if (token == &token_tpm2 && !sealer_process_narrow())
+		return lack(result, "the process cannot be confined");
 	sealer->token = token;
 	if (is_anchor)
 		return ask_anchor(&sealer->run, token, request, result);
@@ -283,46 +281,6 @@ static int serve(const struct token_options *options)
 	return ending;
 }
 
-static bool start_alarm(int deadline_ms)
-{
-	int total_ms = deadline_ms + ALARM_GRACE_MS;
-	struct itimerval timer = {
-		.it_value = {.tv_sec = total_ms / 1000, .tv_usec = total_ms % 1000 * 1000},
-	};
-	sigset_t none;
-
-	sigemptyset(&none);
-	return signal(SIGALRM, SIG_DFL) != SIG_ERR && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
-	       setitimer(ITIMER_REAL, &timer, NULL) == 0;
-}
-
-/* Dies with the monitor, leaves no core, is nobody's to trace, gains nothing by exec. */
-static bool confine(void)
-{
-	const struct rlimit no_core = {0};
-	pid_t parent = getppid();
-
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
-	       setrlimit(RLIMIT_CORE, &no_core) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0 &&
-	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
-}
-
-/* Nothing of the environment steers the libraries; tpm2-tss would log to standard error. */
-static bool clean_environment(void)
-{
-	return clearenv() == 0 && setenv("TSS2_LOG", "all+none", 1) == 0 &&
-	       setenv("PATH", "/usr/bin:/bin", 1) == 0;
-}
-
-static bool is_keeper_there(void)
-{
-	int type;
-	socklen_t size = sizeof type;
-
-	return getsockopt(PROCESS_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
-	       type == SOCK_SEQPACKET;
-}
-
 int main(int argc, char **argv)
 {
 	/* Not an option, for those anybody may read. It outlives clearenv(). */
@@ -335,12 +293,11 @@ int main(int argc, char **argv)
 			log_error("wrong options; see: mortise-sealer --help");
 		return status;
 	}
-	if (!is_keeper_there()) {
+	if (!sealer_process_has_keeper()) {
 		log_error("no socket on descriptor 3: mortised starts this program");
 		return SEALER_EXIT_USAGE;
 	}
-	if (!confine() || !clean_environment() || !start_alarm(options.deadline_ms) ||
-		sodium_init() < 0) {
+	if (!sealer_process_confine(options.deadline_ms) || sodium_init() < 0) {
 		log_error("cannot set up the process: %s", strerror(errno));
 		return EXIT_OS;
 	}

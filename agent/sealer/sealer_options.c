@@ -38,6 +38,7 @@ static void print_help(void)
 	       "  --tcti=T          device:/PATH, tabrmd or swtpm:path=/PATH\n"
 	       "  --deadline-ms=N   for the whole operation\n"
 	       "  --notes-fd=FD     where sealers note what they opened in the TPM\n"
+	       "  --pcr-signature=FILE    instead of systemd's tpm2-pcr-signature.json\n"
 	       "  --pkcs11-modules=PATHS  the PKCS #11 modules to load, separated by blanks\n"
 	       "  --pkcs11-pin-file=F     the token's PIN, where none is given\n"
 	       "  --help, --version\n"
@@ -48,6 +49,7 @@ static const struct option long_options[] = {
 	{"tcti", required_argument, NULL, 't'},
 	{"deadline-ms", required_argument, NULL, 'd'},
 	{"notes-fd", required_argument, NULL, 'n'},
+	{"pcr-signature", required_argument, NULL, 's'},
 	{"pkcs11-modules", required_argument, NULL, 'm'},
 	{"pkcs11-pin-file", required_argument, NULL, 'p'},
 	{"help", no_argument, NULL, 'h'},
@@ -72,6 +74,10 @@ bool sealer_options_read(int argc, char **argv, struct token_options *options, i
 		case 'n':
 			is_right = read_number(
 				optarg, PROCESS_FD + 1, NOTES_FD_MAX, &options->notes_fd);
+			break;
+		case 's':
+			is_right = *optarg == '/';
+			options->pcr_signature = optarg;
 			break;
 		case 'm':
 			options->pkcs11_modules = optarg;

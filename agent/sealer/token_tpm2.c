@@ -1,33 +1,39 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * h is sealed as a keyedhash object under the SRK (TPM 2.0 Part 1, 27.5), with an empty
- * authorisation: whoever can ask this TPM while it is on can open it. Opening costs six
- * commands: ReadPublic, StartAuthSession, Load, Unseal and two FlushContext.
+ * Seals and counters of a TPM 2.0 for the sealer. An opening costs six commands: ReadPublic,
+ * StartAuthSession, Load, Unseal and two FlushContext; a counter read in the same run one more,
+ * NV_Read; PCRs two more, StartAuthSession and PolicyPCR; a signed policy another five, PCR_Read,
+ * LoadExternal, VerifySignature, PolicyAuthorize and FlushContext; a PIN on top of PCRs one,
+ * PolicyAuthValue, and otherwise none.
  */
 #include "token.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <sodium.h>
 
 #include "tpm2_blob.h"
+#include "tpm2_counter.h"
 #include "tpm2_link.h"
+#include "tpm2_run.h"
+#include "tpm2_seal.h"
 #include "tpm2_srk.h"
 
-#define PAUSE_FIRST_MS 10
-#define PAUSE_MAX_MS   500
+/* On the stack of the calls below, for as long as they run. */
+static void wipe_auth(TPM2B_AUTH *auth)
+{
+	sodium_memzero(auth, sizeof *auth);
+}
 
-static const TPM2B_PUBLIC seal_template = {
-	.publicArea =
-		{
-			.type = TPM2_ALG_KEYEDHASH,
-			.nameAlg = TPM2_ALG_SHA256,
-			.objectAttributes = TPM2_BLOB_ATTRIBUTES,
-			.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL,
-		},
-};
+static enum mortise_status refuse(
+	struct token_result *result, enum token_fault fault, const char *detail)
+{
+	result->failure.fault = fault;
+	snprintf(result->failure.detail, sizeof result->failure.detail, "%s", detail);
+	return MORTISE_HARDWARE;
+}
 
 /* BLAKE2b-256 of 32 bytes from the TPM, with the kernel's as key: as good as the better. */
 static enum mortise_status mix(
@@ -39,8 +45,8 @@ static enum mortise_status mix(
 
 	TRY(secret_new(KEY_SIZE, &h));
 	TRY(tpm2_check(tpm,
-		Esys_GetRandom(
-			tpm->esys, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE, KEY_SIZE, &random),
+		Esys_GetRandom(tpm->esys, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE, KEY_SIZE,
+			&random),
 		"GetRandom", TOKEN_FAULT_OTHER));
 	is_whole = random->size == KEY_SIZE;
 	crypto_generichash(h->bytes, KEY_SIZE, random->buffer, random->size, entropy, KEY_SIZE);
@@ -52,196 +58,159 @@ static enum mortise_status mix(
 	return MORTISE_OK;
 }
 
-/* Sends h encrypted by the session. */
-static enum mortise_status seal(struct tpm2 *tpm, const struct secret *h, struct tpm2_blob *blob)
-{
-	const TPM2B_DATA no_info = {0};
-	const TPML_PCR_SELECTION no_pcrs = {0};
-	TPM2B_SENSITIVE_CREATE sensitive = {.sensitive.data.size = KEY_SIZE};
-	TPM2B_PUBLIC *public = NULL;
-	TPM2B_PRIVATE *private = NULL;
-	TSS2_RC rc;
-
-	memcpy(sensitive.sensitive.data.buffer, h->bytes, KEY_SIZE);
-	rc = Esys_Create(tpm->esys, tpm->srk, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
-		&seal_template, &no_info, &no_pcrs, &private, &public, NULL, NULL, NULL);
-	sodium_memzero(&sensitive, sizeof sensitive);
-	TRY(tpm2_check(tpm, rc, "Create", TOKEN_FAULT_UNFIT_SRK));
-	blob->public = *public;
-	blob->private = *private;
-	Esys_Free(public);
-	Esys_Free(private);
-	return MORTISE_OK;
-}
-
-/* The one place where what Esys_Unseal() returns is seen: copied, wiped, freed. */
-static enum mortise_status unseal(struct tpm2 *tpm, ESYS_TR object, struct secret **out_h)
-{
-	TPM2B_SENSITIVE_DATA *opened = NULL;
-	enum mortise_status status;
-
-	TRY(tpm2_check(tpm,
-		Esys_Unseal(tpm->esys, object, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE, &opened),
-		"Unseal", TOKEN_FAULT_REFUSED));
-	status = opened->size == KEY_SIZE
-			 ? secret_copy(opened->buffer, KEY_SIZE, out_h)
-			 : tpm2_fail(tpm, TOKEN_FAULT_MALFORMED, "Unseal: not 32 bytes");
-	sodium_memzero(opened, sizeof *opened);
-	Esys_Free(opened);
-	return status;
-}
-
-static enum mortise_status load_and_unseal(
-	struct tpm2 *tpm, const struct tpm2_blob *blob, struct secret **out_h)
-{
-	ESYS_TR object;
-
-	TRY(tpm2_check(tpm,
-		Esys_Load(tpm->esys, tpm->srk, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE,
-			&blob->private, &blob->public, &object),
-		"Load", TOKEN_FAULT_REFUSED));
-	TRY(tpm2_track(tpm, object));
-	return unseal(tpm, object, out_h);
-}
-
-struct request {
-	const uint8_t *entropy; /* of an enrolment; NULL: open blob */
-	struct tpm2_blob *blob;
+struct sealing {
+	const struct token_wish *wish; /* of an enrolment */
+	const uint8_t *entropy;        /* of an enrolment */
+	TPM2B_AUTH auth;
+	struct tpm2_blob blob;
+	struct secret *h;
 };
 
-static enum mortise_status enrol_once(
-	struct tpm2 *tpm, struct request *request, struct secret **out_h)
+static void sealing_done(struct sealing *sealing)
 {
+	wipe_auth(&sealing->auth);
+	secret_drop(&sealing->h);
+}
+
+static enum mortise_status enrol_once(struct tpm2 *tpm, void *context)
+{
+	struct sealing *sealing = context;
 	CLEANUP(secret_drop) struct secret *h = NULL;
 	CLEANUP(secret_drop) struct secret *again = NULL;
 
-	TRY(tpm2_srk_find(tpm, &request->blob->srk));
-	TRY(tpm2_srk_use(tpm, &request->blob->srk));
-	TRY(tpm2_start_session(tpm));
-	TRY(mix(tpm, request->entropy, &h));
-	TRY(seal(tpm, h, request->blob));
-	TRY(load_and_unseal(tpm, request->blob, &again));
+	TRY(tpm2_srk_trust(tpm, &sealing->blob.srk));
+	TRY(tpm2_policy_make(tpm, sealing->wish, &sealing->blob.policy));
+	TRY(mix(tpm, sealing->entropy, &h));
+	TRY(tpm2_seal_create(tpm, h, &sealing->auth, &sealing->blob));
+	TRY(tpm2_seal_open(tpm, &sealing->blob, &sealing->auth, &again));
 	if (!secret_equals(h, again))
 		return tpm2_fail(
 			tpm, TOKEN_FAULT_MALFORMED, "Unseal: not what was sealed a moment ago");
-	*out_h = secret_take(&h);
+	TRY(tpm2_seal_prove_shut(tpm, &sealing->blob, &sealing->auth));
+	sealing->h = secret_take(&h);
 	return MORTISE_OK;
 }
 
-static enum mortise_status open_once(
-	struct tpm2 *tpm, struct request *request, struct secret **out_h)
-{
-	TRY(tpm2_srk_use(tpm, &request->blob->srk));
-	TRY(tpm2_srk_confirm(tpm, &request->blob->srk));
-	TRY(tpm2_start_session(tpm));
-	return load_and_unseal(tpm, request->blob, out_h);
-}
-
-static enum mortise_status attempt(const struct token_options *options, struct request *request,
-	struct secret **out_h, struct token_failure *failure)
-{
-	CLEANUP(tpm2_disconnect) struct tpm2 tpm = {0};
-
-	TRY(tpm2_connect(options, failure, &tpm));
-	return request->entropy != NULL ? enrol_once(&tpm, request, out_h)
-					: open_once(&tpm, request, out_h);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void pause_for(int pause_ms)
-{
-	struct timespec pause = {.tv_nsec = (long)pause_ms * 1000000};
-
-	nanosleep(&pause, NULL);
-}
-
-/* Room and time come back by themselves; an absent device or a lockout do not so soon. */
-static bool is_worth_a_pause(enum token_fault fault)
-{
-	return fault == TOKEN_FAULT_BUSY || fault == TOKEN_FAULT_FULL;
-}
-
-/*
- * Begins anew each time, connection and sessions included: after a retry code one does not
- * know what the TPM still holds. ESYS has itself sent the command five times by then.
- */
-static enum mortise_status run(const struct token_options *options, struct request *request,
-	struct secret **out_h, struct token_failure *out_failure)
-{
-	int64_t deadline = now_ms() + options->deadline_ms;
-	int pause_ms = PAUSE_FIRST_MS;
-
-	for (;;) {
-		struct token_failure failure = {0};
-		enum mortise_status status = attempt(options, request, out_h, &failure);
-
-		if (status == MORTISE_OK)
-			return MORTISE_OK;
-		if (!is_worth_a_pause(failure.fault) || now_ms() + pause_ms >= deadline) {
-			*out_failure = failure;
-			return status;
-		}
-		pause_for(pause_ms);
-		pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
-	}
-}
-
-static enum mortise_status enrol(struct token_run *place, const struct token_wish *wish,
+static enum mortise_status enrol(struct token_run *run, const struct token_wish *wish,
 	const uint8_t entropy[KEY_SIZE], struct token_result *out_result)
 {
-	struct tpm2_blob sealed = {0};
-	struct request request = {.entropy = entropy, .blob = &sealed};
-	CLEANUP(secret_drop) struct secret *h = NULL;
+	CLEANUP(sealing_done) struct sealing sealing = {.wish = wish, .entropy = entropy};
 	uint8_t packed[TOKEN_BLOB_MAX];
 	size_t packed_size;
 
-	if (wish->pin != NULL || wish->pcrs != 0 || wish->pcr_key.size > 0 || wish->uri != NULL) {
-		out_result->failure = (struct token_failure){
-			TOKEN_FAULT_UNSUPPORTED, "no PIN, PCRs or URI with this build"};
-		return MORTISE_HARDWARE;
-	}
-	TRY(run(&place->options, &request, &h, &out_result->failure));
-	if (!tpm2_blob_pack(&sealed, packed, &packed_size)) {
-		out_result->failure = (struct token_failure){
-			TOKEN_FAULT_UNSUPPORTED, "the sealed object is too large"};
-		return MORTISE_HARDWARE;
-	}
+	if (wish->uri != NULL)
+		return refuse(out_result, TOKEN_FAULT_UNSUPPORTED, "a TPM has no URI");
+	if (wish->pcrs >> TPM2_PCRS != 0)
+		return refuse(out_result, TOKEN_FAULT_UNSUPPORTED, "a TPM has PCRs 0 to 23");
+	if (wish->pin != NULL)
+		tpm2_policy_pin(wish->pin, &sealing.auth);
+	TRY(tpm2_run_do(run, enrol_once, &sealing, &out_result->failure));
+	if (!tpm2_blob_pack(&sealing.blob, packed, &packed_size))
+		return refuse(
+			out_result, TOKEN_FAULT_UNSUPPORTED, "the sealed object is too large");
 	memcpy(out_result->blob, packed, packed_size);
 	out_result->blob_size = packed_size;
-	out_result->h = secret_take(&h);
+	out_result->h = secret_take(&sealing.h);
 	return MORTISE_OK;
 }
 
-static enum mortise_status open_blob(struct token_run *place, const struct token_opening *opening,
-	struct token_result *out_result)
+static enum mortise_status open_once(struct tpm2 *tpm, void *context)
 {
-	struct tpm2_blob sealed;
-	struct request request = {.blob = &sealed};
+	struct sealing *sealing = context;
 
-	if (!tpm2_blob_unpack(opening->blob.bytes, opening->blob.size, &sealed)) {
-		out_result->failure = (struct token_failure){
-			TOKEN_FAULT_MALFORMED, "the sealed blob in the store is not one of ours"};
-		return MORTISE_HARDWARE;
-	}
-	return run(&place->options, &request, &out_result->h, &out_result->failure);
+	TRY(tpm2_srk_require(tpm, &sealing->blob.srk));
+	return tpm2_seal_open(tpm, &sealing->blob, &sealing->auth, &sealing->h);
 }
 
-/* Each call connects and disconnects by itself: nothing is open between them. */
-static void end(struct token_run *place)
+/* A PIN that the slot does not ask for changes nothing. */
+static enum mortise_status open_blob(
+	struct token_run *run, const struct token_opening *opening, struct token_result *out_result)
 {
-	(void)place;
+	CLEANUP(sealing_done) struct sealing sealing = {0};
+
+	if (!tpm2_blob_unpack(&opening->blob, &sealing.blob))
+		return refuse(out_result, TOKEN_FAULT_MALFORMED,
+			"the sealed blob in the store is not one of ours");
+	if (sealing.blob.policy.has_pin) {
+		if (opening->pin == NULL)
+			return refuse(out_result, TOKEN_FAULT_NO_PIN, "none was given");
+		tpm2_policy_pin(opening->pin, &sealing.auth);
+	}
+	TRY(tpm2_run_do(run, open_once, &sealing, &out_result->failure));
+	out_result->h = secret_take(&sealing.h);
+	return MORTISE_OK;
+}
+
+struct counting {
+	const struct token_anchor *anchor;
+	TPM2B_AUTH auth;
+	struct tpm2_place place;
+	uint64_t count;
+};
+
+static void counting_done(struct counting *counting)
+{
+	wipe_auth(&counting->auth);
+}
+
+static enum mortise_status anchor_once(struct tpm2 *tpm, void *context)
+{
+	struct counting *counting = context;
+	const TPM2B_AUTH *auth = &counting->auth;
+	struct tpm2_place *place = &counting->place;
+
+	switch (counting->anchor->action) {
+	case TOKEN_ANCHOR_DEFINE:
+		return tpm2_counter_define(tpm, auth, place, &counting->count);
+	case TOKEN_ANCHOR_READ:
+		return tpm2_counter_read(tpm, auth, place, &counting->count);
+	case TOKEN_ANCHOR_INCREMENT:
+		return tpm2_counter_increment(
+			tpm, auth, place, counting->anchor->expected, &counting->count);
+	case TOKEN_ANCHOR_REMOVE:
+		return tpm2_counter_remove(tpm, auth, place);
+	}
+	return MORTISE_INVALID;
+}
+
+/* The place goes out of the call only if there is one to tell. */
+static enum mortise_status put_place(
+	const struct tpm2_place *place, struct token_result *out_result)
+{
+	uint8_t packed[TOKEN_BLOB_MAX];
+	size_t packed_size;
+
+	if (!tpm2_place_pack(place, packed, &packed_size))
+		return refuse(out_result, TOKEN_FAULT_UNSUPPORTED, "the place is too large");
+	memcpy(out_result->blob, packed, packed_size);
+	out_result->blob_size = packed_size;
+	return MORTISE_OK;
+}
+
+static enum mortise_status use_anchor(
+	struct token_run *run, const struct token_anchor *anchor, struct token_result *out_result)
+{
+	CLEANUP(counting_done) struct counting counting = {.anchor = anchor};
+
+	if (anchor->auth->size != KEY_SIZE)
+		return MORTISE_INVALID;
+	if (anchor->action != TOKEN_ANCHOR_DEFINE &&
+		!tpm2_place_unpack(&anchor->place, &counting.place))
+		return refuse(out_result, TOKEN_FAULT_MALFORMED,
+			"the anchor's place in the store is not one of ours");
+	counting.auth.size = KEY_SIZE;
+	memcpy(counting.auth.buffer, anchor->auth->bytes, KEY_SIZE);
+	TRY(tpm2_run_do(run, anchor_once, &counting, &out_result->failure));
+	if (anchor->action == TOKEN_ANCHOR_DEFINE)
+		TRY(put_place(&counting.place, out_result));
+	out_result->counter = counting.count;
+	return MORTISE_OK;
 }
 
 const struct token token_tpm2 = {
 	.kind = "tpm2",
 	.enrol = enrol,
 	.open = open_blob,
-	.end = end,
+	.anchor = use_anchor,
+	.end = tpm2_run_end,
 };

@@ -89,8 +89,10 @@ enum token_fault tpm2_fault_of(TSS2_RC rc, enum token_fault refusal)
 	return fault;
 }
 
-bool tpm2_fault_is_handle(TSS2_RC rc)
+bool tpm2_fault_is(TSS2_RC rc, TSS2_RC code)
 {
-	return is_from_tpm(rc) && (rc & TPM2_RC_FMT1) != 0 &&
-	       (rc & FORMAT_ONE_MASK) == TPM2_RC_HANDLE;
+	if (!is_from_tpm(rc))
+		return false;
+	rc &= ~TSS2_RC_LAYER_MASK;
+	return ((rc & TPM2_RC_FMT1) != 0 ? rc & FORMAT_ONE_MASK : rc) == code;
 }

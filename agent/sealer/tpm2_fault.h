@@ -15,7 +15,7 @@
 /* refusal: what it is if the TPM itself answered, with a code that has no fault of its own. */
 enum token_fault tpm2_fault_of(TSS2_RC rc, enum token_fault refusal);
 
-/* Is rc the TPM's word that there is nothing behind a handle? */
-bool tpm2_fault_is_handle(TSS2_RC rc);
+/* Is rc the TPM's own word, and this code, whichever handle, session or parameter it is about? */
+bool tpm2_fault_is(TSS2_RC rc, TSS2_RC code);
 
 #endif

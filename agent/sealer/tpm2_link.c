@@ -14,6 +14,9 @@
 
 #define FLUSH_TRIES 3
 
+#define SESSION_ATTRIBUTES                                                                         \
+	(TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION)
+
 /*
  * The drivers that may be loaded, by the name of the library: the loader would also take
  * paths to any shared object.
@@ -199,21 +202,73 @@ enum mortise_status tpm2_track(struct tpm2 *tpm, ESYS_TR object)
 	return MORTISE_OK;
 }
 
-enum mortise_status tpm2_start_session(struct tpm2 *tpm)
+/* As the name says, of what ESYS keeps in its heap until the object is closed. */
+static void forget_auth(struct tpm2 *tpm, ESYS_TR object)
+{
+	const TPM2B_AUTH zeros = {.size = sizeof zeros.buffer};
+
+	(void)Esys_TR_SetAuth(tpm->esys, object, &zeros);
+	(void)Esys_TR_SetAuth(tpm->esys, object, NULL);
+}
+
+void tpm2_forget(struct tpm2 *tpm, TPM2_HANDLE handle)
+{
+	tpm2_notes_remove(tpm->options->notes_fd, handle);
+	for (size_t i = 0; i < tpm->open_count; i++) {
+		if (tpm->open[i] == handle) {
+			tpm->open[i] = tpm->open[--tpm->open_count];
+			return;
+		}
+	}
+}
+
+void tpm2_flush(struct tpm2 *tpm, ESYS_TR object)
+{
+	TPM2_HANDLE handle;
+
+	if (Esys_TR_GetTpmHandle(tpm->esys, object, &handle) != TSS2_RC_SUCCESS)
+		return;
+	flush(tpm, handle);
+	tpm2_forget(tpm, handle);
+	forget_auth(tpm, object);
+	(void)Esys_TR_Close(tpm->esys, &object);
+}
+
+static enum mortise_status start(
+	struct tpm2 *tpm, TPM2_SE type, TPMA_SESSION attributes, ESYS_TR *out_session)
 {
 	const TPMT_SYM_DEF aes = {
 		.algorithm = TPM2_ALG_AES,
 		.keyBits.aes = 128,
 		.mode.aes = TPM2_ALG_CFB,
 	};
-	const TPMA_SESSION attributes =
-		TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION;
+	ESYS_TR session;
 
 	TRY(tpm2_check(tpm,
 		Esys_StartAuthSession(tpm->esys, tpm->srk, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-			ESYS_TR_NONE, NULL, TPM2_SE_HMAC, &aes, TPM2_ALG_SHA256, &tpm->session),
+			ESYS_TR_NONE, NULL, type, &aes, TPM2_ALG_SHA256, &session),
 		"StartAuthSession", TOKEN_FAULT_OTHER));
-	TRY(tpm2_track(tpm, tpm->session));
-	return tpm2_check(tpm, Esys_TRSess_SetAttributes(tpm->esys, tpm->session, attributes, 0xff),
-		"session attributes", TOKEN_FAULT_OTHER);
+	TRY(tpm2_track(tpm, session));
+	TRY(tpm2_check(tpm, Esys_TRSess_SetAttributes(tpm->esys, session, attributes, 0xff),
+		"session attributes", TOKEN_FAULT_OTHER));
+	*out_session = session;
+	return MORTISE_OK;
+}
+
+enum mortise_status tpm2_start_session(struct tpm2 *tpm)
+{
+	return start(tpm, TPM2_SE_HMAC, SESSION_ATTRIBUTES, &tpm->session);
+}
+
+ESYS_TR tpm2_session(const struct tpm2 *tpm)
+{
+	if (tpm->session == ESYS_TR_NONE || Esys_TRSess_SetAttributes(tpm->esys, tpm->session,
+						    SESSION_ATTRIBUTES, 0xff) != TSS2_RC_SUCCESS)
+		return ESYS_TR_NONE;
+	return tpm->session;
+}
+
+enum mortise_status tpm2_start_policy(struct tpm2 *tpm, ESYS_TR *out_session)
+{
+	return start(tpm, TPM2_SE_POLICY, TPMA_SESSION_ENCRYPT, out_session);
 }

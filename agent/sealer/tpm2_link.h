@@ -23,8 +23,10 @@ struct tpm2 {
 	TSS2_TCTI_CONTEXT *tcti;
 	ESYS_CONTEXT *esys;
 	ESYS_TR srk;
-	ESYS_TR session;
-	bool has_manager; /* a resource manager stands between: it flushes by itself */
+	TPM2B_PUBLIC srk_public; /* once there is a session */
+	ESYS_TR session;         /* to be had by tpm2_session() */
+	bool is_final;           /* of a failure: nothing changes by trying again */
+	bool has_manager;        /* a resource manager stands between: it flushes by itself */
 	TPM2_HANDLE open[TPM2_OPEN_MAX];
 	size_t open_count;
 };
@@ -42,11 +44,30 @@ void tpm2_disconnect(struct tpm2 *tpm);
 /* Notes that object, a session or a transient object, is to be flushed. */
 enum mortise_status tpm2_track(struct tpm2 *tpm, ESYS_TR object) MUST_USE;
 
+/* Flushes what was tracked, and forgets its authorisation. */
+void tpm2_flush(struct tpm2 *tpm, ESYS_TR object);
+
+/* The TPM has flushed it by itself, as it does with a session used for the last time. */
+void tpm2_forget(struct tpm2 *tpm, TPM2_HANDLE handle);
+
 /*
  * tpm->session: HMAC, salted to tpm->srk, encrypting the first parameter both ways (TPM 2.0
  * Part 1, 19.6 and 21).
  */
 enum mortise_status tpm2_start_session(struct tpm2 *tpm) MUST_USE;
+
+/*
+ * tpm->session, ready to encrypt, for the next command and no other. To be asked for each: after
+ * a command that failed ESYS 3.2.1 leaves a session with no attributes, and what was to be
+ * encrypted would go in the clear. ESYS_TR_NONE, with which no command works, on failure.
+ */
+ESYS_TR tpm2_session(const struct tpm2 *tpm) MUST_USE;
+
+/*
+ * A policy session, salted and tracked, that encrypts what the TPM answers. It ends with the
+ * command that it authorises.
+ */
+enum mortise_status tpm2_start_policy(struct tpm2 *tpm, ESYS_TR *out_session) MUST_USE;
 
 /*
  * MORTISE_OK, or MORTISE_HARDWARE with tpm->failure saying what did not work and why.

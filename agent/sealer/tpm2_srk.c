@@ -2,20 +2,14 @@
 #include "tpm2_srk.h"
 
 #include <stdio.h>
-#include <string.h>
-
-#include <sodium.h>
-#include <tss2/tss2_mu.h>
 
 #include "tpm2_fault.h"
+#include "tpm2_name.h"
 
 /* fixedTPM and its like cannot be claimed by a key that was made elsewhere: Part 1, 25. */
 #define MUST_HAVE                                                                                  \
 	(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |        \
 		TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT)
-
-/* The tag of a key in what Esys_TR_Serialize() writes; systemd keeps such bytes on disk too. */
-#define ESYS_KIND_KEY 1
 
 /* The EK template with an SRK's attributes: TCG TPM v2.0 Provisioning Guidance, 7.5.1. */
 static const TPM2B_PUBLIC template = {
@@ -47,35 +41,6 @@ static bool is_fit(const TPMT_PUBLIC *key)
 	       (key->objectAttributes & TPMA_OBJECT_SIGN_ENCRYPT) == 0;
 }
 
-/* SHA-256 or SHA-512 of the public area behind the algorithm's number: Part 1, 16. */
-static bool compute_name(const TPMT_PUBLIC *key, TPM2B_NAME *out_name)
-{
-	uint8_t bytes[sizeof *key];
-	TPM2B_NAME name = {.size = 2};
-	size_t size = 0;
-
-	if (Tss2_MU_TPMT_PUBLIC_Marshal(key, bytes, sizeof bytes, &size) != TSS2_RC_SUCCESS)
-		return false;
-	name.name[0] = (uint8_t)(key->nameAlg >> 8);
-	name.name[1] = (uint8_t)key->nameAlg;
-	if (key->nameAlg == TPM2_ALG_SHA256) {
-		crypto_hash_sha256(name.name + 2, bytes, size);
-		name.size += crypto_hash_sha256_BYTES;
-	} else if (key->nameAlg == TPM2_ALG_SHA512) {
-		crypto_hash_sha512(name.name + 2, bytes, size);
-		name.size += crypto_hash_sha512_BYTES;
-	} else {
-		return false;
-	}
-	*out_name = name;
-	return true;
-}
-
-static bool is_same_name(const TPM2B_NAME *a, const TPM2B_NAME *b)
-{
-	return a->size == b->size && memcmp(a->name, b->name, a->size) == 0;
-}
-
 static enum mortise_status compute_fit_name(
 	struct tpm2 *tpm, const TPMT_PUBLIC *key, TPM2B_NAME *out_name)
 {
@@ -86,7 +51,7 @@ static enum mortise_status compute_fit_name(
 			key->type, key->objectAttributes);
 		return tpm2_fail(tpm, TOKEN_FAULT_UNFIT_SRK, detail);
 	}
-	if (!compute_name(key, out_name)) {
+	if (!tpm2_name_of_key(key, out_name)) {
 		snprintf(detail, sizeof detail, "0x81000001: name algorithm 0x%04x", key->nameAlg);
 		return tpm2_fail(tpm, TOKEN_FAULT_UNFIT_SRK, detail);
 	}
@@ -102,7 +67,7 @@ static enum mortise_status read_public(
 	TSS2_RC rc = Esys_ReadPublic(
 		tpm->esys, object, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &public, &name, NULL);
 
-	if (tpm2_fault_is_handle(rc))
+	if (tpm2_fault_is(rc, TPM2_RC_HANDLE))
 		return tpm2_fail(tpm, TOKEN_FAULT_NO_SRK, "0x81000001: no such handle");
 	TRY(tpm2_check(tpm, rc, "ReadPublic", TOKEN_FAULT_OTHER));
 	*out_public = *public;
@@ -138,13 +103,14 @@ static enum mortise_status look_up(struct tpm2 *tpm, ESYS_TR *out_object, bool *
 	TSS2_RC rc = Esys_TR_FromTPMPublic(
 		tpm->esys, TPM2_SRK_HANDLE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, out_object);
 
-	if (!tpm2_fault_is_handle(rc))
+	if (!tpm2_fault_is(rc, TPM2_RC_HANDLE))
 		TRY(tpm2_check(tpm, rc, "ReadPublic", TOKEN_FAULT_OTHER));
 	*out_is_there = rc == TSS2_RC_SUCCESS;
 	return MORTISE_OK;
 }
 
-enum mortise_status tpm2_srk_find(struct tpm2 *tpm, TPM2B_PUBLIC *out_public)
+/* Trust on first use. */
+static enum mortise_status find(struct tpm2 *tpm, TPM2B_PUBLIC *out_public)
 {
 	TPM2B_PUBLIC public;
 	TPM2B_NAME said, computed;
@@ -161,55 +127,77 @@ enum mortise_status tpm2_srk_find(struct tpm2 *tpm, TPM2B_PUBLIC *out_public)
 	TRY(read_public(tpm, object, &public, &said));
 	TRY(tpm2_check(tpm, Esys_TR_Close(tpm->esys, &object), "close", TOKEN_FAULT_OTHER));
 	TRY(compute_fit_name(tpm, &public.publicArea, &computed));
-	if (!is_same_name(&said, &computed))
+	if (!tpm2_name_equals(&said, &computed))
 		return tpm2_fail(tpm, TOKEN_FAULT_MALFORMED, "ReadPublic: name and key differ");
 	*out_public = public;
 	return MORTISE_OK;
 }
 
 /*
- * The form of Esys_TR_Serialize(): handle, name, kind, public area. Built here rather than
- * asked for, since ESYS takes the key it encrypts the salt to from this and nothing else.
+ * Makes tpm->srk of a recorded public area, so that a session is salted to that key and no
+ * other, whatever the TPM says. Sends nothing.
  */
-static TSS2_RC serialize(const TPM2B_PUBLIC *public, const TPM2B_NAME *name, uint8_t *buffer,
-	size_t capacity, size_t *size)
+static enum mortise_status use(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded)
 {
-	TSS2_RC rc = Tss2_MU_UINT32_Marshal(TPM2_SRK_HANDLE, buffer, capacity, size);
-
-	if (rc == TSS2_RC_SUCCESS)
-		rc = Tss2_MU_TPM2B_NAME_Marshal(name, buffer, capacity, size);
-	if (rc == TSS2_RC_SUCCESS)
-		rc = Tss2_MU_UINT32_Marshal(ESYS_KIND_KEY, buffer, capacity, size);
-	if (rc == TSS2_RC_SUCCESS)
-		rc = Tss2_MU_TPM2B_PUBLIC_Marshal(public, buffer, capacity, size);
-	return rc;
-}
-
-enum mortise_status tpm2_srk_use(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded)
-{
-	uint8_t bytes[sizeof *recorded + sizeof(TPM2B_NAME) + 16];
-	size_t size = 0;
 	TPM2B_NAME name;
 
 	TRY(compute_fit_name(tpm, &recorded->publicArea, &name));
-	TRY(tpm2_check(tpm, serialize(recorded, &name, bytes, sizeof bytes, &size), "SRK",
-		TOKEN_FAULT_MALFORMED));
-	return tpm2_check(tpm, Esys_TR_Deserialize(tpm->esys, bytes, size, &tpm->srk), "SRK",
-		TOKEN_FAULT_OTHER);
+	return tpm2_check(tpm,
+		tpm2_name_make_key(tpm->esys, TPM2_SRK_HANDLE, recorded, &name, &tpm->srk), "SRK",
+		TOKEN_FAULT_MALFORMED);
 }
 
 /* The same names are the same keys, since both names were computed here. */
-enum mortise_status tpm2_srk_confirm(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded)
+static enum mortise_status confirm(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded)
 {
 	TPM2B_PUBLIC public;
 	TPM2B_NAME said, computed, expected;
 
 	TRY(compute_fit_name(tpm, &recorded->publicArea, &expected));
 	TRY(read_public(tpm, tpm->srk, &public, &said));
-	if (!compute_name(&public.publicArea, &computed) || !is_same_name(&computed, &expected))
+	if (!tpm2_name_of_key(&public.publicArea, &computed) ||
+		!tpm2_name_equals(&computed, &expected))
 		return tpm2_fail(
 			tpm, TOKEN_FAULT_OTHER_SRK, "0x81000001: not the key of the enrolment");
-	if (!is_same_name(&said, &computed))
+	if (!tpm2_name_equals(&said, &computed))
 		return tpm2_fail(tpm, TOKEN_FAULT_MALFORMED, "ReadPublic: name and key differ");
+	return MORTISE_OK;
+}
+
+/* One run deals with one SRK, and what was confirmed holds while the session does. */
+static enum mortise_status enter(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded)
+{
+	TRY(tpm2_start_session(tpm));
+	tpm->srk_public = *recorded;
+	return MORTISE_OK;
+}
+
+enum mortise_status tpm2_srk_trust(struct tpm2 *tpm, TPM2B_PUBLIC *out_public)
+{
+	TPM2B_PUBLIC public;
+
+	if (tpm->session == ESYS_TR_NONE) {
+		TRY(find(tpm, &public));
+		TRY(use(tpm, &public));
+		TRY(enter(tpm, &public));
+	}
+	*out_public = tpm->srk_public;
+	return MORTISE_OK;
+}
+
+enum mortise_status tpm2_srk_require(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded)
+{
+	TPM2B_NAME name, expected;
+
+	if (tpm->session == ESYS_TR_NONE) {
+		TRY(use(tpm, recorded));
+		TRY(confirm(tpm, recorded));
+		return enter(tpm, recorded);
+	}
+	TRY(compute_fit_name(tpm, &recorded->publicArea, &expected));
+	TRY(compute_fit_name(tpm, &tpm->srk_public.publicArea, &name));
+	if (!tpm2_name_equals(&name, &expected))
+		return tpm2_fail(
+			tpm, TOKEN_FAULT_OTHER_SRK, "0x81000001: not the key of the enrolment");
 	return MORTISE_OK;
 }

@@ -12,18 +12,16 @@
 #define TPM2_SRK_HANDLE 0x81000001
 
 /*
- * The SRK's public area; makes and persists an ECC P-256 key where there is none. Trust on
+ * Starts the run's session, salted to the key at 0x81000001, if there is none yet, and gives
+ * that key's public area; makes and persists an ECC P-256 key where there is none. Trust on
  * first use: for enrolling only.
  */
-enum mortise_status tpm2_srk_find(struct tpm2 *tpm, TPM2B_PUBLIC *out_public) MUST_USE;
+enum mortise_status tpm2_srk_trust(struct tpm2 *tpm, TPM2B_PUBLIC *out_public) MUST_USE;
 
 /*
- * Makes tpm->srk of a recorded public area, so that a session is salted to that key and no
- * other, whatever the TPM says. Sends nothing.
+ * Starts the run's session, salted to the recorded key and no other, whatever the TPM says; or
+ * makes sure that the run has one for that key. TOKEN_FAULT_OTHER_SRK, TOKEN_FAULT_NO_SRK.
  */
-enum mortise_status tpm2_srk_use(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded) MUST_USE;
-
-/* Does the key at 0x81000001 still have the recorded public area? */
-enum mortise_status tpm2_srk_confirm(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded) MUST_USE;
+enum mortise_status tpm2_srk_require(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded) MUST_USE;
 
 #endif

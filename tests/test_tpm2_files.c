@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: ISC */
+/* Files that others wrote for the TPM slot: keys in PEM, signatures in JSON. No TPM is needed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tpm2_policy.h"
+#include "tpm2_signatures.h"
+
+#define HEX8             "0123abcd"
+#define HEX64            HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8
+#define POLICY           "ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000"
+#define ENTRY            "{\"pcrs\":[11],\"pkfp\":\"" HEX64 "\",\"pol\":\"" POLICY "\",\"sig\":\"AAEC\"}"
+#define FILE_OF(entries) "{\"sha256\":[" entries "]}"
+
+static uint8_t print[TPM2_PRINT_SIZE];
+static struct tpm2_signatures signatures;
+
+static bool parse(const char *text)
+{
+	for (size_t i = 0; i < TPM2_PRINT_SIZE; i++)
+		print[i] = (const uint8_t[]){0x01, 0x23, 0xab, 0xcd}[i % 4];
+	return tpm2_signatures_parse(text, strlen(text), print, &signatures);
+}
+
+static size_t entries_in(const char *text)
+{
+	assert_true(parse(text));
+	return signatures.count;
+}
+
+static void an_entry_is_read_as_systemd_measure_writes_it(void **state)
+{
+	(void)state;
+	assert_int_equal(entries_in(FILE_OF(ENTRY)), 1);
+	assert_int_equal(signatures.list[0].pcrs, 1u << 11);
+	assert_int_equal(signatures.list[0].size, 3);
+	assert_memory_equal(signatures.list[0].bytes, "\0\1\2", 3);
+	assert_int_equal(signatures.list[0].policy[1], 0xff);
+	assert_int_equal(signatures.list[0].policy[2], 0);
+}
+
+static void other_banks_and_other_keys_are_passed_over(void **state)
+{
+	(void)state;
+	assert_int_equal(entries_in("{\"sha1\":[" ENTRY "]}"), 0);
+	assert_int_equal(entries_in(FILE_OF("{\"pcrs\":[11],\"pkfp\":\"" POLICY
+					    "\",\"pol\":\"" POLICY "\",\"sig\":\"AAEC\"}," ENTRY)),
+		1);
+}
+
+static void what_is_not_understood_is_passed_over(void **state)
+{
+#define WITH(pcrs, pkfp, pol, sig)                                                                 \
+	"{\"pcrs\":" pcrs ",\"pkfp\":" pkfp ",\"pol\":" pol ",\"sig\":" sig "}"
+#define GOOD_PRINT "\"" HEX64 "\""
+#define GOOD_POL   "\"" POLICY "\""
+	static const char *const wrong[] = {
+		"1",
+		"null",
+		"[]",
+		"{}",
+		"\"text\"",
+		WITH("[]", GOOD_PRINT, GOOD_POL, "\"AAEC\""),
+		WITH("[24]", GOOD_PRINT, GOOD_POL, "\"AAEC\""),
+		WITH("[-1]", GOOD_PRINT, GOOD_POL, "\"AAEC\""),
+		WITH("[4294967296]", GOOD_PRINT, GOOD_POL, "\"AAEC\""),
+		WITH("[1.5]", GOOD_PRINT, GOOD_POL, "\"AAEC\""),
+		WITH("[\"11\"]", GOOD_PRINT, GOOD_POL, "\"AAEC\""),
+		WITH("11", GOOD_PRINT, GOOD_POL, "\"AAEC\""),
+		WITH("[11]", "\"" HEX8 "\"", GOOD_POL, "\"AAEC\""),
+		WITH("[11]", "\"" HEX64 "00\"", GOOD_POL, "\"AAEC\""),
+		WITH("[11]", GOOD_PRINT, "\"" HEX8 "\"", "\"AAEC\""),
+		WITH("[11]", GOOD_PRINT, "7", "\"AAEC\""),
+		WITH("[11]", GOOD_PRINT, GOOD_POL, "\"\""),
+		WITH("[11]", GOOD_PRINT, GOOD_POL, "\"AAE\""),
+		WITH("[11]", GOOD_PRINT, GOOD_POL, "\"A*EC\""),
+		WITH("[11]", GOOD_PRINT, GOOD_POL, "null"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		char text[1024];
+
+		snprintf(text, sizeof text, FILE_OF("%s," ENTRY), wrong[i]);
+		assert_int_equal(entries_in(text), 1);
+		assert_int_equal(signatures.list[0].size, 3);
+	}
+}
+
+static void a_signature_longer_than_any_is_passed_over(void **state)
+{
+	char text[2048], long_text[801];
+
+	(void)state;
+	memset(long_text, 'A', 800);
+	long_text[800] = '\0';
+	snprintf(text, sizeof text,
+		FILE_OF("{\"pcrs\":[11],\"pkfp\":\"" HEX64 "\",\"pol\":\"" POLICY
+			"\",\"sig\":\"%s\"}," ENTRY),
+		long_text);
+	assert_int_equal(entries_in(text), 1);
+	assert_int_equal(signatures.list[0].size, 3);
+}
+
+static void what_is_no_object_is_no_file_of_signatures(void **state)
+{
+	static const char *const wrong[] = {"", "{", "[]", "1", "{\"sha256\":[}", "\xff\xfe",
+		"{\"a\":1,\"a\":2}", "{\"sha256\":[]} more", "{\"sha256\":\"\\u0000\"}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_false(parse(wrong[i]));
+	assert_int_equal(entries_in("{}"), 0);
+	assert_int_equal(entries_in("{\"sha256\":{}}"), 0);
+	assert_int_equal(entries_in("{\"sha256\":null}"), 0);
+}
+
+static void depth_and_number_are_bounded(void **state)
+{
+	size_t size = 200000;
+	char *text = malloc(size + 1);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '[', size);
+	text[size] = '\0';
+	assert_false(parse(text));
+	size = (size_t)snprintf(text, size, "{\"sha256\":[" ENTRY);
+	for (int i = 0; i < 500; i++)
+		size += (size_t)snprintf(text + size, 200001 - size, "," ENTRY);
+	snprintf(text + size, 200001 - size, "]}");
+	assert_int_equal(entries_in(text), TPM2_SIGNATURES_MAX);
+	free(text);
+}
+
+/* Runs a command of openssl that writes to standard output. */
+static struct token_bytes openssl(const char *arguments, char buffer[TOKEN_PEM_MAX + 1])
+{
+	char command[512];
+	FILE *file;
+	size_t size;
+
+	snprintf(command, sizeof command, "%s 2>/dev/null", arguments);
+	file = popen(command, "re");
+	assert_non_null(file);
+	size = fread(buffer, 1, TOKEN_PEM_MAX + 1, file);
+	assert_int_equal(pclose(file), 0);
+	return (struct token_bytes){(const uint8_t *)buffer, size};
+}
+
+static bool is_key(const char *arguments)
+{
+	char buffer[TOKEN_PEM_MAX + 1];
+	struct token_bytes pem = openssl(arguments, buffer);
+	struct tpm2_key key;
+
+	return tpm2_key_read(&pem, &key) && tpm2_key_is_fit(&key);
+}
+
+static void keys_that_sign_policies_are_rsa_and_p256(void **state)
+{
+	(void)state;
+	assert_true(is_key("openssl genrsa 2048 | openssl pkey -pubout"));
+	assert_true(is_key("openssl genrsa 3072 | openssl pkey -pubout"));
+	assert_true(
+		is_key("openssl ecparam -name prime256v1 -genkey -noout | openssl pkey -pubout"));
+	assert_false(is_key("openssl genrsa 1024 | openssl pkey -pubout"));
+	assert_false(is_key("openssl genrsa 2056 | openssl pkey -pubout"));
+	assert_false(is_key("openssl genrsa -3 2048 | openssl pkey -pubout"));
+	assert_false(
+		is_key("openssl ecparam -name secp384r1 -genkey -noout | openssl pkey -pubout"));
+	assert_false(
+		is_key("openssl ecparam -name secp256k1 -genkey -noout | openssl pkey -pubout"));
+	assert_false(is_key("openssl genpkey -algorithm ed25519 | openssl pkey -pubout"));
+	/* The secret half has no business here. */
+	assert_false(is_key("openssl genrsa 2048"));
+	assert_false(is_key("openssl genrsa -aes128 -passout pass:x 2048"));
+	assert_false(is_key("printf ''"));
+	assert_false(is_key("printf 'not PEM'"));
+	assert_false(is_key("head -c 2049 /dev/zero"));
+}
+
+static void a_cut_key_is_refused_at_every_length(void **state)
+{
+	char buffer[TOKEN_PEM_MAX + 1];
+	struct token_bytes pem = openssl("openssl genrsa 2048 | openssl pkey -pubout", buffer);
+	size_t body = pem.size - strlen("-----\n");
+	struct tpm2_key key;
+
+	(void)state;
+	for (pem.size = 0; pem.size <= body; pem.size++)
+		assert_false(tpm2_key_read(&pem, &key));
+}
+
+static void a_signature_must_have_the_keys_form(void **state)
+{
+	static const uint8_t der[] = {0x30, 6, 2, 1, 1, 2, 1, 2}, bytes[TPM2_SIGNATURE_SIZE + 1];
+	struct tpm2_key rsa = {0}, ecc = {0};
+	TPMT_SIGNATURE signature;
+
+	(void)state;
+	rsa.public.publicArea.type = TPM2_ALG_RSA;
+	rsa.public.publicArea.unique.rsa.size = 256;
+	ecc.public.publicArea.type = TPM2_ALG_ECC;
+	assert_true(tpm2_key_signature(&rsa, bytes, 256, &signature));
+	assert_false(tpm2_key_signature(&rsa, bytes, 255, &signature));
+	assert_false(tpm2_key_signature(&rsa, bytes, 257, &signature));
+	assert_false(tpm2_key_signature(&rsa, bytes, sizeof bytes, &signature));
+	assert_true(tpm2_key_signature(&ecc, der, sizeof der, &signature));
+	assert_int_equal(signature.signature.ecdsa.signatureS.buffer[31], 2);
+	assert_false(tpm2_key_signature(&ecc, der, sizeof der - 1, &signature));
+	assert_false(tpm2_key_signature(&ecc, bytes, 64, &signature));
+	assert_false(tpm2_key_signature(&ecc, bytes, 0, &signature));
+}
+
+static void a_number_too_large_for_p256_is_refused(void **state)
+{
+	/* r has 33 bytes, of which the first is 1; s is 1. */
+	uint8_t der[40] = {0x30, 38, 2, 33, 1, [37] = 2, 1, 1};
+	struct tpm2_key ecc = {.public.publicArea.type = TPM2_ALG_ECC};
+	TPMT_SIGNATURE signature;
+
+	(void)state;
+	assert_false(tpm2_key_signature(&ecc, der, sizeof der, &signature));
+	/* The control: with a zero there it is a number of 32 bytes. */
+	der[4] = 0;
+	der[5] = 0x80;
+	assert_true(tpm2_key_signature(&ecc, der, sizeof der, &signature));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_entry_is_read_as_systemd_measure_writes_it),
+		cmocka_unit_test(other_banks_and_other_keys_are_passed_over),
+		cmocka_unit_test(what_is_not_understood_is_passed_over),
+		cmocka_unit_test(a_signature_longer_than_any_is_passed_over),
+		cmocka_unit_test(what_is_no_object_is_no_file_of_signatures),
+		cmocka_unit_test(depth_and_number_are_bounded),
+		cmocka_unit_test(keys_that_sign_policies_are_rsa_and_p256),
+		cmocka_unit_test(a_cut_key_is_refused_at_every_length),
+		cmocka_unit_test(a_signature_must_have_the_keys_form),
+		cmocka_unit_test(a_number_too_large_for_p256_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
