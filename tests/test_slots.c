@@ -23,8 +23,24 @@ struct fixture {
 
 static struct slot_making making_of(const struct fixture *fixture)
 {
-	return (struct slot_making){SLOT_KIND_TPM2, NULL, fixture->h, {blob, sizeof blob},
-		fixture->master_key, fixture->label_key};
+	static const struct slot_hints hints = {.flags = SLOT_HAS_PIN,
+		.created_us = 1,
+		.opened_us = 2,
+		.tested_us = UINT64_MAX,
+		.pcrs = 1 << 7 | 1 << 11,
+		.of = 4,
+		.boots = 5,
+		.ends_us = 6,
+		.pcr_key = {(const uint8_t *)"a key", 5},
+		.uri = {(const uint8_t *)"pkcs11:token=t", 14},
+		.boot = {(const uint8_t *)"a boot", 6}};
+
+	return (struct slot_making){.kind = SLOT_KIND_TPM2,
+		.h = fixture->h,
+		.blob = {blob, sizeof blob},
+		.hints = &hints,
+		.master_key = fixture->master_key,
+		.label_key = fixture->label_key};
 }
 
 static int set_up(void **state)

@@ -22,8 +22,7 @@ static enum mortise_status put_item(struct store *store, void *context)
 	return store_put_item(store, putting->kind, putting->number, putting->body);
 }
 
-/* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */
-static enum mortise_status commit_item(
+enum mortise_status vault_commit_item(
 	struct vault *vault, enum store_item kind, uint64_t number, struct store_bytes body)
 {
 	struct index_change change = {.kind = kind, .number = number, .body = body};
@@ -49,13 +48,12 @@ static enum mortise_status seal_item(
 		return MORTISE_BUSY;
 	envelope_seal(vault->keyring.key[purpose], &place, plain.bytes, plain.size, sealed);
 	enum mortise_status status =
-		commit_item(vault, kind, number, (struct store_bytes){sealed, size});
+		vault_commit_item(vault, kind, number, (struct store_bytes){sealed, size});
 	free(sealed);
 	return status;
 }
 
-/* An item's ciphertext, if it is the one that the tally covers. malloc'ed. */
-static enum mortise_status fetch_item(struct vault *vault, enum store_item kind, uint64_t number,
+enum mortise_status vault_item(struct vault *vault, enum store_item kind, uint64_t number,
 	uint8_t **out_bytes, size_t *out_size)
 {
 	uint8_t *bytes = NULL;
@@ -91,7 +89,7 @@ enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t 
 
 	if (number == 0)
 		return MORTISE_NOT_FOUND;
-	TRY(fetch_item(vault, STORE_POLICY, number, &sealed, &sealed_size));
+	TRY(vault_item(vault, STORE_POLICY, number, &sealed, &sealed_size));
 	struct envelope_binding place = item_binding(vault, STORE_POLICY, number);
 	CLEANUP(release) uint8_t *plain = malloc(sealed_size - ENVELOPE_OVERHEAD + 1);
 	if (!plain)
@@ -110,7 +108,7 @@ static void forget_old_policies(struct vault *vault, uint64_t newest)
 	uint64_t oldest = index_next_item(vault->index, STORE_POLICY, 0);
 
 	if (oldest && oldest + POLICIES_KEPT <= newest &&
-		commit_item(vault, STORE_POLICY, oldest, (struct store_bytes){NULL, 0}) !=
+		vault_commit_item(vault, STORE_POLICY, oldest, (struct store_bytes){NULL, 0}) !=
 			MORTISE_OK)
 		vault->is_stale = true;
 }
@@ -131,7 +129,7 @@ enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_s
 	CLEANUP(release) uint8_t *sealed = NULL;
 	size_t size = 0;
 
-	TRY(fetch_item(vault, STORE_AUDIT, AUDIT_NUMBER, &sealed, &size));
+	TRY(vault_item(vault, STORE_AUDIT, AUDIT_NUMBER, &sealed, &size));
 	struct envelope_binding place = item_binding(vault, STORE_AUDIT, AUDIT_NUMBER);
 	return envelope_open(vault->keyring.key[KEY_AUDIT], &place, sealed, size, out_state);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vault_rows: what vault.c (secrets), vault_open.c (opening, verifying) and vault_items.c
- * (policy, audit state) share: the open vault, and how heads, version infos and items are
- * encrypted. Nobody else includes it.
+ * vault_rows: what vault.c (secrets), vault_open.c (opening, verifying), vault_items.c
+ * (policy, audit state) and vault_slots.c share: the open vault, and how heads, version infos and
+ * items are encrypted. Nobody else includes it.
  */
 #ifndef MORTISE_VAULT_ROWS_H
 #define MORTISE_VAULT_ROWS_H
@@ -56,5 +56,12 @@ struct envelope_binding item_binding(
  */
 enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context) MUST_USE;
+
+/* A policy, audit state or slot as it is on disk, if the tally covers it. malloc'ed. */
+enum mortise_status vault_item(struct vault *vault, enum store_item kind, uint64_t number,
+	uint8_t **out_bytes, size_t *out_size) MUST_USE;
+/* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */
+enum mortise_status vault_commit_item(struct vault *vault, enum store_item kind, uint64_t number,
+	struct store_bytes body) MUST_USE;
 
 #endif
