@@ -181,7 +181,15 @@ static void every_truncated_record_is_refused(void **state)
  */
 static bool is_judged_elsewhere(const struct slot *before, const struct slot *after)
 {
+	const struct slot_hints *a = &before->hints, *b = &after->hints;
+
 	return strcmp(before->kind, after->kind) != 0 ||
+	       memcmp(a, b, offsetof(struct slot_hints, pcr_key)) != 0 ||
+	       a->pcr_key.size != b->pcr_key.size || a->uri.size != b->uri.size ||
+	       a->boot.size != b->boot.size ||
+	       memcmp(a->pcr_key.bytes, b->pcr_key.bytes, a->pcr_key.size) != 0 ||
+	       memcmp(a->uri.bytes, b->uri.bytes, a->uri.size) != 0 ||
+	       memcmp(a->boot.bytes, b->boot.bytes, a->boot.size) != 0 ||
 	       (after->blob.size == before->blob.size &&
 		       memcmp(before->blob.bytes, after->blob.bytes, after->blob.size) != 0) ||
 	       memcmp(before->public_half.bytes, after->public_half.bytes,

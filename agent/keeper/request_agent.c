@@ -59,8 +59,11 @@ static void put_admin_facts(struct exchange *exchange)
 		put_text_fact(reply, "recovery_key_id", lifecycle_recovery_id(agent->lifecycle));
 	if (lifecycle_slots(agent->lifecycle, slots, sizeof slots))
 		put_text_fact(reply, "slots", slots);
-	if (!vault && lifecycle_waits_for_pin(agent->lifecycle))
-		put_number_fact(reply, "pin_slot", lifecycle_waits_for_pin(agent->lifecycle));
+	uint64_t waiting = vault ? 0 : lifecycle_waits_for_pin(agent->lifecycle);
+	if (waiting) {
+		snprintf(slots, sizeof slots, "%llu", (unsigned long long)waiting);
+		put_text_fact(reply, "pin_slot", slots);
+	}
 	if (vault) {
 		put_uuid(reply, vault_uuid(vault));
 		put_number_fact(reply, "secrets", vault_count(vault));

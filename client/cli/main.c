@@ -33,6 +33,14 @@ static const struct command *const commands[] = {
 	&command_audit_verify,
 	&command_audit_public_key,
 	&command_verify,
+	&command_slot_list,
+	&command_slot_add,
+	&command_slot_remove,
+	&command_slot_test,
+	&command_slot_reseal,
+	&command_slot_suspend,
+	&command_slot_change_pin,
+	&command_slot_escrow_key,
 	NULL,
 };
 
