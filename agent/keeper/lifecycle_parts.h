@@ -42,6 +42,7 @@ struct turn {
 	size_t count, at;
 	bool is_attended;   /* somebody asked for it, and a PIN may be tried again */
 	bool may_pass;      /* a fault that may be gone later */
+	bool was_asked;     /* did hardware answer at all? */
 	struct secret *pin; /* NULL: none, or used up */
 	char pin_kind[SLOT_KIND_SIZE];
 	uint64_t

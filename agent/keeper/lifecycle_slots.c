@@ -144,7 +144,8 @@ enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *
 	if (read_word(lifecycle, &word) != MORTISE_OK)
 		word = (struct word){.pins = ""};
 	snprintf(word.hold, sizeof word.hold, "%s", hold);
-	return write_word(lifecycle, &word);
+	enum mortise_status status = write_word(lifecycle, &word);
+	return status == MORTISE_INVALID ? store_set_hold(lifecycle->store, hold) : status;
 }
 
 /* A boot that has no id cannot be told from the next: then the seal holds for good. */

@@ -210,6 +210,7 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
 		return; /* opened by the recovery key meanwhile, or sealed */
 	const struct kept_slot *kept = &lifecycle->slots[turn->order[turn->at]];
+	turn->was_asked = true;
 	if (!doubts_pin(answer) && lifecycle_note_pin(lifecycle, kept->id, false) != MORTISE_OK)
 		log_warning("slot %llu: that its PIN was right could not be noted",
 			(unsigned long long)kept->id);
@@ -272,7 +273,7 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 			"%s)",
 			lifecycle->recovery_id);
 	bool may_pass = turn->may_pass;
-	on_unsealed(lifecycle, MORTISE_HARDWARE);
+	on_unsealed(lifecycle, may_pass && !turn->was_asked ? MORTISE_BUSY : MORTISE_HARDWARE);
 	if (may_pass)
 		try_later(lifecycle);
 }
@@ -281,7 +282,7 @@ void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
 {
 	event_del(lifecycle->retry);
 	lifecycle->turn.is_attended = is_attended;
-	lifecycle->turn.may_pass = false;
+	lifecycle->turn.may_pass = lifecycle->turn.was_asked = false;
 	order_slots(lifecycle);
 	lifecycle->reason[0] = '\0';
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);

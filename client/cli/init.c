@@ -73,6 +73,12 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 	if (target->name != NULL && target->fd != STDOUT_FILENO)
 		fprintf(out, "the recovery key (id %s) is in %s; keep it away from this host\n",
 			key_id, target->name);
+	if (!args_has(cli, "no-hardware") && !args_has(cli, "pkcs11") && !args_has(cli, "pcrs") &&
+		!args_has(cli, "pcr-public-key") && !args_has(cli, "tpm2-pin-file"))
+		fputs("no PCRs and no PIN: any system that is booted on this machine can unseal "
+		      "the "
+		      "store;\nsee: mortise slot add --help\n",
+			out);
 	fputs("the store is made and unsealed; its first policy lets root do everything.\n"
 	      "Edit it and apply it with: mortise policy apply\n\n",
 		out);
