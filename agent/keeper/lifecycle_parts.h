@@ -43,6 +43,7 @@ struct turn {
 	bool is_attended;   /* somebody asked for it, and a PIN may be tried again */
 	bool may_pass;      /* a fault that may be gone later */
 	bool was_asked;     /* did hardware answer at all? */
+	bool is_foreign;    /* some opened, and was not this store's */
 	struct secret *pin; /* NULL: none, or used up */
 	char pin_kind[SLOT_KIND_SIZE];
 	uint64_t

@@ -191,7 +191,9 @@ static void on_opened(struct lifecycle *lifecycle, struct sealer_answer *answer)
 			try_later(lifecycle);
 		return;
 	}
-	lifecycle->turn.may_pass |= status == MORTISE_BUSY || status == MORTISE_IO;
+	bool may_pass = status == MORTISE_BUSY || status == MORTISE_IO;
+	lifecycle->turn.may_pass |= may_pass;
+	lifecycle->turn.is_foreign |= !may_pass;
 	char text[200];
 	snprintf(text, sizeof text,
 		"it opened, but does not belong to this store; run: mortise unseal --recovery (key "
@@ -273,7 +275,9 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 			"%s)",
 			lifecycle->recovery_id);
 	bool may_pass = turn->may_pass;
-	on_unsealed(lifecycle, may_pass && !turn->was_asked ? MORTISE_BUSY : MORTISE_HARDWARE);
+	on_unsealed(lifecycle, turn->is_foreign               ? MORTISE_INTEGRITY
+			       : may_pass && !turn->was_asked ? MORTISE_BUSY
+							      : MORTISE_HARDWARE);
 	if (may_pass)
 		try_later(lifecycle);
 }
@@ -282,7 +286,7 @@ void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
 {
 	event_del(lifecycle->retry);
 	lifecycle->turn.is_attended = is_attended;
-	lifecycle->turn.may_pass = lifecycle->turn.was_asked = false;
+	lifecycle->turn.may_pass = lifecycle->turn.was_asked = lifecycle->turn.is_foreign = false;
 	order_slots(lifecycle);
 	lifecycle->reason[0] = '\0';
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
