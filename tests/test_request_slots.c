@@ -349,6 +349,19 @@ static void a_reseal_stays_beside_the_old_slot_until_it_has_opened(void **state)
 	assert_true(keeper_log_has(fixture, "slot 4 has opened and replaces slot 2"));
 }
 
+static void a_staged_slot_is_tried_though_the_old_one_would_open(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2")), 2);
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_RESEAL, .slot = 2)), 3);
+	asker_close(asker);
+	keeper_restart(fixture);
+	keeper_await_state(fixture, "unsealed");
+	assert_slots(fixture, "1 recovery ready, 3 tpm2 ready");
+}
+
 static void other_pcr_values_are_named_with_their_slot_and_the_way_on(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -659,7 +672,21 @@ static void a_seal_by_an_admin_ends_the_work_on_a_slot(void **state)
 	assert_int_equal(seal(fixture, other), MORTISE_OK);
 	assert_int_equal(asker_receive(fixture, asker), MORTISE_SEALED);
 	assert_int_equal(ask_recover(fixture, other, fixture->recovery), MORTISE_OK);
-	assert_slots(fixture, "1 recovery ready");
+	/* Now the sealer answers, for somebody who has been told that it is off. */
+	fixture->play = play_tpm;
+	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
+	uint8_t blob = (uint8_t)tpm.count++;
+	wire_put(writer, WIRE_TAG_KEY, tpm.seals[blob].h, KEY_SIZE);
+	wire_put(writer, WIRE_TAG_BLOB, &blob, 1);
+	keeper_send_sealer(fixture, writer);
+	keeper_await_questions(fixture, 2);
+	uint16_t code;
+	do {
+		wire_put_text(asker_begin(other, WIRE_SLOT_ADD), WIRE_TAG_SLOT_KIND, "tpm2");
+		code = asker_call(fixture, other);
+	} while (code == MORTISE_BUSY);
+	assert_int_equal(code, MORTISE_OK);
+	assert_slots(fixture, "1 recovery ready, 2 tpm2 ready");
 	asker_close(asker);
 	asker_close(other);
 }
@@ -757,6 +784,7 @@ int main(void)
 		IN_FIXTURE(a_sealer_that_dies_at_any_step_changes_no_slot),
 		IN_FIXTURE(a_keeper_killed_at_any_question_leaves_a_store_that_opens),
 		IN_FIXTURE(a_reseal_stays_beside_the_old_slot_until_it_has_opened),
+		IN_FIXTURE(a_staged_slot_is_tried_though_the_old_one_would_open),
 		IN_FIXTURE(other_pcr_values_are_named_with_their_slot_and_the_way_on),
 		IN_FIXTURE(a_slot_that_fails_does_not_stop_the_next),
 		IN_FIXTURE(a_slot_with_a_pin_waits_for_it_and_is_not_tried_without),
