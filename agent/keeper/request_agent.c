@@ -272,7 +272,7 @@ static enum mortise_status read_unseal_pin(
 static enum mortise_status unseal_by_hardware(struct exchange *exchange)
 {
 	CLEANUP(secret_drop) struct secret *secret = NULL;
-	struct lifecycle_pin pin = {NULL};
+	struct lifecycle_pin pin = {.pin = NULL};
 	struct pending *pending = NULL;
 	char kind[16] = "";
 

@@ -130,7 +130,7 @@ static bool has_store(struct cli *cli)
 
 static int init(struct cli *cli)
 {
-	CLEANUP(seal_wish_done) struct seal_wish wish = {NULL};
+	CLEANUP(seal_wish_done) struct seal_wish wish = {.pin = NULL};
 	struct key_file target;
 	struct wire_message reply;
 	enum mortise_status status;

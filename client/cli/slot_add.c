@@ -42,7 +42,7 @@ static enum mortise_status call(struct cli *cli, struct wire_message *out_reply)
 
 static int add_hardware(struct cli *cli, const char *kind)
 {
-	CLEANUP(seal_wish_done) struct seal_wish wish = {NULL};
+	CLEANUP(seal_wish_done) struct seal_wish wish = {.pin = NULL};
 	struct wire_message reply;
 	int ending = seal_wish_read(cli, kind, &wish);
 
