@@ -54,6 +54,13 @@ enum wire_opcode {
 	WIRE_AUDIT_VERIFY = 49,
 	WIRE_AUDIT_KEY = 50,
 	WIRE_VERIFY = 51,
+	WIRE_SLOT_LIST = 80,
+	WIRE_SLOT_ADD = 81,
+	WIRE_SLOT_REMOVE = 82,
+	WIRE_SLOT_TEST = 83,
+	WIRE_SLOT_RESEAL = 84,
+	WIRE_SLOT_SUSPEND = 85,
+	WIRE_SLOT_CHANGE_PIN = 86,
 	WIRE_GATEWAY = 64, /* kept free: a gateway presents its client's descriptor */
 	WIRE_REKEY = 88,
 };
@@ -86,7 +93,7 @@ enum wire_tag {
 	WIRE_TAG_VERB = 19,
 	WIRE_TAG_RECOVERY = 20,   /* the recovery key as a person types it */
 	WIRE_TAG_UNTIL_BOOT = 21, /* number 1 */
-	WIRE_TAG_SLOT_KIND = 22,  /* "tpm2" or "none" */
+	WIRE_TAG_SLOT_KIND = 22,  /* "tpm2", "pkcs11", "none" or another of slots.h */
 	WIRE_TAG_DRY_RUN = 23,    /* number 1 */
 	WIRE_TAG_CHUNK = 24,      /* up to 65,536 bytes of a policy file or of the audit log */
 	WIRE_TAG_OFFSET = 25,     /* number */
@@ -125,8 +132,11 @@ enum wire_tag {
 	WIRE_TAG_PUBLIC = 52, /* a slot's public half, encrypted under the master key */
 	WIRE_TAG_BOX = 53,    /* the master key, encrypted to a slot */
 
-	WIRE_TAG_PUBLIC_KEY = 54, /* PEM */
+	WIRE_TAG_PUBLIC_KEY = 54, /* PEM; of an escrow key, as it is typed */
+	WIRE_TAG_SHARES = 55,     /* list of a recovery key's shares, as they are typed */
 	WIRE_TAG_COUNTER = 57,    /* number: where a TPM's counter stands */
+	WIRE_TAG_THRESHOLD = 58,  /* number: so many shares make the key */
+	WIRE_TAG_BOOTS = 59,      /* number: so many boots */
 };
 
 struct wire_field {

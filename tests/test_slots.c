@@ -23,8 +23,24 @@ struct fixture {
 
 static struct slot_making making_of(const struct fixture *fixture)
 {
-	return (struct slot_making){SLOT_KIND_TPM2, NULL, fixture->h, {blob, sizeof blob},
-		fixture->master_key, fixture->label_key};
+	static const struct slot_hints hints = {.flags = SLOT_HAS_PIN,
+		.created_us = 1,
+		.opened_us = 2,
+		.tested_us = UINT64_MAX,
+		.pcrs = 1 << 7 | 1 << 11,
+		.of = 4,
+		.boots = 5,
+		.ends_us = 6,
+		.pcr_key = {(const uint8_t *)"a key", 5},
+		.uri = {(const uint8_t *)"pkcs11:token=t", 14},
+		.boot = {(const uint8_t *)"a boot", 6}};
+
+	return (struct slot_making){.kind = SLOT_KIND_TPM2,
+		.h = fixture->h,
+		.blob = {blob, sizeof blob},
+		.hints = &hints,
+		.master_key = fixture->master_key,
+		.label_key = fixture->label_key};
 }
 
 static int set_up(void **state)
@@ -165,7 +181,15 @@ static void every_truncated_record_is_refused(void **state)
  */
 static bool is_judged_elsewhere(const struct slot *before, const struct slot *after)
 {
+	const struct slot_hints *a = &before->hints, *b = &after->hints;
+
 	return strcmp(before->kind, after->kind) != 0 ||
+	       memcmp(a, b, offsetof(struct slot_hints, pcr_key)) != 0 ||
+	       a->pcr_key.size != b->pcr_key.size || a->uri.size != b->uri.size ||
+	       a->boot.size != b->boot.size ||
+	       memcmp(a->pcr_key.bytes, b->pcr_key.bytes, a->pcr_key.size) != 0 ||
+	       memcmp(a->uri.bytes, b->uri.bytes, a->uri.size) != 0 ||
+	       memcmp(a->boot.bytes, b->boot.bytes, a->boot.size) != 0 ||
 	       (after->blob.size == before->blob.size &&
 		       memcmp(before->blob.bytes, after->blob.bytes, after->blob.size) != 0) ||
 	       memcmp(before->public_half.bytes, after->public_half.bytes,
@@ -413,11 +437,95 @@ static void a_slot_is_made_anew_only_with_its_own_label_key_and_identity(void **
 	}
 }
 
+static void hints_come_back_as_they_went_and_can_be_changed_alone(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t record[SLOT_RECORD_MAX];
+	struct slot before, after;
+	size_t size = 0;
+
+	assert_int_equal(read_slot(fixture, &before), MORTISE_OK);
+	assert_int_equal(before.hints.flags, SLOT_HAS_PIN);
+	assert_int_equal(before.hints.pcrs, 1 << 7 | 1 << 11);
+	assert_true(before.hints.tested_us == UINT64_MAX);
+	assert_int_equal(before.hints.uri.size, 14);
+	assert_memory_equal(before.hints.uri.bytes, "pkcs11:token=t", 14);
+	struct slot_hints hints = before.hints;
+	hints.flags = SLOT_STAGED;
+	hints.of = 0;
+	hints.uri = (struct store_bytes){NULL, 0};
+	assert_int_equal(slot_hint(&before, &hints, record, &size), MORTISE_OK);
+	assert_int_equal(slot_read((struct store_bytes){record, size}, &after), MORTISE_OK);
+	assert_int_equal(after.hints.flags, SLOT_STAGED);
+	assert_int_equal(after.hints.of, 0);
+	assert_null(after.hints.uri.bytes);
+	assert_memory_equal(after.box.bytes, before.box.bytes, before.box.size);
+	assert_memory_equal(
+		after.public_half.bytes, before.public_half.bytes, before.public_half.size);
+	assert_memory_equal(after.salt, before.salt, ID_SIZE);
+	assert_int_equal(after.blob.size, before.blob.size);
+}
+
+static void hints_that_are_too_large_for_a_record_make_none(void **state)
+{
+	static const uint8_t bytes[SLOT_RECORD_MAX] = {0};
+	struct fixture *fixture = *state;
+	struct slot_making making = making_of(fixture);
+	uint8_t record[SLOT_RECORD_MAX];
+	size_t size = 7;
+
+	making.blob = (struct store_bytes){bytes, sizeof bytes};
+	assert_int_equal(slot_make(&identity_a, &making, record, &size), MORTISE_INVALID);
+	assert_int_equal(size, 7);
+}
+
+static void an_escrow_slot_is_opened_by_the_key_whose_public_half_it_got(void **state)
+{
+	struct fixture *fixture = *state;
+	struct slot_making making = making_of(fixture);
+	uint8_t half[SLOT_PUBLIC_SIZE], record[SLOT_RECORD_MAX];
+	CLEANUP(secret_drop) struct secret *opened = NULL;
+	CLEANUP(secret_drop) struct secret *other = NULL;
+	struct slot slot;
+	size_t size = 0;
+
+	assert_int_equal(slot_escrow_half(fixture->h, half), MORTISE_OK);
+	making.h = NULL;
+	making.escrow_half = half;
+	making.kind = SLOT_KIND_ESCROW;
+	assert_int_equal(slot_make(&identity_a, &making, record, &size), MORTISE_OK);
+	assert_int_equal(slot_read((struct store_bytes){record, size}, &slot), MORTISE_OK);
+	assert_int_equal(secret_random(KEY_SIZE, &other), MORTISE_OK);
+	assert_int_equal(slot_open(&identity_a, &slot, other, &opened), MORTISE_DENIED);
+	assert_int_equal(slot_open(&identity_a, &slot, fixture->h, &opened), MORTISE_OK);
+	assert_true(secret_equals(opened, fixture->master_key));
+}
+
+static void an_escrow_half_to_which_anybody_has_the_key_is_refused(void **state)
+{
+	static const uint8_t low_order[][SLOT_PUBLIC_SIZE] = {{0}, {1}};
+	struct fixture *fixture = *state;
+	struct slot_making making = making_of(fixture);
+	uint8_t record[SLOT_RECORD_MAX];
+	size_t size = 7;
+
+	making.h = NULL;
+	for (size_t i = 0; i < 2; i++) {
+		making.escrow_half = low_order[i];
+		assert_int_equal(slot_make(&identity_a, &making, record, &size), MORTISE_INVALID);
+	}
+	assert_int_equal(size, 7);
+}
+
 int main(void)
 {
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		IN_FIXTURE(a_slot_gives_the_master_key_back),
+		IN_FIXTURE(hints_come_back_as_they_went_and_can_be_changed_alone),
+		IN_FIXTURE(hints_that_are_too_large_for_a_record_make_none),
+		IN_FIXTURE(an_escrow_slot_is_opened_by_the_key_whose_public_half_it_got),
+		IN_FIXTURE(an_escrow_half_to_which_anybody_has_the_key_is_refused),
 		IN_FIXTURE(a_record_tells_what_was_put_in),
 		IN_FIXTURE(a_recovery_slot_names_its_key),
 		IN_FIXTURE(another_h_is_denied),

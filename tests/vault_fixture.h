@@ -111,9 +111,14 @@ static inline enum mortise_status make_slots(struct fixture *fixture, struct vau
 		size_t size = 0;
 		secret_drop(&fixture->h[i]);
 		TRY(secret_random(KEY_SIZE, &fixture->h[i]));
-		const struct slot_making making = {i ? SLOT_KIND_RECOVERY : SLOT_KIND_TPM2,
-			i ? "K7QF" : NULL, fixture->h[i], bytes_of(i ? "" : "a blob"),
-			fixture->master_key, keyring.key[KEY_LABEL]};
+		const struct slot_hints hints = {0};
+		const struct slot_making making = {.kind = i ? SLOT_KIND_RECOVERY : SLOT_KIND_TPM2,
+			.key_id = i ? "K7QF" : NULL,
+			.h = fixture->h[i],
+			.blob = bytes_of(i ? "" : "a blob"),
+			.hints = &hints,
+			.master_key = fixture->master_key,
+			.label_key = keyring.key[KEY_LABEL]};
 		TRY(slot_make(&identity, &making, records[i], &size));
 		origin->slots[i].id = i + 1;
 		origin->slots[i].record = (struct store_bytes){records[i], size};

@@ -11,10 +11,7 @@
 #include "lifecycle_parts.h"
 #include "log.h"
 
-#define RETRY_FIRST_MS 200u
-#define RETRY_MAX_MS   30000u
-
-static uint64_t now_us(void)
+uint64_t lifecycle_now_us(void)
 {
 	struct timespec now;
 
@@ -57,7 +54,7 @@ const char *lifecycle_recovery_id(const struct lifecycle *lifecycle)
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)
 {
 	lifecycle->state = state;
-	lifecycle->since_us = now_us();
+	lifecycle->since_us = lifecycle_now_us();
 	if (state == LIFECYCLE_UNSEALED)
 		lifecycle->reason[0] = '\0';
 	lifecycle->parts.hooks.changed(lifecycle->parts.hooks.context);
@@ -95,198 +92,11 @@ void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t
 		token_advice(answer->fault));
 }
 
-/* Keeps the vault only if what else is needed can be had from it. */
-static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vault *vault)
-{
-	const char *reason = "the store cannot be used";
-	enum mortise_status status =
-		lifecycle->parts.hooks.opened(lifecycle->parts.hooks.context, vault, &reason);
-
-	if (status != MORTISE_OK) {
-		vault_close(vault);
-		lifecycle_explain(lifecycle, "%s", reason);
-		return status;
-	}
-	lifecycle->vault = vault;
-	lifecycle->attempts = 0;
-	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
-	lifecycle_begin_work(lifecycle);
-	return MORTISE_OK;
-}
-
-enum mortise_status lifecycle_open_with(
-	struct lifecycle *lifecycle, const struct kept_slot *kept, const struct secret *h)
-{
-	CLEANUP(secret_drop) struct secret *master_key = NULL;
-	struct vault *vault = NULL;
-	struct slot slot = lifecycle_slot_of(kept);
-	struct store_meta meta;
-
-	TRY(store_meta(lifecycle->store, &meta));
-	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
-	TRY(slot_open(&identity, &slot, h, &master_key));
-	enum mortise_status status = vault_open(lifecycle->store, master_key, &vault);
-	if (status != MORTISE_OK) {
-		lifecycle_explain(lifecycle,
-			"the store is not what mortise wrote last (%s): it was edited, damaged or "
-			"mixed; restore it from a backup",
-			status == MORTISE_INTEGRITY ? "the tally does not match"
-						    : mortise_status_text(status));
-		return status;
-	}
-	return accept_vault(lifecycle, vault);
-}
-
-static void ask_next_slot(struct lifecycle *lifecycle);
-
-static void try_later(struct lifecycle *lifecycle)
-{
-	unsigned shift = lifecycle->attempts < 8 ? lifecycle->attempts : 8;
-	unsigned delay_ms = RETRY_FIRST_MS << shift;
-	struct timeval delay = {0};
-
-	if (delay_ms > RETRY_MAX_MS)
-		delay_ms = RETRY_MAX_MS;
-	lifecycle->attempts++;
-	delay.tv_sec = delay_ms / 1000;
-	delay.tv_usec = delay_ms % 1000 * 1000;
-	event_add(lifecycle->retry, &delay);
-}
-
-static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
-{
-	const struct lifecycle_hooks *hooks = &lifecycle->parts.hooks;
-
-	if (status != MORTISE_OK)
-		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
-	hooks->record(hooks->context, "unsealed", status, lifecycle->reason);
-	lifecycle_finish(lifecycle, status, lifecycle->reason, NULL);
-}
-
-static void on_slot_answer(void *context, struct sealer_answer *answer)
-{
-	struct lifecycle *lifecycle = context;
-	const struct kept_slot *kept = &lifecycle->slots[lifecycle->slot_asked];
-	char text[400];
-
-	if (lifecycle->state != LIFECYCLE_UNSEALING)
-		return; /* opened by the recovery key meanwhile */
-	if (answer->status == MORTISE_OK) {
-		enum mortise_status status = lifecycle_open_with(lifecycle, kept, answer->h);
-		if (status != MORTISE_OK && !lifecycle->reason[0])
-			lifecycle_explain(lifecycle,
-				"slot %llu opened, but does not belong to this store; run: mortise "
-				"unseal --recovery (key id %s)",
-				(unsigned long long)kept->id, lifecycle->recovery_id);
-		on_unsealed(lifecycle, status);
-		if (status == MORTISE_BUSY || status == MORTISE_IO)
-			try_later(lifecycle);
-		return;
-	}
-	lifecycle_describe(answer, text, sizeof text);
-	lifecycle_explain(lifecycle, "slot %llu: %s", (unsigned long long)kept->id, text);
-	bool passing = answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
-	lifecycle->slot_asked++;
-	ask_next_slot(lifecycle);
-	if (lifecycle->state == LIFECYCLE_SEALED && passing)
-		try_later(lifecycle);
-}
-
-/* Asks the hardware of the next slot that has any; without one, that is the end of it. */
-static void ask_next_slot(struct lifecycle *lifecycle)
-{
-	for (; lifecycle->slot_asked < lifecycle->slot_count; lifecycle->slot_asked++) {
-		const struct slot slot =
-			lifecycle_slot_of(&lifecycle->slots[lifecycle->slot_asked]);
-		if (strcmp(slot.kind, SLOT_KIND_RECOVERY) == 0)
-			continue;
-		if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, NULL, on_slot_answer,
-			    lifecycle) == MORTISE_OK)
-			return;
-		lifecycle_explain(lifecycle, "no sealer could be started; it is tried again");
-		on_unsealed(lifecycle, MORTISE_BUSY);
-		try_later(lifecycle);
-		return;
-	}
-	if (lifecycle->slot_count == 0)
-		lifecycle_explain(lifecycle, "the store was edited or damaged: it has no slot; "
-					     "restore it from a backup");
-	else if (!lifecycle->reason[0])
-		lifecycle_explain(lifecycle,
-			"this store has no hardware slot; run: mortise unseal --recovery (key id "
-			"%s)",
-			lifecycle->recovery_id);
-	on_unsealed(lifecycle, lifecycle->slot_count ? MORTISE_HARDWARE : MORTISE_INTEGRITY);
-}
-
-static void unseal_by_hardware(struct lifecycle *lifecycle)
-{
-	event_del(lifecycle->retry);
-	lifecycle->slot_asked = 0;
-	lifecycle->reason[0] = '\0';
-	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
-	ask_next_slot(lifecycle);
-}
-
-static void on_retry(evutil_socket_t fd, short what, void *context)
-{
-	struct lifecycle *lifecycle = context;
-
-	(void)fd;
-	(void)what;
-	if (lifecycle->state == LIFECYCLE_SEALED)
-		unseal_by_hardware(lifecycle);
-}
-
-void lifecycle_start(struct lifecycle *lifecycle)
-{
-	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
-		return;
-	if (lifecycle_is_held(lifecycle)) {
-		lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
-		return;
-	}
-	unseal_by_hardware(lifecycle);
-}
-
-enum mortise_status lifecycle_unseal(
-	struct lifecycle *lifecycle, lifecycle_done *done, void *context)
-{
-	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
-		return MORTISE_CONFLICT;
-	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done)
-		return MORTISE_BUSY;
-	TRY(store_set_hold(lifecycle->store, ""));
-	lifecycle->done = done;
-	lifecycle->context = context;
-	if (lifecycle->state == LIFECYCLE_SEALED)
-		unseal_by_hardware(lifecycle);
-	return MORTISE_OK;
-}
-
-enum mortise_status lifecycle_recover(
-	struct lifecycle *lifecycle, const struct secret *recovery_key)
-{
-	const struct kept_slot *kept = lifecycle_recovery_slot(lifecycle);
-
-	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
-		return MORTISE_CONFLICT;
-	if (lifecycle->state == LIFECYCLE_UNSEALED)
-		return MORTISE_OK;
-	if (!kept)
-		return MORTISE_NOT_FOUND;
-	TRY(lifecycle_open_with(lifecycle, kept, recovery_key));
-	event_del(lifecycle->retry);
-	/* Unsealed it is; a seal that could not be taken back comes back with the next start. */
-	if (store_set_hold(lifecycle->store, "") != MORTISE_OK)
-		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
-	lifecycle_finish(lifecycle, MORTISE_OK, "", NULL);
-	return MORTISE_OK;
-}
-
 static void close_vault(struct lifecycle *lifecycle)
 {
 	lifecycle_end_work(lifecycle);
+	slot_work_cancel(lifecycle);
+	event_del(lifecycle->ends);
 	lifecycle->parts.hooks.closing(lifecycle->parts.hooks.context);
 	vault_close(lifecycle->vault);
 	lifecycle->vault = NULL;
@@ -299,8 +109,9 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
 		return MORTISE_CONFLICT;
 	lifecycle_hold_word(until_boot, word);
-	TRY(store_set_hold(lifecycle->store, word));
+	TRY(lifecycle_set_hold(lifecycle, word));
 	event_del(lifecycle->retry);
+	lifecycle_end_turn(lifecycle);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
 	/* Pruned versions go from the disk now; if not, SQLite overwrites them later. */
@@ -324,7 +135,7 @@ void lifecycle_reopen(struct lifecycle *lifecycle)
 		return;
 	}
 	lifecycle_explain(lifecycle, "a write to the store failed; it is read again");
-	unseal_by_hardware(lifecycle);
+	lifecycle_begin_turn(lifecycle, false);
 }
 
 static enum mortise_status open_store(struct lifecycle *lifecycle)
@@ -359,6 +170,20 @@ static void explain_store(const char *directory, enum mortise_status status)
 		log_error("%s: not a usable store: %s", path, mortise_status_text(status));
 }
 
+static void on_retry(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	lifecycle_retry(context);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	lifecycle_arm_ends(context);
+}
+
 enum mortise_status lifecycle_new(
 	const struct lifecycle_parts *parts, struct lifecycle **out_lifecycle)
 {
@@ -367,11 +192,13 @@ enum mortise_status lifecycle_new(
 	if (!lifecycle)
 		return MORTISE_BUSY;
 	lifecycle->parts = *parts;
-	lifecycle->since_us = now_us();
+	lifecycle->since_us = lifecycle_now_us();
 	lifecycle->retry = evtimer_new(parts->base, on_retry, lifecycle);
-	lifecycle->work = evtimer_new(parts->base, lifecycle_on_work, lifecycle);
-	enum mortise_status status =
-		lifecycle->retry && lifecycle->work ? open_store(lifecycle) : MORTISE_BUSY;
+	lifecycle->ends = evtimer_new(parts->base, on_end, lifecycle);
+	lifecycle->vault_work = evtimer_new(parts->base, lifecycle_on_work, lifecycle);
+	enum mortise_status status = lifecycle->retry && lifecycle->ends && lifecycle->vault_work
+					     ? open_store(lifecycle)
+					     : MORTISE_BUSY;
 	if (status != MORTISE_OK) {
 		explain_store(parts->store_directory, status);
 		lifecycle_free(lifecycle);
@@ -385,13 +212,18 @@ void lifecycle_free(struct lifecycle *lifecycle)
 {
 	if (!lifecycle)
 		return;
-	if (lifecycle->retry)
-		event_free(lifecycle->retry);
-	making_free(lifecycle->making);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
-	if (lifecycle->work)
-		event_free(lifecycle->work);
+	if (lifecycle->retry)
+		event_free(lifecycle->retry);
+	if (lifecycle->ends)
+		event_free(lifecycle->ends);
+	if (lifecycle->vault_work)
+		event_free(lifecycle->vault_work);
+	making_free(lifecycle->making);
+	slot_work_free(lifecycle);
+	enrolment_end(lifecycle);
+	lifecycle_end_turn(lifecycle);
 	lifecycle_forget_slots(lifecycle);
 	store_close(lifecycle->store);
 	free(lifecycle);

@@ -63,8 +63,12 @@ struct vault *lifecycle_vault(const struct lifecycle *lifecycle);
 const char *lifecycle_reason(const struct lifecycle *lifecycle);
 /* Microseconds since 1970 of the last change of state. */
 uint64_t lifecycle_since(const struct lifecycle *lifecycle);
-/* The recovery key's id as the store says, "" if unknown. */
+/* The ids of the keys that can be typed, as the store says; "" if unknown. */
 const char *lifecycle_recovery_id(const struct lifecycle *lifecycle);
+/* "1 tpm2, 2 recovery": the slots as the store says. False where there are none. */
+bool lifecycle_slots(const struct lifecycle *lifecycle, char *buffer, size_t size) MUST_USE;
+/* The slot whose PIN is needed before it can be asked, as far as the store says; 0: none. */
+uint64_t lifecycle_waits_for_pin(const struct lifecycle *lifecycle);
 /* Text of the policy that init applies: uid may do everything. */
 size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size);
 
@@ -73,21 +77,32 @@ typedef void lifecycle_done(
 	void *context, enum mortise_status status, const char *text, const struct secret *recovery);
 
 /*
- * Makes a store with a slot of kind ("tpm2", or NULL: none) and a recovery slot. done is called
- * later, once, with the recovery key; before the store is made, is_wanted says whether somebody
- * still waits for that key. MORTISE_CONFLICT if there is a store, MORTISE_BUSY while another
- * operation runs: then done is not called.
+ * Makes a store with a slot of kind ("tpm2", or NULL: none), sealed as wished, and a recovery
+ * slot. done is called later, once, with the recovery key; before the store is made, is_wanted says
+ * whether somebody still waits for that key. MORTISE_CONFLICT if there is a store, MORTISE_BUSY
+ * while another operation runs: then done is not called.
  */
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
-	bool (*is_wanted)(void *context), lifecycle_done *done, void *context) MUST_USE;
+	const struct token_wish *wish, bool (*is_wanted)(void *context), lifecycle_done *done,
+	void *context) MUST_USE;
 
-/* Asks the hardware slots in turn; the seal's hold ends. As above. */
-enum mortise_status lifecycle_unseal(
-	struct lifecycle *lifecycle, lifecycle_done *done, void *context) MUST_USE;
+/* A PIN that somebody typed. */
+struct lifecycle_pin {
+	const struct secret *pin; /* NULL: none */
+	const char *kind;         /* of the slot that it is for; NULL: any */
+	uint64_t slot;            /* 0: the first that wants one */
+};
 
 /*
- * Opens the recovery slot, at once. MORTISE_DENIED for another key; MORTISE_NOT_FOUND without
- * a recovery slot.
+ * Asks the hardware slots in turn; the seal's hold ends. The PIN is copied, and given to one slot
+ * only. As above.
+ */
+enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct lifecycle_pin *pin,
+	lifecycle_done *done, void *context) MUST_USE;
+
+/*
+ * Opens a slot whose key is typed (recovery, shares joined, escrow), at once. MORTISE_DENIED for
+ * another key; MORTISE_NOT_FOUND without such a slot.
  */
 enum mortise_status lifecycle_recover(
 	struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;

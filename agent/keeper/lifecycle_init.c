@@ -11,12 +11,9 @@
 
 /* What an init under way has got so far. */
 struct making {
-	char kind[SLOT_KIND_SIZE];
 	bool (*is_wanted)(void *context);
 	uint8_t uuid[ID_SIZE];
-	uint8_t *blob;
-	size_t blob_size;
-	struct secret *h; /* of the hardware; NULL: none */
+	const struct enrolment *enrolment; /* of the hardware; NULL: none */
 	struct secret *master_key;
 	struct secret *recovery_key;
 	struct secret *recovery_text;
@@ -29,8 +26,6 @@ void making_free(struct making *making)
 {
 	if (!making)
 		return;
-	free(making->blob);
-	secret_drop(&making->h);
 	secret_drop(&making->master_key);
 	secret_drop(&making->recovery_key);
 	secret_drop(&making->recovery_text);
@@ -47,6 +42,7 @@ static void end(struct lifecycle *lifecycle, enum mortise_status status, const c
 	lifecycle->making = NULL;
 	lifecycle_finish(lifecycle, status, text, recovery);
 	making_free(making);
+	enrolment_end(lifecycle);
 }
 
 size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size)
@@ -74,23 +70,23 @@ static enum mortise_status make_keys(struct making *making)
 	making->uuid[8] = (uint8_t)((making->uuid[8] & 0x3f) | 0x80);
 	TRY(secret_random(KEY_SIZE, &making->recovery_key));
 	TRY(secret_random(KEY_SIZE, &random));
-	if (making->h)
-		TRY(envelope_mix(random, making->h, &making->master_key));
+	if (making->enrolment)
+		TRY(envelope_mix(random, making->enrolment->h, &making->master_key));
 	else
 		making->master_key = secret_take(&random);
 	return keyring_derive(making->master_key, &making->keyring);
 }
 
-static enum mortise_status make_slot(struct making *making, struct vault_origin *origin,
-	const char *kind, const char *key_id, const struct secret *h, struct store_bytes blob)
+static enum mortise_status make_slot(
+	struct making *making, struct vault_origin *origin, struct slot_making *slot)
 {
 	size_t at = origin->slot_count;
 	struct slot_identity identity = {making->uuid, at + 1, 1};
-	struct slot_making slot = {
-		kind, key_id, h, blob, making->master_key, making->keyring.key[KEY_LABEL]};
 	size_t size = 0;
 
-	TRY(slot_make(&identity, &slot, making->records[at], &size));
+	slot->master_key = making->master_key;
+	slot->label_key = making->keyring.key[KEY_LABEL];
+	TRY(slot_make(&identity, slot, making->records[at], &size));
 	origin->slots[at].id = at + 1;
 	origin->slots[at].record = (struct store_bytes){making->records[at], size};
 	origin->slot_count++;
@@ -99,14 +95,24 @@ static enum mortise_status make_slot(struct making *making, struct vault_origin 
 
 static enum mortise_status make_slots(struct making *making, struct vault_origin *origin)
 {
+	const struct enrolment *enrolment = making->enrolment;
 	char key_id[RECOVERY_ID_SIZE];
+	struct slot_hints hints = {.created_us = lifecycle_now_us()};
+	struct slot_making recovery = {.kind = SLOT_KIND_RECOVERY,
+		.key_id = key_id,
+		.h = making->recovery_key,
+		.hints = &hints};
 
-	if (making->h)
-		TRY(make_slot(making, origin, making->kind, NULL, making->h,
-			(struct store_bytes){making->blob, making->blob_size}));
+	if (enrolment) {
+		struct slot_hints wished = enrolment_hints(enrolment);
+		struct slot_making slot = {.kind = enrolment->kind,
+			.h = enrolment->h,
+			.blob = {enrolment->blob, enrolment->blob_size},
+			.hints = &wished};
+		TRY(make_slot(making, origin, &slot));
+	}
 	recovery_id(making->recovery_key, key_id);
-	return make_slot(making, origin, SLOT_KIND_RECOVERY, key_id, making->recovery_key,
-		(struct store_bytes){NULL, 0});
+	return make_slot(making, origin, &recovery);
 }
 
 static enum mortise_status make_store(struct lifecycle *lifecycle)
@@ -141,8 +147,10 @@ static void make_and_open(struct lifecycle *lifecycle)
 
 	if (status == MORTISE_OK) {
 		lifecycle->state = LIFECYCLE_SEALED;
-		const struct secret *h = making->h ? making->h : making->recovery_key;
-		status = lifecycle_open_with(lifecycle, &lifecycle->slots[0], h);
+		const struct secret *h =
+			making->enrolment ? making->enrolment->h : making->recovery_key;
+		bool fits = false;
+		status = lifecycle_open_with(lifecycle, &lifecycle->slots[0], h, &fits);
 	}
 	if (status != MORTISE_OK)
 		audit_detach(lifecycle->parts.audit);
@@ -152,52 +160,22 @@ static void make_and_open(struct lifecycle *lifecycle)
 		end(lifecycle, MORTISE_OK, "", making->recovery_text);
 }
 
-static void fail(struct lifecycle *lifecycle, const struct sealer_answer *answer)
+static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
 {
-	char text[400];
-
-	lifecycle_describe(answer, text, sizeof text);
-	end(lifecycle, answer->status, text, NULL);
-}
-
-static void on_proved(void *context, struct sealer_answer *answer)
-{
-	struct lifecycle *lifecycle = context;
-
-	if (answer->status != MORTISE_OK)
-		fail(lifecycle, answer);
-	else if (!secret_equals(answer->h, lifecycle->making->h))
-		end(lifecycle, MORTISE_HARDWARE,
-			"the TPM gave back something else than it was given; do not use it", NULL);
-	else if (!lifecycle->making->is_wanted(lifecycle->context))
+	if (status != MORTISE_OK) {
+		end(lifecycle, status, text, NULL);
+	} else if (!lifecycle->making->is_wanted(lifecycle->context)) {
 		end(lifecycle, MORTISE_CONFLICT, "nobody waits for the recovery key any more",
 			NULL);
-	else
+	} else {
+		lifecycle->making->enrolment = lifecycle->enrolment;
 		make_and_open(lifecycle);
-}
-
-static void on_enrolled(void *context, struct sealer_answer *answer)
-{
-	struct lifecycle *lifecycle = context;
-	struct making *making = lifecycle->making;
-
-	if (answer->status != MORTISE_OK) {
-		fail(lifecycle, answer);
-		return;
 	}
-	making->h = secret_take(&answer->h);
-	making->blob_size = answer->blob.size;
-	making->blob = malloc(answer->blob.size ? answer->blob.size : 1);
-	if (making->blob)
-		memcpy(making->blob, answer->blob.bytes, answer->blob.size);
-	if (!making->blob || sealer_open(lifecycle->parts.sealer, making->kind,
-				     (struct store_bytes){making->blob, making->blob_size}, NULL,
-				     on_proved, lifecycle) != MORTISE_OK)
-		end(lifecycle, MORTISE_BUSY, "no second sealer could be started; try again", NULL);
 }
 
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
-	bool (*is_wanted)(void *context), lifecycle_done *done, void *context)
+	const struct token_wish *wish, bool (*is_wanted)(void *context), lifecycle_done *done,
+	void *context)
 {
 	if (lifecycle->state != LIFECYCLE_UNINITIALISED)
 		return MORTISE_CONFLICT;
@@ -214,10 +192,7 @@ enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind
 		make_and_open(lifecycle);
 		return MORTISE_OK;
 	}
-	snprintf(making->kind, sizeof making->kind, "%s", kind);
-	const struct token_wish plain = {0};
-	enum mortise_status status =
-		sealer_enrol(lifecycle->parts.sealer, making->kind, &plain, on_enrolled, lifecycle);
+	enum mortise_status status = enrolment_begin(lifecycle, kind, wish, on_enrolled);
 	if (status != MORTISE_OK) {
 		lifecycle->done = NULL;
 		lifecycle->making = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lifecycle_parts: what lifecycle.c (state, seal, unseal) and lifecycle_init.c (making a
- * store) share, and those beside
- * them. Nobody else includes it.
+ * lifecycle_parts: what lifecycle.c (state, seal), lifecycle_unseal.c, lifecycle_enrol.c,
+ * lifecycle_init.c (making a store), lifecycle_slots.c (what is kept while sealed),
+ * lifecycle_work.c and lifecycle_upkeep.c (slots while unsealed) and lifecycle_rekey.c share.
+ * Nobody else includes it.
  */
 #ifndef MORTISE_LIFECYCLE_PARTS_H
 #define MORTISE_LIFECYCLE_PARTS_H
@@ -10,15 +11,44 @@
 #include <event2/event.h>
 
 #include "lifecycle.h"
+#include "lifecycle_work.h"
 #include "slots.h"
 
-#define SLOTS_MAX 8
+#define SLOTS_MAX VAULT_SLOTS_MAX
 
 /* A slot's record, kept while sealed: what is needed to ask for its h. */
 struct kept_slot {
 	uint64_t id;
 	uint8_t *record;
 	size_t size;
+};
+
+/* A seal being made by one sealer and proved by another, for an init or for a slot. */
+struct enrolment {
+	char kind[SLOT_KIND_SIZE];
+	struct secret *pin; /* NULL: none */
+	uint32_t pcrs;
+	uint8_t pcr_key[TOKEN_PEM_MAX];
+	size_t pcr_key_size;
+	char uri[TOKEN_URI_MAX + 1];
+	struct secret *h; /* once it is made */
+	uint8_t blob[TOKEN_BLOB_MAX];
+	size_t blob_size;
+	void (*done)(struct lifecycle *lifecycle, enum mortise_status status, const char *text);
+};
+
+/* The hardware slots being asked in turn. */
+struct turn {
+	size_t order[SLOTS_MAX]; /* indices of kept slots */
+	size_t count, at;
+	bool is_attended;   /* somebody asked for it, and a PIN may be tried again */
+	bool may_pass;      /* a fault that may be gone later */
+	bool was_asked;     /* did hardware answer at all? */
+	bool is_foreign;    /* some opened, and was not this store's */
+	struct secret *pin; /* NULL: none, or used up */
+	char pin_kind[SLOT_KIND_SIZE];
+	uint64_t
+		pin_for; /* the slot to whose family the PIN belongs; 0: the first that wants one */
 };
 
 struct lifecycle {
@@ -28,21 +58,27 @@ struct lifecycle {
 	enum lifecycle_state state;
 	uint64_t since_us;
 	char reason[512];
-	char recovery_id[RECOVERY_ID_SIZE];
+	char recovery_id[SLOTS_MAX * (RECOVERY_ID_SIZE + 1)]; /* of all that are typed */
 
 	struct kept_slot slots[SLOTS_MAX];
 	size_t slot_count;
-	size_t slot_asked; /* index of the slot whose hardware is being asked */
+	struct turn turn;
 	struct event *retry;
 	unsigned attempts;
 
-	struct event *work; /* the vault's, between requests */
+	struct event *vault_work; /* between requests */
 	struct lifecycle_rekeying rekeying;
 
 	lifecycle_done *done; /* of the operation under way; NULL: nobody waits */
 	void *context;
-	struct making *making; /* an init under way */
+	struct making *making;         /* an init under way */
+	struct enrolment *enrolment;   /* of it, or of work on a slot */
+	struct slot_work *work;        /* on a slot, under way; while unsealed only */
+	struct event *ends;            /* when the next stand-in ends */
+	uint64_t opened_id, opened_us; /* the slot by which it was unsealed last */
 };
+
+uint64_t lifecycle_now_us(void);
 
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state);
 /* Sets the reason and tells the hooks. */
@@ -54,18 +90,31 @@ void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, c
 void lifecycle_forget_slots(struct lifecycle *lifecycle);
 /* The record was checked when it was kept. */
 struct slot lifecycle_slot_of(const struct kept_slot *kept);
-/* NULL: the store has none. */
-const struct kept_slot *lifecycle_recovery_slot(const struct lifecycle *lifecycle);
+/* The kernel's id of this boot, or "" where it has none. */
+void lifecycle_boot_id(char out_id[SLOT_BOOT_SIZE]);
+/*
+ * PINs that are being tried, or were and are not known to be right: on disk, outside the tally,
+ * since they are written while sealed.
+ */
+enum mortise_status lifecycle_note_pin(struct lifecycle *lifecycle, uint64_t slot, bool is_noted)
+	MUST_USE;
+bool lifecycle_pin_is_noted(const struct lifecycle *lifecycle, uint64_t slot);
+/* Sets the hold and keeps the notes. */
+enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *word) MUST_USE;
 /* What the store keeps of an admin's seal. */
 void lifecycle_hold_word(bool until_boot, char out_word[STORE_HOLD_MAX]);
 /* Reads the slots of the store. */
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle) MUST_USE;
 /*
  * Opens the vault with a slot's h. MORTISE_DENIED if it is not the slot's; for anything else the
- * reason says why not.
+ * reason says why not. *out_fits: what is wrong is not the slot.
  */
-enum mortise_status lifecycle_open_with(
-	struct lifecycle *lifecycle, const struct kept_slot *kept, const struct secret *h) MUST_USE;
+enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct secret *h, bool *out_fits) MUST_USE;
+/* Takes up unsealing by the hardware; attended: somebody waits for it. */
+void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended);
+void lifecycle_end_turn(struct lifecycle *lifecycle);
+void lifecycle_retry(struct lifecycle *lifecycle);
 /* What a failed answer of the sealer means, in one line with what to do next. */
 void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size);
 /* A vault has just been opened, or is about to be closed. */
@@ -74,5 +123,27 @@ void lifecycle_end_work(struct lifecycle *lifecycle);
 /* For the timer: one slice of the vault's work. */
 void lifecycle_on_work(evutil_socket_t fd, short what, void *context);
 void making_free(struct making *making);
+
+/*
+ * done is called later, once: with MORTISE_OK there is h, given back by a fresh sealer too. The
+ * enrolment stays until enrolment_end(). MORTISE_BUSY, MORTISE_INVALID: done is not called.
+ */
+enum mortise_status enrolment_begin(struct lifecycle *lifecycle, const char *kind,
+	const struct token_wish *wish,
+	void (*done)(struct lifecycle *lifecycle, enum mortise_status status, const char *text))
+	MUST_USE;
+void enrolment_end(struct lifecycle *lifecycle);
+/* What a slot made of it says of itself; points into it. */
+struct slot_hints enrolment_hints(const struct enrolment *enrolment);
+
+/* The work's requester is told that it was sealed meanwhile; what the sealer says is dropped. */
+void slot_work_cancel(struct lifecycle *lifecycle);
+void slot_work_free(struct lifecycle *lifecycle);
+/* What a slot's opening means for the others, while the vault is just open. */
+void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t id);
+void lifecycle_arm_ends(struct lifecycle *lifecycle);
+/* A slot of the open vault; the record is the caller's to free. */
+enum mortise_status lifecycle_vault_slot(struct lifecycle *lifecycle, uint64_t id,
+	uint8_t **out_record, struct slot *out_slot) MUST_USE;
 
 #endif

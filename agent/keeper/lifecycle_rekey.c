@@ -12,7 +12,7 @@ static void schedule(struct lifecycle *lifecycle, time_t delay_s)
 {
 	const struct timeval delay = {delay_s, 0};
 
-	event_add(lifecycle->work, &delay);
+	event_add(lifecycle->vault_work, &delay);
 }
 
 /* What is on record of a rekey's end. */
@@ -50,7 +50,7 @@ void lifecycle_begin_work(struct lifecycle *lifecycle)
 /* The next start removes what is left; with the old key, if the new one is not the store's yet. */
 void lifecycle_end_work(struct lifecycle *lifecycle)
 {
-	event_del(lifecycle->work);
+	event_del(lifecycle->vault_work);
 	if (!lifecycle->rekeying.is_under_way || vault_is_stale(lifecycle->vault))
 		return;
 	bool is_done = vault_epoch(lifecycle->vault) == lifecycle->rekeying.epoch;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a lifecycle keeps of the store while it is sealed: slots, and an admin's seal. */
+/* What a lifecycle keeps of the store while it is sealed: slots, an admin's seal, failed PINs. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 
 #define HOLD_FOREVER "sealed"
 #define HOLD_BOOT    "boot " /* and the boot's id */
+#define PINS         ";pins"
 
 void lifecycle_forget_slots(struct lifecycle *lifecycle)
 {
@@ -37,14 +38,17 @@ static enum mortise_status keep_slot(
 	kept->size = body.size;
 	kept->id = number;
 	lifecycle->slot_count++;
-	if (strcmp(slot.kind, SLOT_KIND_RECOVERY) == 0)
-		memcpy(lifecycle->recovery_id, slot.key_id, sizeof slot.key_id);
+	size_t used = strlen(lifecycle->recovery_id);
+	if (!slot_is_hardware(&slot) && slot.key_id[0])
+		snprintf(lifecycle->recovery_id + used, sizeof lifecycle->recovery_id - used,
+			"%s%s", used ? " " : "", slot.key_id);
 	return MORTISE_OK;
 }
 
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle)
 {
 	lifecycle_forget_slots(lifecycle);
+	lifecycle->recovery_id[0] = '\0';
 	return store_each_item(lifecycle->store, keep_slot, lifecycle);
 }
 
@@ -58,34 +62,46 @@ struct slot lifecycle_slot_of(const struct kept_slot *kept)
 	return slot;
 }
 
-const struct kept_slot *lifecycle_recovery_slot(const struct lifecycle *lifecycle)
+bool lifecycle_slots(const struct lifecycle *lifecycle, char *buffer, size_t size)
 {
-	for (size_t i = 0; i < lifecycle->slot_count; i++)
-		if (strcmp(lifecycle_slot_of(&lifecycle->slots[i]).kind, SLOT_KIND_RECOVERY) == 0)
-			return &lifecycle->slots[i];
-	return NULL;
+	size_t used = 0;
+
+	for (size_t i = 0; i < lifecycle->slot_count && used + 60 < size; i++) {
+		const struct slot slot = lifecycle_slot_of(&lifecycle->slots[i]);
+		used += (size_t)snprintf(buffer + used, size - used, "%s%llu %s%s%s",
+			used ? ", " : "", (unsigned long long)lifecycle->slots[i].id, slot.kind,
+			slot.hints.flags & SLOT_HAS_PIN ? " with a PIN" : "",
+			slot.hints.flags & SLOT_STAGED     ? " (staged)"
+			: slot.hints.flags & SLOT_STAND_IN ? " (stand-in)"
+							   : "");
+	}
+	return used > 0;
 }
 
 enum mortise_status lifecycle_check_recovery(
 	const struct lifecycle *lifecycle, const struct secret *recovery_key)
 {
-	const struct kept_slot *kept = lifecycle_recovery_slot(lifecycle);
-	CLEANUP(secret_drop) struct secret *master_key = NULL;
+	enum mortise_status result = MORTISE_NOT_FOUND;
 	struct store_meta meta;
 
-	if (!kept)
-		return MORTISE_NOT_FOUND;
 	TRY(store_meta(lifecycle->store, &meta));
-	struct slot slot = lifecycle_slot_of(kept);
-	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
-	return slot_open(&identity, &slot, recovery_key, &master_key);
+	for (size_t i = 0; i < lifecycle->slot_count; i++) {
+		CLEANUP(secret_drop) struct secret *master_key = NULL;
+		const struct slot slot = lifecycle_slot_of(&lifecycle->slots[i]);
+		struct slot_identity identity = {meta.uuid, lifecycle->slots[i].id, meta.epoch};
+		if (slot_is_hardware(&slot))
+			continue;
+		result = slot_open(&identity, &slot, recovery_key, &master_key);
+		if (result == MORTISE_OK)
+			return MORTISE_OK;
+	}
+	return result;
 }
 
-/* The kernel's id of this boot, or "" where it has none. */
-static void read_boot_id(char out_id[64])
+void lifecycle_boot_id(char out_id[SLOT_BOOT_SIZE])
 {
 	int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t size = descriptor >= 0 ? read(descriptor, out_id, 63) : 0;
+	ssize_t size = descriptor >= 0 ? read(descriptor, out_id, SLOT_BOOT_SIZE - 1) : 0;
 
 	if (descriptor >= 0)
 		close(descriptor);
@@ -93,27 +109,111 @@ static void read_boot_id(char out_id[64])
 	out_id[strcspn(out_id, "\n")] = '\0';
 }
 
+/*
+ * The store's word: an admin's seal, and behind PINS the slots whose PIN is being tried, or was in
+ * vain, each with a blank before it.
+ */
+struct word {
+	char hold[STORE_HOLD_MAX];
+	char pins[STORE_HOLD_MAX];
+};
+
+static enum mortise_status read_word(const struct lifecycle *lifecycle, struct word *out_word)
+{
+	char text[STORE_HOLD_MAX];
+
+	TRY(store_hold(lifecycle->store, text));
+	char *pins = strstr(text, PINS);
+	snprintf(out_word->pins, sizeof out_word->pins, "%s", pins ? pins + strlen(PINS) : "");
+	if (pins)
+		*pins = '\0';
+	snprintf(out_word->hold, sizeof out_word->hold, "%s", text);
+	return MORTISE_OK;
+}
+
+static enum mortise_status write_word(struct lifecycle *lifecycle, const struct word *word)
+{
+	char text[2 * STORE_HOLD_MAX];
+	int size = snprintf(
+		text, sizeof text, "%s%s%s", word->hold, word->pins[0] ? PINS : "", word->pins);
+
+	if (size < 0 || size >= STORE_HOLD_MAX)
+		return MORTISE_INVALID;
+	return store_set_hold(lifecycle->store, text);
+}
+
 /* Does an admin's seal still hold? One that cannot be read does. */
 bool lifecycle_is_held(const struct lifecycle *lifecycle)
 {
-	char word[STORE_HOLD_MAX], boot[64];
+	struct word word;
+	char boot[SLOT_BOOT_SIZE];
 
-	if (store_hold(lifecycle->store, word) != MORTISE_OK)
+	if (read_word(lifecycle, &word) != MORTISE_OK)
 		return true;
-	if (strncmp(word, HOLD_BOOT, strlen(HOLD_BOOT)) != 0)
-		return word[0] != '\0';
-	read_boot_id(boot);
-	return strcmp(word + strlen(HOLD_BOOT), boot) == 0;
+	if (strncmp(word.hold, HOLD_BOOT, strlen(HOLD_BOOT)) != 0)
+		return word.hold[0] != '\0';
+	lifecycle_boot_id(boot);
+	return strcmp(word.hold + strlen(HOLD_BOOT), boot) == 0;
+}
+
+enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *hold)
+{
+	struct word word;
+
+	/* A seal must be possible whatever was there. */
+	if (read_word(lifecycle, &word) != MORTISE_OK)
+		word = (struct word){.pins = ""};
+	snprintf(word.hold, sizeof word.hold, "%s", hold);
+	enum mortise_status status = write_word(lifecycle, &word);
+	return status == MORTISE_INVALID ? store_set_hold(lifecycle->store, hold) : status;
 }
 
 /* A boot that has no id cannot be told from the next: then the seal holds for good. */
 void lifecycle_hold_word(bool until_boot, char out_word[STORE_HOLD_MAX])
 {
-	char boot[64];
+	char boot[SLOT_BOOT_SIZE];
 
-	read_boot_id(boot);
+	lifecycle_boot_id(boot);
 	if (until_boot && boot[0])
 		snprintf(out_word, STORE_HOLD_MAX, HOLD_BOOT "%s", boot);
 	else
 		snprintf(out_word, STORE_HOLD_MAX, HOLD_FOREVER);
+}
+
+/* Where " 12" stands among " 1 12 3"; NULL: nowhere. */
+static char *find_pin(char *pins, const char *slot)
+{
+	size_t size = strlen(slot);
+
+	for (char *at = pins; (at = strstr(at, slot)); at += size)
+		if (at[size] == ' ' || at[size] == '\0')
+			return at;
+	return NULL;
+}
+
+enum mortise_status lifecycle_note_pin(struct lifecycle *lifecycle, uint64_t slot, bool is_noted)
+{
+	char name[24];
+	struct word word;
+
+	TRY(read_word(lifecycle, &word));
+	snprintf(name, sizeof name, " %llu", (unsigned long long)slot);
+	char *at = find_pin(word.pins, name);
+	if (is_noted == (at != NULL))
+		return MORTISE_OK;
+	size_t used = strlen(word.pins);
+	if (is_noted)
+		snprintf(word.pins + used, sizeof word.pins - used, "%s", name);
+	else
+		memmove(at, at + strlen(name), strlen(at + strlen(name)) + 1);
+	return write_word(lifecycle, &word);
+}
+
+bool lifecycle_pin_is_noted(const struct lifecycle *lifecycle, uint64_t slot)
+{
+	char name[24];
+	struct word word;
+
+	snprintf(name, sizeof name, " %llu", (unsigned long long)slot);
+	return read_word(lifecycle, &word) != MORTISE_OK || find_pin(word.pins, name);
 }

@@ -6,6 +6,7 @@
 #include "exchange.h"
 #include "log.h"
 #include "recovery.h"
+#include "request_typed.h"
 #include "sandbox.h"
 
 enum mortise_status request_hello(struct exchange *exchange)
@@ -62,12 +63,20 @@ static void put_admin_facts(struct exchange *exchange)
 	const struct agent *agent = exchange->agent;
 	struct wire_writer *reply = exchange->reply;
 	struct audit_report report = audit_report(agent->audit);
+	char slots[256];
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 
 	if (lifecycle_reason(agent->lifecycle)[0])
 		put_text_fact(reply, "reason", lifecycle_reason(agent->lifecycle));
 	if (lifecycle_recovery_id(agent->lifecycle)[0])
 		put_text_fact(reply, "recovery_key_id", lifecycle_recovery_id(agent->lifecycle));
+	if (lifecycle_slots(agent->lifecycle, slots, sizeof slots))
+		put_text_fact(reply, "slots", slots);
+	uint64_t waiting = vault ? 0 : lifecycle_waits_for_pin(agent->lifecycle);
+	if (waiting) {
+		snprintf(slots, sizeof slots, "%llu", (unsigned long long)waiting);
+		put_text_fact(reply, "pin_slot", slots);
+	}
 	if (vault) {
 		put_uuid(reply, vault_uuid(vault));
 		put_number_fact(reply, "secrets", vault_count(vault));
@@ -197,27 +206,15 @@ static bool is_wanted(void *context)
 	return pending->from && pending->agent->is_waiting(pending->agent->server, pending->from);
 }
 
-/* The slot's kind as the client names it; NULL for "none". */
-static enum mortise_status read_kind(
-	struct exchange *exchange, char *buffer, size_t size, const char **out_kind)
-{
-	if (wire_text(exchange->request, WIRE_TAG_SLOT_KIND, buffer, size) != MORTISE_OK ||
-		(strcmp(buffer, "none") != 0 && strcmp(buffer, "tpm2") != 0))
-		return exchange_fail(exchange, MORTISE_INVALID, "a slot's kind is tpm2 or none");
-	*out_kind = strcmp(buffer, "none") == 0 ? NULL : buffer;
-	return MORTISE_OK;
-}
-
 enum mortise_status request_init(struct exchange *exchange)
 {
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
+	CLEANUP(asked_seal_done) struct asked_seal asked = {.pin = NULL};
 	struct pending *pending = NULL;
-	const char *kind = NULL;
 	bool is_dry_run = false;
-	char buffer[16];
 
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
-	TRY(read_kind(exchange, buffer, sizeof buffer, &kind));
+	TRY(exchange_seal(exchange, &asked));
 	if (lifecycle_state(lifecycle) != LIFECYCLE_UNINITIALISED)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"there is a store already; see: mortise status");
@@ -227,7 +224,8 @@ enum mortise_status request_init(struct exchange *exchange)
 	}
 	TRY(pending_new(exchange, NULL, NULL, &pending));
 	enum mortise_status status =
-		lifecycle_init(lifecycle, kind, is_wanted, on_initialised, pending);
+		lifecycle_init(lifecycle, strcmp(asked.kind, "none") == 0 ? NULL : asked.kind,
+			&asked.wish, is_wanted, on_initialised, pending);
 	if (status != MORTISE_OK) {
 		pending_abandon(exchange, pending);
 		return exchange_fail(
@@ -249,43 +247,71 @@ static void on_unsealed(
 	pending_finish(context, status, text, put_changed, NULL);
 }
 
-enum mortise_status exchange_recovery(struct exchange *exchange, struct secret **out_key)
-{
-	const struct wire_field *typed = &exchange->request->field[WIRE_TAG_RECOVERY];
-	unsigned group = 0;
-
-	enum mortise_status status = recovery_parse(
-		typed->bytes ? (const char *)typed->bytes : "", typed->size, out_key, &group);
-	if (status == MORTISE_INVALID && group)
-		return exchange_fail(
-			exchange, status, "a typing error in group %u of the recovery key", group);
-	if (status == MORTISE_INVALID)
-		return exchange_fail(exchange, status,
-			"a recovery key has %d groups of five letters or digits", RECOVERY_GROUPS);
-	return status;
-}
-
 static enum mortise_status unseal_by_recovery(struct exchange *exchange)
 {
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 	CLEANUP(secret_drop) struct secret *key = NULL;
+	unsigned missing = 0;
 
-	TRY(exchange_recovery(exchange, &key));
+	TRY(exchange_typed(exchange, &key, &missing));
+	if (missing) {
+		exchange->is_silent = true; /* nothing has been tried yet */
+		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 0);
+		wire_put_number(exchange->reply, WIRE_TAG_NUMBER, missing);
+		return MORTISE_OK;
+	}
 	enum mortise_status status = lifecycle_recover(lifecycle, key);
 	if (status == MORTISE_DENIED)
 		return exchange_fail(exchange, status,
 			"not the recovery key of this store, whose key id is %s",
 			lifecycle_recovery_id(lifecycle));
+	if (status == MORTISE_NOT_FOUND)
+		return exchange_fail(exchange, status,
+			"this store has no slot for a key that is typed; see: mortise status");
 	if (status != MORTISE_OK)
 		return exchange_fail(exchange, status, "%s", lifecycle_reason(lifecycle));
 	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 	return MORTISE_OK;
 }
 
+/* The PIN, and for which slot it is: by kind, by id, or for the first that wants one. */
+static enum mortise_status read_unseal_pin(
+	struct exchange *exchange, struct secret **out_pin, char kind[16], uint64_t *out_slot)
+{
+	TRY(exchange_pin(exchange, out_pin));
+	if (wire_has(exchange->request, WIRE_TAG_SLOT_KIND) &&
+		wire_text(exchange->request, WIRE_TAG_SLOT_KIND, kind, 16) != MORTISE_OK)
+		return exchange_fail(exchange, MORTISE_INVALID, "no kind of slot has that name");
+	if (wire_has(exchange->request, WIRE_TAG_NUMBER) &&
+		wire_number(exchange->request, WIRE_TAG_NUMBER, out_slot) != MORTISE_OK)
+		return exchange_fail(exchange, MORTISE_INVALID, "a slot's id is a number");
+	return MORTISE_OK;
+}
+
+static enum mortise_status unseal_by_hardware(struct exchange *exchange)
+{
+	CLEANUP(secret_drop) struct secret *secret = NULL;
+	struct lifecycle_pin pin = {.pin = NULL};
+	struct pending *pending = NULL;
+	char kind[16] = "";
+
+	TRY(read_unseal_pin(exchange, &secret, kind, &pin.slot));
+	pin.pin = secret;
+	pin.kind = kind;
+	TRY(pending_new(exchange, NULL, NULL, &pending));
+	enum mortise_status status =
+		lifecycle_unseal(exchange->agent->lifecycle, &pin, on_unsealed, pending);
+	if (status != MORTISE_OK) {
+		pending_abandon(exchange, pending);
+		return exchange_fail(
+			exchange, status, "somebody else is unsealing just now; try again");
+	}
+	return MORTISE_OK;
+}
+
 enum mortise_status request_unseal(struct exchange *exchange)
 {
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
-	struct pending *pending = NULL;
 
 	if (lifecycle_state(lifecycle) == LIFECYCLE_UNINITIALISED)
 		return exchange_fail(
@@ -294,16 +320,10 @@ enum mortise_status request_unseal(struct exchange *exchange)
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 0);
 		return MORTISE_OK;
 	}
-	if (wire_has(exchange->request, WIRE_TAG_RECOVERY))
+	if (wire_has(exchange->request, WIRE_TAG_RECOVERY) ||
+		wire_has(exchange->request, WIRE_TAG_SHARES))
 		return unseal_by_recovery(exchange);
-	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status = lifecycle_unseal(lifecycle, on_unsealed, pending);
-	if (status != MORTISE_OK) {
-		pending_abandon(exchange, pending);
-		return exchange_fail(
-			exchange, status, "somebody else is unsealing just now; try again");
-	}
-	return MORTISE_OK;
+	return unseal_by_hardware(exchange);
 }
 
 enum mortise_status request_seal(struct exchange *exchange)

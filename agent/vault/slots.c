@@ -10,7 +10,11 @@
 
 /* In the box: store 16 | slot id 8 | epoch 8 | master key 32 */
 #define PAYLOAD_SIZE (ID_SIZE + 8 + 8 + KEY_SIZE)
-#define PUBLIC_SIZE  32
+#define PUBLIC_SIZE  SLOT_PUBLIC_SIZE
+
+/* An escrow key is made before it is known which stores it will open. */
+static const uint8_t escrow_salt[ID_SIZE] = {
+	'm', 'o', 'r', 't', 'i', 's', 'e', '-', 'e', 's', 'c', 'r', 'o', 'w', '-', '1'};
 
 static void write_identity(const struct slot_identity *identity, uint8_t *out)
 {
@@ -28,16 +32,118 @@ static struct store_bytes bytes_of(const struct wire_message *record, enum wire_
 static bool is_word(const char *text)
 {
 	size_t size =
-		strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+		strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-");
 
 	return size > 0 && text[size] == '\0';
 }
 
+/* ---- hints: a list of items, NAME and NUMBER or VALUE; zeros are left out ---- */
+
+static const struct {
+	const char *name;
+	size_t at;
+} numbers[] = {
+	{"flags", offsetof(struct slot_hints, flags)},
+	{"created", offsetof(struct slot_hints, created_us)},
+	{"opened", offsetof(struct slot_hints, opened_us)},
+	{"tested", offsetof(struct slot_hints, tested_us)},
+	{"pcrs", offsetof(struct slot_hints, pcrs)},
+	{"shares", offsetof(struct slot_hints, shares)},
+	{"threshold", offsetof(struct slot_hints, threshold)},
+	{"of", offsetof(struct slot_hints, of)},
+	{"boots", offsetof(struct slot_hints, boots)},
+	{"ends", offsetof(struct slot_hints, ends_us)},
+};
+
+static const struct {
+	const char *name;
+	size_t at;
+	size_t most;
+} texts[] = {
+	{"pcr-key", offsetof(struct slot_hints, pcr_key), 2048},
+	{"uri", offsetof(struct slot_hints, uri), 1024},
+	{"boot", offsetof(struct slot_hints, boot), SLOT_BOOT_SIZE - 1},
+};
+
+#define NUMBERS (sizeof numbers / sizeof numbers[0])
+#define TEXTS   (sizeof texts / sizeof texts[0])
+
+static enum mortise_status read_hint(const struct wire_message *item, struct slot_hints *hints)
+{
+	const struct wire_field *value = &item->field[WIRE_TAG_VALUE];
+	char name[16];
+
+	if (wire_text(item, WIRE_TAG_NAME, name, sizeof name) != MORTISE_OK)
+		return MORTISE_INTEGRITY;
+	for (size_t i = 0; i < NUMBERS; i++) {
+		uint64_t *number = (uint64_t *)((uint8_t *)hints + numbers[i].at);
+		if (strcmp(name, numbers[i].name) == 0)
+			return *number == 0 && wire_number(item, WIRE_TAG_NUMBER, number) ==
+						       MORTISE_OK
+				       ? MORTISE_OK
+				       : MORTISE_INTEGRITY;
+	}
+	for (size_t i = 0; i < TEXTS; i++) {
+		struct store_bytes *text = (struct store_bytes *)((uint8_t *)hints + texts[i].at);
+		if (strcmp(name, texts[i].name) != 0)
+			continue;
+		if (text->bytes || value->size == 0 || value->size > texts[i].most)
+			return MORTISE_INTEGRITY;
+		*text = (struct store_bytes){value->bytes, value->size};
+		return MORTISE_OK;
+	}
+	return MORTISE_INTEGRITY;
+}
+
+static enum mortise_status read_hints(const struct wire_message *record, struct slot_hints *hints)
+{
+	struct wire_list list = wire_list_of(record, WIRE_TAG_ITEMS);
+	struct wire_field field;
+	struct wire_message item;
+
+	while (wire_list_next(&list, &field)) {
+		if (wire_parse_fields(field.bytes, field.size, &item) != MORTISE_OK)
+			return MORTISE_INTEGRITY;
+		TRY(read_hint(&item, hints));
+	}
+	return wire_list_is_whole(&list) ? MORTISE_OK : MORTISE_INTEGRITY;
+}
+
+static void put_hints(struct wire_writer *writer, const struct slot_hints *hints)
+{
+	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+
+	for (size_t i = 0; i < NUMBERS; i++) {
+		uint64_t number = 0;
+		memcpy(&number, (const uint8_t *)hints + numbers[i].at, sizeof number);
+		if (number == 0)
+			continue;
+		size_t item = wire_item_begin(writer);
+		wire_put_text(writer, WIRE_TAG_NAME, numbers[i].name);
+		wire_put_number(writer, WIRE_TAG_NUMBER, number);
+		wire_item_end(writer, item);
+	}
+	for (size_t i = 0; i < TEXTS; i++) {
+		struct store_bytes text;
+		memcpy(&text, (const uint8_t *)hints + texts[i].at, sizeof text);
+		if (text.size == 0)
+			continue;
+		size_t item = wire_item_begin(writer);
+		wire_put(writer, WIRE_TAG_VALUE, text.bytes, text.size);
+		wire_put_text(writer, WIRE_TAG_NAME, texts[i].name);
+		wire_item_end(writer, item);
+	}
+	wire_list_end(writer, list);
+}
+
+/* ---- records ---- */
+
 enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 {
-	const uint64_t allowed = WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_KEY_ID) |
-				 WIRE_ALLOW(WIRE_TAG_BLOB) | WIRE_ALLOW(WIRE_TAG_SALT) |
-				 WIRE_ALLOW(WIRE_TAG_PUBLIC) | WIRE_ALLOW(WIRE_TAG_BOX);
+	const uint64_t allowed = WIRE_ALLOW(WIRE_TAG_ITEMS) | WIRE_ALLOW(WIRE_TAG_SLOT_KIND) |
+				 WIRE_ALLOW(WIRE_TAG_KEY_ID) | WIRE_ALLOW(WIRE_TAG_BLOB) |
+				 WIRE_ALLOW(WIRE_TAG_SALT) | WIRE_ALLOW(WIRE_TAG_PUBLIC) |
+				 WIRE_ALLOW(WIRE_TAG_BOX);
 	struct wire_message fields;
 	struct slot slot = {0};
 
@@ -58,9 +164,53 @@ enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 							   sizeof slot.key_id) != MORTISE_OK ||
 							  !is_word(slot.key_id)))
 		return MORTISE_INTEGRITY;
+	TRY(read_hints(&fields, &slot.hints));
 	memcpy(slot.salt, salt.bytes, ID_SIZE);
 	*out_slot = slot;
 	return MORTISE_OK;
+}
+
+bool slot_is_hardware(const struct slot *slot)
+{
+	return strcmp(slot->kind, SLOT_KIND_RECOVERY) != 0 &&
+	       strcmp(slot->kind, SLOT_KIND_SHARES) != 0 &&
+	       strcmp(slot->kind, SLOT_KIND_ESCROW) != 0;
+}
+
+bool slot_is_passing(const struct slot *slot)
+{
+	return (slot->hints.flags & (SLOT_STAGED | SLOT_STAND_IN)) != 0;
+}
+
+/* The record of slot, whose kind, salt, blob, box, public half and hints are given. */
+static enum mortise_status write_record(
+	const struct slot *slot, uint8_t record[SLOT_RECORD_MAX], size_t *out_size)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, record, SLOT_RECORD_MAX, RECORD_SLOT, 0);
+	put_hints(&writer, &slot->hints);
+	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, slot->kind);
+	if (slot->key_id[0])
+		wire_put_text(&writer, WIRE_TAG_KEY_ID, slot->key_id);
+	wire_put(&writer, WIRE_TAG_BLOB, slot->blob.bytes, slot->blob.size);
+	wire_put(&writer, WIRE_TAG_SALT, slot->salt, sizeof slot->salt);
+	wire_put(&writer, WIRE_TAG_PUBLIC, slot->public_half.bytes, slot->public_half.size);
+	wire_put(&writer, WIRE_TAG_BOX, slot->box.bytes, slot->box.size);
+	size_t size = wire_finish(&writer);
+	if (!size)
+		return MORTISE_INVALID;
+	*out_size = size;
+	return MORTISE_OK;
+}
+
+enum mortise_status slot_hint(const struct slot *slot, const struct slot_hints *hints,
+	uint8_t out_record[SLOT_RECORD_MAX], size_t *out_size)
+{
+	struct slot hinted = *slot;
+
+	hinted.hints = *hints;
+	return write_record(&hinted, out_record, out_size);
 }
 
 static enum mortise_status box_master_key(const struct slot_identity *identity,
@@ -75,36 +225,51 @@ static enum mortise_status box_master_key(const struct slot_identity *identity,
 	return envelope_box(public_key, payload, out_box);
 }
 
+/* The public half and the salt that leads to it. */
+static enum mortise_status derive_public(const struct slot_making *making,
+	uint8_t out_salt[ID_SIZE], uint8_t out_public[PUBLIC_SIZE])
+{
+	CLEANUP(secret_drop) struct secret *secret_half = NULL;
+
+	if (making->h) {
+		randombytes_buf(out_salt, ID_SIZE);
+		return envelope_pair(making->h, out_salt, &secret_half, out_public);
+	}
+	memcpy(out_salt, escrow_salt, ID_SIZE);
+	memcpy(out_public, making->escrow_half, PUBLIC_SIZE);
+	return MORTISE_OK;
+}
+
 enum mortise_status slot_make(const struct slot_identity *identity,
 	const struct slot_making *making, uint8_t record[SLOT_RECORD_MAX], size_t *out_size)
 {
-	CLEANUP(secret_drop) struct secret *secret_half = NULL;
-	uint8_t salt[ID_SIZE], public_half[PUBLIC_SIZE];
+	uint8_t public_half[PUBLIC_SIZE];
 	uint8_t box[PAYLOAD_SIZE + ENVELOPE_BOX], sealed_public[PUBLIC_SIZE + ENVELOPE_OVERHEAD];
 	struct envelope_binding place = {
 		ENVELOPE_SLOT_PUBLIC, identity->store, NULL, identity->id, identity->epoch};
-	struct wire_writer writer;
+	struct slot slot = {.blob = making->blob,
+		.box = {box, sizeof box},
+		.public_half = {sealed_public, sizeof sealed_public},
+		.hints = *making->hints};
 
-	if (making->master_key->size != KEY_SIZE)
+	if (making->master_key->size != KEY_SIZE || strlen(making->kind) >= sizeof slot.kind)
 		return MORTISE_INVALID;
-	randombytes_buf(salt, sizeof salt);
-	TRY(envelope_pair(making->h, salt, &secret_half, public_half));
-	TRY(box_master_key(identity, making->master_key, public_half, box));
-	envelope_seal(making->label_key, &place, public_half, sizeof public_half, sealed_public);
-
-	wire_begin(&writer, record, SLOT_RECORD_MAX, RECORD_SLOT, 0);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, making->kind);
+	memcpy(slot.kind, making->kind, strlen(making->kind) + 1);
 	if (making->key_id)
-		wire_put_text(&writer, WIRE_TAG_KEY_ID, making->key_id);
-	wire_put(&writer, WIRE_TAG_BLOB, making->blob.bytes, making->blob.size);
-	wire_put(&writer, WIRE_TAG_SALT, salt, sizeof salt);
-	wire_put(&writer, WIRE_TAG_PUBLIC, sealed_public, sizeof sealed_public);
-	wire_put(&writer, WIRE_TAG_BOX, box, sizeof box);
-	size_t size = wire_finish(&writer);
-	if (!size)
+		memcpy(slot.key_id, making->key_id, sizeof slot.key_id);
+	TRY(derive_public(making, slot.salt, public_half));
+	if (box_master_key(identity, making->master_key, public_half, box) != MORTISE_OK)
 		return MORTISE_INVALID;
-	*out_size = size;
-	return MORTISE_OK;
+	envelope_seal(making->label_key, &place, public_half, sizeof public_half, sealed_public);
+	return write_record(&slot, record, out_size);
+}
+
+enum mortise_status slot_escrow_half(
+	const struct secret *recovery_key, uint8_t out_half[SLOT_PUBLIC_SIZE])
+{
+	CLEANUP(secret_drop) struct secret *secret_half = NULL;
+
+	return envelope_pair(recovery_key, escrow_salt, &secret_half, out_half);
 }
 
 enum mortise_status slot_open(const struct slot_identity *identity, const struct slot *slot,

@@ -17,9 +17,12 @@
 #include "wire.h"
 
 #define VAULT_KEEP_VERSIONS 10 /* older ones are destroyed by a write */
+#define VAULT_SLOTS_MAX     16
 #define VAULT_PATH_SIZE     (MORTISE_PATH_MAX + 1)
 
 struct vault;
+struct slot_making;
+struct slot_hints;
 
 /* What a new store starts with, beside its identity. */
 struct vault_origin {
@@ -161,5 +164,30 @@ enum mortise_status vault_forget_old(struct vault *vault) MUST_USE;
 /* The audit log's signing keys; see audit.h. */
 enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state) MUST_USE;
 enum mortise_status vault_set_audit_state(struct vault *vault, const struct secret *state) MUST_USE;
+
+/* The slot after `after` (0: the first); 0: no more. */
+uint64_t vault_next_slot(const struct vault *vault, uint64_t after);
+
+/* Its record, as it was written; malloc'ed. MORTISE_NOT_FOUND. */
+enum mortise_status vault_slot(
+	struct vault *vault, uint64_t id, uint8_t **out_record, size_t *out_size) MUST_USE;
+
+/*
+ * Makes a slot: a new one (id 0), or in place of the one there is; master_key and label_key of
+ * making are the vault's to fill in. MORTISE_CONFLICT where there are VAULT_SLOTS_MAX.
+ */
+enum mortise_status vault_put_slot(struct vault *vault, uint64_t id,
+	const struct slot_making *making, uint64_t *out_id) MUST_USE;
+enum mortise_status vault_hint_slot(
+	struct vault *vault, uint64_t id, const struct slot_hints *hints) MUST_USE;
+
+/*
+ * Removes it, from the write-ahead log, too. MORTISE_CONFLICT for the last that is there to stay.
+ */
+enum mortise_status vault_remove_slot(struct vault *vault, uint64_t id) MUST_USE;
+
+/* MORTISE_OK if h opens the slot and what is in it is this vault's master key. */
+enum mortise_status vault_try_slot(struct vault *vault, uint64_t id, const struct secret *h)
+	MUST_USE;
 
 #endif

@@ -22,8 +22,7 @@ static enum mortise_status put_item(struct store *store, void *context)
 	return store_put_item(store, putting->kind, putting->number, putting->body);
 }
 
-/* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */
-static enum mortise_status commit_item(
+enum mortise_status vault_commit_item(
 	struct vault *vault, enum store_item kind, uint64_t number, struct store_bytes body)
 {
 	struct index_change change = {.kind = kind, .number = number, .body = body};
@@ -53,7 +52,7 @@ static enum mortise_status seal_item(
 		return MORTISE_BUSY;
 	envelope_seal(item_key(vault, kind), &place, plain.bytes, plain.size, sealed);
 	enum mortise_status status =
-		commit_item(vault, kind, number, (struct store_bytes){sealed, size});
+		vault_commit_item(vault, kind, number, (struct store_bytes){sealed, size});
 	free(sealed);
 	return status;
 }
@@ -113,7 +112,7 @@ static void forget_old_policies(struct vault *vault, uint64_t newest)
 	uint64_t oldest = index_next_item(vault->index, STORE_POLICY, 0);
 
 	if (oldest && oldest + POLICIES_KEPT <= newest &&
-		commit_item(vault, STORE_POLICY, oldest, (struct store_bytes){NULL, 0}) !=
+		vault_commit_item(vault, STORE_POLICY, oldest, (struct store_bytes){NULL, 0}) !=
 			MORTISE_OK)
 		vault->is_stale = true;
 }

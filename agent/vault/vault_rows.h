@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * vault_rows: what vault.c (secrets), vault_open.c (opening, verifying), vault_items.c (policy,
- * audit state), vault_rekey.c and vault_sweep.c share: the open vault, and how heads, version infos
- * and items are encrypted. Nobody else includes it.
+ * audit state), vault_slots.c, vault_rekey.c and vault_sweep.c share: the open vault, and how
+ * heads, version infos and items are encrypted. Nobody else includes it.
  */
 #ifndef MORTISE_VAULT_ROWS_H
 #define MORTISE_VAULT_ROWS_H
@@ -102,5 +102,8 @@ enum mortise_status vault_begin_slice(struct vault *vault) MUST_USE;
 enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status status) MUST_USE;
 /* Is it not over yet? Of CLOCK_MONOTONIC. */
 bool vault_has_time(uint64_t until_us);
+/* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */
+enum mortise_status vault_commit_item(struct vault *vault, enum store_item kind, uint64_t number,
+	struct store_bytes body) MUST_USE;
 
 #endif

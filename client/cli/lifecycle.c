@@ -3,12 +3,13 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "ask.h"
 #include "input.h"
 #include "output.h"
-#include "recovery_key.h"
+#include "typed.h"
 
 #define STATUS_PAUSE_MS    250
 #define UNSEAL_DEADLINE_MS 120000 /* several slots, each as slow as its hardware may be */
@@ -84,21 +85,6 @@ static int whoami(struct cli *cli)
 	return result == MORTISE_OK ? print_facts(cli, &reply) : ask_fail(cli, result, NULL);
 }
 
-static int put_recovery(struct cli *cli, struct wire_writer *writer)
-{
-	CLEANUP(input_free) struct input *input = input_new();
-	const char *key;
-	size_t size;
-	int ending;
-
-	if (args_has(cli, "recovery") && args_has(cli, "recovery-file"))
-		return output_fail(cli, MORTISE_INVALID, "either --recovery or --recovery-file");
-	ending = recovery_key_obtain(cli, input, &key, &size);
-	if (ending == CLI_DONE)
-		wire_put(writer, WIRE_TAG_RECOVERY, key, size);
-	return ending;
-}
-
 static int report(const struct cli *cli, bool is_changed, const char *done, const char *was)
 {
 	if (cli->is_json)
@@ -119,29 +105,81 @@ static int report_dry_unseal(struct cli *cli)
 	return report(cli, strcmp(state, unsealed) != 0, "would unseal", "was unsealed already");
 }
 
+static int report_unsealed(const struct cli *cli, const struct wire_message *reply)
+{
+	return report(cli, ask_flag(reply, WIRE_TAG_CHANGED), "unsealed", "was unsealed already");
+}
+
+static enum mortise_status call_unseal(struct cli *cli, struct wire_message *out_reply)
+{
+	mortise_set_deadline(cli->agent, UNSEAL_DEADLINE_MS, cli->wait_ms);
+	return client_call(cli->agent, out_reply);
+}
+
+/* With a PIN: from a file for one kind of slot, or (NULL) typed for that slot. */
+static int unseal_with_pin(struct cli *cli, const char *option, const char *kind, uint64_t slot)
+{
+	CLEANUP(input_free) struct input *pin = input_new();
+	struct wire_message reply;
+	struct wire_writer *writer;
+	enum mortise_status status;
+	char prompt[64];
+
+	(void)snprintf(prompt, sizeof prompt, "PIN of slot %llu", (unsigned long long)slot);
+	if (pin == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	int ending = typed_pin(cli, option, option != NULL ? "PIN" : prompt, false, pin);
+	if (ending != CLI_DONE)
+		return ending;
+	writer = client_begin(cli->agent, WIRE_UNSEAL);
+	if (slot > 0)
+		wire_put_number(writer, WIRE_TAG_NUMBER, slot);
+	if (kind != NULL)
+		wire_put_text(writer, WIRE_TAG_SLOT_KIND, kind);
+	wire_put(writer, WIRE_TAG_PIN, pin->bytes, pin->size);
+	status = call_unseal(cli, &reply);
+	return status == MORTISE_OK ? report_unsealed(cli, &reply) : ask_fail(cli, status, NULL);
+}
+
+/* Without anything typed; where a slot waits for its PIN, that is asked for on a terminal. */
+static int unseal_by_hardware(struct cli *cli)
+{
+	struct wire_message reply;
+	char slot[24];
+	uint64_t id;
+
+	(void)client_begin(cli->agent, WIRE_UNSEAL);
+	enum mortise_status status = call_unseal(cli, &reply);
+	if (status == MORTISE_OK)
+		return report_unsealed(cli, &reply);
+	if (status != MORTISE_HARDWARE || !isatty(STDIN_FILENO))
+		return ask_fail(cli, status, NULL);
+	output_note("%s", mortise_message(cli->agent));
+	if (ask_fact(cli, "pin_slot", slot, sizeof slot) != MORTISE_OK || !args_number(slot, &id))
+		return output_exit(status);
+	return unseal_with_pin(cli, NULL, NULL, id);
+}
+
 static int unseal(struct cli *cli)
 {
 	struct wire_message reply;
-	enum mortise_status result;
-	struct wire_writer *writer;
-	bool has_key = args_has(cli, "recovery") || args_has(cli, "recovery-file");
-	int ending = CLI_DONE;
+	int ways = args_has(cli, "tpm2-pin-file") + args_has(cli, "pin-file") +
+		   (args_has(cli, "recovery") || args_has(cli, "recovery-file"));
+	int ending;
 
+	if (ways > 1)
+		return output_fail(cli, MORTISE_INVALID, "either a PIN or a recovery key");
 	if (cli->is_dry_run)
 		return report_dry_unseal(cli);
-	writer = client_begin(cli->agent, WIRE_UNSEAL);
-	if (has_key)
-		ending = put_recovery(cli, writer);
-	if (ending != CLI_DONE)
-		return ending;
+	if (args_has(cli, "tpm2-pin-file"))
+		return unseal_with_pin(cli, "tpm2-pin-file", "tpm2", 0);
+	if (args_has(cli, "pin-file"))
+		return unseal_with_pin(cli, "pin-file", "pkcs11", 0);
+	if (ways == 0)
+		return unseal_by_hardware(cli);
 	mortise_set_deadline(cli->agent, UNSEAL_DEADLINE_MS, cli->wait_ms);
-	result = client_call(cli->agent, &reply);
-	/* Who typed a wrong key is told so, not whom to ask for a rule. */
-	if (result == MORTISE_DENIED && has_key)
-		return output_fail(cli, result, "unseal: %s", mortise_message(cli->agent));
-	if (result != MORTISE_OK)
-		return ask_fail(cli, result, NULL);
-	return report(cli, ask_flag(&reply, WIRE_TAG_CHANGED), "unsealed", "was unsealed already");
+	ending = typed_key_call(cli, WIRE_UNSEAL, 0, &reply);
+	return ending == CLI_DONE ? report_unsealed(cli, &reply) : ending;
 }
 
 static int seal(struct cli *cli)
@@ -166,8 +204,10 @@ static int seal(struct cli *cli)
 }
 
 static const struct option unseal_options[] = {
-	{"recovery", 0, NULL, "ask for the recovery key on the terminal"},
-	{"recovery-file", 0, "F", "read the recovery key from F; - is standard input"},
+	{"recovery", 0, NULL, "ask for the recovery key, or its shares, on the terminal"},
+	{"recovery-file", 0, "F", "read the recovery key, or shares, from F; - is standard input"},
+	{"tpm2-pin-file", 0, "F", "read the PIN of a TPM slot from F; - asks on a terminal"},
+	{"pin-file", 0, "F", "the same for a PKCS #11 token"},
 	{0},
 };
 
@@ -204,6 +244,10 @@ const struct command command_unseal = {
 	.options = unseal_options,
 	.changes_something = true,
 	.exits = {CLI_INTEGRITY, CLI_CONFLICT},
+	.notes = "Hardware slots are asked in turn; one that fails does not stop the next. A PIN "
+		 "is\n"
+		 "asked for where a slot wants one, is given to that slot alone, and tried once.\n"
+		 "Shares of a recovery key are typed one after another, in any order.",
 	.examples = "  mortise unseal\n"
 		    "  mortise unseal --recovery",
 	.run = unseal,

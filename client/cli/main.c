@@ -45,6 +45,14 @@ static const struct command *const commands[] = {
 	&command_verify,
 	&command_scan,
 	&command_rekey,
+	&command_slot_list,
+	&command_slot_add,
+	&command_slot_remove,
+	&command_slot_test,
+	&command_slot_reseal,
+	&command_slot_suspend,
+	&command_slot_change_pin,
+	&command_slot_escrow_key,
 	NULL,
 };
 

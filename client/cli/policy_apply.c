@@ -4,7 +4,7 @@
 #include "input.h"
 #include "output.h"
 #include "policy_change.h"
-#include "recovery_key.h"
+#include "typed.h"
 
 static int apply(struct cli *cli)
 {
@@ -32,7 +32,7 @@ static int reset(struct cli *cli)
 {
 	CLEANUP(input_free) struct input *input = input_new();
 	struct policy_change change = {.opcode = WIRE_POLICY_RESET};
-	int ending = recovery_key_obtain(cli, input, &change.key, &change.key_size);
+	int ending = typed_key(cli, input, &change.key, &change.key_size);
 
 	return ending == CLI_DONE ? policy_change(cli, &change) : ending;
 }

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: ISC */
+/* The way to the master key: hardware slots in turn, or a key that somebody types. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lifecycle_parts.h"
+#include "log.h"
+
+#define RETRY_FIRST_MS 200u
+#define RETRY_MAX_MS   30000u
+
+/* Keeps the vault only if what else is needed can be had from it. */
+static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vault *vault)
+{
+	const char *reason = "the store cannot be used";
+	enum mortise_status status =
+		lifecycle->parts.hooks.opened(lifecycle->parts.hooks.context, vault, &reason);
+
+	if (status != MORTISE_OK) {
+		vault_close(vault);
+		lifecycle_explain(lifecycle, "%s", reason);
+		return status;
+	}
+	lifecycle->vault = vault;
+	lifecycle->attempts = 0;
+	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
+	lifecycle_begin_work(lifecycle);
+	return MORTISE_OK;
+}
+
+static enum mortise_status open_vault(struct lifecycle *lifecycle, const struct secret *master_key)
+{
+	struct vault *vault = NULL;
+	enum mortise_status status = vault_open(lifecycle->store, master_key, &vault);
+
+	if (status != MORTISE_OK) {
+		lifecycle_explain(lifecycle,
+			"the store is not what mortise wrote last (%s): it was edited, damaged or "
+			"mixed; restore it from a backup",
+			status == MORTISE_INTEGRITY ? "the tally does not match"
+						    : mortise_status_text(status));
+		return status;
+	}
+	return accept_vault(lifecycle, vault);
+}
+
+enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct secret *h, bool *out_fits)
+{
+	CLEANUP(secret_drop) struct secret *master_key = NULL;
+	struct slot slot = lifecycle_slot_of(kept);
+	uint64_t id = kept->id;
+	struct store_meta meta;
+
+	*out_fits = false;
+	TRY(store_meta(lifecycle->store, &meta));
+	struct slot_identity identity = {meta.uuid, id, meta.epoch};
+	TRY(slot_open(&identity, &slot, h, &master_key));
+	*out_fits = true;
+	TRY(open_vault(lifecycle, master_key));
+	lifecycle->opened_id = id;
+	lifecycle->opened_us = lifecycle_now_us();
+	return MORTISE_OK;
+}
+
+/* ---- the turn ---- */
+
+static struct slot slot_at(const struct lifecycle *lifecycle, size_t index)
+{
+	return lifecycle_slot_of(&lifecycle->slots[index]);
+}
+
+/* A slot and what is staged or stands in for it want the same PIN. */
+static uint64_t family_of(const struct kept_slot *kept, const struct slot *slot)
+{
+	return slot_is_passing(slot) && slot->hints.of ? slot->hints.of : kept->id;
+}
+
+/* First what is staged, else it would never be tried; stand-ins last, and only where they may. */
+static unsigned rank_of(const struct slot *slot, const char *boot)
+{
+	const struct slot_hints *hints = &slot->hints;
+
+	if (!slot_is_hardware(slot))
+		return 0;
+	if (hints->flags & SLOT_STAGED)
+		return 1;
+	if (!(hints->flags & SLOT_STAND_IN))
+		return 2;
+	bool is_this_boot = hints->boot.size == strlen(boot) &&
+			    memcmp(hints->boot.bytes, boot, hints->boot.size) == 0;
+	return !is_this_boot && hints->ends_us > lifecycle_now_us() ? 3 : 0;
+}
+
+static void order_slots(struct lifecycle *lifecycle)
+{
+	struct turn *turn = &lifecycle->turn;
+	char boot[SLOT_BOOT_SIZE];
+
+	lifecycle_boot_id(boot);
+	turn->count = turn->at = 0;
+	for (unsigned rank = 1; rank <= 3; rank++)
+		for (size_t i = 0; i < lifecycle->slot_count; i++) {
+			const struct slot slot = slot_at(lifecycle, i);
+			if (rank_of(&slot, boot) == rank)
+				turn->order[turn->count++] = i;
+		}
+}
+
+/* Adds to the reason what one slot came to. */
+static void explain_slot(struct lifecycle *lifecycle, uint64_t id, const char *text)
+{
+	char before[sizeof lifecycle->reason];
+
+	snprintf(before, sizeof before, "%s", lifecycle->reason);
+	lifecycle_explain(lifecycle, "%.*s%sslot %llu: %s", (int)sizeof before / 2, before,
+		before[0] ? "; " : "", (unsigned long long)id, text);
+}
+
+/* The PIN, if it is this slot's to have. */
+static const struct secret *pin_for(
+	struct turn *turn, const struct kept_slot *kept, const struct slot *slot)
+{
+	if (!turn->pin || (turn->pin_kind[0] && strcmp(turn->pin_kind, slot->kind) != 0))
+		return NULL;
+	if (!turn->pin_for && (slot->hints.flags & SLOT_HAS_PIN))
+		turn->pin_for = family_of(kept, slot);
+	bool fits = turn->pin_for == kept->id || turn->pin_for == family_of(kept, slot);
+	return fits ? turn->pin : NULL;
+}
+
+/* A token whose PIN is in a file may be locked by a restart loop; a TPM's is typed only. */
+static bool risks_a_pin(const struct slot *slot, const struct secret *pin)
+{
+	return pin || strcmp(slot->kind, SLOT_KIND_PKCS11) == 0;
+}
+
+static void try_later(struct lifecycle *lifecycle)
+{
+	unsigned shift = lifecycle->attempts < 8 ? lifecycle->attempts : 8;
+	unsigned delay_ms = RETRY_FIRST_MS << shift;
+	struct timeval delay = {0};
+
+	if (delay_ms > RETRY_MAX_MS)
+		delay_ms = RETRY_MAX_MS;
+	lifecycle->attempts++;
+	delay.tv_sec = delay_ms / 1000;
+	delay.tv_usec = delay_ms % 1000 * 1000;
+	event_add(lifecycle->retry, &delay);
+}
+
+static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	const struct lifecycle_hooks *hooks = &lifecycle->parts.hooks;
+
+	lifecycle_end_turn(lifecycle);
+	if (status != MORTISE_OK)
+		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+	hooks->record(hooks->context, "unsealed", status, lifecycle->reason);
+	if (status == MORTISE_OK)
+		lifecycle_after_opening(lifecycle, lifecycle->opened_id);
+	lifecycle_finish(lifecycle, status, lifecycle->reason, NULL);
+}
+
+static void ask_next_slot(struct lifecycle *lifecycle);
+
+static void go_on(struct lifecycle *lifecycle)
+{
+	lifecycle->turn.at++;
+	ask_next_slot(lifecycle);
+}
+
+/* Was the PIN tried, and is it not known to have been right? */
+static bool doubts_pin(const struct sealer_answer *answer)
+{
+	return answer->status == MORTISE_HARDWARE &&
+	       (answer->fault == TOKEN_FAULT_WRONG_PIN || answer->fault == TOKEN_FAULT_LOCKOUT ||
+		       answer->fault == TOKEN_FAULT_DIED || answer->fault == TOKEN_FAULT_TIMEOUT ||
+		       answer->fault == TOKEN_FAULT_MALFORMED);
+}
+
+/* A slot's h is not what the slot was made with: the next may be right. */
+static void on_opened(struct lifecycle *lifecycle, struct sealer_answer *answer)
+{
+	const struct kept_slot *kept = &lifecycle->slots[lifecycle->turn.order[lifecycle->turn.at]];
+	bool fits = false;
+	enum mortise_status status = lifecycle_open_with(lifecycle, kept, answer->h, &fits);
+
+	if (status == MORTISE_OK || fits) {
+		on_unsealed(lifecycle, status);
+		if (status == MORTISE_BUSY || status == MORTISE_IO)
+			try_later(lifecycle);
+		return;
+	}
+	bool may_pass = status == MORTISE_BUSY || status == MORTISE_IO;
+	lifecycle->turn.may_pass |= may_pass;
+	lifecycle->turn.is_foreign |= !may_pass;
+	char text[200];
+	snprintf(text, sizeof text,
+		"it opened, but does not belong to this store; run: mortise unseal --recovery (key "
+		"id %.80s)",
+		lifecycle->recovery_id);
+	explain_slot(lifecycle, kept->id, text);
+	go_on(lifecycle);
+}
+
+static void on_slot_answer(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+	struct turn *turn = &lifecycle->turn;
+	char text[400];
+
+	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
+		return; /* opened by the recovery key meanwhile, or sealed */
+	const struct kept_slot *kept = &lifecycle->slots[turn->order[turn->at]];
+	turn->was_asked = true;
+	if (!doubts_pin(answer) && lifecycle_note_pin(lifecycle, kept->id, false) != MORTISE_OK)
+		log_warning("slot %llu: that its PIN was right could not be noted",
+			(unsigned long long)kept->id);
+	if (answer->status == MORTISE_OK) {
+		on_opened(lifecycle, answer);
+		return;
+	}
+	if (doubts_pin(answer))
+		secret_drop(&turn->pin);
+	lifecycle_describe(answer, text, sizeof text);
+	explain_slot(lifecycle, kept->id, text);
+	turn->may_pass |=
+		answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
+	go_on(lifecycle);
+}
+
+/* Starts asking; false if this slot is to be left out, and the reason says why. */
+static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
+{
+	const struct slot slot = lifecycle_slot_of(kept);
+	const struct secret *pin = pin_for(&lifecycle->turn, kept, &slot);
+
+	if ((slot.hints.flags & SLOT_HAS_PIN) && !pin) {
+		explain_slot(lifecycle, kept->id, "it waits for its PIN; run: mortise unseal");
+		return false;
+	}
+	if (!lifecycle->turn.is_attended && lifecycle_pin_is_noted(lifecycle, kept->id)) {
+		explain_slot(lifecycle, kept->id,
+			"its PIN failed, and is not tried again by itself; mend [pkcs11] pin-file, "
+			"then run: mortise unseal");
+		return false;
+	}
+	if (risks_a_pin(&slot, pin) &&
+		lifecycle_note_pin(lifecycle, kept->id, true) != MORTISE_OK) {
+		explain_slot(lifecycle, kept->id,
+			"its PIN is not tried, since the store's disk cannot be written");
+		lifecycle->turn.may_pass = true;
+		return false;
+	}
+	if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, pin, on_slot_answer,
+		    lifecycle) == MORTISE_OK)
+		return true;
+	(void)!lifecycle_note_pin(lifecycle, kept->id, false);
+	explain_slot(lifecycle, kept->id, "no sealer could be started; it is tried again");
+	lifecycle->turn.may_pass = true;
+	return false;
+}
+
+/* Asks the hardware of the next slot that has any; without one, that is the end of it. */
+static void ask_next_slot(struct lifecycle *lifecycle)
+{
+	struct turn *turn = &lifecycle->turn;
+
+	for (; turn->at < turn->count; turn->at++)
+		if (ask_slot(lifecycle, &lifecycle->slots[turn->order[turn->at]]))
+			return;
+	if (lifecycle->slot_count == 0)
+		lifecycle_explain(lifecycle, "the store was edited or damaged: it has no slot; "
+					     "restore it from a backup");
+	else if (!lifecycle->reason[0])
+		lifecycle_explain(lifecycle,
+			"this store has no hardware slot; run: mortise unseal --recovery (key id "
+			"%s)",
+			lifecycle->recovery_id);
+	bool may_pass = turn->may_pass;
+	on_unsealed(lifecycle, turn->is_foreign || lifecycle->slot_count == 0 ? MORTISE_INTEGRITY
+			       : may_pass && !turn->was_asked                 ? MORTISE_BUSY
+									      : MORTISE_HARDWARE);
+	if (may_pass)
+		try_later(lifecycle);
+}
+
+void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
+{
+	event_del(lifecycle->retry);
+	lifecycle->turn.is_attended = is_attended;
+	lifecycle->turn.may_pass = lifecycle->turn.was_asked = lifecycle->turn.is_foreign = false;
+	order_slots(lifecycle);
+	lifecycle->reason[0] = '\0';
+	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
+	ask_next_slot(lifecycle);
+}
+
+void lifecycle_end_turn(struct lifecycle *lifecycle)
+{
+	secret_drop(&lifecycle->turn.pin);
+	lifecycle->turn = (struct turn){0};
+}
+
+void lifecycle_retry(struct lifecycle *lifecycle)
+{
+	if (lifecycle->state == LIFECYCLE_SEALED)
+		lifecycle_begin_turn(lifecycle, false);
+}
+
+/* ---- who asks for it ---- */
+
+void lifecycle_start(struct lifecycle *lifecycle)
+{
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+		return;
+	if (lifecycle_is_held(lifecycle)) {
+		lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
+		return;
+	}
+	lifecycle_begin_turn(lifecycle, false);
+}
+
+static enum mortise_status keep_pin(struct lifecycle *lifecycle, const struct lifecycle_pin *pin)
+{
+	struct turn *turn = &lifecycle->turn;
+
+	lifecycle_end_turn(lifecycle);
+	TRY(secret_copy(pin->pin->bytes, pin->pin->size, &turn->pin));
+	snprintf(turn->pin_kind, sizeof turn->pin_kind, "%s", pin->kind ? pin->kind : "");
+	turn->pin_for = pin->slot;
+	return MORTISE_OK;
+}
+
+enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct lifecycle_pin *pin,
+	lifecycle_done *done, void *context)
+{
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+		return MORTISE_CONFLICT;
+	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done)
+		return MORTISE_BUSY;
+	/* With a PIN it is another question than the one being asked. */
+	if (lifecycle->state == LIFECYCLE_UNSEALING && pin->pin)
+		return MORTISE_BUSY;
+	TRY(lifecycle_set_hold(lifecycle, ""));
+	if (lifecycle->state == LIFECYCLE_SEALED && pin->pin)
+		TRY(keep_pin(lifecycle, pin));
+	lifecycle->done = done;
+	lifecycle->context = context;
+	if (lifecycle->state == LIFECYCLE_SEALED)
+		lifecycle_begin_turn(lifecycle, true);
+	return MORTISE_OK;
+}
+
+/* Tries the typed slots with h: MORTISE_OK, what is wrong with the store, or MORTISE_DENIED. */
+static enum mortise_status open_typed(struct lifecycle *lifecycle, const struct secret *h)
+{
+	enum mortise_status result = MORTISE_NOT_FOUND;
+
+	for (size_t i = 0; i < lifecycle->slot_count; i++) {
+		const struct slot slot = slot_at(lifecycle, i);
+		bool fits = false;
+		if (slot_is_hardware(&slot))
+			continue;
+		enum mortise_status status =
+			lifecycle_open_with(lifecycle, &lifecycle->slots[i], h, &fits);
+		if (status == MORTISE_OK || fits)
+			return status;
+		if (result != MORTISE_INTEGRITY)
+			result = status;
+	}
+	return result;
+}
+
+enum mortise_status lifecycle_recover(
+	struct lifecycle *lifecycle, const struct secret *recovery_key)
+{
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+		return MORTISE_CONFLICT;
+	if (lifecycle->state == LIFECYCLE_UNSEALED)
+		return MORTISE_OK;
+	TRY(open_typed(lifecycle, recovery_key));
+	event_del(lifecycle->retry);
+	lifecycle_end_turn(lifecycle);
+	/* Unsealed it is; a seal that could not be taken back comes back with the next start. */
+	if (lifecycle_set_hold(lifecycle, "") != MORTISE_OK)
+		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
+	lifecycle_after_opening(lifecycle, lifecycle->opened_id);
+	lifecycle_finish(lifecycle, MORTISE_OK, "", NULL);
+	return MORTISE_OK;
+}
+
+uint64_t lifecycle_waits_for_pin(const struct lifecycle *lifecycle)
+{
+	for (size_t i = 0; i < lifecycle->slot_count; i++) {
+		const struct slot slot = slot_at(lifecycle, i);
+		if ((slot.hints.flags & SLOT_HAS_PIN) && slot_is_hardware(&slot))
+			return lifecycle->slots[i].id;
+	}
+	return 0;
+}

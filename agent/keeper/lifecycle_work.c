@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: ISC */
+#include "lifecycle_work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lifecycle_parts.h"
+
+enum slot_task { TASK_ADD, TASK_RESEAL, TASK_SUSPEND, TASK_CHANGE_PIN, TASK_TEST };
+
+struct slot_work {
+	enum slot_task task;
+	uint64_t of; /* the slot it is about; 0: a new one */
+	uint64_t boots;
+	slot_done *done; /* NULL: nobody waits, or no more */
+	void *context;
+	bool is_cancelled;
+};
+
+static void release(uint8_t **bytes)
+{
+	free(*bytes);
+}
+
+enum mortise_status lifecycle_vault_slot(
+	struct lifecycle *lifecycle, uint64_t id, uint8_t **out_record, struct slot *out_slot)
+{
+	CLEANUP(release) uint8_t *record = NULL;
+	size_t size = 0;
+
+	TRY(vault_slot(lifecycle->vault, id, &record, &size));
+	TRY(slot_read((struct store_bytes){record, size}, out_slot));
+	*out_record = record;
+	record = NULL;
+	return MORTISE_OK;
+}
+
+void slot_work_free(struct lifecycle *lifecycle)
+{
+	free(lifecycle->work);
+	lifecycle->work = NULL;
+}
+
+static void tell(struct slot_work *work, enum mortise_status status, const char *text, uint64_t id)
+{
+	slot_done *done = work->done;
+
+	work->done = NULL;
+	if (done)
+		done(work->context, status, text, id);
+}
+
+void slot_work_cancel(struct lifecycle *lifecycle)
+{
+	struct slot_work *work = lifecycle->work;
+
+	if (!work || work->is_cancelled)
+		return;
+	work->is_cancelled = true;
+	tell(work, MORTISE_SEALED, "sealed meanwhile", 0);
+}
+
+/* The work is gone before its requester is told: who may have another. */
+static void end(
+	struct lifecycle *lifecycle, enum mortise_status status, const char *text, uint64_t id)
+{
+	struct slot_work work = *lifecycle->work;
+
+	slot_work_free(lifecycle);
+	enrolment_end(lifecycle);
+	tell(&work, status, text, id);
+}
+
+/* After a change: what will be asked when it is sealed, and what ends when. */
+static void take_up_slots(struct lifecycle *lifecycle)
+{
+	(void)!lifecycle_load_slots(lifecycle);
+	lifecycle_arm_ends(lifecycle);
+}
+
+/*
+ * Of one slot there is at most one staged successor, and one stand-in: the newest. A reseal ends a
+ * suspension.
+ */
+static void remove_rivals(struct lifecycle *lifecycle, uint64_t newest, const struct slot_hints *of)
+{
+	for (uint64_t id = 0; (id = vault_next_slot(lifecycle->vault, id));) {
+		CLEANUP(release) uint8_t *record = NULL;
+		struct slot slot;
+		if (lifecycle_vault_slot(lifecycle, id, &record, &slot) == MORTISE_OK &&
+			id != newest && slot_is_passing(&slot) && slot.hints.of == of->of &&
+			((of->flags & SLOT_STAGED) || (slot.hints.flags & SLOT_STAND_IN)))
+			(void)!vault_remove_slot(lifecycle->vault, id);
+	}
+}
+
+static enum mortise_status keep_date(struct lifecycle *lifecycle, uint64_t id, uint64_t *out_us)
+{
+	CLEANUP(release) uint8_t *record = NULL;
+	struct slot slot;
+
+	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
+	*out_us = slot.hints.created_us;
+	return MORTISE_OK;
+}
+
+static enum mortise_status put_made(struct lifecycle *lifecycle, uint64_t *out_id)
+{
+	const struct slot_work *work = lifecycle->work;
+	const struct enrolment *enrolment = lifecycle->enrolment;
+	struct slot_hints hints = enrolment_hints(enrolment);
+	char boot[SLOT_BOOT_SIZE];
+
+	if (work->task == TASK_RESEAL || work->task == TASK_SUSPEND)
+		hints.of = work->of;
+	if (work->task == TASK_RESEAL)
+		hints.flags |= SLOT_STAGED;
+	if (work->task == TASK_SUSPEND) {
+		lifecycle_boot_id(boot);
+		hints.flags |= SLOT_STAND_IN;
+		hints.boots = work->boots;
+		hints.ends_us = hints.created_us + SLOT_SUSPEND_S * (uint64_t)1000000;
+		hints.boot = (struct store_bytes){(const uint8_t *)boot, strlen(boot)};
+	}
+	if (work->task == TASK_CHANGE_PIN)
+		TRY(keep_date(lifecycle, work->of, &hints.created_us));
+	struct slot_making slot = {.kind = enrolment->kind,
+		.h = enrolment->h,
+		.blob = {enrolment->blob, enrolment->blob_size},
+		.hints = &hints};
+	uint64_t place = work->task == TASK_CHANGE_PIN ? work->of : 0;
+	TRY(vault_put_slot(lifecycle->vault, place, &slot, out_id));
+	if (hints.of)
+		remove_rivals(lifecycle, *out_id, &hints);
+	return MORTISE_OK;
+}
+
+static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
+{
+	uint64_t id = 0;
+
+	if (lifecycle->work->is_cancelled) {
+		end(lifecycle, MORTISE_SEALED, "", 0);
+		return;
+	}
+	if (status == MORTISE_OK) {
+		status = put_made(lifecycle, &id);
+		text = status == MORTISE_CONFLICT
+			       ? "there are as many slots as there can be; remove one first: "
+				 "mortise slot remove"
+		       : status == MORTISE_OK ? ""
+					      : "the slot could not be written to the store";
+		take_up_slots(lifecycle);
+	}
+	end(lifecycle, status, text, id);
+}
+
+static enum mortise_status new_work(struct lifecycle *lifecycle, enum slot_task task, uint64_t of,
+	slot_done *done, void *context)
+{
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	if (lifecycle->work || lifecycle->enrolment)
+		return MORTISE_BUSY;
+	struct slot_work *work = calloc(1, sizeof *work);
+	if (!work)
+		return MORTISE_BUSY;
+	work->task = task;
+	work->of = of;
+	work->done = done;
+	work->context = context;
+	lifecycle->work = work;
+	return MORTISE_OK;
+}
+
+static enum mortise_status begin(struct lifecycle *lifecycle, enum slot_task task, uint64_t of,
+	const char *kind, const struct token_wish *wish, slot_done *done, void *context)
+{
+	TRY(new_work(lifecycle, task, of, done, context));
+	enum mortise_status status = enrolment_begin(lifecycle, kind, wish, on_enrolled);
+	if (status != MORTISE_OK)
+		slot_work_free(lifecycle);
+	return status;
+}
+
+enum mortise_status slot_work_add(struct lifecycle *lifecycle, const char *kind,
+	const struct token_wish *wish, slot_done *done, void *context)
+{
+	return begin(lifecycle, TASK_ADD, 0, kind, wish, done, context);
+}
+
+/* What a slot was made with, from its hints; uri has room for TOKEN_URI_MAX + 1. */
+static struct token_wish wish_of(const struct slot *slot, const struct secret *pin, char *uri)
+{
+	const struct slot_hints *hints = &slot->hints;
+	struct token_wish wish = {.pin = pin, .pcrs = (uint32_t)hints->pcrs};
+
+	wish.pcr_key = (struct token_bytes){hints->pcr_key.bytes, hints->pcr_key.size};
+	if (hints->uri.size) {
+		memcpy(uri, hints->uri.bytes, hints->uri.size);
+		uri[hints->uri.size] = '\0';
+		wish.uri = uri;
+	}
+	return wish;
+}
+
+/* A hardware slot that is there to stay, and a PIN exactly if it has one. */
+static enum mortise_status check_slot(const struct slot *slot, const struct secret *pin)
+{
+	if (!slot_is_hardware(slot) || slot_is_passing(slot))
+		return MORTISE_CONFLICT;
+	return ((slot->hints.flags & SLOT_HAS_PIN) != 0) == (pin != NULL) ? MORTISE_OK
+									  : MORTISE_INVALID;
+}
+
+static enum mortise_status begin_anew(struct lifecycle *lifecycle, enum slot_task task, uint64_t id,
+	uint64_t boots, const struct secret *pin, slot_done *done, void *context)
+{
+	CLEANUP(release) uint8_t *record = NULL;
+	char uri[TOKEN_URI_MAX + 1];
+	struct slot slot;
+
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
+	TRY(check_slot(&slot, pin));
+	struct token_wish wish = wish_of(&slot, pin, uri);
+	if (task == TASK_SUSPEND && !wish.pcrs)
+		return MORTISE_CONFLICT;
+	if (task == TASK_SUSPEND)
+		wish.pcrs = 0;
+	if (task == TASK_CHANGE_PIN && (!pin || strcmp(slot.kind, SLOT_KIND_TPM2) != 0))
+		return MORTISE_CONFLICT;
+	TRY(begin(lifecycle, task, id, slot.kind, &wish, done, context));
+	lifecycle->work->boots = boots;
+	return MORTISE_OK;
+}
+
+enum mortise_status slot_work_reseal(struct lifecycle *lifecycle, uint64_t id,
+	const struct secret *pin, slot_done *done, void *context)
+{
+	return begin_anew(lifecycle, TASK_RESEAL, id, 0, pin, done, context);
+}
+
+enum mortise_status slot_work_suspend(struct lifecycle *lifecycle, uint64_t id, uint64_t boots,
+	const struct secret *pin, slot_done *done, void *context)
+{
+	return begin_anew(lifecycle, TASK_SUSPEND, id, boots, pin, done, context);
+}
+
+enum mortise_status slot_work_change_pin(struct lifecycle *lifecycle, uint64_t id,
+	const struct secret *pin, slot_done *done, void *context)
+{
+	return begin_anew(lifecycle, TASK_CHANGE_PIN, id, 0, pin, done, context);
+}
+
+/* ---- tests ---- */
+
+/* The date is no part of the proof: if it cannot be written, the slot opens all the same. */
+static void note_test(struct lifecycle *lifecycle, uint64_t id)
+{
+	CLEANUP(release) uint8_t *record = NULL;
+	struct slot slot;
+
+	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK)
+		return;
+	slot.hints.tested_us = lifecycle_now_us();
+	if (vault_hint_slot(lifecycle->vault, id, &slot.hints) == MORTISE_OK)
+		(void)!lifecycle_load_slots(lifecycle);
+}
+
+static void on_tested(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+	uint64_t id = lifecycle->work->of;
+	char text[400] = "";
+
+	if (lifecycle->work->is_cancelled) {
+		end(lifecycle, MORTISE_SEALED, "", 0);
+		return;
+	}
+	enum mortise_status status = answer->status;
+	if (status != MORTISE_OK)
+		lifecycle_describe(answer, text, sizeof text);
+	else if ((status = vault_try_slot(lifecycle->vault, id, answer->h)) != MORTISE_OK)
+		snprintf(text, sizeof text,
+			"the hardware opened, but not this slot; remove it and add it again");
+	if (status == MORTISE_OK)
+		note_test(lifecycle, id);
+	end(lifecycle, status == MORTISE_DENIED ? MORTISE_INTEGRITY : status, text,
+		status == MORTISE_OK ? id : 0);
+}
+
+enum mortise_status slot_work_test(struct lifecycle *lifecycle, uint64_t id,
+	const struct secret *pin, slot_done *done, void *context)
+{
+	CLEANUP(release) uint8_t *record = NULL;
+	struct slot slot;
+
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
+	if (!slot_is_hardware(&slot))
+		return MORTISE_CONFLICT;
+	if (((slot.hints.flags & SLOT_HAS_PIN) != 0) != (pin != NULL))
+		return MORTISE_INVALID;
+	TRY(new_work(lifecycle, TASK_TEST, id, done, context));
+	enum mortise_status status = sealer_open(
+		lifecycle->parts.sealer, slot.kind, slot.blob, pin, on_tested, lifecycle);
+	if (status != MORTISE_OK)
+		slot_work_free(lifecycle);
+	return status;
+}
+
+enum mortise_status slot_test_typed(
+	struct lifecycle *lifecycle, uint64_t id, const struct secret *key)
+{
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	TRY(vault_try_slot(lifecycle->vault, id, key));
+	note_test(lifecycle, id);
+	return MORTISE_OK;
+}
+
+/* ---- what needs no hardware ---- */
+
+enum mortise_status slot_add_typed(
+	struct lifecycle *lifecycle, const struct slot_typed *typed, uint64_t *out_id)
+{
+	struct slot_hints hints = {.created_us = lifecycle_now_us(),
+		.shares = typed->shares,
+		.threshold = typed->threshold};
+	struct slot_making slot = {.kind = typed->kind,
+		.key_id = typed->key_id,
+		.h = typed->key,
+		.escrow_half = typed->escrow_half,
+		.hints = &hints};
+
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	TRY(vault_put_slot(lifecycle->vault, 0, &slot, out_id));
+	take_up_slots(lifecycle);
+	return MORTISE_OK;
+}
+
+enum mortise_status slot_remove(struct lifecycle *lifecycle, uint64_t id)
+{
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	TRY(vault_remove_slot(lifecycle->vault, id));
+	for (uint64_t other = 0; (other = vault_next_slot(lifecycle->vault, other));) {
+		CLEANUP(release) uint8_t *record = NULL;
+		struct slot slot;
+		if (lifecycle_vault_slot(lifecycle, other, &record, &slot) == MORTISE_OK &&
+			slot_is_passing(&slot) && slot.hints.of == id)
+			(void)!vault_remove_slot(lifecycle->vault, other);
+	}
+	take_up_slots(lifecycle);
+	return MORTISE_OK;
+}
+
+uint64_t slot_opened_us(const struct lifecycle *lifecycle, uint64_t id)
+{
+	return lifecycle->opened_id == id ? lifecycle->opened_us : 0;
+}

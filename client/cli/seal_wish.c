@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+#include "seal_wish.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "output.h"
+#include "typed.h"
+
+#define PCR_LAST 23
+
+static bool parse_pcrs(const char *text, uint64_t *out_pcrs)
+{
+	uint64_t pcrs = 0;
+
+	for (const char *at = text; *at != '\0';) {
+		char *end;
+		unsigned long number = strtoul(at, &end, 10);
+
+		if (*at < '0' || *at > '9' || number > PCR_LAST || (*end != ',' && *end != '\0') ||
+			(*end == ',' && end[1] == '\0'))
+			return false;
+		pcrs |= (uint64_t)1 << number;
+		at = *end == ',' ? end + 1 : end;
+	}
+	*out_pcrs = pcrs;
+	return pcrs != 0;
+}
+
+static int read_pcr_key(const struct cli *cli, const char *name, struct seal_wish *wish)
+{
+	enum mortise_status status;
+
+	wish->pcr_key = input_new();
+	if (wish->pcr_key == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	status = input_read(name, wish->pcr_key);
+	if (status == MORTISE_OK && wish->pcr_key->size > 0)
+		return CLI_DONE;
+	return output_fail(cli, MORTISE_IO, "cannot read the PCR key from %s: %s", name,
+		status == MORTISE_IO ? strerror(errno) : "it is no public key");
+}
+
+static int read_pin(const struct cli *cli, const char *option, struct seal_wish *wish)
+{
+	wish->pin = input_new();
+	if (wish->pin == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	return typed_pin(cli, option, "new PIN", strcmp(option, "tpm2-pin-file") == 0, wish->pin);
+}
+
+int seal_wish_read(const struct cli *cli, const char *kind, struct seal_wish *wish)
+{
+	const char *pcrs = args_value(cli, "pcrs"), *key = args_value(cli, "pcr-public-key");
+	bool is_tpm = strcmp(kind, "tpm2") == 0, is_token = strcmp(kind, "pkcs11") == 0;
+	int ending = CLI_DONE;
+
+	wish->kind = kind;
+	wish->uri = is_token ? args_value(cli, "pkcs11") : NULL;
+	if (!is_tpm && (pcrs != NULL || key != NULL || args_has(cli, "tpm2-pin-file")))
+		return output_fail(cli, MORTISE_INVALID,
+			"--pcrs, --pcr-public-key and --tpm2-pin-file are for a TPM slot");
+	if (!is_token && args_has(cli, "pin-file"))
+		return output_fail(cli, MORTISE_INVALID,
+			"--pin-file is for --pkcs11; a TPM's is --tpm2-pin-file");
+	if (pcrs != NULL && !parse_pcrs(pcrs, &wish->pcrs))
+		return output_fail(cli, MORTISE_INVALID,
+			"--pcrs=%s: PCRs are numbers from 0 to 23, like 7,11", pcrs);
+	if (key != NULL)
+		ending = read_pcr_key(cli, key, wish);
+	if (ending == CLI_DONE && args_has(cli, "tpm2-pin-file"))
+		ending = read_pin(cli, "tpm2-pin-file", wish);
+	if (ending == CLI_DONE && args_has(cli, "pin-file"))
+		ending = read_pin(cli, "pin-file", wish);
+	return ending;
+}
+
+void seal_wish_done(struct seal_wish *wish)
+{
+	input_free(&wish->pin);
+	input_free(&wish->pcr_key);
+}
+
+void seal_wish_put(const struct cli *cli, const struct seal_wish *wish, struct wire_writer *writer)
+{
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, wish->kind);
+	if (cli->is_dry_run)
+		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	if (wish->pin != NULL)
+		wire_put(writer, WIRE_TAG_PIN, wish->pin->bytes, wish->pin->size);
+	if (wish->uri != NULL)
+		wire_put_text(writer, WIRE_TAG_URI, wish->uri);
+	if (wish->pcrs != 0)
+		wire_put_number(writer, WIRE_TAG_PCRS, wish->pcrs);
+	if (wish->pcr_key != NULL)
+		wire_put(writer, WIRE_TAG_PUBLIC_KEY, wish->pcr_key->bytes, wish->pcr_key->size);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+#include "typed.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "ask.h"
+#include "output.h"
+
+#define PIN_MAX       64
+#define KEY_LETTERS   65 /* of a recovery key; a share has 75 */
+#define SHARE_LETTERS 75
+#define SHARES_MAX    16
+#define ATTEMPTS      10 /* at one share */
+
+bool typed_next_line(const struct input *input, size_t *at, const char **out_line, size_t *out_size)
+{
+	const char *text = (const char *)input->bytes;
+
+	while (*at < input->size) {
+		const char *line = text + *at;
+		const char *newline = memchr(line, '\n', input->size - *at);
+		size_t size = newline != NULL ? (size_t)(newline - line) : input->size - *at;
+
+		*at += size + (newline != NULL);
+		while (size > 0 && (*line == ' ' || *line == '\t')) {
+			line++;
+			size--;
+		}
+		while (size > 0 && strchr(" \t\r", line[size - 1]) != NULL)
+			size--;
+		if (size > 0 && *line != '#') {
+			*out_line = line;
+			*out_size = size;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int ask_new_pin(const struct cli *cli, struct input *pin)
+{
+	CLEANUP(input_free) struct input *again = input_new();
+
+	if (again == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	if (input_ask_hidden("the same again", again) != MORTISE_OK)
+		return output_fail(cli, MORTISE_IO, "cannot read the PIN from the terminal");
+	if (again->size != pin->size || memcmp(again->bytes, pin->bytes, pin->size) != 0)
+		return output_fail(cli, MORTISE_INVALID, "the two differ; nothing is changed");
+	return CLI_DONE;
+}
+
+static int read_pin(const struct cli *cli, const char *option, const char *prompt, bool is_new,
+	struct input *pin)
+{
+	const char *name = option != NULL ? args_value(cli, option) : NULL;
+	bool asks = (name == NULL || strcmp(name, "-") == 0) && isatty(STDIN_FILENO);
+	enum mortise_status status;
+
+	if (name == NULL && !asks)
+		return output_fail(cli, MORTISE_INVALID,
+			"a PIN is asked for on a terminal, and there is none; use "
+			"--tpm2-pin-file=F, or --pin-file=F for a token");
+	status = asks ? input_ask_hidden(prompt, pin) : input_read(name, pin);
+	if (status != MORTISE_OK)
+		return output_fail(cli, MORTISE_IO, "cannot read the PIN from %s: %s",
+			asks ? "the terminal" : name,
+			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
+	return asks && is_new ? ask_new_pin(cli, pin) : CLI_DONE;
+}
+
+int typed_pin(const struct cli *cli, const char *option, const char *prompt, bool is_new,
+	struct input *pin)
+{
+	int ending = read_pin(cli, option, prompt, is_new, pin);
+
+	if (ending != CLI_DONE)
+		return ending;
+	if (pin->size > 0 && pin->bytes[pin->size - 1] == '\n')
+		pin->size--;
+	if (pin->size == 0 || pin->size > PIN_MAX)
+		return output_fail(cli, MORTISE_INVALID, "a PIN has 1 to %d bytes", PIN_MAX);
+	return CLI_DONE;
+}
+
+/* Nearer to a share than to a key, so that a letter left out makes no other thing of it. */
+static bool is_share(const char *line, size_t size)
+{
+	size_t letters = 0;
+
+	for (size_t i = 0; i < size; i++)
+		letters += isalnum((unsigned char)line[i]) != 0;
+	return letters * 2 > KEY_LETTERS + SHARE_LETTERS;
+}
+
+/* All lines there are, as shares or as the key. */
+static enum mortise_status call_with(struct cli *cli, enum wire_opcode opcode, uint64_t slot,
+	const struct input *lines, struct wire_message *out_reply)
+{
+	struct wire_writer *writer = client_begin(cli->agent, opcode);
+	const char *line = "";
+	size_t at = 0, size = 0;
+
+	if (slot > 0)
+		wire_put_number(writer, WIRE_TAG_NUMBER, slot);
+	(void)typed_next_line(lines, &at, &line, &size);
+	if (!is_share(line, size)) {
+		wire_put(writer, WIRE_TAG_RECOVERY, line, size);
+		return client_call(cli->agent, out_reply);
+	}
+	size_t list = wire_list_begin(writer, WIRE_TAG_SHARES);
+	do
+		wire_item_put(writer, line, size);
+	while (typed_next_line(lines, &at, &line, &size));
+	wire_list_end(writer, list);
+	return client_call(cli->agent, out_reply);
+}
+
+/* Who typed a wrong key is told so, not whom to ask for a rule. */
+static int fail_key(const struct cli *cli, enum mortise_status status)
+{
+	if (status == MORTISE_DENIED)
+		return output_fail(
+			cli, status, "%s: %s", cli->command->name, mortise_message(cli->agent));
+	return ask_fail(cli, status, NULL);
+}
+
+/* Puts one more line behind those there are, asked for on the terminal. */
+static int ask_line(const struct cli *cli, const char *prompt, struct input *lines)
+{
+	CLEANUP(input_free) struct input *line = input_new();
+	enum mortise_status status;
+
+	if (line == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	status = input_ask_hidden(prompt, line);
+	if (status != MORTISE_OK || lines->size + line->size + 1 > MORTISE_VALUE_MAX)
+		return output_fail(cli, status == MORTISE_IO ? status : MORTISE_INVALID,
+			"cannot read the recovery key from the terminal");
+	if (line->size == 0)
+		return output_fail(cli, MORTISE_INVALID, "nothing was typed; given up");
+	memcpy(lines->bytes + lines->size, line->bytes, line->size);
+	lines->size += line->size;
+	lines->bytes[lines->size++] = '\n';
+	return CLI_DONE;
+}
+
+static void describe_missing(uint64_t missing, char prompt[64])
+{
+	(void)snprintf(prompt, 64, "%llu more share%s needed; next share",
+		(unsigned long long)missing, missing == 1 ? " is" : "s are");
+}
+
+/* A wrong share is asked for again; what was right before it is kept. */
+static int call_by_terminal(
+	struct cli *cli, enum wire_opcode opcode, uint64_t slot, struct wire_message *out_reply)
+{
+	CLEANUP(input_free) struct input *lines = input_new();
+	char prompt[64] = "recovery key, or a share of it";
+	size_t kept = 0;
+	int attempts = 0;
+
+	if (lines == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	for (;;) {
+		int ending = ask_line(cli, prompt, lines);
+
+		if (ending != CLI_DONE)
+			return ending;
+		enum mortise_status status = call_with(cli, opcode, slot, lines, out_reply);
+		if (status == MORTISE_INVALID && ++attempts < ATTEMPTS) {
+			output_note("%s; type it again", mortise_message(cli->agent));
+			lines->size = kept;
+			continue;
+		}
+		if (status != MORTISE_OK)
+			return fail_key(cli, status);
+		uint64_t missing = ask_number(out_reply, WIRE_TAG_NUMBER, 0);
+		if (missing == 0)
+			return CLI_DONE;
+		kept = lines->size;
+		attempts = 0;
+		describe_missing(missing, prompt);
+	}
+}
+
+static int call_by_file(struct cli *cli, enum wire_opcode opcode, uint64_t slot, const char *name,
+	struct wire_message *out_reply)
+{
+	CLEANUP(input_free) struct input *lines = input_new();
+	enum mortise_status status;
+	const char *line;
+	size_t at = 0, size;
+
+	if (lines == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	status = input_read(name, lines);
+	if (status != MORTISE_OK)
+		return output_fail(cli, status, "cannot read the recovery key from %s: %s", name,
+			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
+	if (!typed_next_line(lines, &at, &line, &size))
+		return output_fail(cli, MORTISE_INVALID, "there is no recovery key in the input");
+	status = call_with(cli, opcode, slot, lines, out_reply);
+	if (status != MORTISE_OK)
+		return fail_key(cli, status);
+	uint64_t missing = ask_number(out_reply, WIRE_TAG_NUMBER, 0);
+	if (missing == 0)
+		return CLI_DONE;
+	return output_fail(cli, MORTISE_INVALID, "%llu more share%s needed in %s",
+		(unsigned long long)missing, missing == 1 ? " is" : "s are", name);
+}
+
+int typed_key(const struct cli *cli, struct input *input, const char **out_key, size_t *out_size)
+{
+	const char *name = args_value(cli, "recovery-file");
+	enum mortise_status status;
+	size_t at = 0;
+
+	if (input == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	if (name == NULL && !isatty(STDIN_FILENO))
+		return output_fail(cli, MORTISE_INVALID,
+			"the recovery key is asked for on a terminal, and there is none; "
+			"use --recovery-file=F, or --recovery-file=- for standard input");
+	status = name != NULL ? input_read(name, input) : input_ask_hidden("recovery key", input);
+	if (status != MORTISE_OK)
+		return output_fail(cli, status, "cannot read the recovery key from %s: %s",
+			name != NULL ? name : "the terminal",
+			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
+	if (!typed_next_line(input, &at, out_key, out_size))
+		return output_fail(cli, MORTISE_INVALID, "there is no recovery key in the input");
+	return CLI_DONE;
+}
+
+int typed_key_call(
+	struct cli *cli, enum wire_opcode opcode, uint64_t slot, struct wire_message *out_reply)
+{
+	const char *name = args_value(cli, "recovery-file");
+
+	if (name != NULL && args_has(cli, "recovery"))
+		return output_fail(cli, MORTISE_INVALID, "either --recovery or --recovery-file");
+	if (name != NULL)
+		return call_by_file(cli, opcode, slot, name, out_reply);
+	if (!isatty(STDIN_FILENO))
+		return output_fail(cli, MORTISE_INVALID,
+			"--recovery asks on a terminal, and there is none; "
+			"use --recovery-file=F, or --recovery-file=- for standard input");
+	return call_by_terminal(cli, opcode, slot, out_reply);
+}

@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Slots, as a person works with them: many ways to one store, wrong turns included."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+
+import keys
+import tap
+from tap import Skip, has, same, test, until
+
+PATH = 'prod/db/password'
+
+
+def with_secret(place, **settings):
+    agent = place.ready(**settings)
+    agent.set(PATH, b'hunter2')
+    return agent
+
+
+def slots(agent):
+    """{id: facts}"""
+    return {slot['id']: slot for slot in agent.do('slot', 'list', '--json').json()['slots']}
+
+
+def add(agent, *options, **more):
+    """The id of a slot that is added; the test is skipped where this build's sealer cannot."""
+    result = agent.run('slot', 'add', '--json', *options, **more)
+    if result.status != 0 and 'cannot do what is asked' in result.text:
+        raise Skip('the sealer of this build has no ' + ' '.join(options))
+    if result.status != 0:
+        raise AssertionError('slot add %s: %r' % (options, result))
+    return result.json()['slot']
+
+
+def add_key(place, agent, name, *options):
+    """The same for keys that are typed: (id, path of the file)."""
+    path = place('agent') + '/' + name
+    return add(agent, '--recovery-file=' + path, *options), path
+
+
+def lines(path):
+    with open(path) as file:
+        return [line.strip() for line in file if line.strip() and line[0] != '#']
+
+
+class Terminal:
+    """A command whose standard input is a terminal; what it asks is read from standard error."""
+
+    def __init__(self, agent, *arguments):
+        self.master, slave = os.openpty()
+        self.process = agent.popen(*arguments, stdin=slave)
+        os.close(slave)
+        self.said = ''
+
+    def answer(self, prompt, text):
+        """Waits for the prompt: what is typed before is thrown away."""
+        said = b''
+        while not said.endswith((prompt + ': ').encode()):
+            byte = os.read(self.process.stderr.fileno(), 1)
+            if not byte:
+                raise AssertionError('%r was never asked: %r' % (prompt, said))
+            said += byte
+        self.said += said.decode()
+        os.write(self.master, text.encode() + b'\n')
+
+    def end(self):
+        out, err = self.process.communicate(timeout=60)
+        os.close(self.master)
+        self.said += err.decode()
+        return self.process.returncode, out.decode()
+
+
+@test
+def one_store_is_opened_in_turn_by_tpm_recovery_keys_shares_and_a_fleets_key(place):
+    agent = with_secret(place)
+    office = place.ready(name='office')
+    half = office.do('slot', 'escrow-key', '--recovery-file=' + place('fleet')).text
+    same(len(slots(office)), 2)
+    second, second_file = add_key(place, agent, 'second', '--recovery')
+    shared, shares_file = add_key(place, agent, 'shares', '--recovery-shares=3/5')
+    fleet = add(agent, '--recovery-public-key=' + place.file('fleet.pub', half))
+    same(set(slots(agent)), {1, 2, second, shared, fleet})
+    for ways in (['--recovery-file=' + agent.recovery], ['--recovery-file=' + second_file],
+                 ['--recovery-file=' + shares_file], ['--recovery-file=' + place('fleet')], []):
+        agent.do('seal', '--yes')
+        same(agent.run('get', PATH).status, 75)
+        agent.do('unseal', *ways)
+        same(agent.get(PATH), b'hunter2')
+    for slot in (1, 2, second, shared, fleet):
+        assert slots(agent)[slot].get('opened'), slot
+    agent.do('verify')
+
+
+@test
+def each_slot_is_proved_by_slot_test_and_only_its_date_changes(place):
+    agent = with_secret(place)
+    shared, shares_file = add_key(place, agent, 'shares', '--recovery-shares=2/3')
+    before = slots(agent)
+    assert 'tested' not in before[2]
+    agent.do('slot', 'test', '1')
+    agent.do('slot', 'test', '2', '--recovery-file=' + agent.recovery)
+    agent.do('slot', 'test', str(shared), '--recovery-file=' + shares_file)
+    after = slots(agent)
+    for slot in after:
+        assert after[slot].pop('tested') != before[slot].pop('tested', None)
+    same(after, before)
+    result = agent.run('slot', 'test', '2', '--recovery-file=' + shares_file)
+    same(result.status, 77)
+    has(result.err, 'that key does not open slot 2')
+    same(agent.run('slot', 'test', '9').status, 66)
+    same(agent.run('slot', 'test', 'one').status, 64)
+    result = agent.run('slot', 'test', '2')
+    same(result.status, 64)
+    has(result.err, '--recovery-file=F')
+
+
+@test
+def shares_are_typed_on_a_terminal_with_every_error_named_and_mended(place):
+    agent = with_secret(place)
+    _, shares_file = add_key(place, agent, 'shares', '--recovery-shares=3/5')
+    shares = lines(shares_file)
+    same(len(shares), 5)
+    agent.do('seal', '--yes')
+    wrong = shares[1][:20] + ('7' if shares[1][20] != '7' else '8') + shares[1][21:]
+    terminal = Terminal(agent, 'unseal', '--recovery')
+    terminal.answer('recovery key, or a share of it', shares[4].lower())
+    terminal.answer('2 more shares are needed; next share', wrong)
+    terminal.answer('next share', shares[1][:-1])
+    terminal.answer('next share', shares[4])
+    terminal.answer('next share', lines(agent.recovery)[0])
+    terminal.answer('next share', shares[1])
+    terminal.answer('1 more share is needed; next share', shares[0].replace('-', ' '))
+    same(terminal.end(), (0, 'unsealed\n'))
+    has(terminal.said, 'group 4 of share 2', 'share 2 has not the 15 groups',
+        'share 2 is there twice')
+    for secret in shares + lines(agent.recovery):
+        assert secret not in terminal.said + agent.log()
+    same(agent.get(PATH), b'hunter2')
+    agent.do('seal', '--yes')
+    result = agent.run('unseal', '--recovery-file=-', input='\n'.join(shares[:2]))
+    same(result.status, 64)
+    has(result.err, '1 more share is needed')
+    same(agent.status()['state'], 'sealed')
+
+
+@test
+def a_removed_slot_opens_no_more_and_the_last_ones_are_not_removed_by_mistake(place):
+    agent = with_secret(place)
+    extra, extra_file = add_key(place, agent, 'extra', '--recovery')
+    agent.do('slot', 'remove', str(extra))
+    agent.do('seal', '--yes')
+    same(agent.run('unseal', '--recovery-file=' + extra_file).status, 77)
+    agent.do('unseal')
+    for slot, reason in (('1', 'last hardware slot'), ('2', 'whose key can be typed')):
+        result = agent.run('slot', 'remove', slot)
+        same(result.status, 64)
+        has(result.err, reason, '--yes')
+    agent.do('slot', 'remove', '1', '--dry-run')
+    same(set(slots(agent)), {1, 2})
+    agent.do('slot', 'remove', '1', '--yes')
+    result = agent.run('slot', 'remove', '2', '--yes')
+    same(result.status, 73)
+    has(result.err, 'the last one')
+    agent.restart()
+    until(lambda: 'no hardware slot' in agent.status().get('reason', ''))
+    agent.do('unseal', '--recovery-file=' + agent.recovery)
+    same(add(agent, '--tpm2'), 3)
+    agent.restart()
+    agent.do('status', '--wait=20')
+    same(agent.get(PATH), b'hunter2')
+
+
+@test
+def a_resealed_slot_replaces_the_old_one_when_it_has_opened_at_a_start(place):
+    agent = with_secret(place)
+    result = agent.do('slot', 'reseal', '1')
+    has(result.text, 'it replaces slot 1 when it has opened')
+    same([slots(agent)[slot]['state'] for slot in (1, 2, 3)], ['ready', 'ready', 'staged'])
+    agent.restart()
+    agent.do('status', '--wait=20')
+    same({slot: facts['state'] for slot, facts in slots(agent).items()}, {2: 'ready', 3: 'ready'})
+    has(agent.do('audit', 'show').text, 'slot 3 has opened and replaces slot 1')
+    agent.restart()
+    agent.do('status', '--wait=20')
+    same(agent.get(PATH), b'hunter2')
+
+
+@test
+def a_keeper_killed_at_any_moment_of_a_reseal_leaves_a_store_that_opens(place):
+    agent = with_secret(place)
+    for delay in range(10):
+        process = agent.popen('slot', 'reseal', '1' if 1 in slots(agent) else
+                              str(next(slot for slot, facts in slots(agent).items()
+                                       if facts['kind'] == 'tpm2' and facts['state'] == 'ready')))
+        try:
+            process.wait(delay * 0.02 + 0.001)
+        except subprocess.TimeoutExpired:
+            pass
+        before = agent.keeper()
+        os.kill(before, signal.SIGKILL)
+        process.communicate()
+        until(lambda: agent.keeper() not in (None, before))
+        agent.do('status', '--wait=20')
+        same(agent.get(PATH), b'hunter2')
+        kinds = sorted(facts['kind'] for facts in slots(agent).values())
+        assert 'recovery' in kinds and 'tpm2' in kinds, kinds
+
+
+@test
+def the_escrow_halves_and_seals_on_disk_show_no_public_key_and_no_key(place):
+    agent = with_secret(place)
+    office = place.ready(name='office')
+    half = office.do('slot', 'escrow-key', '--recovery-file=' + place('fleet')).text
+    add(agent, '--recovery-public-key=' + place.file('fleet.pub', half))
+    agent.stop()
+    public = keys.key_bits(lines(place('fleet.pub'))[0][12:])
+    key = keys.key_bits(lines(place('fleet'))[0])
+    with open(agent.store + '/store.db', 'rb') as file:
+        content = file.read()
+    assert public not in content and key not in content
+    # The format is the page's: the key opens it without any code of mortise.
+    same(len(keys.master_key(agent.store, 'escrow', key)), 32)
+
+
+@test
+def a_slot_edited_on_the_disk_keeps_the_store_sealed(place):
+    agent = with_secret(place)
+    agent.stop()
+    database = sqlite3.connect(agent.store + '/store.db')
+    body, = database.execute('SELECT body FROM item WHERE kind=1 AND number=2').fetchone()
+    assert b'created' in body
+    at = body.index(b'created') + 7 + 6  # the name, and the head of the number behind it
+    edited = body[:at] + bytes([body[at] ^ 1]) + body[at + 1:]
+    with database:
+        database.execute('UPDATE item SET body=? WHERE kind=1 AND number=2', (edited,))
+    database.close()
+    agent.start()
+    until(lambda: agent.status()['state'] == 'sealed')
+    has(agent.status()['reason'], 'tally', 'edited')
+
+
+@test
+def a_pin_is_asked_for_on_a_terminal_and_never_taken_from_the_command_line(place):
+    agent = with_secret(place)
+    pin_file = place.file('pin', 'correct horse\n', 0o600)
+    slot = add(agent, '--tpm2', '--tpm2-pin-file=' + pin_file)
+    agent.do('slot', 'remove', '1', '--yes')
+    agent.restart()
+    until(lambda: 'waits for its PIN' in agent.status().get('reason', ''))
+    same(agent.status()['pin_slot'], str(slot))
+    same(agent.run('unseal').status, 74)
+    result = agent.run('unseal', '--tpm2-pin-file=' + place.file('wrong', 'wrong', 0o600))
+    same(result.status, 74)
+    has(result.err, 'the PIN is wrong; it was tried once')
+    terminal = Terminal(agent, 'unseal')
+    terminal.answer('PIN of slot %d' % slot, 'correct horse')
+    same(terminal.end(), (0, 'unsealed\n'))
+    agent.do('slot', 'test', str(slot), '--tpm2-pin-file=' + pin_file)
+    terminal = Terminal(agent, 'slot', 'change-pin', str(slot))
+    terminal.answer('new PIN', 'battery staple')
+    terminal.answer('the same again', 'battery stable')
+    same(terminal.end()[0], 64)
+    terminal = Terminal(agent, 'slot', 'change-pin', str(slot))
+    terminal.answer('new PIN', 'battery staple')
+    terminal.answer('the same again', 'battery staple')
+    same(terminal.end()[0], 0)
+    agent.do('seal', '--yes')
+    same(agent.run('unseal', '--tpm2-pin-file=' + pin_file).status, 74)
+    agent.do('unseal', '--tpm2-pin-file=-', input='battery staple\n')
+    same(agent.get(PATH), b'hunter2')
+
+
+@test
+def pcrs_hold_until_they_change_and_the_way_on_is_named(place):
+    agent = with_secret(place)
+    slot = add(agent, '--tpm2', '--pcrs=16,23')
+    agent.do('slot', 'remove', '1', '--yes')
+    agent.restart()
+    agent.do('status', '--wait=20')
+    same(slots(agent)[slot]['pcrs'], '16,23')
+    keys.tool(agent.tcti, 'tpm2_pcrextend', '16:sha256=' + 64 * '1')
+    agent.restart()
+    until(lambda: 'other PCR values' in agent.status().get('reason', ''))
+    has(agent.status()['reason'], 'slot %d' % slot, 'mortise slot reseal')
+    agent.do('unseal', '--recovery-file=' + agent.recovery)
+    agent.do('slot', 'reseal', str(slot))
+    agent.restart()
+    agent.do('status', '--wait=20')
+    same(agent.get(PATH), b'hunter2')
+
+
+@test
+def options_that_make_no_sense_are_refused_before_the_agent_is_asked(place):
+    agent = with_secret(place)
+    for options in ([], ['--tpm2', '--recovery'], ['--tpm2', '--pcrs=24'], ['--tpm2', '--pcrs=7,'],
+                    ['--recovery', '--pcrs=7'], ['--recovery-shares=5/3'],
+                    ['--recovery-shares=3'], ['--tpm2', '--pin-file=/dev/null'],
+                    ['--tpm2', '--tpm2-pin-file=/dev/null']):
+        result = agent.run('slot', 'add', *options)
+        same(result.status, 64, options)
+        same(result.err.count('\n'), 1, options)
+    same(agent.run('slot', 'add', '--recovery').status, 64)
+    result = agent.run('slot', 'add', '--recovery-public-key=' + agent.recovery)
+    same(result.status, 64)
+    has(result.err, 'mortise slot escrow-key')
+    result = agent.run('slot', 'suspend', '1')
+    same(result.status, 73)
+    has(result.err, 'nothing to suspend')
+    same(set(slots(agent)), {1, 2})
+
+
+if __name__ == '__main__':
+    tap.main()
