@@ -38,6 +38,8 @@ enum store_item {
 	STORE_SLOT = 1,   /* number: the slot's id */
 	STORE_POLICY = 2, /* number: the policy's version */
 	STORE_AUDIT = 3,  /* number 1 */
+	STORE_ANCHOR = 4, /* number 1; none: the store has no anchor */
+	STORE_ITEM_LAST = STORE_ANCHOR,
 };
 
 struct store;

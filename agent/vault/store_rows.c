@@ -203,7 +203,7 @@ static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
 	uint64_t kind = column_number(statement, 0);
 	struct store_bytes body = column_bytes(statement, 2);
 
-	if (kind < STORE_SLOT || kind > STORE_AUDIT || body.size > STORE_ITEM_MAX)
+	if (kind < STORE_SLOT || kind > STORE_ITEM_LAST || body.size > STORE_ITEM_MAX)
 		return MORTISE_INTEGRITY;
 	return walk->visit(walk->context, (enum store_item)kind, column_number(statement, 1), body);
 }

@@ -32,6 +32,8 @@ struct vault_origin {
 	size_t slot_count;
 	struct store_bytes policy;
 	const struct secret *audit_state;
+	const struct secret *anchor; /* NULL: none */
+	uint64_t generation;         /* with an anchor: where its counter stands */
 };
 
 /* Writes a new store in one transaction. MORTISE_CONFLICT if there is one already. */
@@ -138,5 +140,25 @@ enum mortise_status vault_forget_old(struct vault *vault) MUST_USE;
 /* The audit log's signing keys; see audit.h. */
 enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state) MUST_USE;
 enum mortise_status vault_set_audit_state(struct vault *vault, const struct secret *state) MUST_USE;
+
+/* How old the store is, for an anchor that compares it with a counter in hardware. */
+struct vault_age {
+	uint64_t generation;
+	uint64_t commits; /* since it was opened, but for those of an audit state */
+	uint64_t weighty; /* those of them that changed a slot or a policy */
+};
+
+struct vault_age vault_age(const struct vault *vault);
+
+/* Those commits bring the generation to the target, if it is below. */
+void vault_set_target_generation(struct vault *vault, uint64_t target);
+/* A commit that says nothing but the target. */
+enum mortise_status vault_raise_generation(struct vault *vault) MUST_USE;
+
+/* What finds the anchor and authorises its use; NULL takes it away. The generation becomes this. */
+enum mortise_status vault_set_anchor(
+	struct vault *vault, const struct secret *anchor, uint64_t generation) MUST_USE;
+/* MORTISE_NOT_FOUND: the store has none. */
+enum mortise_status vault_anchor(struct vault *vault, struct secret **out_anchor) MUST_USE;
 
 #endif

@@ -6,6 +6,7 @@
 
 #define POLICIES_KEPT 10
 #define AUDIT_NUMBER  1
+#define ANCHOR_NUMBER 1
 
 struct putting {
 	enum store_item kind;
@@ -140,6 +141,57 @@ enum mortise_status vault_set_audit_state(struct vault *vault, const struct secr
 {
 	return seal_item(
 		vault, STORE_AUDIT, AUDIT_NUMBER, (struct store_bytes){state->bytes, state->size});
+}
+
+struct vault_age vault_age(const struct vault *vault)
+{
+	return (struct vault_age){vault->meta.generation, vault->commits, vault->weighty_commits};
+}
+
+void vault_set_target_generation(struct vault *vault, uint64_t target)
+{
+	vault->target_generation = target;
+}
+
+static enum mortise_status put_nothing(struct store *store, void *context)
+{
+	(void)store;
+	(void)context;
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_raise_generation(struct vault *vault)
+{
+	return vault_commit(vault, NULL, put_nothing, NULL);
+}
+
+/* A new anchor starts where its counter stands, which may be below the one before. */
+enum mortise_status vault_set_anchor(
+	struct vault *vault, const struct secret *anchor, uint64_t generation)
+{
+	uint64_t before = vault->meta.generation, target = vault->target_generation;
+	struct store_bytes plain = {anchor ? anchor->bytes : NULL, anchor ? anchor->size : 0};
+
+	vault->meta.generation = 0;
+	vault->target_generation = generation;
+	enum mortise_status status =
+		anchor ? seal_item(vault, STORE_ANCHOR, ANCHOR_NUMBER, plain)
+		       : commit_item(vault, STORE_ANCHOR, ANCHOR_NUMBER, plain);
+	if (status != MORTISE_OK) {
+		vault->meta.generation = before;
+		vault->target_generation = target;
+	}
+	return status;
+}
+
+enum mortise_status vault_anchor(struct vault *vault, struct secret **out_anchor)
+{
+	CLEANUP(release) uint8_t *sealed = NULL;
+	size_t size = 0;
+
+	TRY(fetch_item(vault, STORE_ANCHOR, ANCHOR_NUMBER, &sealed, &size));
+	struct envelope_binding place = item_binding(vault, STORE_ANCHOR, ANCHOR_NUMBER);
+	return envelope_open(vault->keyring.key[KEY_LABEL], &place, sealed, size, out_anchor);
 }
 
 enum mortise_status vault_forget_old(struct vault *vault)
