@@ -22,6 +22,7 @@
 
 #include "status.h"
 
+#define STORE_NAME         "store.db"
 #define STORE_FORMAT       1
 #define STORE_ID_SIZE      16
 #define STORE_HASH_SIZE    32
@@ -61,6 +62,9 @@ struct store_meta {
  * is not a store or has another schema; MORTISE_IO.
  */
 enum mortise_status store_open(const char *directory, struct store **out_store) MUST_USE;
+/* The same for DIRECTORY/NAME; a file that came from elsewhere. */
+enum mortise_status store_open_as(const char *directory, const char *name, struct store **out_store)
+	MUST_USE;
 void store_close(struct store *store);
 
 /*
@@ -132,6 +136,19 @@ enum mortise_status store_count_values(
  */
 enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX]) MUST_USE;
 enum mortise_status store_set_hold(struct store *store, const char *word) MUST_USE;
+
+/*
+ * A copy of an open store to a new file at path, made in steps while it serves; when it is done
+ * it is the store as of then. It ends before the store is closed.
+ */
+struct store_copy;
+
+enum mortise_status store_copy_begin(
+	struct store *store, const char *path, struct store_copy **out_copy) MUST_USE;
+/* Copies a little more; in bytes. Both numbers equal: it is whole, and on disk. */
+enum mortise_status store_copy_step(
+	struct store_copy *copy, uint64_t *out_done, uint64_t *out_total) MUST_USE;
+void store_copy_end(struct store_copy *copy);
 
 /* Empties the write-ahead log, so that deleted rows are nowhere on disk. */
 enum mortise_status store_truncate_log(struct store *store) MUST_USE;
