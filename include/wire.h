@@ -51,6 +51,7 @@ enum wire_opcode {
 	WIRE_AUDIT_KEY = 50,
 	WIRE_VERIFY = 51,
 	WIRE_GATEWAY = 64, /* kept free: a gateway presents its client's descriptor */
+	WIRE_BACKUP = 89,
 };
 
 /*

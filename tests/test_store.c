@@ -494,7 +494,7 @@ static void blobs_of_a_wrong_size_are_refused(void **state)
 		"INSERT INTO version VALUES(zeroblob(16), 1, zeroblob(73), x'00')",
 		"INSERT INTO version VALUES(zeroblob(16), 1, zeroblob(72), zeroblob(4097))",
 		"INSERT INTO item VALUES(0, 1, x'00')",
-		"INSERT INTO item VALUES(4, 1, x'00')",
+		"INSERT INTO item VALUES(5, 1, x'00')",
 		"INSERT INTO item VALUES(-1, 1, x'00')",
 		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, x'')",
 		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, zeroblob(65577))",

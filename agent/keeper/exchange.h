@@ -58,7 +58,7 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_seal, request_get, request_set, request_list, request_show, request_delete,
 	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
 	request_policy_check, request_audit_show, request_audit_verify, request_audit_key,
-	request_verify;
+	request_verify, request_backup;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,

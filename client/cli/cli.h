@@ -69,6 +69,7 @@ struct cli {
 extern const struct command command_init, command_status, command_whoami, command_unseal,
 	command_seal, command_get, command_set, command_list, command_show, command_delete,
 	command_undelete, command_policy_apply, command_policy_show, command_policy_check,
-	command_audit_show, command_audit_verify, command_audit_public_key, command_verify;
+	command_audit_show, command_audit_verify, command_audit_public_key, command_verify,
+	command_backup_create;
 
 #endif

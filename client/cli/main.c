@@ -33,6 +33,7 @@ static const struct command *const commands[] = {
 	&command_audit_verify,
 	&command_audit_public_key,
 	&command_verify,
+	&command_backup_create,
 	NULL,
 };
 

@@ -2,43 +2,17 @@
 /* verify: reads all of the store, or of the audit log, in steps that the agent sets. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ask.h"
 #include "output.h"
+#include "progress.h"
 
-#define CURSOR_MAX        512
-#define PROGRESS_AFTER_MS 1000
-#define PROGRESS_EVERY_MS 200
-
-struct progress {
-	int64_t began_ms, shown_ms;
-	bool is_shown;
-};
+#define CURSOR_MAX 512
 
 struct totals {
 	uint64_t done, total;
 	uint64_t number, sum; /* the last step's NUMBER, and that of all steps */
 };
-
-static void show_progress(struct progress *progress, const struct totals *totals)
-{
-	int64_t now_ms = client_now_ms();
-
-	if (!isatty(STDERR_FILENO) || now_ms - progress->began_ms < PROGRESS_AFTER_MS ||
-		now_ms - progress->shown_ms < PROGRESS_EVERY_MS)
-		return;
-	fprintf(stderr, "\rverified %llu of %llu", (unsigned long long)totals->done,
-		(unsigned long long)totals->total);
-	progress->shown_ms = now_ms;
-	progress->is_shown = true;
-}
-
-static void end_progress(const struct progress *progress)
-{
-	if (progress->is_shown)
-		fputs("\r\033[K", stderr);
-}
 
 static enum mortise_status step(struct cli *cli, enum wire_opcode opcode,
 	uint8_t cursor[CURSOR_MAX], size_t *cursor_size, struct totals *totals)
@@ -68,16 +42,16 @@ static enum mortise_status step(struct cli *cli, enum wire_opcode opcode,
 static enum mortise_status run_all(
 	struct cli *cli, enum wire_opcode opcode, struct totals *out_totals)
 {
-	struct progress progress = {.began_ms = client_now_ms()};
+	struct progress progress = progress_begin("verified");
 	uint8_t cursor[CURSOR_MAX];
 	enum mortise_status status;
 	size_t cursor_size = 0;
 
 	do {
 		status = step(cli, opcode, cursor, &cursor_size, out_totals);
-		show_progress(&progress, out_totals);
+		progress_show(&progress, out_totals->done, out_totals->total);
 	} while (status == MORTISE_OK && cursor_size > 0);
-	end_progress(&progress);
+	progress_end(&progress);
 	return status;
 }
 
