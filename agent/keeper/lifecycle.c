@@ -51,6 +51,19 @@ const char *lifecycle_recovery_id(const struct lifecycle *lifecycle)
 	return lifecycle->recovery_id;
 }
 
+struct backup *lifecycle_backup(const struct lifecycle *lifecycle)
+{
+	return lifecycle->backup;
+}
+
+enum mortise_status lifecycle_copy(
+	struct lifecycle *lifecycle, const void *owner, uint64_t *out_done, uint64_t *out_total)
+{
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	return backup_copy(lifecycle->backup, owner, lifecycle->store, out_done, out_total);
+}
+
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)
 {
 	lifecycle->state = state;
@@ -126,6 +139,7 @@ void lifecycle_reopen(struct lifecycle *lifecycle)
 {
 	close_vault(lifecycle);
 	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+	backup_store_closing(lifecycle->backup);
 	store_close(lifecycle->store);
 	lifecycle->store = NULL;
 	if (store_open(lifecycle->parts.store_directory, &lifecycle->store) != MORTISE_OK ||
@@ -196,9 +210,12 @@ enum mortise_status lifecycle_new(
 	lifecycle->retry = evtimer_new(parts->base, on_retry, lifecycle);
 	lifecycle->ends = evtimer_new(parts->base, on_end, lifecycle);
 	lifecycle->vault_work = evtimer_new(parts->base, lifecycle_on_work, lifecycle);
-	enum mortise_status status = lifecycle->retry && lifecycle->ends && lifecycle->vault_work
-					     ? open_store(lifecycle)
-					     : MORTISE_BUSY;
+	enum mortise_status status =
+		lifecycle->retry && lifecycle->ends && lifecycle->vault_work
+			? backup_new(parts->store_directory, &lifecycle->backup)
+			: MORTISE_BUSY;
+	if (status == MORTISE_OK)
+		status = open_store(lifecycle);
 	if (status != MORTISE_OK) {
 		explain_store(parts->store_directory, status);
 		lifecycle_free(lifecycle);
@@ -225,6 +242,7 @@ void lifecycle_free(struct lifecycle *lifecycle)
 	enrolment_end(lifecycle);
 	lifecycle_end_turn(lifecycle);
 	lifecycle_forget_slots(lifecycle);
+	backup_free(lifecycle->backup);
 	store_close(lifecycle->store);
 	free(lifecycle);
 }

@@ -10,6 +10,7 @@
 #define MORTISE_LIFECYCLE_H
 
 #include "audit.h"
+#include "backup.h"
 #include "sealer_link.h"
 #include "vault.h"
 
@@ -113,6 +114,12 @@ enum mortise_status lifecycle_recover(
  */
 enum mortise_status lifecycle_check_recovery(
 	const struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
+
+/* The store's copies on their way out and in. */
+struct backup *lifecycle_backup(const struct lifecycle *lifecycle);
+/* backup_copy() of the store as it is; while it is unsealed. */
+enum mortise_status lifecycle_copy(struct lifecycle *lifecycle, const void *owner,
+	uint64_t *out_done, uint64_t *out_total) MUST_USE;
 
 /* Is it sealed by an admin, so that it stays sealed? */
 bool lifecycle_is_held(const struct lifecycle *lifecycle);

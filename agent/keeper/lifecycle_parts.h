@@ -55,6 +55,7 @@ struct lifecycle {
 	struct lifecycle_parts parts;
 	struct store *store;
 	struct vault *vault;
+	struct backup *backup;
 	enum lifecycle_state state;
 	uint64_t since_us;
 	char reason[512];

@@ -70,6 +70,8 @@ static const struct operation operations[] = {
 		request_audit_verify},
 	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, 0, false, false, true,
 		request_audit_key},
+	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, TAG(OFFSET), false, false, true,
+		request_backup},
 	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, TAG(CURSOR), false, false, true,
 		request_verify},
 	{WIRE_REKEY, "rekey", VERB_ALONE, VERB_ADMIN, TAG(CURSOR) | TAG(DRY_RUN) | TAG(REENCRYPT),
