@@ -168,7 +168,7 @@ static enum mortise_status check(void)
 
 static void begin(int window_s)
 {
-	assert_int_equal(anchor_new(world.base, world.link, window_s, &world.anchor), MORTISE_OK);
+	assert_int_equal(anchor_new(world.link, window_s, &world.anchor), MORTISE_OK);
 }
 
 static void put_anchor(void)

@@ -13,7 +13,6 @@
 #define RECORD_ANCHOR 1
 
 struct anchor {
-	struct event_base *base;
 	struct sealer_link *sealer;
 	int window_s;
 
@@ -44,14 +43,12 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-enum mortise_status anchor_new(struct event_base *base, struct sealer_link *sealer, int window_s,
-	struct anchor **out_anchor)
+enum mortise_status anchor_new(struct sealer_link *sealer, int window_s, struct anchor **out_anchor)
 {
 	struct anchor *anchor = calloc(1, sizeof *anchor);
 
 	if (!anchor)
 		return MORTISE_BUSY;
-	anchor->base = base;
 	anchor->sealer = sealer;
 	anchor->window_s = window_s;
 	anchor->budget = ANCHOR_BUDGET;
@@ -147,6 +144,8 @@ static void on_repaired(void *context, struct sealer_answer *answer)
 {
 	struct anchor *anchor = context;
 
+	if (!anchor->checking)
+		return;
 	if (answer->status != MORTISE_OK) {
 		finish_unread(anchor, answer);
 		return;
@@ -175,8 +174,10 @@ static void finish_other(struct anchor *anchor, uint64_t generation, uint64_t co
 static void on_read(void *context, struct sealer_answer *answer)
 {
 	struct anchor *anchor = context;
-	uint64_t generation = vault_age(anchor->checking).generation;
 
+	if (!anchor->checking)
+		return;
+	uint64_t generation = vault_age(anchor->checking).generation;
 	if (answer->status != MORTISE_OK) {
 		finish_unread(anchor, answer);
 		return;
@@ -211,6 +212,13 @@ enum mortise_status anchor_check(
 	anchor->done = done;
 	anchor->context = context;
 	return MORTISE_OK;
+}
+
+void anchor_cancel(struct anchor *anchor)
+{
+	anchor->checking = NULL;
+	anchor->done = NULL;
+	secret_drop(&anchor->state);
 }
 
 /* ---- while unsealed ---- */

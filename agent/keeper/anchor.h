@@ -35,8 +35,8 @@ struct anchor_report {
 };
 
 /* window_s: how long commits may wait for an increment that they share. */
-enum mortise_status anchor_new(struct event_base *base, struct sealer_link *sealer, int window_s,
-	struct anchor **out_anchor) MUST_USE;
+enum mortise_status anchor_new(struct sealer_link *sealer, int window_s, struct anchor **out_anchor)
+	MUST_USE;
 void anchor_free(struct anchor *anchor);
 
 /*
@@ -53,6 +53,9 @@ typedef void anchor_checked(
  */
 enum mortise_status anchor_check(
 	struct anchor *anchor, struct vault *vault, anchor_checked *done, void *context) MUST_USE;
+
+/* Nobody waits for the check any more; its vault may go. */
+void anchor_cancel(struct anchor *anchor);
 
 /* From now on the vault's commits are covered; its counter stands where its generation does. */
 enum mortise_status anchor_attach(struct anchor *anchor, struct vault *vault) MUST_USE;
