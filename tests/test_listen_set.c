@@ -37,8 +37,8 @@ static int set_up(void **state)
 	for (size_t i = 0; i < WANTED; i++) {
 		snprintf(fixture->paths[i], sizeof fixture->paths[i], "%s/run%zu/sock",
 			fixture->base, i);
-		fixture->wanted[i] = (struct listen_wanted){
-			names[i], fixture->paths[i], {0600 | (mode_t)(i * 0022), (gid_t)-1}};
+		fixture->wanted[i] = (struct listen_wanted){names[i], fixture->paths[i],
+			{0600 | (mode_t)(i * 0022), (gid_t)-1, false}, false};
 	}
 	fixture->us = (struct owner){geteuid(), getegid()};
 	*state = fixture;
@@ -175,7 +175,7 @@ static void a_socket_is_given_to_its_group(void **state)
 	if (geteuid() != 0)
 		skip();
 	unsetenv("LISTEN_PID");
-	fixture->wanted[1].access = (struct listen_access){0660, 37};
+	fixture->wanted[1].access = (struct listen_access){0660, 37, false};
 	assert_int_equal(
 		listen_set_open(fixture->wanted, WANTED, &fixture->us, &set, &refusal), MORTISE_OK);
 	assert_int_equal(lstat(fixture->paths[1], &about), 0);

@@ -173,19 +173,25 @@ static enum mortise_status read_tcti(const struct setting *setting)
 	return config_store_text(&setting->config->tcti, value);
 }
 
-static enum mortise_status read_deadline(const struct setting *setting)
+enum mortise_status config_read_seconds(const struct setting *setting, int at_least_s, int *out_ms)
 {
 	const char *value = setting->entry->value;
 	size_t size = strlen(value);
-	int seconds = 0;
+	int seconds = -1;
 
-	if (size <= 3 && strspn(value, "0123456789") == size)
-		for (size_t i = 0; i < size; i++)
-			seconds = 10 * seconds + (value[i] - '0');
-	if (seconds < 1 || seconds > DEADLINE_MAX_S)
-		return config_refuse_value(setting, "seconds from 1 to 600");
-	setting->config->hardware_deadline_ms = 1000 * seconds;
+	if (size > 0 && size <= 3 && strspn(value, "0123456789") == size)
+		for (seconds = 0; *value != '\0'; value++)
+			seconds = 10 * seconds + (*value - '0');
+	if (seconds < at_least_s || seconds > DEADLINE_MAX_S)
+		return config_refuse_value(
+			setting, at_least_s ? "seconds from 1 to 600" : "seconds from 0 to 600");
+	*out_ms = 1000 * seconds;
 	return MORTISE_OK;
+}
+
+static enum mortise_status read_deadline(const struct setting *setting)
+{
+	return config_read_seconds(setting, 1, &setting->config->hardware_deadline_ms);
 }
 
 static enum mortise_status refuse_later_key(const struct setting *setting)
@@ -222,17 +228,19 @@ static enum mortise_status check_section(const struct setting *setting)
 {
 	const struct inifile_entry *entry = setting->entry;
 	struct inifile_error *error = setting->error;
-	bool is_known = strcmp(entry->section, "agent") == 0 ||
-			strcmp(entry->section, "tpm2") == 0 ||
-			strcmp(entry->section, "pkcs11") == 0;
+	bool is_known =
+		strcmp(entry->section, "agent") == 0 || strcmp(entry->section, "tpm2") == 0 ||
+		strcmp(entry->section, "pkcs11") == 0 || strcmp(entry->section, "credentials") == 0;
 
 	if (strcmp(entry->section, "socket") == 0)
 		return config_socket_begin(setting);
 	if (!is_known || *entry->title != '\0')
 		return inifile_refuse(error, entry->line, entry->column,
-			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2], [pkcs11] or "
-			"[socket NAME]",
+			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2], [pkcs11], "
+			"[credentials] or [socket NAME]",
 			entry->section, *entry->title != '\0' ? " " : "", entry->title);
+	if (strcmp(entry->section, "credentials") == 0)
+		setting->config->credentials.is_wanted = true;
 	return MORTISE_OK;
 }
 
@@ -247,6 +255,8 @@ static enum mortise_status visit(
 		return config_socket_read(&setting);
 	if (strcmp(entry->section, "pkcs11") == 0)
 		return config_pkcs11_read(&setting);
+	if (strcmp(entry->section, "credentials") == 0)
+		return config_credentials_read(&setting);
 	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
 		if (strcmp(entry->section, settings[i].section) == 0 &&
 			strcmp(entry->key, settings[i].key) == 0)
@@ -268,7 +278,7 @@ static enum mortise_status fill_defaults(struct config *config)
 		TRY(config_store_text(&config->tcti, "device:/dev/tpmrm0"));
 	if (config->hardware_deadline_ms == 0)
 		config->hardware_deadline_ms = 30000;
-	return MORTISE_OK;
+	return config_credentials_fill(config);
 }
 
 enum mortise_status config_parse(const char *name, const char *text, size_t size,
@@ -382,6 +392,7 @@ void config_done(struct config *config)
 	free(config->pkcs11_modules);
 	free(config->pkcs11_env);
 	free(config->pkcs11_pin_file);
+	free(config->credentials.path);
 	config_sockets_done(config);
 	*config = (struct config){0};
 }

@@ -26,6 +26,15 @@ struct config_socket {
 	unsigned line;
 };
 
+/* The section [credentials]: the socket for LoadCredential= of systemd's units. */
+struct config_credentials {
+	bool is_wanted; /* the section is there: the socket is made, unless it is passed */
+	char *path;     /* absolute; no other socket's; /run/mortise/credentials.sock */
+	unsigned mode;  /* 0600 */
+	bool has_wait;
+	int wait_ms; /* while sealed; in seconds in the file; 60,000 */
+};
+
 struct config {
 	char *socket;             /* absolute; /run/mortise/mortise.sock */
 	char *store;              /* absolute directory; /var/lib/mortise */
@@ -43,6 +52,7 @@ struct config {
 	bool has_exe_evidence;    /* exe-evidence = yes | no */
 	struct config_socket sockets[CONFIG_SOCKETS_MAX];
 	size_t socket_count;
+	struct config_credentials credentials;
 };
 
 struct config_error {
