@@ -14,7 +14,7 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/mortise/mortised.conf"
 
-#define CONFIG_SOCKETS_MAX 15 /* and [agent]'s own: PROCESS_LISTENERS_MAX */
+#define CONFIG_SOCKETS_MAX 15 /* with [agent]'s own and [credentials]: PROCESS_LISTENERS_MAX */
 
 /* A section [socket NAME]. */
 struct config_socket {
