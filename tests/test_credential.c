@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -193,12 +194,13 @@ static void unseal(struct keeper_fixture *fixture)
 	asker_close(asker);
 }
 
-/* Has anything come, the end included? The keeper has had its turns before: it was asked. */
+/* Has anything come, the end included? The keeper has had its turns before: it was asked twice. */
 static bool has_anything(struct keeper_fixture *fixture, int fd)
 {
 	struct pollfd end = {.fd = fd, .events = POLLIN | POLLRDHUP};
 	char text[256];
 
+	keeper_fact(fixture, "state", text);
 	keeper_fact(fixture, "state", text);
 	return poll(&end, 1, 0) > 0;
 }
@@ -356,7 +358,7 @@ static void the_largest_value_comes_whole_though_it_is_read_late(void **state)
 	assert_int_equal(ask_set(fixture, asker, "prod/big", value, sizeof value), MORTISE_OK);
 	asker_close(asker);
 	int fd = connect_as(fixture, "@1/unit/backup.service/big");
-	assert_true(has_anything(fixture, fd));
+	keeper_pump(fixture, fd);
 	assert_int_equal(keeper_stop(fixture), 0);
 	keeper_start(fixture);
 	assert_int_equal(take(fixture, fd), sizeof value);
@@ -436,6 +438,7 @@ static void without_a_store_it_is_refused_after_the_wait(void **state)
 {
 	struct keeper_fixture *fixture = *state;
 
+	NEEDS_ROOT();
 	assert_refused(fixture, ADDRESS);
 	assert_true(keeper_log_has(fixture, "not initialised; run: mortise init"));
 }
@@ -506,7 +509,7 @@ static void peers_that_never_read_are_dropped_and_the_others_served(void **state
 	for (unsigned i = 0; i < 40; i++)
 		fds[i] = connect_nth(fixture, i, "unheard-of");
 	int fd = connect_as(fixture, ADDRESS);
-	assert_true(has_anything(fixture, fds[0]));
+	keeper_pump(fixture, fds[31]);
 	assert_true(count_descriptors(fixture) <= before + 34);
 	assert_int_equal(take(fixture, fd), 6);
 	for (size_t i = 0; i < 40; i++)
@@ -585,5 +588,6 @@ int main(void)
 		WITH(set_up, two_hundred_at_once_have_all_their_credential),
 	};
 
+	(void)!unshare(CLONE_NEWNET); /* abstract addresses are the network namespace's */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
