@@ -35,6 +35,7 @@ UNITS = {
 Type=notify
 ExecStart=/opt/mortise/sbin/mortised --sealer=/opt/mortise/libexec/mortise-sealer -c /out/mortised.conf
 Restart=on-failure
+PrivateNetwork=yes
 ''',
     'many.target': '[Unit]\nWants=%s\nAfter=%s\n' % (2 * (' '.join(
         'many@%d.service' % number for number in range(MANY)),)),

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -51,17 +52,35 @@ int open(const char *path, int flags, ...)
 	return ends[0];
 }
 
+/* Is the kernel, to the keeper, one without SO_PEERPIDFD? Shared with it. */
+static _Atomic bool *lacks_pidfd;
+
+int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
+{
+	if (option == 77 && lacks_pidfd && *lacks_pidfd) {
+		errno = ENOPROTOOPT;
+		return -1;
+	}
+	return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
+}
+
 /* This kernel's id of the test's cgroup is as good as one of another. */
 static void sit_in(const char *place)
 {
 	snprintf(cgroup, sizeof cgroup, "0::%s\n", place);
 }
 
+static uint64_t flags;
+
 static int set_up_waiting(void **state, const char *place, unsigned wait_ms, bool has_store)
 {
 	struct keeper_fixture *fixture = keeper_prepare();
 
 	*state = fixture;
+	fixture->flags = flags;
+	lacks_pidfd = mmap(NULL, sizeof *lacks_pidfd, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(lacks_pidfd != MAP_FAILED);
 	sit_in(place);
 	keeper_listen_credentials(fixture, wait_ms);
 	keeper_start(fixture);
@@ -79,19 +98,27 @@ static int set_up_waiting(void **state, const char *place, unsigned wait_ms, boo
 
 static int set_up(void **state)
 {
-	return set_up_waiting(state, "/system.slice/backup.service", 20000, true);
+	return set_up_waiting(state, "/system.slice/backup.service", 120000, true);
+}
+
+static int set_up_strict(void **state)
+{
+	flags = PROCESS_REQUIRE_PIDFD;
+	int result = set_up(state);
+	flags = 0;
+	return result;
 }
 
 static int set_up_of_a_user(void **state)
 {
 	return set_up_waiting(state,
-		"/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service", 20000,
+		"/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service", 120000,
 		true);
 }
 
 static int set_up_in_no_unit(void **state)
 {
-	return set_up_waiting(state, "/", 20000, true);
+	return set_up_waiting(state, "/", 120000, true);
 }
 
 static int set_up_impatient(void **state)
@@ -558,6 +585,45 @@ static void two_hundred_at_once_have_all_their_credential(void **state)
 		assert_int_equal(take(fixture, fds[i]), 6);
 }
 
+static void on_an_old_kernel_the_process_that_has_the_pid_is_judged(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	*lacks_pidfd = true;
+	assert_value(fixture, ADDRESS, "s3cret");
+	assert_refused(fixture, "@1/unit/other.service/others");
+	*lacks_pidfd = false;
+}
+
+static void on_an_old_kernel_require_pidfd_refuses_all(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_value(fixture, ADDRESS, "s3cret");
+	*lacks_pidfd = true;
+	assert_refused(fixture, ADDRESS);
+	*lacks_pidfd = false;
+}
+
+static void a_refusal_under_way_is_finished_when_the_agent_stops(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	size_t size = 0;
+	ssize_t got;
+
+	NEEDS_ROOT();
+	int fd = connect_as(fixture, "@1/unit/backup.service/unheard-of");
+	keeper_pump(fixture, fd);
+	kill(fixture->pid, SIGTERM);
+	while ((got = read(fd, taken, sizeof taken)) > 0)
+		size += (size_t)got;
+	close(fd);
+	assert_true(size >= REFUSED);
+	assert_int_equal(keeper_reap(fixture), 0);
+}
+
 #define WITH(set_up, name) cmocka_unit_test_setup_teardown(name, set_up, tear_down_keeper)
 
 int main(void)
@@ -586,6 +652,9 @@ int main(void)
 		WITH(set_up, a_user_who_never_reads_does_not_keep_root_waiting),
 		WITH(set_up, what_a_peer_sends_is_not_read_and_changes_nothing),
 		WITH(set_up, two_hundred_at_once_have_all_their_credential),
+		WITH(set_up, on_an_old_kernel_the_process_that_has_the_pid_is_judged),
+		WITH(set_up_strict, on_an_old_kernel_require_pidfd_refuses_all),
+		WITH(set_up, a_refusal_under_way_is_finished_when_the_agent_stops),
 	};
 
 	(void)!unshare(CLONE_NEWNET); /* abstract addresses are the network namespace's */
