@@ -173,25 +173,19 @@ static enum mortise_status read_tcti(const struct setting *setting)
 	return config_store_text(&setting->config->tcti, value);
 }
 
-enum mortise_status config_read_seconds(const struct setting *setting, int at_least_s, int *out_ms)
+static enum mortise_status read_deadline(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
 	size_t size = strlen(value);
-	int seconds = -1;
+	int seconds = 0;
 
-	if (size > 0 && size <= 3 && strspn(value, "0123456789") == size)
-		for (seconds = 0; *value != '\0'; value++)
-			seconds = 10 * seconds + (*value - '0');
-	if (seconds < at_least_s || seconds > DEADLINE_MAX_S)
-		return config_refuse_value(
-			setting, at_least_s ? "seconds from 1 to 600" : "seconds from 0 to 600");
-	*out_ms = 1000 * seconds;
+	if (size <= 3 && strspn(value, "0123456789") == size)
+		for (size_t i = 0; i < size; i++)
+			seconds = 10 * seconds + (value[i] - '0');
+	if (seconds < 1 || seconds > DEADLINE_MAX_S)
+		return config_refuse_value(setting, "seconds from 1 to 600");
+	setting->config->hardware_deadline_ms = 1000 * seconds;
 	return MORTISE_OK;
-}
-
-static enum mortise_status read_deadline(const struct setting *setting)
-{
-	return config_read_seconds(setting, 1, &setting->config->hardware_deadline_ms);
 }
 
 static enum mortise_status refuse_later_key(const struct setting *setting)

@@ -24,18 +24,15 @@ enum mortise_status config_read_socket_path(const struct setting *setting, char 
 /* One name of a user or group. */
 enum mortise_status config_read_account(const struct setting *setting, char **out_name) MUST_USE;
 
-/* A number of seconds from at_least_s to 600. */
-enum mortise_status config_read_seconds(const struct setting *setting, int at_least_s, int *out_ms)
-	MUST_USE;
+/* An entry of [pkcs11]. */
+enum mortise_status config_pkcs11_read(const struct setting *setting) MUST_USE;
+
 /* A socket's mode, from 0600 to 0666. */
 enum mortise_status config_read_mode(const struct setting *setting, unsigned *out_mode) MUST_USE;
 
 /* An entry of [credentials]; and what it leaves out. */
 enum mortise_status config_credentials_read(const struct setting *setting) MUST_USE;
 enum mortise_status config_credentials_fill(struct config *config) MUST_USE;
-
-/* An entry of [pkcs11]. */
-enum mortise_status config_pkcs11_read(const struct setting *setting) MUST_USE;
 
 /* A header [socket NAME], and an entry below it. */
 enum mortise_status config_socket_begin(const struct setting *setting) MUST_USE;
