@@ -335,7 +335,7 @@ static void what_no_section_names_is_refused(void **state)
 static void a_deny_of_the_unit_of_its_slice_or_of_root_is_a_refusal(void **state)
 {
 	static const char *const denies[] = {"unit = backup.service", "unit = system.slice",
-		"user = 0", "exe = /usr/bin/true", "secret = prod/*"};
+		"user = 0", "exe = /usr/bin/true", "socket = credentials", "secret = prod/*"};
 	struct keeper_fixture *fixture = *state;
 	char text[1024];
 
@@ -347,7 +347,8 @@ static void a_deny_of_the_unit_of_its_slice_or_of_root_is_a_refusal(void **state
 		assert_refused(fixture, ADDRESS);
 	}
 	assert_true(keeper_log_has(fixture, "\"rule\":\"never\",\"result\":\"denied\""));
-	keeper_apply(fixture, FIRST SECTIONS "[rule never]\ndeny = read\nuser = 1000\n");
+	keeper_apply(fixture, FIRST SECTIONS
+		"[rule never]\ndeny = read\nuser = 1000\n[rule web]\ndeny = read\nsocket = web\n");
 	assert_value(fixture, ADDRESS, "s3cret");
 }
 

@@ -262,6 +262,7 @@ static enum mortise_status visit(
 
 static enum mortise_status fill_defaults(struct config *config)
 {
+	TRY(config_credentials_fill(config));
 	if (config->socket == NULL)
 		TRY(config_store_text(&config->socket, "/run/mortise/mortise.sock"));
 	if (config->store == NULL)
@@ -272,7 +273,7 @@ static enum mortise_status fill_defaults(struct config *config)
 		TRY(config_store_text(&config->tcti, "device:/dev/tpmrm0"));
 	if (config->hardware_deadline_ms == 0)
 		config->hardware_deadline_ms = 30000;
-	return config_credentials_fill(config);
+	return MORTISE_OK;
 }
 
 enum mortise_status config_parse(const char *name, const char *text, size_t size,
@@ -376,6 +377,7 @@ enum mortise_status config_load(
 
 void config_done(struct config *config)
 {
+	free(config->credentials.path);
 	free(config->socket);
 	free(config->store);
 	free(config->audit_log);
@@ -386,7 +388,6 @@ void config_done(struct config *config)
 	free(config->pkcs11_modules);
 	free(config->pkcs11_env);
 	free(config->pkcs11_pin_file);
-	free(config->credentials.path);
 	config_sockets_done(config);
 	*config = (struct config){0};
 }
