@@ -151,6 +151,11 @@ uint64_t ask_get(struct keeper_fixture *fixture, struct asker *asker, const char
 uint16_t ask_init(struct keeper_fixture *fixture, struct asker *asker, const char *kind)
 {
 	wire_put_text(asker_begin(asker, WIRE_INIT), WIRE_TAG_SLOT_KIND, kind);
+	return ask_init_begun(fixture, asker);
+}
+
+uint16_t ask_init_begun(struct keeper_fixture *fixture, struct asker *asker)
+{
 	uint16_t code = asker_call(fixture, asker);
 	if (code != MORTISE_OK)
 		return code;

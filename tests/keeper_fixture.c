@@ -314,8 +314,34 @@ void keeper_fail_sealer(struct keeper_fixture *fixture, enum token_fault fault, 
 	keeper_send_sealer(fixture, writer);
 }
 
+/* A counter that is never wrong: it stands in the fixture, for the test to change. */
+static void play_counter(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
+	uint64_t action = 0, expected = 0;
+
+	assert_int_equal(wire_number(request, WIRE_TAG_NUMBER, &action), MORTISE_OK);
+	if (action == TOKEN_ANCHOR_INCREMENT) {
+		assert_int_equal(wire_number(request, WIRE_TAG_COUNTER, &expected), MORTISE_OK);
+		if (expected != fixture->counter) {
+			keeper_fail_sealer(fixture, TOKEN_FAULT_OTHER_COUNT, "");
+			return;
+		}
+	}
+	if (action != TOKEN_ANCHOR_READ)
+		fixture->counter++;
+	if (action == TOKEN_ANCHOR_DEFINE)
+		wire_put_text(writer, WIRE_TAG_BLOB, "the place");
+	wire_put_number(writer, WIRE_TAG_COUNTER, fixture->counter);
+	keeper_send_sealer(fixture, writer);
+}
+
 void play_honest(struct keeper_fixture *fixture, const struct wire_message *request)
 {
+	if (request->code == SEALER_ANCHOR) {
+		play_counter(fixture, request);
+		return;
+	}
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
 
 	wire_put(writer, WIRE_TAG_KEY, fixture->h, sizeof fixture->h);

@@ -54,6 +54,7 @@ struct keeper_fixture {
 	/* Plays the sealer: sends what it likes over fixture->sealer. */
 	void (*play)(struct keeper_fixture *fixture, const struct wire_message *request);
 	uint8_t h[KEY_SIZE];
+	uint64_t counter; /* of the anchor */
 
 	char recovery[128];
 	char key_id[8];
@@ -129,6 +130,8 @@ uint64_t ask_get(struct keeper_fixture *fixture, struct asker *asker, const char
 	struct wire_field *out_value);
 void begin_get(struct asker *asker, const char *path);
 uint16_t ask_init(struct keeper_fixture *fixture, struct asker *asker, const char *kind);
+/* The same for an INIT that was begun with fields of its own. */
+uint16_t ask_init_begun(struct keeper_fixture *fixture, struct asker *asker);
 uint16_t ask_recover(struct keeper_fixture *fixture, struct asker *asker, const char *key);
 uint16_t ask_stage(struct keeper_fixture *fixture, struct asker *asker, const char *text);
 uint16_t ask_apply(struct keeper_fixture *fixture, struct asker *asker, const char *text);

@@ -175,6 +175,8 @@ void requester_done(struct requester *requester)
 		requester->pending->from = NULL;
 	requester->pending = NULL;
 	policy_staging_free(requester->staging);
+	if (requester->backup)
+		backup_forget(requester->backup, requester);
 	audit_check_free(requester->check);
 	caller_done(&requester->caller);
 }

@@ -112,6 +112,7 @@ static enum mortise_status make_lifecycle(struct keeper *keeper)
 		.audit = agent->audit,
 		.store_directory = keeper->settings.store,
 		.first_uid = agent->first_uid,
+		.anchor_window_s = (int)keeper->settings.anchor_window_s,
 		.hooks = {request_vault_opened, request_vault_closing, tell_monitor, request_record,
 			agent},
 	};

@@ -65,7 +65,10 @@ static enum mortise_status read_settings(
 	settings->overdue_ms = SEALER_OVERDUE_MS;
 	if (wire_has(frame, WIRE_TAG_NUMBER))
 		TRY(wire_number(frame, WIRE_TAG_NUMBER, &settings->overdue_ms));
-	if (settings->overdue_ms > INT32_MAX)
+	settings->anchor_window_s = ANCHOR_WINDOW_S;
+	if (wire_has(frame, WIRE_TAG_COUNTER))
+		TRY(wire_number(frame, WIRE_TAG_COUNTER, &settings->anchor_window_s));
+	if (settings->overdue_ms > INT32_MAX || settings->anchor_window_s > INT32_MAX)
 		return MORTISE_INVALID;
 	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))
 		TRY(wire_text(frame, WIRE_TAG_ENVIRONMENT, settings->environment,

@@ -18,7 +18,8 @@ struct keeper_settings {
 	char environment[64];
 	uint32_t ids[PROCESS_IDS];
 	uint64_t flags;
-	uint64_t overdue_ms;                     /* of a sealer */
+	uint64_t overdue_ms; /* of a sealer */
+	uint64_t anchor_window_s;
 	int descriptors[KEEPER_DESCRIPTORS_MAX]; /* the listeners, perhaps the witness */
 	size_t descriptor_count;
 	struct entrance entrances[PROCESS_LISTENERS_MAX];

@@ -51,6 +51,29 @@ const char *lifecycle_recovery_id(const struct lifecycle *lifecycle)
 	return lifecycle->recovery_id;
 }
 
+struct backup *lifecycle_backup(const struct lifecycle *lifecycle)
+{
+	return lifecycle->backup;
+}
+
+enum mortise_status lifecycle_copy(
+	struct lifecycle *lifecycle, const void *owner, uint64_t *out_done, uint64_t *out_total)
+{
+	if (!lifecycle->vault)
+		return MORTISE_SEALED;
+	return backup_copy(lifecycle->backup, owner, lifecycle->store, out_done, out_total);
+}
+
+struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle)
+{
+	return anchor_report(lifecycle->anchor);
+}
+
+void lifecycle_upkeep(struct lifecycle *lifecycle)
+{
+	anchor_upkeep(lifecycle->anchor);
+}
+
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)
 {
 	lifecycle->state = state;
@@ -98,6 +121,7 @@ static void close_vault(struct lifecycle *lifecycle)
 	slot_work_cancel(lifecycle);
 	event_del(lifecycle->ends);
 	lifecycle->parts.hooks.closing(lifecycle->parts.hooks.context);
+	anchor_detach(lifecycle->anchor);
 	vault_close(lifecycle->vault);
 	lifecycle->vault = NULL;
 }
@@ -112,6 +136,7 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	TRY(lifecycle_set_hold(lifecycle, word));
 	event_del(lifecycle->retry);
 	lifecycle_end_turn(lifecycle);
+	lifecycle_drop_candidate(lifecycle);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
 	/* Pruned versions go from the disk now; if not, SQLite overwrites them later. */
@@ -119,6 +144,7 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
 	lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
 	lifecycle_finish(lifecycle, MORTISE_SEALED, "sealed meanwhile", NULL);
+	lifecycle_finish_typed(lifecycle, MORTISE_SEALED, "sealed meanwhile");
 	return MORTISE_OK;
 }
 
@@ -126,6 +152,7 @@ void lifecycle_reopen(struct lifecycle *lifecycle)
 {
 	close_vault(lifecycle);
 	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+	backup_store_closing(lifecycle->backup);
 	store_close(lifecycle->store);
 	lifecycle->store = NULL;
 	if (store_open(lifecycle->parts.store_directory, &lifecycle->store) != MORTISE_OK ||
@@ -196,9 +223,14 @@ enum mortise_status lifecycle_new(
 	lifecycle->retry = evtimer_new(parts->base, on_retry, lifecycle);
 	lifecycle->ends = evtimer_new(parts->base, on_end, lifecycle);
 	lifecycle->vault_work = evtimer_new(parts->base, lifecycle_on_work, lifecycle);
-	enum mortise_status status = lifecycle->retry && lifecycle->ends && lifecycle->vault_work
-					     ? open_store(lifecycle)
-					     : MORTISE_BUSY;
+	enum mortise_status status =
+		lifecycle->retry && lifecycle->ends && lifecycle->vault_work
+			? backup_new(parts->store_directory, &lifecycle->backup)
+			: MORTISE_BUSY;
+	if (status == MORTISE_OK)
+		status = anchor_new(parts->sealer, parts->anchor_window_s, &lifecycle->anchor);
+	if (status == MORTISE_OK)
+		status = open_store(lifecycle);
 	if (status != MORTISE_OK) {
 		explain_store(parts->store_directory, status);
 		lifecycle_free(lifecycle);
@@ -212,6 +244,7 @@ void lifecycle_free(struct lifecycle *lifecycle)
 {
 	if (!lifecycle)
 		return;
+	lifecycle_drop_candidate(lifecycle);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
 	if (lifecycle->retry)
@@ -225,6 +258,8 @@ void lifecycle_free(struct lifecycle *lifecycle)
 	enrolment_end(lifecycle);
 	lifecycle_end_turn(lifecycle);
 	lifecycle_forget_slots(lifecycle);
+	backup_free(lifecycle->backup);
+	anchor_free(lifecycle->anchor);
 	store_close(lifecycle->store);
 	free(lifecycle);
 }

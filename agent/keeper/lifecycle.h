@@ -9,7 +9,9 @@
 #ifndef MORTISE_LIFECYCLE_H
 #define MORTISE_LIFECYCLE_H
 
+#include "anchor.h"
 #include "audit.h"
+#include "backup.h"
 #include "sealer_link.h"
 #include "vault.h"
 
@@ -44,6 +46,7 @@ struct lifecycle_parts {
 	struct audit *audit;
 	const char *store_directory;
 	uint32_t first_uid; /* may do everything by the first policy */
+	int anchor_window_s;
 	struct lifecycle_hooks hooks;
 };
 
@@ -78,13 +81,14 @@ typedef void lifecycle_done(
 
 /*
  * Makes a store with a slot of kind ("tpm2", or NULL: none), sealed as wished, and a recovery
- * slot. done is called later, once, with the recovery key; before the store is made, is_wanted says
- * whether somebody still waits for that key. MORTISE_CONFLICT if there is a store, MORTISE_BUSY
- * while another operation runs: then done is not called.
+ * slot; with has_anchor, a counter in the same TPM tells old copies of it. done is called later,
+ * once, with the recovery key; before the store is made, is_wanted says whether somebody still
+ * waits for that key. MORTISE_CONFLICT if there is a store, MORTISE_BUSY while another operation
+ * runs: then done is not called.
  */
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
-	const struct token_wish *wish, bool (*is_wanted)(void *context), lifecycle_done *done,
-	void *context) MUST_USE;
+	const struct token_wish *wish, bool has_anchor, bool (*is_wanted)(void *context),
+	lifecycle_done *done, void *context) MUST_USE;
 
 /* A PIN that somebody typed. */
 struct lifecycle_pin {
@@ -101,11 +105,17 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 	lifecycle_done *done, void *context) MUST_USE;
 
 /*
- * Opens a slot whose key is typed (recovery, shares joined, escrow), at once. MORTISE_DENIED for
- * another key; MORTISE_NOT_FOUND without such a slot.
+ * Opens a slot whose key is typed (recovery, shares joined, escrow). done is called once, perhaps
+ * at once. It is not after MORTISE_DENIED for another key, MORTISE_NOT_FOUND without such a slot,
+ * MORTISE_BUSY while somebody else does the same, or what is wrong with the store.
  */
-enum mortise_status lifecycle_recover(
-	struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
+enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
+	const struct secret *recovery_key, lifecycle_done *done, void *context) MUST_USE;
+
+/* The anchor of the open store, if it has one. */
+struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle);
+/* Between turns. */
+void lifecycle_upkeep(struct lifecycle *lifecycle);
 
 /*
  * Is this the store's recovery key? Changes nothing. MORTISE_DENIED for another key;
@@ -113,6 +123,12 @@ enum mortise_status lifecycle_recover(
  */
 enum mortise_status lifecycle_check_recovery(
 	const struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
+
+/* The store's copies on their way out and in. */
+struct backup *lifecycle_backup(const struct lifecycle *lifecycle);
+/* backup_copy() of the store as it is; while it is unsealed. */
+enum mortise_status lifecycle_copy(struct lifecycle *lifecycle, const void *owner,
+	uint64_t *out_done, uint64_t *out_total) MUST_USE;
 
 /* Is it sealed by an admin, so that it stays sealed? */
 bool lifecycle_is_held(const struct lifecycle *lifecycle);

@@ -14,6 +14,10 @@ struct making {
 	bool (*is_wanted)(void *context);
 	uint8_t uuid[ID_SIZE];
 	const struct enrolment *enrolment; /* of the hardware; NULL: none */
+	bool has_anchor;
+	struct secret *anchor_auth;
+	struct secret *anchor; /* once its counter is made; NULL: none */
+	uint64_t generation;
 	struct secret *master_key;
 	struct secret *recovery_key;
 	struct secret *recovery_text;
@@ -30,6 +34,8 @@ void making_free(struct making *making)
 	secret_drop(&making->recovery_key);
 	secret_drop(&making->recovery_text);
 	secret_drop(&making->audit_state);
+	secret_drop(&making->anchor_auth);
+	secret_drop(&making->anchor);
 	keyring_done(&making->keyring);
 	free(making);
 }
@@ -135,8 +141,20 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 	origin.policy.bytes = record;
 	origin.master_key = making->master_key;
 	origin.audit_state = making->audit_state;
+	origin.anchor = making->anchor;
+	origin.generation = making->generation;
 	TRY(vault_create(lifecycle->store, &origin));
 	return lifecycle_load_slots(lifecycle);
+}
+
+static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	if (status == MORTISE_OK) {
+		end(lifecycle, MORTISE_OK, "", lifecycle->making->recovery_text);
+		return;
+	}
+	audit_detach(lifecycle->parts.audit);
+	end(lifecycle, status, "the store could not be made", NULL);
 }
 
 /* The store is opened as after a restart: by what is on disk and the slot just made. */
@@ -150,32 +168,65 @@ static void make_and_open(struct lifecycle *lifecycle)
 		const struct secret *h =
 			making->enrolment ? making->enrolment->h : making->recovery_key;
 		bool fits = false;
-		status = lifecycle_open_with(lifecycle, &lifecycle->slots[0], h, &fits);
+		status = lifecycle_open_with(lifecycle, &lifecycle->slots[0], h, on_opened, &fits);
 	}
 	if (status != MORTISE_OK)
-		audit_detach(lifecycle->parts.audit);
-	if (status != MORTISE_OK)
-		end(lifecycle, status, "the store could not be made", NULL);
-	else
-		end(lifecycle, MORTISE_OK, "", making->recovery_text);
+		on_opened(lifecycle, status);
+}
+
+static void on_counter(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+	struct making *making = lifecycle->making;
+	char text[500];
+
+	enum mortise_status status = answer->status;
+	if (status == MORTISE_OK)
+		status = anchor_write_state(making->enrolment->kind, making->anchor_auth,
+			answer->blob, &making->anchor);
+	if (status != MORTISE_OK) {
+		lifecycle_describe(answer, text, sizeof text - 60);
+		snprintf(text + strlen(text), 60, "; or run: mortise init --no-anchor");
+		end(lifecycle, status, text, NULL);
+		return;
+	}
+	making->generation = answer->counter;
+	make_and_open(lifecycle);
+}
+
+static enum mortise_status make_counter(struct lifecycle *lifecycle)
+{
+	struct making *making = lifecycle->making;
+	struct token_anchor question = {.action = TOKEN_ANCHOR_DEFINE};
+
+	TRY(secret_random(KEY_SIZE, &making->anchor_auth));
+	question.auth = making->anchor_auth;
+	return sealer_anchor(
+		lifecycle->parts.sealer, making->enrolment->kind, &question, on_counter, lifecycle);
 }
 
 static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
 {
+	struct making *making = lifecycle->making;
+
+	if (status == MORTISE_OK && !making->is_wanted(lifecycle->context)) {
+		status = MORTISE_CONFLICT;
+		text = "nobody waits for the recovery key any more";
+	}
 	if (status != MORTISE_OK) {
 		end(lifecycle, status, text, NULL);
-	} else if (!lifecycle->making->is_wanted(lifecycle->context)) {
-		end(lifecycle, MORTISE_CONFLICT, "nobody waits for the recovery key any more",
-			NULL);
-	} else {
-		lifecycle->making->enrolment = lifecycle->enrolment;
-		make_and_open(lifecycle);
+		return;
 	}
+	making->enrolment = lifecycle->enrolment;
+	if (!making->has_anchor)
+		make_and_open(lifecycle);
+	else if (make_counter(lifecycle) != MORTISE_OK)
+		end(lifecycle, MORTISE_BUSY, "the sealer could not be asked for a counter", NULL);
 }
 
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
-	const struct token_wish *wish, bool (*is_wanted)(void *context), lifecycle_done *done,
-	void *context)
+	const struct token_wish *wish, bool has_anchor, bool (*is_wanted)(void *context),
+	lifecycle_done *done, void *context)
 {
 	if (lifecycle->state != LIFECYCLE_UNINITIALISED)
 		return MORTISE_CONFLICT;
@@ -185,6 +236,7 @@ enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind
 	if (!making)
 		return MORTISE_BUSY;
 	making->is_wanted = is_wanted;
+	making->has_anchor = has_anchor;
 	lifecycle->making = making;
 	lifecycle->done = done;
 	lifecycle->context = context;

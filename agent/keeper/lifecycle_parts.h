@@ -51,10 +51,15 @@ struct turn {
 		pin_for; /* the slot to whose family the PIN belongs; 0: the first that wants one */
 };
 
+/* A vault that was opened serves now, or does not: then the reason says why. */
+typedef void lifecycle_opened(struct lifecycle *lifecycle, enum mortise_status status);
+
 struct lifecycle {
 	struct lifecycle_parts parts;
 	struct store *store;
 	struct vault *vault;
+	struct anchor *anchor;
+	struct backup *backup;
 	enum lifecycle_state state;
 	uint64_t since_us;
 	char reason[512];
@@ -63,6 +68,14 @@ struct lifecycle {
 	struct kept_slot slots[SLOTS_MAX];
 	size_t slot_count;
 	struct turn turn;
+
+	struct vault *candidate; /* opened by a slot, but its age is being checked */
+	lifecycle_opened *opened;
+	bool check_waits;           /* for the sealer to be free */
+	bool check_may_pass;        /* what the check failed by may be gone later */
+	lifecycle_done *typed_done; /* of a key that was typed; NULL: nobody waits */
+	void *typed_context;
+
 	struct event *retry;
 	unsigned attempts;
 
@@ -87,6 +100,8 @@ void lifecycle_explain(struct lifecycle *lifecycle, const char *format, ...)
 /* Ends the operation that somebody waits for, if so. */
 void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, const char *text,
 	const struct secret *recovery);
+void lifecycle_finish_typed(
+	struct lifecycle *lifecycle, enum mortise_status status, const char *text);
 void lifecycle_forget_slots(struct lifecycle *lifecycle);
 /* The record was checked when it was kept. */
 struct slot lifecycle_slot_of(const struct kept_slot *kept);
@@ -106,11 +121,18 @@ void lifecycle_hold_word(bool until_boot, char out_word[STORE_HOLD_MAX]);
 /* Reads the slots of the store. */
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle) MUST_USE;
 /*
- * Opens the vault with a slot's h. MORTISE_DENIED if it is not the slot's; for anything else the
+ * Opens the vault with a slot's h, and has its age checked; then, perhaps at once, opened is
+ * called. It is not after a failure: MORTISE_DENIED if h is not the slot's; for anything else the
  * reason says why not. *out_fits: what is wrong is not the slot.
  */
 enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
-	const struct secret *h, bool *out_fits) MUST_USE;
+	const struct secret *h, lifecycle_opened *opened, bool *out_fits) MUST_USE;
+/* Begins the candidate's check, or tries again to. */
+void lifecycle_check_age(struct lifecycle *lifecycle);
+/* Nobody is told. */
+void lifecycle_drop_candidate(struct lifecycle *lifecycle);
+/* By the retry timer. */
+void lifecycle_try_later(struct lifecycle *lifecycle);
 /* Takes up unsealing by the hardware; attended: somebody waits for it. */
 void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended);
 void lifecycle_end_turn(struct lifecycle *lifecycle);

@@ -9,60 +9,6 @@
 #define RETRY_FIRST_MS 200u
 #define RETRY_MAX_MS   30000u
 
-/* Keeps the vault only if what else is needed can be had from it. */
-static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vault *vault)
-{
-	const char *reason = "the store cannot be used";
-	enum mortise_status status =
-		lifecycle->parts.hooks.opened(lifecycle->parts.hooks.context, vault, &reason);
-
-	if (status != MORTISE_OK) {
-		vault_close(vault);
-		lifecycle_explain(lifecycle, "%s", reason);
-		return status;
-	}
-	lifecycle->vault = vault;
-	lifecycle->attempts = 0;
-	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
-	lifecycle_begin_work(lifecycle);
-	return MORTISE_OK;
-}
-
-static enum mortise_status open_vault(struct lifecycle *lifecycle, const struct secret *master_key)
-{
-	struct vault *vault = NULL;
-	enum mortise_status status = vault_open(lifecycle->store, master_key, &vault);
-
-	if (status != MORTISE_OK) {
-		lifecycle_explain(lifecycle,
-			"the store is not what mortise wrote last (%s): it was edited, damaged or "
-			"mixed; restore it from a backup",
-			status == MORTISE_INTEGRITY ? "the tally does not match"
-						    : mortise_status_text(status));
-		return status;
-	}
-	return accept_vault(lifecycle, vault);
-}
-
-enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
-	const struct secret *h, bool *out_fits)
-{
-	CLEANUP(secret_drop) struct secret *master_key = NULL;
-	struct slot slot = lifecycle_slot_of(kept);
-	uint64_t id = kept->id;
-	struct store_meta meta;
-
-	*out_fits = false;
-	TRY(store_meta(lifecycle->store, &meta));
-	struct slot_identity identity = {meta.uuid, id, meta.epoch};
-	TRY(slot_open(&identity, &slot, h, &master_key));
-	*out_fits = true;
-	TRY(open_vault(lifecycle, master_key));
-	lifecycle->opened_id = id;
-	lifecycle->opened_us = lifecycle_now_us();
-	return MORTISE_OK;
-}
-
 /* ---- the turn ---- */
 
 static struct slot slot_at(const struct lifecycle *lifecycle, size_t index)
@@ -135,7 +81,7 @@ static bool risks_a_pin(const struct slot *slot, const struct secret *pin)
 	return pin || strcmp(slot->kind, SLOT_KIND_PKCS11) == 0;
 }
 
-static void try_later(struct lifecycle *lifecycle)
+void lifecycle_try_later(struct lifecycle *lifecycle)
 {
 	unsigned shift = lifecycle->attempts < 8 ? lifecycle->attempts : 8;
 	unsigned delay_ms = RETRY_FIRST_MS << shift;
@@ -179,17 +125,25 @@ static bool doubts_pin(const struct sealer_answer *answer)
 		       answer->fault == TOKEN_FAULT_MALFORMED);
 }
 
+static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	on_unsealed(lifecycle, status);
+	if (status == MORTISE_BUSY || status == MORTISE_IO || lifecycle->check_may_pass)
+		lifecycle_try_later(lifecycle);
+}
+
 /* A slot's h is not what the slot was made with: the next may be right. */
-static void on_opened(struct lifecycle *lifecycle, struct sealer_answer *answer)
+static void open_by(struct lifecycle *lifecycle, struct sealer_answer *answer)
 {
 	const struct kept_slot *kept = &lifecycle->slots[lifecycle->turn.order[lifecycle->turn.at]];
 	bool fits = false;
-	enum mortise_status status = lifecycle_open_with(lifecycle, kept, answer->h, &fits);
+	enum mortise_status status =
+		lifecycle_open_with(lifecycle, kept, answer->h, on_opened, &fits);
 
-	if (status == MORTISE_OK || fits) {
-		on_unsealed(lifecycle, status);
-		if (status == MORTISE_BUSY || status == MORTISE_IO)
-			try_later(lifecycle);
+	if (status == MORTISE_OK)
+		return;
+	if (fits) {
+		on_opened(lifecycle, status);
 		return;
 	}
 	bool may_pass = status == MORTISE_BUSY || status == MORTISE_IO;
@@ -211,14 +165,14 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	char text[400];
 
 	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
-		return; /* opened by the recovery key meanwhile, or sealed */
+		return; /* a key was typed meanwhile, or it was sealed */
 	const struct kept_slot *kept = &lifecycle->slots[turn->order[turn->at]];
 	turn->was_asked = true;
 	if (!doubts_pin(answer) && lifecycle_note_pin(lifecycle, kept->id, false) != MORTISE_OK)
 		log_warning("slot %llu: that its PIN was right could not be noted",
 			(unsigned long long)kept->id);
 	if (answer->status == MORTISE_OK) {
-		on_opened(lifecycle, answer);
+		open_by(lifecycle, answer);
 		return;
 	}
 	if (doubts_pin(answer))
@@ -283,7 +237,7 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 			       : may_pass && !turn->was_asked                 ? MORTISE_BUSY
 									      : MORTISE_HARDWARE);
 	if (may_pass)
-		try_later(lifecycle);
+		lifecycle_try_later(lifecycle);
 }
 
 void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
@@ -305,7 +259,9 @@ void lifecycle_end_turn(struct lifecycle *lifecycle)
 
 void lifecycle_retry(struct lifecycle *lifecycle)
 {
-	if (lifecycle->state == LIFECYCLE_SEALED)
+	if (lifecycle->check_waits)
+		lifecycle_check_age(lifecycle);
+	else if (lifecycle->state == LIFECYCLE_SEALED)
 		lifecycle_begin_turn(lifecycle, false);
 }
 
@@ -353,6 +309,34 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 	return MORTISE_OK;
 }
 
+void lifecycle_finish_typed(
+	struct lifecycle *lifecycle, enum mortise_status status, const char *text)
+{
+	lifecycle_done *done = lifecycle->typed_done;
+
+	lifecycle->typed_done = NULL;
+	if (done)
+		done(lifecycle->typed_context, status, text, NULL);
+}
+
+static void on_typed_opened(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	if (status != MORTISE_OK) {
+		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+		lifecycle_finish_typed(lifecycle, status, lifecycle->reason);
+		if (status == MORTISE_BUSY || lifecycle->check_may_pass)
+			lifecycle_try_later(lifecycle);
+		return;
+	}
+	event_del(lifecycle->retry);
+	/* Unsealed it is; a seal that could not be taken back comes back with the next start. */
+	if (lifecycle_set_hold(lifecycle, "") != MORTISE_OK)
+		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
+	lifecycle_after_opening(lifecycle, lifecycle->opened_id);
+	lifecycle_finish_typed(lifecycle, MORTISE_OK, "");
+	lifecycle_finish(lifecycle, MORTISE_OK, "", NULL);
+}
+
 /* Tries the typed slots with h: MORTISE_OK, what is wrong with the store, or MORTISE_DENIED. */
 static enum mortise_status open_typed(struct lifecycle *lifecycle, const struct secret *h)
 {
@@ -363,8 +347,8 @@ static enum mortise_status open_typed(struct lifecycle *lifecycle, const struct 
 		bool fits = false;
 		if (slot_is_hardware(&slot))
 			continue;
-		enum mortise_status status =
-			lifecycle_open_with(lifecycle, &lifecycle->slots[i], h, &fits);
+		enum mortise_status status = lifecycle_open_with(
+			lifecycle, &lifecycle->slots[i], h, on_typed_opened, &fits);
 		if (status == MORTISE_OK || fits)
 			return status;
 		if (result != MORTISE_INTEGRITY)
@@ -373,21 +357,29 @@ static enum mortise_status open_typed(struct lifecycle *lifecycle, const struct 
 	return result;
 }
 
-enum mortise_status lifecycle_recover(
-	struct lifecycle *lifecycle, const struct secret *recovery_key)
+enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
+	const struct secret *recovery_key, lifecycle_done *done, void *context)
 {
-	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
+	enum lifecycle_state before = lifecycle->state;
+
+	if (before == LIFECYCLE_UNINITIALISED || before == LIFECYCLE_UNSEALED)
 		return MORTISE_CONFLICT;
-	if (lifecycle->state == LIFECYCLE_UNSEALED)
-		return MORTISE_OK;
-	TRY(open_typed(lifecycle, recovery_key));
-	event_del(lifecycle->retry);
-	lifecycle_end_turn(lifecycle);
-	/* Unsealed it is; a seal that could not be taken back comes back with the next start. */
-	if (lifecycle_set_hold(lifecycle, "") != MORTISE_OK)
-		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
-	lifecycle_after_opening(lifecycle, lifecycle->opened_id);
-	lifecycle_finish(lifecycle, MORTISE_OK, "", NULL);
+	if (lifecycle->typed_done || lifecycle->candidate)
+		return MORTISE_BUSY;
+	lifecycle->typed_done = done;
+	lifecycle->typed_context = context;
+	enum mortise_status status = open_typed(lifecycle, recovery_key);
+	if (status != MORTISE_OK) {
+		lifecycle->typed_done = NULL;
+		return status;
+	}
+	/* The age is being checked: what the hardware says now comes too late. */
+	if (lifecycle->candidate) {
+		lifecycle_end_turn(lifecycle);
+		lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
+	} else if (before == LIFECYCLE_UNSEALING) {
+		lifecycle_end_turn(lifecycle);
+	}
 	return MORTISE_OK;
 }
 

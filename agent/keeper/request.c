@@ -22,7 +22,8 @@ static const struct operation operations[] = {
 	{WIRE_STATUS, "status", ANYONE, 0, 0, true, false, false, request_status},
 	{WIRE_WHOAMI, "whoami", ANYONE, 0, 0, true, false, false, request_whoami},
 	{WIRE_INIT, "init", OPERATOR, 0,
-		TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(PIN) | TAG(URI) | TAG(PCRS) | TAG(PUBLIC_KEY),
+		TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(COUNTER) | TAG(PIN) | TAG(URI) | TAG(PCRS) |
+			TAG(PUBLIC_KEY),
 		true, true, true, request_init},
 	{WIRE_UNSEAL, "unseal", OPERATOR, 0,
 		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(PIN) | TAG(SHARES), true, true,
@@ -70,6 +71,8 @@ static const struct operation operations[] = {
 		request_audit_verify},
 	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, 0, false, false, true,
 		request_audit_key},
+	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, TAG(OFFSET), false, false, true,
+		request_backup},
 	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, TAG(CURSOR), false, false, true,
 		request_verify},
 	{WIRE_REKEY, "rekey", VERB_ALONE, VERB_ADMIN, TAG(CURSOR) | TAG(DRY_RUN) | TAG(REENCRYPT),

@@ -72,6 +72,7 @@ struct requester {
 	const struct entrance *entrance;
 	struct pending *pending; /* NULL: none; while there is one, no frame is read */
 	struct policy_staging *staging;
+	struct backup *backup;     /* in which it may have copies; NULL: it has none */
 	struct audit_check *check; /* an `audit verify` under way */
 	uint64_t check_offset;
 	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */

@@ -57,6 +57,23 @@ static void put_rekeying(struct exchange *exchange)
 	put_text_fact(exchange->reply, "rekey", text);
 }
 
+static void put_anchor(struct exchange *exchange)
+{
+	struct anchor_report report = lifecycle_anchor(exchange->agent->lifecycle);
+	struct wire_writer *reply = exchange->reply;
+
+	put_text_fact(reply, "anchor",
+		!report.exists        ? "none: an old copy of the store would not be noticed"
+		: report.complaint[0] ? report.complaint
+				      : "ok");
+	if (!report.exists)
+		return;
+	put_number_fact(reply, "anchor_counter", report.counter);
+	put_number_fact(reply, "anchor_lag_s", report.lag_s);
+	put_number_fact(reply, "anchor_increments", report.increments);
+	put_number_fact(reply, "anchor_budget", report.budget);
+}
+
 /* What only those who look after the agent are told. */
 static void put_admin_facts(struct exchange *exchange)
 {
@@ -82,6 +99,7 @@ static void put_admin_facts(struct exchange *exchange)
 		put_number_fact(reply, "secrets", vault_count(vault));
 		put_number_fact(reply, "key_epoch", vault_epoch(vault));
 		put_rekeying(exchange);
+		put_anchor(exchange);
 		put_number_fact(reply, "policy_version", agent->policy_version);
 		put_number_fact(reply, "policy_rules", policy_rule_count(agent->policy));
 		if (agent->names.disabled_rules) {
@@ -225,7 +243,7 @@ enum mortise_status request_init(struct exchange *exchange)
 	TRY(pending_new(exchange, NULL, NULL, &pending));
 	enum mortise_status status =
 		lifecycle_init(lifecycle, strcmp(asked.kind, "none") == 0 ? NULL : asked.kind,
-			&asked.wish, is_wanted, on_initialised, pending);
+			&asked.wish, asked.has_anchor, is_wanted, on_initialised, pending);
 	if (status != MORTISE_OK) {
 		pending_abandon(exchange, pending);
 		return exchange_fail(
@@ -247,10 +265,27 @@ static void on_unsealed(
 	pending_finish(context, status, text, put_changed, NULL);
 }
 
+static enum mortise_status explain_typed(struct exchange *exchange, enum mortise_status status)
+{
+	const struct lifecycle *lifecycle = exchange->agent->lifecycle;
+
+	if (status == MORTISE_DENIED)
+		return exchange_fail(exchange, status,
+			"not the recovery key of this store, whose key id is %s",
+			lifecycle_recovery_id(lifecycle));
+	if (status == MORTISE_NOT_FOUND)
+		return exchange_fail(exchange, status,
+			"this store has no slot for a key that is typed; see: mortise status");
+	if (status == MORTISE_BUSY)
+		return exchange_fail(
+			exchange, status, "somebody else is unsealing just now; try again");
+	return exchange_fail(exchange, status, "%s", lifecycle_reason(lifecycle));
+}
+
 static enum mortise_status unseal_by_recovery(struct exchange *exchange)
 {
-	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 	CLEANUP(secret_drop) struct secret *key = NULL;
+	struct pending *pending = NULL;
 	unsigned missing = 0;
 
 	TRY(exchange_typed(exchange, &key, &missing));
@@ -260,18 +295,13 @@ static enum mortise_status unseal_by_recovery(struct exchange *exchange)
 		wire_put_number(exchange->reply, WIRE_TAG_NUMBER, missing);
 		return MORTISE_OK;
 	}
-	enum mortise_status status = lifecycle_recover(lifecycle, key);
-	if (status == MORTISE_DENIED)
-		return exchange_fail(exchange, status,
-			"not the recovery key of this store, whose key id is %s",
-			lifecycle_recovery_id(lifecycle));
-	if (status == MORTISE_NOT_FOUND)
-		return exchange_fail(exchange, status,
-			"this store has no slot for a key that is typed; see: mortise status");
-	if (status != MORTISE_OK)
-		return exchange_fail(exchange, status, "%s", lifecycle_reason(lifecycle));
-	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
-	return MORTISE_OK;
+	TRY(pending_new(exchange, NULL, NULL, &pending));
+	enum mortise_status status =
+		lifecycle_unseal_typed(exchange->agent->lifecycle, key, on_unsealed, pending);
+	if (status == MORTISE_OK)
+		return MORTISE_OK;
+	pending_abandon(exchange, pending);
+	return explain_typed(exchange, status);
 }
 
 /* The PIN, and for which slot it is: by kind, by id, or for the first that wants one. */

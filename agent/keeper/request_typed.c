@@ -163,6 +163,21 @@ static enum mortise_status read_pcrs(struct exchange *exchange, struct asked_sea
 	return MORTISE_OK;
 }
 
+/* Whether there is to be an anchor: with a TPM, but for COUNTER 0. */
+static enum mortise_status read_counter(
+	struct exchange *exchange, bool is_tpm, struct asked_seal *asked)
+{
+	uint64_t counter = 0;
+
+	asked->has_anchor = is_tpm && !wire_has(exchange->request, WIRE_TAG_COUNTER);
+	if (wire_has(exchange->request, WIRE_TAG_COUNTER) &&
+		(wire_number(exchange->request, WIRE_TAG_COUNTER, &counter) != MORTISE_OK ||
+			counter != 0))
+		return exchange_fail(
+			exchange, MORTISE_INVALID, "a counter is made, or with 0 it is not");
+	return MORTISE_OK;
+}
+
 enum mortise_status exchange_seal(struct exchange *exchange, struct asked_seal *asked)
 {
 	const struct wire_message *request = exchange->request;
@@ -184,6 +199,7 @@ enum mortise_status exchange_seal(struct exchange *exchange, struct asked_seal *
 			"them");
 	TRY(exchange_pin(exchange, &asked->pin));
 	asked->wish.pin = asked->pin;
+	TRY(read_counter(exchange, is_tpm, asked));
 	TRY(read_pcrs(exchange, asked));
 	return is_token ? read_uri(exchange, asked) : MORTISE_OK;
 }

@@ -23,13 +23,15 @@ enum mortise_status exchange_typed(
 struct asked_seal {
 	char kind[16]; /* "none": no hardware */
 	struct token_wish wish;
+	bool has_anchor; /* a TPM's counter, unless COUNTER says 0 */
 	struct secret *pin;
 	char uri[TOKEN_URI_MAX + 1];
 };
 
 void asked_seal_done(struct asked_seal *asked);
 
-/* SLOT_KIND, PIN, URI, PCRS, PUBLIC_KEY. MORTISE_INVALID for a kind that is no hardware. */
+/* SLOT_KIND, PIN, URI, PCRS, PUBLIC_KEY, COUNTER. MORTISE_INVALID for a kind that is no hardware.
+ */
 enum mortise_status exchange_seal(struct exchange *exchange, struct asked_seal *asked) MUST_USE;
 
 /* Answers a pending slot request with the slot's id; a slot_done. */

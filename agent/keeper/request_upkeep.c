@@ -170,6 +170,7 @@ void request_upkeep(struct agent *agent)
 		lifecycle_reopen(agent->lifecycle);
 		return;
 	}
+	lifecycle_upkeep(agent->lifecycle);
 	if (agent->audit_state && now - agent->audit_retry_us > RETRY_US) {
 		agent->audit_retry_us = now;
 		store_audit_state(agent);

@@ -276,6 +276,11 @@ enum mortise_status sealer_link_new(
 	return MORTISE_OK;
 }
 
+bool sealer_is_busy(const struct sealer_link *link)
+{
+	return link->done != NULL;
+}
+
 void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms)
 {
 	link->overdue_ms = overdue_ms;

@@ -39,6 +39,8 @@ void sealer_link_free(struct sealer_link *link);
 /* After how long the end of a sealer without an answer means that the hardware hung. */
 void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms);
 
+bool sealer_is_busy(const struct sealer_link *link);
+
 /*
  * kind is the slot's; a wish's and a PIN's bytes are copied. MORTISE_BUSY while another operation
  * runs, MORTISE_INVALID if it is larger than a frame: then done is not called.

@@ -19,7 +19,6 @@
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define OTHER_PATH_MAX  1023 /* leaves room in PATH_MAX for what is kept below */
 #define NAME_MAX_BYTES  255
-#define DEADLINE_MAX_S  600
 
 enum mortise_status config_refuse_value(const struct setting *setting, const char *expected)
 {
@@ -152,54 +151,6 @@ static enum mortise_status read_exe_evidence(const struct setting *setting)
 	return read_switch(setting, &setting->config->has_exe_evidence);
 }
 
-static bool is_tcti(const char *value)
-{
-	static const char device[] = "device:", swtpm[] = "swtpm:path=", tabrmd[] = "tabrmd:";
-
-	if (strncmp(value, device, sizeof device - 1) == 0)
-		return config_is_absolute(value + sizeof device - 1);
-	if (strncmp(value, swtpm, sizeof swtpm - 1) == 0)
-		return config_is_absolute(value + sizeof swtpm - 1);
-	return strcmp(value, "tabrmd") == 0 || strncmp(value, tabrmd, sizeof tabrmd - 1) == 0;
-}
-
-static enum mortise_status read_tcti(const struct setting *setting)
-{
-	const char *value = setting->entry->value;
-
-	if (!is_tcti(value) || strlen(value) > OTHER_PATH_MAX)
-		return config_refuse_value(
-			setting, "device:/dev/tpmrm0, tabrmd or swtpm:path=/absolute/path");
-	return config_store_text(&setting->config->tcti, value);
-}
-
-static enum mortise_status read_pcr_signature(const struct setting *setting)
-{
-	return read_path(setting, OTHER_PATH_MAX, &setting->config->pcr_signature);
-}
-
-static enum mortise_status read_deadline(const struct setting *setting)
-{
-	const char *value = setting->entry->value;
-	size_t size = strlen(value);
-	int seconds = 0;
-
-	if (size <= 3 && strspn(value, "0123456789") == size)
-		for (size_t i = 0; i < size; i++)
-			seconds = 10 * seconds + (value[i] - '0');
-	if (seconds < 1 || seconds > DEADLINE_MAX_S)
-		return config_refuse_value(setting, "seconds from 1 to 600");
-	setting->config->hardware_deadline_ms = 1000 * seconds;
-	return MORTISE_OK;
-}
-
-static enum mortise_status refuse_later_key(const struct setting *setting)
-{
-	return inifile_refuse(setting->error, setting->entry->line, setting->entry->column,
-		"'%s' in [%s] is not in this release yet", setting->entry->key,
-		setting->entry->section);
-}
-
 static const char agent_keys[] =
 	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd or "
 	"exe-evidence";
@@ -218,10 +169,10 @@ static const struct {
 	{"agent", "audit-sync", read_audit_sync},
 	{"agent", "require-pidfd", read_require_pidfd},
 	{"agent", "exe-evidence", read_exe_evidence},
-	{"tpm2", "tcti", read_tcti},
-	{"tpm2", "deadline", read_deadline},
-	{"tpm2", "pcr-signature", read_pcr_signature},
-	{"tpm2", "anchor-window", refuse_later_key},
+	{"tpm2", "tcti", config_read_tcti},
+	{"tpm2", "deadline", config_read_deadline},
+	{"tpm2", "anchor-window", config_read_anchor_window},
+	{"tpm2", "pcr-signature", config_read_pcr_signature},
 };
 
 static enum mortise_status check_section(const struct setting *setting)
@@ -274,6 +225,8 @@ static enum mortise_status fill_defaults(struct config *config)
 		TRY(config_store_text(&config->tcti, "device:/dev/tpmrm0"));
 	if (config->hardware_deadline_ms == 0)
 		config->hardware_deadline_ms = 30000;
+	if (config->anchor_window_s == 0)
+		config->anchor_window_s = 60;
 	return MORTISE_OK;
 }
 

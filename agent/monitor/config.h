@@ -39,6 +39,7 @@ struct config {
 	char *pkcs11_pin_file;    /* absolute; NULL: none */
 	char *pcr_signature;      /* absolute file; NULL: where systemd keeps it */
 	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
+	int anchor_window_s;      /* [tpm2] anchor-window; 60 */
 	bool audit_sync_always;   /* audit-sync = checkpoint | always */
 	bool requires_pidfd;      /* require-pidfd = yes | no */
 	bool has_exe_evidence;    /* exe-evidence = yes | no */

@@ -24,6 +24,12 @@ enum mortise_status config_read_socket_path(const struct setting *setting, char 
 /* One name of a user or group. */
 enum mortise_status config_read_account(const struct setting *setting, char **out_name) MUST_USE;
 
+/* Entries of [tpm2]. */
+enum mortise_status config_read_tcti(const struct setting *setting) MUST_USE;
+enum mortise_status config_read_deadline(const struct setting *setting) MUST_USE;
+enum mortise_status config_read_anchor_window(const struct setting *setting) MUST_USE;
+enum mortise_status config_read_pcr_signature(const struct setting *setting) MUST_USE;
+
 /* An entry of [pkcs11]. */
 enum mortise_status config_pkcs11_read(const struct setting *setting) MUST_USE;
 

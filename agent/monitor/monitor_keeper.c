@@ -68,6 +68,7 @@ static size_t build_configuration(
 	wire_put_number(&writer, WIRE_TAG_FLAGS, flags_of(config, has_witness));
 	if (config->environment != NULL)
 		wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, config->environment);
+	wire_put_number(&writer, WIRE_TAG_COUNTER, (uint64_t)config->anchor_window_s);
 	return wire_finish(&writer);
 }
 

@@ -49,6 +49,7 @@ enum envelope_kind {
 	ENVELOPE_POLICY = 5,
 	ENVELOPE_AUDIT_STATE = 6,
 	ENVELOPE_SLOT_PUBLIC = 7,
+	ENVELOPE_ANCHOR = 8,
 };
 
 /* Where a ciphertext stands: the associated data of its encryption. */

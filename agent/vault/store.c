@@ -245,12 +245,17 @@ static void drop_store(struct store **store)
 
 enum mortise_status store_open(const char *directory, struct store **out_store)
 {
+	return store_open_as(directory, STORE_NAME, out_store);
+}
+
+enum mortise_status store_open_as(const char *directory, const char *name, struct store **out_store)
+{
 	CLEANUP(drop_store) struct store *store = calloc(1, sizeof *store);
 	char path[4096];
 
 	if (!store)
 		return MORTISE_BUSY;
-	int size = snprintf(path, sizeof path, "%s/store.db", directory);
+	int size = snprintf(path, sizeof path, "%s/%s", directory, name);
 	if (size < 0 || (size_t)size >= sizeof path)
 		return MORTISE_INVALID;
 	mode_t before = umask(077);

@@ -26,6 +26,7 @@
 
 #include "status.h"
 
+#define STORE_NAME         "store.db"
 #define STORE_FORMAT       2
 #define STORE_ID_SIZE      16
 #define STORE_HASH_SIZE    32
@@ -42,6 +43,8 @@ enum store_item {
 	STORE_SLOT = 1,   /* number: the slot's id */
 	STORE_POLICY = 2, /* number: the policy's version */
 	STORE_AUDIT = 3,  /* number 1 */
+	STORE_ANCHOR = 4, /* number 1; none: the store has no anchor */
+	STORE_ITEM_LAST = STORE_ANCHOR,
 };
 
 struct store;
@@ -72,6 +75,9 @@ struct store_meta {
  * MORTISE_IO.
  */
 enum mortise_status store_open(const char *directory, struct store **out_store) MUST_USE;
+/* The same for DIRECTORY/NAME; a file that came from elsewhere. */
+enum mortise_status store_open_as(const char *directory, const char *name, struct store **out_store)
+	MUST_USE;
 void store_close(struct store *store);
 
 /*
@@ -172,6 +178,19 @@ enum mortise_status store_next_values(struct store *store, const struct store_pl
  * ever the last commits, and a synced one takes those before it along. Not in a transaction.
  */
 enum mortise_status store_set_synced(struct store *store, bool is_synced) MUST_USE;
+
+/*
+ * A copy of an open store to a new file at path, made in steps while it serves; when it is done
+ * it is the store as of then. It ends before the store is closed.
+ */
+struct store_copy;
+
+enum mortise_status store_copy_begin(
+	struct store *store, const char *path, struct store_copy **out_copy) MUST_USE;
+/* Copies a little more; in bytes. Both numbers equal: it is whole, and on disk. */
+enum mortise_status store_copy_step(
+	struct store_copy *copy, uint64_t *out_done, uint64_t *out_total) MUST_USE;
+void store_copy_end(struct store_copy *copy);
 
 /* Empties the write-ahead log, so that deleted rows are nowhere on disk. */
 enum mortise_status store_truncate_log(struct store *store) MUST_USE;

@@ -230,7 +230,7 @@ static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
 	uint64_t kind = store_column_number(statement, 0);
 	struct store_bytes body = store_column_bytes(statement, 2);
 
-	if (kind < STORE_SLOT || kind > STORE_AUDIT || body.size > STORE_ITEM_MAX)
+	if (kind < STORE_SLOT || kind > STORE_ITEM_LAST || body.size > STORE_ITEM_MAX)
 		return MORTISE_INTEGRITY;
 	return walk->visit(
 		walk->context, (enum store_item)kind, store_column_number(statement, 1), body);

@@ -35,6 +35,8 @@ struct vault_origin {
 	size_t slot_count;
 	struct store_bytes policy;
 	const struct secret *audit_state;
+	const struct secret *anchor; /* NULL: none */
+	uint64_t generation;         /* with an anchor: where its counter stands */
 };
 
 /* Writes a new store in one transaction. MORTISE_CONFLICT if there is one already. */
@@ -189,5 +191,25 @@ enum mortise_status vault_remove_slot(struct vault *vault, uint64_t id) MUST_USE
 /* MORTISE_OK if h opens the slot and what is in it is this vault's master key. */
 enum mortise_status vault_try_slot(struct vault *vault, uint64_t id, const struct secret *h)
 	MUST_USE;
+
+/* How old the store is, for an anchor that compares it with a counter in hardware. */
+struct vault_age {
+	uint64_t generation;
+	uint64_t commits; /* since it was opened, but for those of an audit state */
+	uint64_t weighty; /* those of them that changed a slot or a policy */
+};
+
+struct vault_age vault_age(const struct vault *vault);
+
+/* Those commits bring the generation to the target, if it is below. */
+void vault_set_target_generation(struct vault *vault, uint64_t target);
+/* A commit that says nothing but the target. */
+enum mortise_status vault_raise_generation(struct vault *vault) MUST_USE;
+
+/* What finds the anchor and authorises its use; NULL takes it away. The generation becomes this. */
+enum mortise_status vault_set_anchor(
+	struct vault *vault, const struct secret *anchor, uint64_t generation) MUST_USE;
+/* MORTISE_NOT_FOUND: the store has none. */
+enum mortise_status vault_anchor(struct vault *vault, struct secret **out_anchor) MUST_USE;
 
 #endif

@@ -6,6 +6,7 @@
 
 #define POLICIES_KEPT 10
 #define AUDIT_NUMBER  1
+#define ANCHOR_NUMBER 1
 
 struct putting {
 	enum store_item kind;
@@ -128,20 +129,72 @@ enum mortise_status vault_set_policy(
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state)
+static enum mortise_status open_item(
+	struct vault *vault, enum store_item kind, uint64_t number, struct secret **out_plain)
 {
 	CLEANUP(release) uint8_t *sealed = NULL;
 	size_t size = 0;
 
-	TRY(vault_item(vault, STORE_AUDIT, AUDIT_NUMBER, &sealed, &size));
-	struct envelope_binding place = item_binding(vault, STORE_AUDIT, AUDIT_NUMBER);
-	return envelope_open(vault->keyring.key[KEY_AUDIT], &place, sealed, size, out_state);
+	TRY(vault_item(vault, kind, number, &sealed, &size));
+	struct envelope_binding place = item_binding(vault, kind, number);
+	return envelope_open(item_key(vault, kind), &place, sealed, size, out_plain);
+}
+
+enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state)
+{
+	return open_item(vault, STORE_AUDIT, AUDIT_NUMBER, out_state);
 }
 
 enum mortise_status vault_set_audit_state(struct vault *vault, const struct secret *state)
 {
 	return seal_item(
 		vault, STORE_AUDIT, AUDIT_NUMBER, (struct store_bytes){state->bytes, state->size});
+}
+
+struct vault_age vault_age(const struct vault *vault)
+{
+	return (struct vault_age){vault->meta.generation, vault->commits, vault->weighty_commits};
+}
+
+void vault_set_target_generation(struct vault *vault, uint64_t target)
+{
+	vault->target_generation = target;
+}
+
+static enum mortise_status put_nothing(struct store *store, void *context)
+{
+	(void)store;
+	(void)context;
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_raise_generation(struct vault *vault)
+{
+	return vault_commit(vault, NULL, put_nothing, NULL);
+}
+
+/* A new anchor starts where its counter stands, which may be below the one before. */
+enum mortise_status vault_set_anchor(
+	struct vault *vault, const struct secret *anchor, uint64_t generation)
+{
+	uint64_t before = vault->meta.generation, target = vault->target_generation;
+	struct store_bytes plain = {anchor ? anchor->bytes : NULL, anchor ? anchor->size : 0};
+
+	vault->meta.generation = 0;
+	vault->target_generation = generation;
+	enum mortise_status status =
+		anchor ? seal_item(vault, STORE_ANCHOR, ANCHOR_NUMBER, plain)
+		       : vault_commit_item(vault, STORE_ANCHOR, ANCHOR_NUMBER, plain);
+	if (status != MORTISE_OK) {
+		vault->meta.generation = before;
+		vault->target_generation = target;
+	}
+	return status;
+}
+
+enum mortise_status vault_anchor(struct vault *vault, struct secret **out_anchor)
+{
+	return open_item(vault, STORE_ANCHOR, ANCHOR_NUMBER, out_anchor);
 }
 
 enum mortise_status vault_forget_old(struct vault *vault)

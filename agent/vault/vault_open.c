@@ -194,6 +194,8 @@ static enum mortise_status fill(struct vault *vault, const struct vault_origin *
 		TRY(index_put_item(
 			vault->index, STORE_SLOT, origin->slots[i].id, origin->slots[i].record));
 	TRY(vault_set_audit_state(vault, origin->audit_state));
+	if (origin->anchor)
+		TRY(vault_set_anchor(vault, origin->anchor, origin->generation));
 	TRY(vault_set_policy(vault, origin->policy, &version));
 	return vault_commit(vault, NULL, put_origin, (void *)(uintptr_t)origin);
 }
@@ -295,7 +297,7 @@ static enum mortise_status verify_items(struct vault *vault)
 	size_t known = 0;
 
 	TRY(store_each_item(vault->store, verify_item, &check));
-	for (enum store_item kind = STORE_SLOT; kind <= STORE_AUDIT; kind++) {
+	for (enum store_item kind = STORE_SLOT; kind <= STORE_ITEM_LAST; kind++) {
 		uint64_t number = 0;
 		while ((number = index_next_item(vault->index, kind, number)))
 			known++;

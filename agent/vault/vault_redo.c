@@ -251,6 +251,18 @@ static enum mortise_status redo_audit_state(struct vault *vault)
 		(struct store_bytes){state->bytes, state->size});
 }
 
+static enum mortise_status redo_anchor(struct vault *vault)
+{
+	CLEANUP(secret_drop) struct secret *anchor = NULL;
+	enum mortise_status status = vault_anchor(vault, &anchor);
+
+	if (status == MORTISE_NOT_FOUND)
+		return MORTISE_OK;
+	TRY(status);
+	return seal_next_item(vault, STORE_ANCHOR, index_last_item(vault->index, STORE_ANCHOR),
+		(struct store_bytes){anchor->bytes, anchor->size});
+}
+
 enum mortise_status redo_items(struct vault *vault)
 {
 	uint64_t slot = 0;
@@ -258,5 +270,6 @@ enum mortise_status redo_items(struct vault *vault)
 	while ((slot = index_next_item(vault->index, STORE_SLOT, slot)))
 		TRY(redo_slot(vault, slot));
 	TRY(redo_audit_state(vault));
+	TRY(redo_anchor(vault));
 	return undo_policies(vault);
 }

@@ -105,7 +105,9 @@ static enum mortise_status put_last(struct vault *vault)
 	struct vault *next = vault->rekey->next;
 
 	TRY(redo_items(vault));
-	next->meta.generation = vault->meta.generation;
+	next->meta.generation = vault->meta.generation > vault->target_generation
+					? vault->meta.generation
+					: vault->target_generation;
 	index_root(next->index, &next->meta, NULL, next->meta.tally);
 	return store_put_meta(vault->store, &next->meta);
 }
@@ -129,6 +131,8 @@ static void take_over(struct vault *vault)
 	vault->sweep = (struct sweep){.is_due = true, .takes_values = rekey->reencrypts};
 	vault->retired = next;
 	vault->rekey = NULL;
+	vault->commits++;
+	vault->weighty_commits++;
 	rekey->next = NULL;
 	free_rekey(&rekey);
 }

@@ -18,7 +18,9 @@ static struct envelope_binding row_binding(const struct vault *vault, enum envel
 struct envelope_binding item_binding(
 	const struct vault *vault, enum store_item kind, uint64_t number)
 {
-	enum envelope_kind envelope = kind == STORE_POLICY ? ENVELOPE_POLICY : ENVELOPE_AUDIT_STATE;
+	enum envelope_kind envelope = kind == STORE_POLICY   ? ENVELOPE_POLICY
+				      : kind == STORE_ANCHOR ? ENVELOPE_ANCHOR
+							     : ENVELOPE_AUDIT_STATE;
 
 	return (struct envelope_binding){
 		envelope, vault->meta.uuid, NULL, number, vault->meta.epoch};
@@ -178,6 +180,12 @@ static enum mortise_status write_all(struct vault *vault, const struct store_met
 	return status;
 }
 
+/* The log's keys change every minute: an old copy of them alone harms nobody but its taker. */
+static bool raises_generation(const struct index_change *change)
+{
+	return !change || change->entry || change->kind != STORE_AUDIT;
+}
+
 enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context)
 {
@@ -185,6 +193,8 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 
 	if (vault->is_stale)
 		return MORTISE_IO;
+	if (raises_generation(change) && meta.generation < vault->target_generation)
+		meta.generation = vault->target_generation;
 	index_root(vault->index, &meta, change, meta.tally);
 	enum mortise_status status = write_all(vault, &meta, write_rows, context);
 	if (status != MORTISE_OK) {
@@ -194,5 +204,8 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 	vault->meta = meta;
 	if (change && change->entry)
 		rekey_touch(vault, change->entry->id);
+	vault->commits += raises_generation(change);
+	vault->weighty_commits +=
+		change && (change->kind == STORE_SLOT || change->kind == STORE_POLICY);
 	return MORTISE_OK;
 }

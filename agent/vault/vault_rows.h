@@ -24,6 +24,8 @@ struct vault {
 	struct store_meta meta;
 	struct index *index;
 	struct cache *cache;
+	uint64_t target_generation;        /* what commits raise the generation to */
+	uint64_t commits, weighty_commits; /* see struct vault_age */
 	bool is_stale;
 	bool is_nested; /* the caller holds the transaction */
 

@@ -162,6 +162,8 @@ static const struct option options[] = {
 	{"if-needed", 0, NULL, "no error if there is a store already"},
 	{"tpm2", 0, NULL, "bind the store to this host's TPM (the default)"},
 	SEAL_OPTIONS,
+	{"no-anchor", 0, NULL,
+		"make no counter in the TPM: an old copy of the store is not noticed"},
 	{"no-hardware", 0, NULL, "only the recovery key opens the store"},
 	{"recovery-file", 0, "F", "write the recovery key to a new file; - is standard output"},
 	{0},

@@ -53,6 +53,7 @@ static const struct command *const commands[] = {
 	&command_slot_suspend,
 	&command_slot_change_pin,
 	&command_slot_escrow_key,
+	&command_backup_create,
 	NULL,
 };
 

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/* From a slot's h to a vault that serves: the slot, the tally, the anchor, policy and log keys. */
+#include "lifecycle_parts.h"
+
+/* Keeps the vault only if what else is needed can be had from it. */
+static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vault *vault)
+{
+	const char *reason = "the store cannot be used";
+	enum mortise_status status =
+		lifecycle->parts.hooks.opened(lifecycle->parts.hooks.context, vault, &reason);
+
+	if (status != MORTISE_OK) {
+		anchor_detach(lifecycle->anchor);
+		vault_close(vault);
+		lifecycle_explain(lifecycle, "%s", reason);
+		return status;
+	}
+	lifecycle->vault = vault;
+	lifecycle->attempts = 0;
+	lifecycle->opened_us = lifecycle_now_us();
+	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
+	lifecycle_begin_work(lifecycle);
+	return MORTISE_OK;
+}
+
+static void tell(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	lifecycle_opened *opened = lifecycle->opened;
+
+	lifecycle->opened = NULL;
+	opened(lifecycle, status);
+}
+
+static struct vault *take_candidate(struct lifecycle *lifecycle)
+{
+	struct vault *vault = lifecycle->candidate;
+
+	lifecycle->candidate = NULL;
+	lifecycle->check_waits = false;
+	return vault;
+}
+
+static void on_checked(
+	void *context, enum mortise_status status, enum token_fault fault, const char *text)
+{
+	struct lifecycle *lifecycle = context;
+	struct vault *vault = take_candidate(lifecycle);
+
+	if (status == MORTISE_OK) {
+		status = accept_vault(lifecycle, vault);
+	} else {
+		vault_close(vault);
+		lifecycle->check_may_pass =
+			status == MORTISE_HARDWARE && token_fault_is_passing(fault);
+		lifecycle_explain(lifecycle, "%s", text);
+	}
+	tell(lifecycle, status == MORTISE_CONFLICT ? MORTISE_INTEGRITY : status);
+}
+
+void lifecycle_check_age(struct lifecycle *lifecycle)
+{
+	enum mortise_status status =
+		anchor_check(lifecycle->anchor, lifecycle->candidate, on_checked, lifecycle);
+
+	lifecycle->check_waits = status == MORTISE_BUSY && sealer_is_busy(lifecycle->parts.sealer);
+	if (lifecycle->check_waits)
+		lifecycle_try_later(lifecycle);
+	if (lifecycle->check_waits || status == MORTISE_OK)
+		return;
+	struct vault *vault = take_candidate(lifecycle);
+	if (status == MORTISE_NOT_FOUND) {
+		status = accept_vault(lifecycle, vault);
+	} else {
+		vault_close(vault);
+		lifecycle_explain(lifecycle, "the store's anchor cannot be asked: %s",
+			mortise_status_text(status));
+	}
+	tell(lifecycle, status);
+}
+
+void lifecycle_drop_candidate(struct lifecycle *lifecycle)
+{
+	if (!lifecycle->candidate)
+		return;
+	anchor_cancel(lifecycle->anchor);
+	vault_close(take_candidate(lifecycle));
+	lifecycle->opened = NULL;
+}
+
+enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct secret *h, lifecycle_opened *opened, bool *out_fits)
+{
+	CLEANUP(secret_drop) struct secret *master_key = NULL;
+	struct slot slot = lifecycle_slot_of(kept);
+	struct vault *vault = NULL;
+	struct store_meta meta;
+
+	*out_fits = false;
+	if (lifecycle->candidate)
+		return MORTISE_BUSY;
+	TRY(store_meta(lifecycle->store, &meta));
+	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
+	TRY(slot_open(&identity, &slot, h, &master_key));
+	*out_fits = true;
+	enum mortise_status status = vault_open(lifecycle->store, master_key, &vault);
+	if (status != MORTISE_OK) {
+		lifecycle_explain(lifecycle,
+			"the store is not what mortise wrote last (%s): it was edited, damaged or "
+			"mixed; restore it from a backup",
+			status == MORTISE_INTEGRITY ? "the tally does not match"
+						    : mortise_status_text(status));
+		return status;
+	}
+	lifecycle->candidate = vault;
+	lifecycle->opened = opened;
+	lifecycle->opened_id = kept->id;
+	lifecycle->check_may_pass = false;
+	lifecycle_check_age(lifecycle);
+	return MORTISE_OK;
+}

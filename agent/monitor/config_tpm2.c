@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/* What stands in [tpm2]. */
+#include <string.h>
+
+#include "config.h"
+#include "config_setting.h"
+
+#define TCTI_MAX       1023
+#define DEADLINE_MAX_S 600
+#define WINDOW_MAX_S   86400
+
+static bool is_tcti(const char *value)
+{
+	static const char device[] = "device:", swtpm[] = "swtpm:path=", tabrmd[] = "tabrmd:";
+
+	if (strncmp(value, device, sizeof device - 1) == 0)
+		return config_is_absolute(value + sizeof device - 1);
+	if (strncmp(value, swtpm, sizeof swtpm - 1) == 0)
+		return config_is_absolute(value + sizeof swtpm - 1);
+	return strcmp(value, "tabrmd") == 0 || strncmp(value, tabrmd, sizeof tabrmd - 1) == 0;
+}
+
+enum mortise_status config_read_tcti(const struct setting *setting)
+{
+	const char *value = setting->entry->value;
+
+	if (!is_tcti(value) || strlen(value) > TCTI_MAX)
+		return config_refuse_value(
+			setting, "device:/dev/tpmrm0, tabrmd or swtpm:path=/absolute/path");
+	return config_store_text(&setting->config->tcti, value);
+}
+
+enum mortise_status config_read_pcr_signature(const struct setting *setting)
+{
+	return config_read_file_path(setting, &setting->config->pcr_signature);
+}
+
+static enum mortise_status read_seconds(
+	const struct setting *setting, int most, const char *expected, int *out_seconds)
+{
+	const char *value = setting->entry->value;
+	size_t size = strlen(value);
+	int seconds = 0;
+
+	if (size <= 5 && strspn(value, "0123456789") == size)
+		for (size_t i = 0; i < size; i++)
+			seconds = 10 * seconds + (value[i] - '0');
+	if (seconds < 1 || seconds > most)
+		return config_refuse_value(setting, expected);
+	*out_seconds = seconds;
+	return MORTISE_OK;
+}
+
+enum mortise_status config_read_deadline(const struct setting *setting)
+{
+	int seconds = 0;
+
+	TRY(read_seconds(setting, DEADLINE_MAX_S, "seconds from 1 to 600", &seconds));
+	setting->config->hardware_deadline_ms = 1000 * seconds;
+	return MORTISE_OK;
+}
+
+enum mortise_status config_read_anchor_window(const struct setting *setting)
+{
+	return read_seconds(setting, WINDOW_MAX_S, "seconds from 1 to 86400",
+		&setting->config->anchor_window_s);
+}
