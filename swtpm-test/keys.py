@@ -44,25 +44,36 @@ def key_bits(typed):
     return (number >> 4).to_bytes(32, 'big')
 
 
-def read_slots(store):
-    """(uuid, epoch, {kind: (id, fields)}) of a store that no agent has open."""
+def read_items(store):
+    """(uuid, epoch, {slot id: fields of its record}) of a store that no agent has open."""
     database = sqlite3.connect(store + '/store.db')
     uuid, epoch = database.execute('SELECT uuid, epoch FROM meta').fetchone()
     rows = database.execute('SELECT number, body FROM item WHERE kind=?', (SLOT_ITEM,)).fetchall()
     database.close()
-    slots = {}
-    for number, body in rows:
-        _, fields = wire.unpack(body)
-        slots[fields[KIND].decode()] = number, fields
-    return uuid, epoch, slots
+    return uuid, epoch, {number: wire.unpack(body)[1] for number, body in rows}
 
 
-def master_key(store, kind, h):
-    """The master key in the slot of that kind, opened with h."""
+def read_slots_by_id(store):
+    return read_items(store)[2]
+
+
+def slot_of_kind(store, kind):
+    """The last of that kind: (id, fields)."""
+    return next(pair for pair in sorted(read_slots_by_id(store).items(), reverse=True)
+                if pair[1][KIND].decode() == kind)
+
+
+def slot_secret(fields, h):
+    """The secret half of a slot's key."""
+    return hashlib.blake2b(fields[SALT], key=h, digest_size=32).digest()
+
+
+def opened(store, number, h):
+    """The master key in the slot of that id, opened with h."""
     library = sodium()
-    uuid, epoch, slots = read_slots(store)
-    number, fields = slots[kind]
-    secret = hashlib.blake2b(fields[SALT], key=h, digest_size=32).digest()
+    uuid, epoch, slots = read_items(store)
+    fields = slots[number]
+    secret = slot_secret(fields, h)
     public = ctypes.create_string_buffer(32)
     library.crypto_scalarmult_base(public, secret)
     plain = ctypes.create_string_buffer(len(fields[BOX]) - 48)
@@ -72,6 +83,10 @@ def master_key(store, kind, h):
     found_uuid, found_number, found_epoch, key = struct.unpack('<16sQQ32s', plain.raw)
     assert (found_uuid, found_number, found_epoch) == (uuid, number, epoch)
     return key
+
+
+def master_key(store, kind, h):
+    return opened(store, slot_of_kind(store, kind)[0], h)
 
 
 def derived(master):
@@ -86,20 +101,28 @@ def derived(master):
     return keys
 
 
-def tpm_h(store, tcti):
+def load(tcti, blob, directory):
+    """Loads what a TPM slot has sealed, with tpm2-tools: the context's file."""
+    at, names = 2, []
+    for name in ('public', 'private'):
+        size = 2 + struct.unpack_from('>H', blob, at)[0]
+        names.append(os.path.join(directory, name))
+        with open(names[-1], 'wb') as file:
+            file.write(blob[at:at + size])
+        at += size
+    context = os.path.join(directory, 'context')
+    tool(tcti, 'tpm2_load', '-C', '0x81000001', '-u', names[0], '-r', names[1], '-c', context)
+    return context
+
+
+def unsealed(tcti, blob, *authorisation):
     """h, as tpm2-tools unseal it; in the clear, so that a recording through tcti shows it."""
-    _, _, slots = read_slots(store)
-    blob = slots['tpm2'][1][BLOB]
     with tempfile.TemporaryDirectory() as directory:
-        at, names = 2, []
-        for name in ('public', 'private'):
-            size = 2 + struct.unpack_from('>H', blob, at)[0]
-            names.append(os.path.join(directory, name))
-            with open(names[-1], 'wb') as file:
-                file.write(blob[at:at + size])
-            at += size
-        context = os.path.join(directory, 'context')
-        tool(tcti, 'tpm2_load', '-C', '0x81000001', '-u', names[0], '-r', names[1], '-c', context)
-        h = tool(tcti, 'tpm2_unseal', '-c', context)
+        context = load(tcti, blob, directory)
+        h = tool(tcti, 'tpm2_unseal', '-c', context, *authorisation)
         tool(tcti, 'tpm2_flushcontext', '-t')
     return h
+
+
+def tpm_h(store, tcti):
+    return unsealed(tcti, slot_of_kind(store, 'tpm2')[1][BLOB])

@@ -419,6 +419,66 @@ static void on_done_open_again(void *context, struct sealer_answer *answer)
 		MORTISE_OK);
 }
 
+static void answer_count(uint64_t count)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
+	wire_put_number(&writer, WIRE_TAG_COUNTER, count);
+	assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
+	turn();
+}
+
+static enum mortise_status count_up(void)
+{
+	CLEANUP(secret_drop) struct secret *auth = NULL;
+
+	assert_int_equal(secret_copy(bytes, KEY_SIZE, &auth), MORTISE_OK);
+	const struct token_anchor anchor = {
+		.action = TOKEN_ANCHOR_INCREMENT, .auth = auth, .place = {bytes, 3}, .expected = 7};
+	return sealer_anchor(fixture.link, "tpm2", &anchor, on_done, NULL);
+}
+
+/* Nobody asked for an anchor to be counted up, and so nobody is refused for it. */
+static void behind_an_anchor_one_operation_waits_its_turn(void **state)
+{
+	(void)state;
+	assert_int_equal(count_up(), MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done, NULL),
+		MORTISE_OK);
+	assert_int_equal(sealer_enrol(fixture.link, "tpm2", &plain, on_done, NULL), MORTISE_BUSY);
+	assert_int_equal(count_up(), MORTISE_BUSY);
+	answer_count(8);
+	assert_int_equal(fixture.dones, 1);
+	assert_int_equal(fixture.counter, 8);
+	assert_int_equal(recv(fixture.sealer, in, sizeof in, MSG_DONTWAIT), 0);
+	close(fixture.sealer);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	assert_int_equal(fixture.request.code, SEALER_OPEN);
+	answer(MORTISE_OK, KEY_SIZE, -1);
+	assert_int_equal(fixture.dones, 2);
+	assert_int_equal(fixture.status, MORTISE_OK);
+	assert_false(sealer_is_busy(fixture.link));
+}
+
+static void what_waits_behind_an_anchor_gets_its_turn_when_that_fails(void **state)
+{
+	(void)state;
+	assert_int_equal(count_up(), MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	assert_int_equal(sealer_enrol(fixture.link, "tpm2", &plain, on_done, NULL), MORTISE_OK);
+	close(fixture.sealer);
+	turn();
+	assert_fault(TOKEN_FAULT_DIED);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	assert_int_equal(fixture.request.code, SEALER_ENROL);
+}
+
 static void an_opening_is_asked_of_a_fresh_sealer(void **state)
 {
 	(void)state;
@@ -489,6 +549,8 @@ int main(void)
 		TEST(an_answer_to_another_request_is_malformed),
 		TEST(an_anchor_is_asked_of_the_sealer_that_opened),
 		TEST(an_anchor_without_its_counter_is_malformed),
+		TEST(behind_an_anchor_one_operation_waits_its_turn),
+		TEST(what_waits_behind_an_anchor_gets_its_turn_when_that_fails),
 		TEST(an_opening_is_asked_of_a_fresh_sealer),
 		TEST(a_wish_travels_whole),
 		TEST(no_secret_stays_behind),

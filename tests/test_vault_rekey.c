@@ -291,6 +291,50 @@ static void what_is_written_deleted_or_applied_meanwhile_is_kept(void **state)
 	change(*state, false);
 }
 
+static void read_last_path(struct fixture *fixture, char *path, size_t size)
+{
+	const uint8_t *after = NULL;
+	struct vault_head head;
+	uint8_t id[ID_SIZE];
+
+	for (; vault_next(fixture->vault, after, id, &head) == MORTISE_OK; after = id)
+		snprintf(path, size, "%s", head.path);
+}
+
+static void who_writes_the_last_row_with_every_slice_does_not_keep_it_from_its_end(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[MORTISE_PATH_MAX + 1] = "";
+
+	read_last_path(fixture, path, sizeof path);
+	assert_int_equal(vault_rekey(fixture->vault, true), MORTISE_OK);
+	for (unsigned i = 0; vault_has_work(fixture->vault); i++) {
+		assert_true(i < 20);
+		assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+		assert_int_equal(set(fixture, path, "newer"), MORTISE_OK);
+	}
+	assert_opens(fixture, 1, 2);
+}
+
+static void who_makes_secrets_with_every_slice_does_not_keep_it_from_its_end(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[32];
+
+	assert_int_equal(vault_rekey(fixture->vault, false), MORTISE_OK);
+	for (unsigned i = 0; vault_rekey_progress(fixture->vault).is_rekeying; i++) {
+		assert_true(i < 60);
+		assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+		for (unsigned j = 0; j < 10; j++) {
+			snprintf(path, sizeof path, "new/%u-%u", i, j);
+			assert_int_equal(set(fixture, path, "new"), MORTISE_OK);
+		}
+	}
+	assert_int_equal(work(fixture, ALL_TIME), MORTISE_OK);
+	assert_opens(fixture, 1, 2);
+	assert_value(fixture, "new/0-0", 0, "new");
+}
+
 static void a_policy_that_is_kept_no_longer_does_not_come_back(void **state)
 {
 	struct fixture *fixture = *state;
@@ -548,6 +592,8 @@ int main(void)
 		IN_VAULT(there_is_one_rekey_at_a_time),
 		IN_VAULT(all_is_served_throughout),
 		IN_VAULT(what_is_written_deleted_or_applied_meanwhile_is_kept),
+		IN_VAULT(who_writes_the_last_row_with_every_slice_does_not_keep_it_from_its_end),
+		IN_VAULT(who_makes_secrets_with_every_slice_does_not_keep_it_from_its_end),
 		IN_VAULT(a_policy_that_is_kept_no_longer_does_not_come_back),
 		IN_VAULT(what_is_written_meanwhile_is_reencrypted_too),
 		IN_VAULT(reencryption_renews_every_value_and_no_old_one_stays),

@@ -13,19 +13,27 @@
 
 #define FRAME_MAX 8192
 
+/* What a sealer is asked. */
+struct asked {
+	bool is_anchor;
+	uint32_t id;
+	struct secret *request; /* until it is sent */
+	size_t size;
+	uint64_t expected; /* the fields of a right answer to it */
+	sealer_done *done; /* NULL: nothing is asked */
+	void *context;
+};
+
 struct sealer_link {
 	struct event_base *base;
 	struct monitor_link *monitor;
 	int descriptor; /* -1: no sealer */
 	struct event *readable;
-	struct secret *request; /* waits for the sealer to be spawned */
-	size_t request_size;
+	struct asked now;
+	struct asked next; /* while an anchor is under way, which nobody asked for */
 	uint32_t request_id;
-	uint64_t expected; /* the fields of a right answer to it */
-	int overdue_ms;    /* a sealer that ends later than this has hung and was killed for it */
+	int overdue_ms; /* a sealer that ends later than this has hung and was killed for it */
 	struct timespec started;
-	sealer_done *done; /* NULL: idle */
-	void *context;
 };
 
 static bool has_hung(const struct sealer_link *link)
@@ -48,19 +56,29 @@ static void hang_up(struct sealer_link *link)
 	link->descriptor = -1;
 }
 
+static void drop(struct asked *asked)
+{
+	secret_drop(&asked->request);
+	*asked = (struct asked){.done = NULL};
+}
+
+static void launch_next(struct sealer_link *link);
+
 /* Ends the operation and tells whoever asked; a sealer of whom nothing more is asked may go. */
 static void finish(struct sealer_link *link, struct sealer_answer *answer)
 {
-	sealer_done *done = link->done;
+	sealer_done *done = link->now.done;
+	void *context = link->now.context;
 
 	if (answer->status != MORTISE_OK)
 		hang_up(link);
-	secret_drop(&link->request);
-	link->done = NULL;
-	done(link->context, answer);
+	drop(&link->now);
+	done(context, answer);
 	secret_drop(&answer->h);
-	if (!link->done)
-		hang_up(link);
+	if (link->now.done)
+		return;
+	hang_up(link);
+	launch_next(link);
 }
 
 static void fail(struct sealer_link *link, enum token_fault fault)
@@ -101,13 +119,13 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 	const struct wire_field *h = &message->field[WIRE_TAG_KEY];
 	const struct wire_field *blob = &message->field[WIRE_TAG_BLOB];
 
-	if (message->request_id != link->request_id)
+	if (message->request_id != link->now.id)
 		return MORTISE_INVALID;
 	if (message->code != MORTISE_OK) {
 		read_failure(message, answer);
 		return MORTISE_OK;
 	}
-	if (message->present != link->expected || blob->size > TOKEN_BLOB_MAX ||
+	if (message->present != link->now.expected || blob->size > TOKEN_BLOB_MAX ||
 		(wire_has(message, WIRE_TAG_KEY) && h->size != KEY_SIZE))
 		return MORTISE_INVALID;
 	if (wire_has(message, WIRE_TAG_COUNTER))
@@ -149,11 +167,12 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 
 static bool send_request(struct sealer_link *link)
 {
-	ssize_t sent = send(link->descriptor, link->request->bytes, link->request_size,
-		MSG_NOSIGNAL | MSG_DONTWAIT);
+	size_t size = link->now.size;
+	ssize_t sent =
+		send(link->descriptor, link->now.request->bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	secret_drop(&link->request);
-	return sent == (ssize_t)link->request_size;
+	secret_drop(&link->now.request);
+	return sent == (ssize_t)size;
 }
 
 static void on_spawned(void *context, const struct wire_message *answer, int descriptor)
@@ -171,36 +190,66 @@ static void on_spawned(void *context, const struct wire_message *answer, int des
 		fail(link, TOKEN_FAULT_DIED);
 }
 
-static enum mortise_status start(
-	struct sealer_link *link, struct wire_writer *writer, sealer_done *done, void *context)
+static enum mortise_status launch(struct sealer_link *link)
 {
-	link->request_size = wire_finish(writer);
-	if (!link->request_size)
-		return MORTISE_INVALID;
-	if (link->descriptor >= 0) {
-		if (!send_request(link))
-			return MORTISE_BUSY;
-	} else {
-		clock_gettime(CLOCK_MONOTONIC, &link->started);
-		(void)monitor_begin(link->monitor, PROCESS_SPAWN);
-		TRY(monitor_ask(link->monitor, on_spawned, link));
+	if (link->descriptor >= 0)
+		return send_request(link) ? MORTISE_OK : MORTISE_BUSY;
+	clock_gettime(CLOCK_MONOTONIC, &link->started);
+	(void)monitor_begin(link->monitor, PROCESS_SPAWN);
+	return monitor_ask(link->monitor, on_spawned, link);
+}
+
+static void launch_next(struct sealer_link *link)
+{
+	if (!link->next.done)
+		return;
+	link->now = link->next;
+	link->next = (struct asked){.done = NULL};
+	if (launch(link) != MORTISE_OK)
+		fail(link, TOKEN_FAULT_DIED);
+}
+
+/* What begin() has made room for: now, or what comes next. */
+static struct asked *newest(struct sealer_link *link)
+{
+	return link->now.done ? &link->next : &link->now;
+}
+
+static enum mortise_status start(struct sealer_link *link, struct wire_writer *writer,
+	uint64_t expected, sealer_done *done, void *context)
+{
+	struct asked *asked = newest(link);
+
+	asked->size = wire_finish(writer);
+	asked->expected = expected;
+	enum mortise_status status = !asked->size          ? MORTISE_INVALID
+				     : asked == &link->now ? launch(link)
+							   : MORTISE_OK;
+	if (status != MORTISE_OK) {
+		drop(asked);
+		return status;
 	}
-	link->done = done;
-	link->context = context;
+	asked->done = done;
+	asked->context = context;
 	return MORTISE_OK;
 }
 
 static enum mortise_status begin(
 	struct sealer_link *link, uint16_t code, struct wire_writer *writer)
 {
-	if (link->done)
+	bool is_anchor = code == SEALER_ANCHOR;
+
+	if (link->now.done && (!link->now.is_anchor || is_anchor || link->next.done))
 		return MORTISE_BUSY;
 	/* What is sealed or opened is so by a sealer that knows of nothing before. */
-	if (code != SEALER_ANCHOR)
+	if (!link->now.done && !is_anchor)
 		hang_up(link);
-	secret_drop(&link->request);
-	TRY(secret_new(FRAME_MAX, &link->request));
-	wire_begin(writer, link->request->bytes, link->request->size, code, ++link->request_id);
+	struct asked *asked = newest(link);
+	drop(asked);
+	TRY(secret_new(FRAME_MAX, &asked->request));
+	asked->is_anchor = is_anchor;
+	asked->id = ++link->request_id;
+	wire_begin(writer, asked->request->bytes, asked->request->size, code, asked->id);
 	return MORTISE_OK;
 }
 
@@ -223,8 +272,8 @@ enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind,
 	wire_put(&writer, WIRE_TAG_ENTROPY, entropy->bytes, entropy->size);
 	if (wish->pcr_key.size)
 		wire_put(&writer, WIRE_TAG_PUBLIC_KEY, wish->pcr_key.bytes, wish->pcr_key.size);
-	link->expected = WIRE_ALLOW(WIRE_TAG_KEY) | WIRE_ALLOW(WIRE_TAG_BLOB);
-	return start(link, &writer, done, context);
+	return start(
+		link, &writer, WIRE_ALLOW(WIRE_TAG_KEY) | WIRE_ALLOW(WIRE_TAG_BLOB), done, context);
 }
 
 enum mortise_status sealer_open(struct sealer_link *link, const char *kind, struct store_bytes blob,
@@ -237,8 +286,7 @@ enum mortise_status sealer_open(struct sealer_link *link, const char *kind, stru
 	if (pin)
 		wire_put(&writer, WIRE_TAG_PIN, pin->bytes, pin->size);
 	wire_put(&writer, WIRE_TAG_BLOB, blob.bytes, blob.size);
-	link->expected = WIRE_ALLOW(WIRE_TAG_KEY);
-	return start(link, &writer, done, context);
+	return start(link, &writer, WIRE_ALLOW(WIRE_TAG_KEY), done, context);
 }
 
 enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
@@ -255,10 +303,10 @@ enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
 		wire_put(&writer, WIRE_TAG_BLOB, anchor->place.bytes, anchor->place.size);
 	if (anchor->action == TOKEN_ANCHOR_INCREMENT)
 		wire_put_number(&writer, WIRE_TAG_COUNTER, anchor->expected);
-	link->expected =
+	uint64_t expected =
 		(anchor->action == TOKEN_ANCHOR_REMOVE ? 0 : WIRE_ALLOW(WIRE_TAG_COUNTER)) |
 		(is_new ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
-	return start(link, &writer, done, context);
+	return start(link, &writer, expected, done, context);
 }
 
 enum mortise_status sealer_link_new(
@@ -278,7 +326,7 @@ enum mortise_status sealer_link_new(
 
 bool sealer_is_busy(const struct sealer_link *link)
 {
-	return link->done != NULL;
+	return link->now.done != NULL;
 }
 
 void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms)
@@ -294,6 +342,7 @@ void sealer_link_free(struct sealer_link *link)
 		event_free(link->readable);
 	if (link->descriptor >= 0)
 		close(link->descriptor);
-	secret_drop(&link->request);
+	drop(&link->now);
+	drop(&link->next);
 	free(link);
 }

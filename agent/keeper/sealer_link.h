@@ -43,7 +43,8 @@ bool sealer_is_busy(const struct sealer_link *link);
 
 /*
  * kind is the slot's; a wish's and a PIN's bytes are copied. MORTISE_BUSY while another operation
- * runs, MORTISE_INVALID if it is larger than a frame: then done is not called.
+ * runs; behind an anchor, which nobody waits for, one of the others waits its turn. MORTISE_INVALID
+ * if it is larger than a frame: then done is not called.
  */
 enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind,
 	const struct token_wish *wish, sealer_done *done, void *context) MUST_USE;

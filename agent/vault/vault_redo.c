@@ -127,7 +127,11 @@ const struct entry *redo_next_row(const struct vault *vault)
 	return index_next(vault->index, rekey->has_begun ? rekey->after : NULL);
 }
 
-/* A bucket's digest is made once it is behind us, not with each of its rows. */
+/*
+ * A bucket's digest is made once it is behind us, not with each of its rows. As many rows as were
+ * written ahead of us are done whatever the time: who makes secrets without end would keep a rekey
+ * from its own.
+ */
 static enum mortise_status redo_onwards(struct vault *vault, uint64_t until_us)
 {
 	struct rekey *rekey = vault->rekey;
@@ -140,7 +144,9 @@ static enum mortise_status redo_onwards(struct vault *vault, uint64_t until_us)
 		memcpy(rekey->after, entry->id, ID_SIZE);
 		rekey->has_begun = true;
 		rekey->done++;
-		if (!vault_has_time(until_us))
+		if (rekey->ahead)
+			rekey->ahead--;
+		else if (!vault_has_time(until_us))
 			break;
 	}
 	if (rekey->has_begun)

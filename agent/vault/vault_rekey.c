@@ -80,8 +80,12 @@ void rekey_touch(struct vault *vault, const uint8_t id[ID_SIZE])
 {
 	struct rekey *rekey = vault->rekey;
 
-	if (!rekey || !rekey->has_begun || memcmp(id, rekey->after, ID_SIZE) > 0)
+	if (!rekey || !rekey->has_begun)
 		return;
+	if (memcmp(id, rekey->after, ID_SIZE) > 0) {
+		rekey->ahead++;
+		return;
+	}
 	if (rekey->again_count == rekey->again_capacity) {
 		size_t capacity = rekey->again_capacity ? rekey->again_capacity * 2 : 16;
 		void *again = reallocarray(rekey->again, capacity, ID_SIZE);

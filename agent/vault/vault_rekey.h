@@ -19,6 +19,7 @@ struct rekey {
 	uint64_t policies_done; /* the highest number; a policy never changes */
 	uint8_t (*again)[ID_SIZE];
 	size_t again_count, again_capacity;
+	uint64_t ahead; /* rows written since the last slice, none of which was done yet */
 };
 
 /* The next row that was not done once; NULL: none. */
