@@ -43,13 +43,17 @@ def on_another_host_the_store_stays_sealed_until_the_recovery_key_opens_it(place
     other = moved(place, agent, with_log=True)
     result = other.run('get', PATH)
     same((result.status, result.out), (75, b''))
-    has(other.status()['reason'], 'mortise unseal --recovery')
-    other.do('unseal', '--recovery-file=' + agent.recovery)
+    has(other.status()['reason'], 'mortise recover')
+    refused = other.run('unseal', '--recovery-file=' + agent.recovery)
+    same(refused.status, 74)
+    has(refused.err, 'mortise recover')
+    other.do('recover', '--no-hardware', '--recovery-file=' + agent.recovery)
     same(other.get(PATH), b'hunter2')
     other.do('verify')
     other.do('audit', 'verify')
     other.restart()
     until(lambda: other.status()['state'] == 'sealed')
+    other.do('unseal', '--recovery-file=' + agent.recovery)
 
 
 @test
@@ -57,7 +61,7 @@ def a_store_alone_without_its_log_opens_too_and_says_that_the_log_is_another(pla
     agent = with_secret(place)
     agent.stop()
     other = moved(place, agent, with_log=False)
-    other.do('unseal', '--recovery-file=' + agent.recovery)
+    other.do('recover', '--no-hardware', '--recovery-file=' + agent.recovery)
     same(other.get(PATH), b'hunter2')
 
 

@@ -154,10 +154,10 @@ def a_cleared_tpm_is_named_and_the_recovery_key_works(place):
     agent.do('seal', '--yes')
     result = agent.run('unseal')
     same(result.status, 74)
-    has(result.err, 'it was cleared', 'mortise unseal --recovery')
+    has(result.err, 'it was cleared', 'mortise recover')
     agent.restart()
     has(sealed_reason(agent), 'it was cleared')
-    agent.do('unseal', '--recovery-file=' + agent.recovery)
+    agent.do('recover', '--recovery-file=' + agent.recovery)
     same(agent.get(PATH), b'hunter2')
 
 
@@ -171,7 +171,7 @@ def another_tpm_with_a_storage_root_key_of_its_own_is_refused(place):
     agent.tcti = other.tcti
     agent.configure()
     agent.start()
-    has(sealed_reason(agent), 'another storage root key', 'mortise unseal --recovery')
+    has(sealed_reason(agent), 'another storage root key', 'mortise recover')
     same(agent.run('get', PATH).status, 75)
 
 

@@ -24,24 +24,24 @@ static const struct {
 		"token is unlocked by its security officer",
 		false},
 	[TOKEN_FAULT_FAILURE_MODE] = {"the TPM is in failure mode",
-		"power the machine off and on; if it stays so, run: mortise unseal --recovery",
+		"power the machine off and on; if it stays so, run: mortise recover --no-hardware",
 		false},
 	[TOKEN_FAULT_OWNER_AUTH] = {"the TPM's owner hierarchy wants a password or is disabled",
 		"as the TPM's owner persist a storage root key at 0x81000001, or enable the "
 		"hierarchy",
 		false},
 	[TOKEN_FAULT_NO_SRK] = {"the TPM holds no storage root key: it was cleared",
-		"run: mortise unseal --recovery, then enrol the TPM again", false},
+		"run: mortise recover, with the recovery key", false},
 	[TOKEN_FAULT_OTHER_SRK] = {"the TPM holds another storage root key: it was cleared, "
 				   "replaced "
 				   "or tampered with",
-		"find out who did, then run: mortise unseal --recovery and enrol the TPM again",
+		"find out who did, then run: mortise recover, with the recovery key",
 		false},
 	[TOKEN_FAULT_UNFIT_SRK] = {"the key at 0x81000001 is no storage root key of this TPM",
 		"find out who put it there, then remove it: tpm2_evictcontrol -c 0x81000001",
 		false},
 	[TOKEN_FAULT_REFUSED] = {"the hardware does not accept what was sealed",
-		"run: mortise unseal --recovery, then enrol the hardware again", false},
+		"run: mortise recover, with the recovery key", false},
 	[TOKEN_FAULT_FULL] = {"the hardware has no room for objects or sessions, or for a counter",
 		"use a resource manager (device:/dev/tpmrm0), or run: tpm2_flushcontext -t -l; for "
 		"a counter remove NV indices that nobody needs",

@@ -69,6 +69,7 @@ static void put_anchor(struct exchange *exchange)
 	if (!report.exists)
 		return;
 	put_number_fact(reply, "anchor_counter", report.counter);
+	put_number_fact(reply, "anchor_generation", report.generation);
 	put_number_fact(reply, "anchor_lag_s", report.lag_s);
 	put_number_fact(reply, "anchor_increments", report.increments);
 	put_number_fact(reply, "anchor_budget", report.budget);
