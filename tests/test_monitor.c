@@ -340,6 +340,12 @@ static int keeper(void)
 		say("two");
 	} else if (strcmp(scenario, "calm") == 0) {
 		say("calm");
+	} else if (strcmp(scenario, "listens") == 0) {
+		say("listens");
+		message = hear(&listener);
+		(void)!wire_text(&message, WIRE_TAG_ENVIRONMENT, scenario, sizeof scenario);
+		say(message.code == PROCESS_CONFIGURE && listener < 0 ? scenario : "wrong");
+		say(scenario);
 	} else if (strcmp(scenario, "deaf") == 0) {
 		signal(SIGTERM, SIG_IGN);
 		say("deaf");
@@ -772,6 +778,69 @@ static void a_storm_of_hangups_changes_nothing(void **state)
 	assert_int_equal(exit_status(fixture), 0);
 }
 
+static enum mortise_status read_again(void *context)
+{
+	static char changed[] = "changed";
+	struct fixture *fixture = context;
+
+	fixture->config.environment = changed;
+	return MORTISE_OK;
+}
+
+static enum mortise_status read_in_vain(void *context)
+{
+	(void)context;
+	return MORTISE_REJECTED;
+}
+
+static void assert_reloading(struct fixture *fixture)
+{
+	char text[2048];
+
+	read_datagram(fixture, text, sizeof text);
+	assert_int_equal(strncmp(text, "RELOADING=1\nMONOTONIC_USEC=", 27), 0);
+}
+
+static void a_hangup_hands_the_new_configuration_to_the_keeper_that_runs(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.reload = read_again;
+	fixture->settings.context = fixture;
+	start(fixture, "listens");
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	kill(fixture->monitor, SIGHUP);
+	assert_reloading(fixture);
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	assert_told(fixture, "STATUS=changed");
+}
+
+static void a_configuration_that_is_wrong_does_not_reach_the_keeper(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.reload = read_in_vain;
+	start(fixture, "listens");
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	kill(fixture->monitor, SIGHUP);
+	assert_reloading(fixture);
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	kill(fixture->monitor, SIGTERM);
+	assert_told(fixture, "STOPPING=1");
+}
+
+static void the_watchdog_hears_of_each_sign_of_life_of_the_keeper(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.has_watchdog = true;
+	start(fixture, "lines");
+	assert_told(fixture, "WATCHDOG=1");
+	assert_told(fixture, "READY=1\nSTATUS=one?READY=0?");
+	assert_told(fixture, "WATCHDOG=1");
+	assert_told(fixture, "STATUS=two");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static int test_all(void)
@@ -805,6 +874,9 @@ static int test_all(void)
 		TEST(a_keeper_that_does_not_stop_is_killed),
 		TEST(a_stop_between_two_keepers_ends_the_monitor),
 		TEST(a_storm_of_hangups_changes_nothing),
+		TEST(a_hangup_hands_the_new_configuration_to_the_keeper_that_runs),
+		TEST(a_configuration_that_is_wrong_does_not_reach_the_keeper),
+		TEST(the_watchdog_hears_of_each_sign_of_life_of_the_keeper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

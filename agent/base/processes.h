@@ -9,14 +9,17 @@
  *	keeper  <-> witness one pair for the keeper's life, the witness's descriptor 3; only
  *	                    with exe-evidence = yes
  *
- *	CONFIGURE  monitor -> keeper, the first frame, once. STORE (directory), AUDIT_LOG
+ *	CONFIGURE  monitor -> keeper, the first frame. STORE (directory), AUDIT_LOG
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
  *	           (milliseconds until a sealer is overdue). Its descriptors
  *	           are the listening sockets, in the order of the items of ITEMS: NAME and
  *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
  *	           may leave it out, for all); then the witness's socket, if FLAGS says so.
+ *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
+ *	           the operators, NUMBER and REQUIRE_PIDFD count, and the rest is as it was.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
- *	           sent again whenever that line changes.
+ *	           sent again whenever that line changes, and every few seconds: a loop that
+ *	           turns.
  *	SPAWN      keeper -> monitor. The answer has the same request id and either
  *	           MORTISE_OK with one descriptor (the sealer's socket) or a status and TEXT. One
  *	           sealer runs at a time: a request waits until the one before has ended.

@@ -54,7 +54,7 @@ static size_t build_configuration(
 	const struct config *config = settings->config;
 	const uint32_t ids[PROCESS_IDS] = {
 		[PROCESS_ID_AGENT] = htole32(settings->identity->uid),
-		[PROCESS_ID_FIRST] = htole32(geteuid()),
+		[PROCESS_ID_FIRST] = htole32(config->user != NULL ? 0 : geteuid()),
 		[PROCESS_ID_OPERATORS] = htole32(settings->operators_gid),
 	};
 	struct wire_writer writer;
@@ -69,6 +69,17 @@ static size_t build_configuration(
 	if (config->environment != NULL)
 		wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, config->environment);
 	return wire_finish(&writer);
+}
+
+void monitor_keeper_configure(struct monitor *monitor)
+{
+	uint8_t frame[CONFIGURE_MAX];
+	size_t size = build_configuration(monitor->settings, false, frame, sizeof frame);
+
+	if (monitor->keeper.fd < 0)
+		return;
+	if (size == 0 || monitor_send(monitor, frame, size, NULL, 0) != MORTISE_OK)
+		monitor_keeper_kill(monitor, "takes no configuration");
 }
 
 /* witness_fd: the keeper's end of a socket to a witness; -1: none. */
