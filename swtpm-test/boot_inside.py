@@ -138,14 +138,16 @@ def attributes():
 
 
 def client(number):
-    """Asks REQUESTS times through libmortise, which repeats; prints how many came to nothing."""
+    """Asks REQUESTS times through libmortise, as so many jobs would; prints what failed and why."""
     library = ctypes.CDLL(str(next(pathlib.Path('/opt/mortise').rglob('libmortise.so.1'))))
     agent, size = ctypes.c_void_p(), ctypes.c_size_t()
     value, failures = ctypes.create_string_buffer(64), []
-    status = library.mortise_open(None, ctypes.byref(agent))
-    library.mortise_set_deadline(agent, 10000, 40000)
     library.mortise_message.restype = ctypes.c_char_p
     for i in range(REQUESTS):
+        if i % 4 == 0:
+            library.mortise_close(agent)
+            status = library.mortise_open(None, ctypes.byref(agent))
+            library.mortise_set_deadline(agent, 10000, 40000)
         status = library.mortise_get(agent, b'prod/load/password', value, ctypes.c_size_t(64),
                                      ctypes.byref(size))
         if status != 0 or value.raw[:size.value] != b'load':
@@ -172,11 +174,13 @@ def load():
         path = pathlib.Path('/run/load.%d' % i)
         path.touch(0o666)
         path.chmod(0o666)
-    done = []
-    for percent, verb in ((10, 'restart'), (30, 'reload'), (50, 'restart'), (70, 'restart')):
-        until(lambda percent=percent: progress() >= percent, 60)
+    done, at = [], 0
+    while at < 90:
+        until(lambda: progress() > at, 60)
+        at = progress()
+        verb = 'reload' if len(done) == 1 else 'restart'
         must('systemctl', verb, 'mortised.service')
-        done.append([verb, progress()])
+        done.append([verb, at])
     failures = [json.loads(one.communicate(timeout=60)[0]) for one in clients]
     results['load'] = [done, sum(failures, []), time.monotonic() - began]
     results['verify'] = run(MORTISE, 'audit', 'verify')
@@ -250,10 +254,32 @@ def again():
     results['log'] = run(MORTISE, 'audit', 'verify')
 
 
-def missing():
-    """Without a TPM, until it comes late."""
+def slow():
+    """A TPM that does not answer, until it does."""
+    booted()
+    results['text'] = show('mortised.service', 'StatusText')
+    results['get'] = run(*get('root'))
+    pathlib.Path('/out/want-tpm').touch()
+    results['late'] = run(*get('root', 50))
+
+
+def cleared():
+    booted()
+    until(lambda: 'cleared' in show('mortised.service', 'StatusText'))
+    results['text'] = show('mortised.service', 'StatusText')
+    results['get'] = run(*get('root'))
+    results['recovery'] = run(MORTISE, 'unseal', '--recovery-file=/root/recovery')
+    results['then'] = run(*get('root'))
+
+
+def booted():
     results['boot'] = run('systemctl', 'is-active', 'multi-user.target')
     results['agent'] = show('mortised.service', 'ActiveState')
+
+
+def missing():
+    """Without a TPM, until it comes late."""
+    booted()
     until(lambda: 'no TPM answers' in show('mortised.service', 'StatusText'))
     results['text'] = show('mortised.service', 'StatusText')
     results['status'] = run(MORTISE, 'status')
@@ -270,7 +296,7 @@ def main():
     step = pathlib.Path('/out/step').read_text()
     began = time.monotonic()
     try:
-        {'first': first, 'again': again, 'missing': missing}[step]()
+        {'first': first, 'again': again, 'slow': slow, 'missing': missing, 'cleared': cleared}[step]()
     except Exception as fault:  # whatever it was, the host is to hear of it
         results['failed'] = '%r in %s' % (fault, traceback.format_exc().splitlines()[-6:])
         results['journal'] = run('journalctl', '--no-pager', '-o', 'cat', '-n', '40')[1]

@@ -86,19 +86,25 @@ static void on_stop(evutil_socket_t number, short what, void *context)
 	if (notify_send(monitor->settings->notify_socket, "STOPPING=1") != MORTISE_OK)
 		log_warning("the service manager cannot be told: %s", strerror(errno));
 	evtimer_del(monitor->keeper.restart);
-	if (monitor->keeper.pid == 0) {
+	if (monitor->keeper.pid == 0 && monitor->sealer.pid == 0) {
 		monitor_end(monitor, EX_OK);
 		return;
 	}
-	kill(monitor->keeper.pid, SIGTERM);
+	if (monitor->keeper.pid != 0)
+		kill(monitor->keeper.pid, SIGTERM);
 	monitor_arm(monitor->stop_deadline, monitor->settings->timing.stop_ms);
 }
 
 static void on_stop_deadline(evutil_socket_t fd, short what, void *context)
 {
+	struct monitor *monitor = context;
+
 	(void)fd;
 	(void)what;
-	monitor_keeper_kill(context, "does not stop");
+	if (monitor->keeper.pid != 0)
+		monitor_keeper_kill(monitor, "does not stop");
+	else
+		monitor_end(monitor, EX_OK);
 }
 
 /* sd_notify(3): the time tells this reload from one before it. */

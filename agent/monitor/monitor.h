@@ -33,6 +33,7 @@ struct monitor_listener {
 struct monitor_settings {
 	const struct config *config;
 	const struct identity *identity;
+	uint32_t first_uid;     /* to whom the first policy gives every verb */
 	uint32_t operators_gid; /* UINT32_MAX: none */
 	const char *keeper_program;
 	const char *sealer_program;

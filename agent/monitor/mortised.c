@@ -263,6 +263,15 @@ static enum mortise_status reload(void *context)
 	return MORTISE_OK;
 }
 
+/* A user that was made for the agent is nobody's own: then the first admin is whoever started it.
+ */
+static uid_t find_first(const struct agent *agent)
+{
+	if (agent->config.user != NULL)
+		return 0;
+	return listen_made_by(&agent->listeners.listeners[0]);
+}
+
 static int monitor(struct agent *agent)
 {
 	const struct config *config = &agent->config;
@@ -272,6 +281,7 @@ static int monitor(struct agent *agent)
 	agent->settings = (struct monitor_settings){
 		.config = &agent->config,
 		.identity = &agent->identity,
+		.first_uid = find_first(agent),
 		.operators_gid = agent->settings.operators_gid,
 		.keeper_program = "/proc/self/exe",
 		.sealer_program = agent->options.sealer_path,
