@@ -40,6 +40,8 @@ static void on_lost(void *context)
 	(void)context;
 }
 
+static const struct monitor_hooks hooks = {.lost = on_lost};
+
 static void answer_spawn(const struct wire_message *asked)
 {
 	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
@@ -193,7 +195,7 @@ static int set_up_world(void **state)
 		return -1;
 	world.ours = pair[0];
 	world.theirs = pair[1];
-	if (monitor_link_new(world.base, pair[1], on_lost, NULL, &world.monitor) != MORTISE_OK ||
+	if (monitor_link_new(world.base, pair[1], &hooks, NULL, &world.monitor) != MORTISE_OK ||
 		sealer_link_new(world.base, world.monitor, &world.link) != MORTISE_OK)
 		return -1;
 	put_anchor();

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -340,6 +342,12 @@ static int keeper(void)
 		say("two");
 	} else if (strcmp(scenario, "calm") == 0) {
 		say("calm");
+	} else if (strcmp(scenario, "listens") == 0) {
+		say("listens");
+		message = hear(&listener);
+		(void)!wire_text(&message, WIRE_TAG_ENVIRONMENT, scenario, sizeof scenario);
+		say(message.code == PROCESS_CONFIGURE && listener < 0 ? scenario : "wrong");
+		say(scenario);
 	} else if (strcmp(scenario, "deaf") == 0) {
 		signal(SIGTERM, SIG_IGN);
 		say("deaf");
@@ -375,10 +383,17 @@ static int sealer(int argc, char **argv)
 			getenv("MORTISE_PKCS11_ENV"));
 	if (strcmp(argv[1], "--tcti=hang") == 0)
 		run_until_killed();
+	if (strcmp(argv[1], "--tcti=capabilities") == 0)
+		size = snprintf(text, sizeof text, "ambient %d",
+			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_SYS_PTRACE, 0, 0));
 	puts("a vendor's library prints");
 	send(PROCESS_FD, text, (size_t)size, MSG_NOSIGNAL);
 	while (recv(PROCESS_FD, &byte, 1, 0) > 0)
 		continue;
+	if (strncmp(argv[1], "--tcti=tidies:", 14) == 0) {
+		poll(NULL, 0, 100); /* longer than anybody takes to die */
+		return close(open(argv[1] + 14, O_CREAT | O_WRONLY, 0600));
+	}
 	return 0;
 }
 
@@ -438,6 +453,7 @@ static int set_up(void **state)
 	fixture->settings = (struct monitor_settings){
 		.config = &fixture->config,
 		.identity = &fixture->identity,
+		.first_uid = geteuid(),
 		.operators_gid = 4321,
 		.keeper_program = "/proc/self/exe",
 		.sealer_program = "/proc/self/exe",
@@ -783,6 +799,117 @@ static void a_storm_of_hangups_changes_nothing(void **state)
 	assert_int_equal(exit_status(fixture), 0);
 }
 
+static void a_stop_lets_the_sealer_tidy_up(void **state)
+{
+	struct fixture *fixture = *state;
+	char tcti[128], text[2048];
+
+	snprintf(tcti, sizeof tcti, "tidies:%s", fixture->mark);
+	fixture->config.tcti = tcti;
+	start(fixture, "spawn");
+	read_datagram(fixture, text, sizeof text);
+	kill(fixture->monitor, SIGTERM);
+	assert_int_equal(exit_status(fixture), 0);
+	assert_int_equal(access(fixture->mark, F_OK), 0);
+}
+
+static void a_stop_does_not_wait_for_a_sealer_that_hangs(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[2048];
+
+	fixture->config.tcti = (char[]){"hang"};
+	fixture->settings.timing.stop_ms = 20;
+	start(fixture, "spawn-three");
+	read_datagram(fixture, text, sizeof text);
+	kill(fixture->monitor, SIGTERM);
+	assert_int_equal(exit_status(fixture), 0);
+}
+
+/* A witness's capability comes to the monitor as an ambient one. */
+static void a_sealer_gets_no_ambient_capability(void **state)
+{
+	struct fixture *fixture = *state;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct before[2], raised[2];
+
+	assert_int_equal(syscall(SYS_capget, &header, before), 0);
+	if ((before[0].permitted & CAP_TO_MASK(CAP_SYS_PTRACE)) == 0)
+		skip(); /* needs CAP_SYS_PTRACE */
+	memcpy(raised, before, sizeof raised);
+	raised[0].inheritable |= CAP_TO_MASK(CAP_SYS_PTRACE);
+	assert_int_equal(syscall(SYS_capset, &header, raised), 0);
+	assert_int_equal(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_PTRACE, 0, 0), 0);
+	fixture->config.tcti = (char[]){"capabilities"};
+	start(fixture, "spawn");
+	assert_int_equal(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), 0);
+	assert_int_equal(syscall(SYS_capset, &header, before), 0);
+	assert_told(fixture, "READY=1\nSTATUS=ambient 0");
+}
+
+static enum mortise_status read_again(void *context)
+{
+	static char changed[] = "changed";
+	struct fixture *fixture = context;
+
+	fixture->config.environment = changed;
+	return MORTISE_OK;
+}
+
+static enum mortise_status read_in_vain(void *context)
+{
+	(void)context;
+	return MORTISE_REJECTED;
+}
+
+static void assert_reloading(struct fixture *fixture)
+{
+	char text[2048];
+
+	read_datagram(fixture, text, sizeof text);
+	assert_int_equal(strncmp(text, "RELOADING=1\nMONOTONIC_USEC=", 27), 0);
+}
+
+static void a_hangup_hands_the_new_configuration_to_the_keeper_that_runs(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.reload = read_again;
+	fixture->settings.context = fixture;
+	start(fixture, "listens");
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	kill(fixture->monitor, SIGHUP);
+	assert_reloading(fixture);
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	assert_told(fixture, "STATUS=changed");
+}
+
+static void a_configuration_that_is_wrong_does_not_reach_the_keeper(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.reload = read_in_vain;
+	start(fixture, "listens");
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	kill(fixture->monitor, SIGHUP);
+	assert_reloading(fixture);
+	assert_told(fixture, "READY=1\nSTATUS=listens");
+	kill(fixture->monitor, SIGTERM);
+	assert_told(fixture, "STOPPING=1");
+}
+
+static void the_watchdog_hears_of_each_sign_of_life_of_the_keeper(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.has_watchdog = true;
+	start(fixture, "lines");
+	assert_told(fixture, "WATCHDOG=1");
+	assert_told(fixture, "READY=1\nSTATUS=one?READY=0?");
+	assert_told(fixture, "WATCHDOG=1");
+	assert_told(fixture, "STATUS=two");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static int test_all(void)
@@ -816,7 +943,13 @@ static int test_all(void)
 		TEST(a_stop_ends_keeper_and_monitor),
 		TEST(a_keeper_that_does_not_stop_is_killed),
 		TEST(a_stop_between_two_keepers_ends_the_monitor),
+		TEST(a_stop_lets_the_sealer_tidy_up),
+		TEST(a_stop_does_not_wait_for_a_sealer_that_hangs),
+		TEST(a_sealer_gets_no_ambient_capability),
 		TEST(a_storm_of_hangups_changes_nothing),
+		TEST(a_hangup_hands_the_new_configuration_to_the_keeper_that_runs),
+		TEST(a_configuration_that_is_wrong_does_not_reach_the_keeper),
+		TEST(the_watchdog_hears_of_each_sign_of_life_of_the_keeper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,12 +13,13 @@
 #include <unistd.h>
 
 #include "monitor_link.h"
+#include "processes.h"
 
 struct fixture {
 	struct event_base *base;
 	struct monitor_link *link;
 	int ours, theirs; /* the monitor's end, the link's */
-	unsigned answers, nulls, losses;
+	unsigned answers, nulls, losses, configured;
 	uint16_t code;
 	int descriptor;
 };
@@ -31,6 +32,16 @@ static void on_lost(void *context)
 
 	at->losses++;
 }
+
+static void on_configured(void *context, const struct wire_message *frame)
+{
+	struct fixture *at = context;
+
+	(void)frame;
+	at->configured++;
+}
+
+static const struct monitor_hooks hooks = {on_lost, on_configured};
 
 static void on_answer(void *context, const struct wire_message *answer, int descriptor)
 {
@@ -53,7 +64,7 @@ static int set_up(void **state)
 	fixture.ours = pair[0];
 	fixture.theirs = pair[1];
 	*state = &fixture;
-	return monitor_link_new(fixture.base, pair[1], on_lost, &fixture, &fixture.link) ==
+	return monitor_link_new(fixture.base, pair[1], &hooks, &fixture, &fixture.link) ==
 			       MORTISE_OK
 		       ? 0
 		       : -1;
@@ -81,15 +92,15 @@ static uint32_t read_id(void)
 	return message.request_id;
 }
 
-/* Sends an answer with so many descriptors and lets the link handle it. */
-static void answer(uint32_t id, unsigned descriptors)
+/* Sends a frame with so many descriptors and lets the link handle it. */
+static void send_frame(uint16_t code, uint32_t id, unsigned descriptors)
 {
 	_Alignas(struct cmsghdr) char room[CMSG_SPACE(2 * sizeof(int))] = {0};
 	uint8_t frame[64];
 	struct wire_writer writer;
 	const int sent[2] = {fixture.ours, fixture.ours};
 
-	wire_begin(&writer, frame, sizeof frame, MORTISE_OK, id);
+	wire_begin(&writer, frame, sizeof frame, code, id);
 	struct iovec part = {frame, wire_finish(&writer)};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	if (descriptors) {
@@ -103,6 +114,11 @@ static void answer(uint32_t id, unsigned descriptors)
 	}
 	assert_true(sendmsg(fixture.ours, &message, 0) > 0);
 	event_base_loop(fixture.base, EVLOOP_NONBLOCK);
+}
+
+static void answer(uint32_t id, unsigned descriptors)
+{
+	send_frame(MORTISE_OK, id, descriptors);
 }
 
 static void ask(void)
@@ -147,6 +163,16 @@ static void an_answer_that_nobody_asked_for_is_dropped_with_its_descriptor(void 
 	close(after);
 	assert_int_equal(fixture.answers, 0);
 	assert_int_equal(fixture.losses, 0);
+}
+
+static void a_later_configuration_is_handed_on_and_nothing_else_is(void **state)
+{
+	(void)state;
+	send_frame(PROCESS_CONFIGURE, 0, 0);
+	assert_int_equal(fixture.configured, 1);
+	send_frame(PROCESS_READY, 0, 0);
+	assert_int_equal(fixture.configured, 1);
+	assert_int_equal(fixture.answers, 0);
 }
 
 static void one_descriptor_is_handed_over(void **state)
@@ -245,6 +271,7 @@ int main(void)
 		TEST(an_answer_reaches_whoever_asked_once),
 		TEST(answers_may_come_in_any_order),
 		TEST(an_answer_that_nobody_asked_for_is_dropped_with_its_descriptor),
+		TEST(a_later_configuration_is_handed_on_and_nothing_else_is),
 		TEST(one_descriptor_is_handed_over),
 		TEST(of_two_descriptors_the_second_stays_with_nobody),
 		TEST(more_questions_than_there_is_room_for_are_refused),

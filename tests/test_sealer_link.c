@@ -41,6 +41,8 @@ static void on_lost(void *context)
 	(void)context;
 }
 
+static const struct monitor_hooks hooks = {.lost = on_lost};
+
 static void on_done(void *context, struct sealer_answer *answer)
 {
 	(void)context;
@@ -66,7 +68,7 @@ static int set_up(void **state)
 		return -1;
 	fixture.ours = pair[0];
 	fixture.theirs = pair[1];
-	if (monitor_link_new(fixture.base, pair[1], on_lost, NULL, &fixture.monitor) != MORTISE_OK)
+	if (monitor_link_new(fixture.base, pair[1], &hooks, NULL, &fixture.monitor) != MORTISE_OK)
 		return -1;
 	return sealer_link_new(fixture.base, fixture.monitor, &fixture.link) == MORTISE_OK ? 0 : -1;
 }

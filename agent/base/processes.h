@@ -9,7 +9,7 @@
  *	keeper  <-> witness one pair for the keeper's life, the witness's descriptor 3; only
  *	                    with exe-evidence = yes
  *
- *	CONFIGURE  monitor -> keeper, the first frame, once. STORE (directory), AUDIT_LOG
+ *	CONFIGURE  monitor -> keeper, the first frame. STORE (directory), AUDIT_LOG
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
  *	           (milliseconds until a sealer is overdue), COUNTER (seconds that commits
  *	           may wait for the anchor). Its descriptors
@@ -18,8 +18,11 @@
  *	           may leave it out, for all). One item more may be for the socket of service
  *	           managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how many milliseconds
  *	           they wait while sealed. Then the witness's socket, if FLAGS says so.
+ *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
+ *	           the operators, NUMBER and REQUIRE_PIDFD count, and the rest is as it was.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
- *	           sent again whenever that line changes.
+ *	           sent again whenever that line changes, and every few seconds: a loop that
+ *	           turns.
  *	SPAWN      keeper -> monitor. The answer has the same request id and either
  *	           MORTISE_OK with one descriptor (the sealer's socket) or a status and TEXT. One
  *	           sealer runs at a time: a request waits until the one before has ended.

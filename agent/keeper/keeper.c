@@ -28,6 +28,7 @@
 #define OWN_DESCRIPTORS (64 + CREDENTIAL_REFUSALS_MAX)
 #define AUDIT_TRIES     100
 #define AUDIT_PAUSE_MS  20
+#define HEARTBEAT_S     5
 
 struct keeper {
 	struct agent agent; /* first: the hooks' context is both */
@@ -37,6 +38,7 @@ struct keeper {
 	struct server *server;
 	struct credentials *credentials; /* NULL: nobody listens for them */
 	struct event *checkpoint_done, *second, *terminate;
+	unsigned seconds;
 };
 
 static void tell_monitor(void *context)
@@ -65,6 +67,18 @@ static void on_changed(void *context)
 	credential_look_again(keeper->credentials);
 }
 
+/* What may change while the keeper runs. */
+static void take_over(struct keeper *keeper)
+{
+	const struct keeper_settings *settings = &keeper->settings;
+	struct agent *agent = &keeper->agent;
+
+	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
+	agent->requires_pidfd = (settings->flags & PROCESS_REQUIRE_PIDFD) != 0;
+	memcpy(agent->environment, settings->environment, sizeof agent->environment);
+	sealer_link_set_deadline(keeper->sealer, (int)settings->overdue_ms);
+}
+
 static void on_lost_monitor(void *context)
 {
 	struct keeper *keeper = context;
@@ -81,13 +95,34 @@ static void on_checkpoint_done(evutil_socket_t fd, short what, void *context)
 	request_checkpoint_done(&keeper->agent);
 }
 
-/* Only wakes the loop: upkeep runs behind every turn. */
+/* Wakes the loop, for upkeep runs behind every turn; and lets the monitor know that it turns. */
 static void on_second(evutil_socket_t fd, short what, void *context)
 {
+	struct keeper *keeper = context;
+
 	(void)fd;
 	(void)what;
-	(void)context;
+	if (++keeper->seconds % HEARTBEAT_S == 0)
+		tell_monitor(keeper);
 }
+
+/* The file was read again: hardware that could not be used may now be. */
+static void on_configured(void *context, const struct wire_message *frame)
+{
+	struct keeper *keeper = context;
+	struct agent *agent = &keeper->agent;
+	struct keeper_settings *settings = &keeper->settings;
+
+	if (keeper_settings_again(frame, settings) != MORTISE_OK) {
+		log_error("the monitor's configuration is malformed; nothing changed");
+		return;
+	}
+	take_over(keeper);
+	if (lifecycle_state(agent->lifecycle) == LIFECYCLE_SEALED)
+		lifecycle_start(agent->lifecycle);
+}
+
+static const struct monitor_hooks monitor_hooks = {on_lost_monitor, on_configured};
 
 static void on_terminate(evutil_socket_t fd, short what, void *context)
 {
@@ -179,9 +214,6 @@ static enum mortise_status open_parts(struct keeper *keeper)
 		return MORTISE_BUSY;
 	agent->agent_uid = settings->ids[PROCESS_ID_AGENT];
 	agent->first_uid = settings->ids[PROCESS_ID_FIRST];
-	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
-	agent->requires_pidfd = (settings->flags & PROCESS_REQUIRE_PIDFD) != 0;
-	memcpy(agent->environment, settings->environment, sizeof agent->environment);
 	TRY(evidence_new(settings->witness, &agent->evidence));
 	enum mortise_status status = open_audit(settings, &agent->audit);
 	if (status != MORTISE_OK) {
@@ -193,9 +225,9 @@ static enum mortise_status open_parts(struct keeper *keeper)
 						     : strerror(errno));
 		return status;
 	}
-	TRY(monitor_link_new(keeper->base, PROCESS_FD, on_lost_monitor, keeper, &agent->monitor));
+	TRY(monitor_link_new(keeper->base, PROCESS_FD, &monitor_hooks, keeper, &agent->monitor));
 	TRY(sealer_link_new(keeper->base, agent->monitor, &keeper->sealer));
-	sealer_link_set_deadline(keeper->sealer, (int)settings->overdue_ms);
+	take_over(keeper);
 	TRY(make_lifecycle(keeper));
 	TRY(watch(keeper));
 	return server_new(keeper->base, agent, connections_max(), &keeper->server);

@@ -71,15 +71,14 @@ static enum mortise_status read_entrances(
 	return MORTISE_OK;
 }
 
-static enum mortise_status read_settings(
+/* What may change while the keeper runs. */
+static enum mortise_status read_changeable(
 	const struct wire_message *frame, struct keeper_settings *settings)
 {
 	const struct wire_field *ids = &frame->field[WIRE_TAG_IDS];
 
 	if (frame->code != PROCESS_CONFIGURE || ids->size != PROCESS_IDS * 4)
 		return MORTISE_INVALID;
-	TRY(wire_text(frame, WIRE_TAG_STORE, settings->store, sizeof settings->store));
-	TRY(wire_text(frame, WIRE_TAG_AUDIT_LOG, settings->audit_log, sizeof settings->audit_log));
 	TRY(wire_number(frame, WIRE_TAG_FLAGS, &settings->flags));
 	settings->overdue_ms = SEALER_OVERDUE_MS;
 	if (wire_has(frame, WIRE_TAG_NUMBER))
@@ -89,17 +88,41 @@ static enum mortise_status read_settings(
 		TRY(wire_number(frame, WIRE_TAG_COUNTER, &settings->anchor_window_s));
 	if (settings->overdue_ms > INT32_MAX || settings->anchor_window_s > INT32_MAX)
 		return MORTISE_INVALID;
+	settings->environment[0] = '\0';
 	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))
 		TRY(wire_text(frame, WIRE_TAG_ENVIRONMENT, settings->environment,
 			sizeof settings->environment));
 	for (unsigned i = 0; i < PROCESS_IDS; i++)
 		settings->ids[i] = read_u32(ids->bytes + 4 * i);
+	return MORTISE_OK;
+}
+
+static enum mortise_status read_settings(
+	const struct wire_message *frame, struct keeper_settings *settings)
+{
+	TRY(read_changeable(frame, settings));
+	TRY(wire_text(frame, WIRE_TAG_STORE, settings->store, sizeof settings->store));
+	TRY(wire_text(frame, WIRE_TAG_AUDIT_LOG, settings->audit_log, sizeof settings->audit_log));
 	memcpy(settings->audit_directory, settings->audit_log, sizeof settings->audit_log);
 	char *slash = strrchr(settings->audit_directory, '/');
 	if (!slash || slash == settings->audit_directory)
 		return MORTISE_INVALID;
 	*slash = '\0';
 	return read_entrances(frame, settings);
+}
+
+enum mortise_status keeper_settings_again(
+	const struct wire_message *frame, struct keeper_settings *settings)
+{
+	struct keeper_settings fresh = *settings;
+	uint64_t fixed = ~(uint64_t)PROCESS_REQUIRE_PIDFD;
+
+	TRY(read_changeable(frame, &fresh));
+	fresh.flags = (settings->flags & fixed) | (fresh.flags & ~fixed);
+	fresh.ids[PROCESS_ID_AGENT] = settings->ids[PROCESS_ID_AGENT];
+	fresh.ids[PROCESS_ID_FIRST] = settings->ids[PROCESS_ID_FIRST];
+	*settings = fresh;
+	return MORTISE_OK;
 }
 
 enum mortise_status keeper_settings_receive(struct keeper_settings *settings)

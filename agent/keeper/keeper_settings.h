@@ -35,4 +35,11 @@ struct keeper_settings {
  */
 enum mortise_status keeper_settings_receive(struct keeper_settings *settings) MUST_USE;
 
+/*
+ * A CONFIGURE that came later, without descriptors: takes over the environment, the operators,
+ * require-pidfd and the sealer's deadline, and nothing else. MORTISE_INVALID.
+ */
+enum mortise_status keeper_settings_again(
+	const struct wire_message *frame, struct keeper_settings *settings) MUST_USE;
+
 #endif

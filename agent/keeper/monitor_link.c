@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "processes.h"
+
 #define ASK_MAX     20480 /* 64 names of 255 bytes fit */
 #define PENDING_MAX 32
 
@@ -19,7 +21,7 @@ struct pending {
 struct monitor_link {
 	int descriptor;
 	struct event *readable;
-	void (*lost)(void *context);
+	struct monitor_hooks hooks;
 	void *context;
 	uint32_t last_id;
 	struct pending pending[PENDING_MAX];
@@ -61,7 +63,7 @@ static void lose(struct monitor_link *link)
 		if (pending.id)
 			pending.answer(pending.context, NULL, -1);
 	}
-	link->lost(link->context);
+	link->hooks.lost(link->context);
 }
 
 static void deliver(struct monitor_link *link, const struct wire_message *answer, int descriptor)
@@ -77,6 +79,8 @@ static void deliver(struct monitor_link *link, const struct wire_message *answer
 	}
 	if (descriptor >= 0)
 		close(descriptor);
+	if (answer->code == PROCESS_CONFIGURE)
+		link->hooks.configured(link->context, answer);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
@@ -100,14 +104,14 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 }
 
 enum mortise_status monitor_link_new(struct event_base *base, int descriptor,
-	void (*lost)(void *context), void *context, struct monitor_link **out_link)
+	const struct monitor_hooks *hooks, void *context, struct monitor_link **out_link)
 {
 	struct monitor_link *link = calloc(1, sizeof *link);
 
 	if (!link)
 		return MORTISE_BUSY;
 	link->descriptor = descriptor;
-	link->lost = lost;
+	link->hooks = *hooks;
 	link->context = context;
 	link->readable = event_new(base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
 	if (!link->readable || event_add(link->readable, NULL) != 0) {

@@ -15,9 +15,15 @@ struct monitor_link;
 /* answer is NULL if the monitor is gone. descriptor (or -1) is the callee's to close. */
 typedef void monitor_answer(void *context, const struct wire_message *answer, int descriptor);
 
-/* lost is called once when the monitor is gone: the keeper then ends. */
+struct monitor_hooks {
+	/* Once, when the monitor is gone: the keeper then ends. */
+	void (*lost)(void *context);
+	/* A CONFIGURE after the first. */
+	void (*configured)(void *context, const struct wire_message *frame);
+};
+
 enum mortise_status monitor_link_new(struct event_base *base, int descriptor,
-	void (*lost)(void *context), void *context, struct monitor_link **out_link) MUST_USE;
+	const struct monitor_hooks *hooks, void *context, struct monitor_link **out_link) MUST_USE;
 void monitor_link_free(struct monitor_link *link);
 
 /* Starts a frame; its fields are put with the writer, then it is asked or told. */

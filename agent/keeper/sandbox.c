@@ -76,14 +76,19 @@ static enum mortise_status drop_bounding_set(void)
 	return MORTISE_OK;
 }
 
+/* A service manager that gave none may have taken capset(2) as well. */
 static enum mortise_status drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+	struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3] = {0};
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
 
 	TRY(drop_bounding_set());
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 ||
+		syscall(SYS_capget, &header, held) != 0)
 		return MORTISE_IO;
+	if (memcmp(held, none, sizeof held) == 0)
+		return MORTISE_OK;
 	return syscall(SYS_capset, &header, none) == 0 ? MORTISE_OK : MORTISE_IO;
 }
 

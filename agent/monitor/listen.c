@@ -197,6 +197,18 @@ enum mortise_status listen_adopt(
 	return MORTISE_OK;
 }
 
+/* The kernel keeps who called listen(2). */
+uid_t listen_made_by(const struct listener *listener)
+{
+	struct ucred maker = {.uid = geteuid()};
+	socklen_t size = sizeof maker;
+
+	if (listener->directory_fd >= 0 ||
+		getsockopt(listener->fd, SOL_SOCKET, SO_PEERCRED, &maker, &size) != 0)
+		return geteuid();
+	return maker.uid;
+}
+
 void listen_close(struct listener *listener)
 {
 	struct stat about;

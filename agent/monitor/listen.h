@@ -44,6 +44,9 @@ enum mortise_status listen_open(const char *path, const struct listen_access *ac
 enum mortise_status listen_adopt(int fd, bool is_stream, struct listener *out_listener,
 	struct refusal *out_refusal) MUST_USE;
 
+/* Whose it is: of a socket that was passed, the uid of the service manager; else our own. */
+uid_t listen_made_by(const struct listener *listener);
+
 /* Closes it; a socket that we made is removed unless another has taken its place. */
 void listen_close(struct listener *listener);
 

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "directory.h"
@@ -84,27 +86,54 @@ static void on_stop(evutil_socket_t number, short what, void *context)
 	if (notify_send(monitor->settings->notify_socket, "STOPPING=1") != MORTISE_OK)
 		log_warning("the service manager cannot be told: %s", strerror(errno));
 	evtimer_del(monitor->keeper.restart);
-	if (monitor->keeper.pid == 0) {
+	if (monitor->keeper.pid == 0 && monitor->sealer.pid == 0) {
 		monitor_end(monitor, EX_OK);
 		return;
 	}
-	kill(monitor->keeper.pid, SIGTERM);
+	if (monitor->keeper.pid != 0)
+		kill(monitor->keeper.pid, SIGTERM);
 	monitor_arm(monitor->stop_deadline, monitor->settings->timing.stop_ms);
 }
 
 static void on_stop_deadline(evutil_socket_t fd, short what, void *context)
 {
+	struct monitor *monitor = context;
+
 	(void)fd;
 	(void)what;
-	monitor_keeper_kill(context, "does not stop");
+	if (monitor->keeper.pid != 0)
+		monitor_keeper_kill(monitor, "does not stop");
+	else
+		monitor_end(monitor, EX_OK);
 }
 
+/* sd_notify(3): the time tells this reload from one before it. */
+static void tell_reloading(const struct monitor_settings *settings)
+{
+	struct timespec now;
+	char lines[64];
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(lines, sizeof lines, "RELOADING=1\nMONOTONIC_USEC=%lld",
+		(long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	if (notify_send(settings->notify_socket, lines) != MORTISE_OK)
+		log_warning("the service manager cannot be told: %s", strerror(errno));
+}
+
+/* No connection is touched, and no key: the keeper goes on with what it can take over. */
 static void on_hangup(evutil_socket_t number, short what, void *context)
 {
+	struct monitor *monitor = context;
+	const struct monitor_settings *settings = monitor->settings;
+
 	(void)number;
 	(void)what;
-	(void)context;
-	log_info("reload comes with a later release; nothing changed");
+	if (!monitor->is_ready || monitor->stopping || settings->reload == NULL)
+		return;
+	tell_reloading(settings);
+	if (settings->reload(settings->context) == MORTISE_OK)
+		monitor_keeper_configure(monitor);
+	monitor_tell_manager(monitor, "READY=1\n");
 }
 
 static void on_restart(evutil_socket_t fd, short what, void *context)

@@ -35,6 +35,7 @@ struct monitor_listener {
 struct monitor_settings {
 	const struct config *config;
 	const struct identity *identity;
+	uint32_t first_uid;     /* to whom the first policy gives every verb */
 	uint32_t operators_gid; /* UINT32_MAX: none */
 	const char *keeper_program;
 	const char *sealer_program;
@@ -42,6 +43,11 @@ struct monitor_settings {
 	size_t listener_count;
 	int ready_fd;              /* gets a newline at the first READY, and is closed; -1: none */
 	const char *notify_socket; /* NULL: none */
+	bool has_watchdog;         /* the service manager wants to hear from us */
+	/* Reads the configuration again and changes *config and operators_gid; logs. May be NULL.
+	 */
+	enum mortise_status (*reload)(void *context);
+	void *context;
 	struct monitor_timing timing;
 };
 

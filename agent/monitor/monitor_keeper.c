@@ -59,7 +59,7 @@ static size_t build_configuration(
 	const struct config *config = settings->config;
 	const uint32_t ids[PROCESS_IDS] = {
 		[PROCESS_ID_AGENT] = htole32(settings->identity->uid),
-		[PROCESS_ID_FIRST] = htole32(geteuid()),
+		[PROCESS_ID_FIRST] = htole32(settings->first_uid),
 		[PROCESS_ID_OPERATORS] = htole32(settings->operators_gid),
 	};
 	struct wire_writer writer;
@@ -75,6 +75,17 @@ static size_t build_configuration(
 		wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, config->environment);
 	wire_put_number(&writer, WIRE_TAG_COUNTER, (uint64_t)config->anchor_window_s);
 	return wire_finish(&writer);
+}
+
+void monitor_keeper_configure(struct monitor *monitor)
+{
+	uint8_t frame[CONFIGURE_MAX];
+	size_t size = build_configuration(monitor->settings, false, frame, sizeof frame);
+
+	if (monitor->keeper.fd < 0)
+		return;
+	if (size == 0 || monitor_send(monitor, frame, size, NULL, 0) != MORTISE_OK)
+		monitor_keeper_kill(monitor, "takes no configuration");
 }
 
 /* witness_fd: the keeper's end of a socket to a witness; -1: none. */
@@ -220,18 +231,23 @@ static void restart(struct monitor *monitor, int wait_status)
 	monitor_arm(monitor->keeper.restart, delay);
 }
 
-/* A sealer's answer would be nobody's: it goes with its keeper. */
+/*
+ * A sealer's answer would be nobody's: it goes with its keeper. Before the monitor ends it may
+ * close what it has open in the hardware: what a killed one leaves there is not flushed by a next.
+ */
 void monitor_keeper_ended(struct monitor *monitor, int wait_status)
 {
 	struct monitor_keeper *keeper = &monitor->keeper;
 
 	stop_reading(keeper);
 	keeper->pid = 0;
-	monitor_sealer_kill(monitor);
+	if (!monitor->stopping)
+		monitor_sealer_kill(monitor);
 	if (now_ms() - keeper->started_ms >= monitor->settings->timing.healthy_ms)
 		keeper->failures = 0;
 	if (monitor->stopping) {
-		monitor_end(monitor, EX_OK);
+		if (monitor->sealer.pid == 0)
+			monitor_end(monitor, EX_OK);
 	} else if (is_final(wait_status)) {
 		log_error("the keeper cannot work (status %d)", WEXITSTATUS(wait_status));
 		monitor_end(monitor, WEXITSTATUS(wait_status));

@@ -97,13 +97,18 @@ static void make_printable(char *text)
 	}
 }
 
-static void tell_manager(struct monitor *monitor, bool first)
+static void tell(struct monitor *monitor, const char *lines)
+{
+	if (notify_send(monitor->settings->notify_socket, lines) != MORTISE_OK)
+		log_warning("the service manager cannot be told: %s", strerror(errno));
+}
+
+void monitor_tell_manager(struct monitor *monitor, const char *before)
 {
 	char lines[WIRE_TEXT_MAX + 64];
 
-	snprintf(lines, sizeof lines, "%sSTATUS=%s", first ? "READY=1\n" : "", monitor->state);
-	if (notify_send(monitor->settings->notify_socket, lines) != MORTISE_OK)
-		log_warning("the service manager cannot be told: %s", strerror(errno));
+	snprintf(lines, sizeof lines, "%sSTATUS=%s", before, monitor->state);
+	tell(monitor, lines);
 }
 
 static void tell_starter(struct monitor *monitor)
@@ -125,12 +130,14 @@ static void ready(struct monitor *monitor, const struct wire_message *message)
 		return;
 	}
 	make_printable(text);
+	if (monitor->settings->has_watchdog)
+		tell(monitor, "WATCHDOG=1");
 	if (!first && strcmp(text, monitor->state) == 0)
 		return;
 	memcpy(monitor->state, text, strlen(text) + 1);
 	log_info("%s", monitor->state);
 	monitor->is_ready = true;
-	tell_manager(monitor, first);
+	monitor_tell_manager(monitor, first ? "READY=1\n" : "");
 	tell_starter(monitor);
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 
 #include "directory.h"
 #include "log.h"
@@ -75,12 +76,14 @@ void monitor_sealer_ended(struct monitor *monitor, int wait_status)
 {
 	monitor->sealer.pid = 0;
 	evtimer_del(monitor->sealer.deadline);
+	if (monitor->stopping && monitor->keeper.pid == 0)
+		monitor_end(monitor, EX_OK);
 	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) != SIGKILL)
 		log_error("the sealer was ended by signal %d (%s)", WTERMSIG(wait_status),
 			strsignal(WTERMSIG(wait_status)));
 	else if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == SPAWN_EXIT_NO_RUN)
 		log_error("%s cannot be run", monitor->settings->sealer_program);
-	if (monitor->sealer.has_waiting) {
+	if (monitor->sealer.has_waiting && !monitor->stopping) {
 		monitor->sealer.has_waiting = false;
 		if (monitor->sealer.waiting_keeper == monitor->keeper.number)
 			monitor_sealer_start(monitor, monitor->sealer.waiting_id);

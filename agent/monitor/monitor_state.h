@@ -73,11 +73,15 @@ void monitor_end(struct monitor *monitor, int exit_status);
 
 /* monitor_keeper.c */
 void monitor_keeper_start(struct monitor *monitor);
+/* Tells a keeper that runs what has changed. */
+void monitor_keeper_configure(struct monitor *monitor);
 void monitor_keeper_kill(struct monitor *monitor, const char *why);
 void monitor_witness_ended(struct monitor *monitor);
 void monitor_keeper_ended(struct monitor *monitor, int wait_status);
 
 /* monitor_request.c */
+/* The keeper's state for the service manager, behind lines that say more: "READY=1\n", "". */
+void monitor_tell_manager(struct monitor *monitor, const char *before);
 void monitor_request(struct monitor *monitor, const struct wire_message *message);
 /* Sends a frame to the keeper, with up to MONITOR_FDS_MAX descriptors. MORTISE_IO. */
 enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size,

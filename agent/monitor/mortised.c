@@ -2,7 +2,6 @@
 /* The agent's program: options, then the monitor; or, with --keeper, the keeper. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,47 +15,27 @@
 #include "listen_set.h"
 #include "log.h"
 #include "monitor.h"
+#include "mortised_options.h"
 #include "names.h"
+#include "reload.h"
 #include "startup.h"
-
-#ifndef MORTISE_VERSION
-#define MORTISE_VERSION "0"
-#endif
-#ifndef MORTISE_SEALER_PATH
-#define MORTISE_SEALER_PATH "/usr/libexec/mortise/mortise-sealer"
-#endif
-
-struct options {
-	const char *config_path; /* NULL: the default, which may be absent */
-	const char *sealer_path;
-	int ready_fd; /* -1: none */
-	bool check_only;
-};
 
 /* All that lives as long as the monitor. */
 struct agent {
-	struct options options;
+	struct mortised_options options;
 	struct config config;
 	struct identity identity;
 	struct owner owner;
-	uint32_t operators_gid;
+	struct monitor_settings settings;
+	char *config_path; /* absolute, of the one that was loaded */
 	char *notify_socket;
+	bool has_watchdog;
 	int lock_fd;
 	struct listen_set listeners;
 };
 
 #define ALL_VERBS        127u
 #define CREDENTIALS_NAME "credentials"
-
-static const char help[] =
-	"usage: mortised [OPTIONS]\n"
-	"Runs the mortise agent in the foreground; messages go to standard error.\n"
-	"\n"
-	"  -c, --config=FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
-	"      --check        check configuration and directories, change nothing\n"
-	"      --ready-fd=N   write a newline to descriptor N once the agent answers\n"
-	"      --sealer=PATH  program that talks to the TPM or token\n"
-	"      --help, --version\n";
 
 static int exit_status_of(enum mortise_status status)
 {
@@ -72,118 +51,71 @@ static int exit_status_of(enum mortise_status status)
 	}
 }
 
-/* --ready-fd: an open descriptor that is none of the standard ones. */
-static int read_fd(const char *text)
+/* Without -c the file may be absent. */
+static enum mortise_status load_or_default(
+	const struct agent *agent, struct config *out_config, struct config_error *out_error)
 {
-	char *end;
-	long number;
+	const char *path = agent->config_path;
+	enum mortise_status status = config_load(path, out_config, out_error);
 
-	errno = 0;
-	number = strtol(text, &end, 10);
-	if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || number > INT_MAX ||
-		number <= STDERR_FILENO || fcntl((int)number, F_SETFD, FD_CLOEXEC) != 0)
-		return -1;
-	return (int)number;
-}
-
-_Noreturn static void misuse(const char *text)
-{
-	log_error("%s; try: mortised --help", text);
-	exit(EX_USAGE);
-}
-
-_Noreturn static void print(const char *text)
-{
-	exit(fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? EX_OK : EX_IOERR);
-}
-
-static void take_option(int option, struct options *options)
-{
-	if (option == 'c') {
-		options->config_path = optarg;
-	} else if (option == 'k') {
-		options->check_only = true;
-	} else if (option == 'r') {
-		options->ready_fd = read_fd(optarg);
-		if (options->ready_fd < 0)
-			misuse("--ready-fd: not an open descriptor above 2");
-	} else if (option == 's') {
-		options->sealer_path = optarg;
-		if (*optarg != '/')
-			misuse("--sealer: not an absolute path");
-	} else if (option == 'h') {
-		print(help);
-	} else if (option == 'v') {
-		print("mortised " MORTISE_VERSION "\n");
-	} else {
-		exit(EX_USAGE); /* getopt has said why */
-	}
-}
-
-static struct options read_options(int argc, char **argv)
-{
-	static const struct option known[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"check", no_argument, NULL, 'k'},
-		{"ready-fd", required_argument, NULL, 'r'},
-		{"sealer", required_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},
-		{NULL, 0, NULL, 0},
-	};
-	struct options options = {.sealer_path = MORTISE_SEALER_PATH, .ready_fd = -1};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "c:", known, NULL)) != -1)
-		take_option(option, &options);
-	if (optind != argc)
-		misuse("too many arguments");
-	return options;
-}
-
-static enum mortise_status load_or_default(struct agent *agent, struct config_error *out_error)
-{
-	const char *path = agent->options.config_path;
-	enum mortise_status status;
-
-	if (path != NULL)
-		return config_load(path, &agent->config, out_error);
-	status = config_load(CONFIG_DEFAULT_PATH, &agent->config, out_error);
-	if (status != MORTISE_NOT_FOUND)
+	if (status != MORTISE_NOT_FOUND || agent->options.config_path != NULL)
 		return status;
-	return config_parse(CONFIG_DEFAULT_PATH, "", 0, &agent->config, out_error);
+	return config_parse(path, "", 0, out_config, out_error);
 }
 
-/* Afterwards in /, so as to keep no file system busy; not before: FILE may be relative. */
-static enum mortise_status load_configuration(struct agent *agent)
+static enum mortise_status load_configuration(const struct agent *agent, struct config *out_config)
 {
 	struct config_error error = {""};
-	const char *path = agent->options.config_path;
-	enum mortise_status status = load_or_default(agent, &error);
+	const char *path = agent->config_path;
+	enum mortise_status status = load_or_default(agent, out_config, &error);
 
-	if (status == MORTISE_OK && chdir("/") != 0) {
-		path = "/";
-		status = MORTISE_IO;
-	}
 	if (status == MORTISE_REJECTED)
 		log_error("%s", error.text);
 	else if (status != MORTISE_OK)
-		log_error("%s: %s", path != NULL ? path : CONFIG_DEFAULT_PATH,
+		log_error("%s: %s", path,
 			status == MORTISE_NOT_FOUND ? "no such file" : strerror(errno));
 	return status;
 }
 
-static enum mortise_status find_operators(struct agent *agent, struct refusal *out_refusal)
+static char *below_here(const char *path)
 {
-	const char *group = agent->config.operators;
-	gid_t gid;
+	char here[PATH_MAX], *absolute = NULL;
 
-	agent->operators_gid = UINT32_MAX;
-	if (group == NULL)
+	if (getcwd(here, sizeof here) == NULL || asprintf(&absolute, "%s/%s", here, path) < 0)
+		return NULL;
+	return absolute;
+}
+
+/* Then in /, so as to keep no file system busy; FILE may be relative to where we were. */
+static enum mortise_status find_configuration(struct agent *agent)
+{
+	const char *path = agent->options.config_path;
+
+	if (path == NULL)
+		agent->config_path = strdup(CONFIG_DEFAULT_PATH);
+	else if (*path == '/')
+		agent->config_path = strdup(path);
+	else
+		agent->config_path = below_here(path);
+	if (agent->config_path == NULL) {
+		log_error("the configuration's path: %s", strerror(errno));
+		return MORTISE_IO;
+	}
+	if (chdir("/") == 0)
 		return MORTISE_OK;
-	switch (names_find_group(group, &gid)) {
+	log_error("/: %s", strerror(errno));
+	return MORTISE_IO;
+}
+
+/* UINT32_MAX: none. */
+static enum mortise_status find_operators(
+	const char *group, uint32_t *out_gid, struct refusal *out_refusal)
+{
+	gid_t gid = (gid_t)-1;
+
+	switch (group == NULL ? MORTISE_OK : names_find_group(group, &gid)) {
 	case MORTISE_OK:
-		agent->operators_gid = gid;
+		*out_gid = gid;
 		return MORTISE_OK;
 	case MORTISE_NOT_FOUND:
 		return refuse(
@@ -291,7 +223,7 @@ static enum mortise_status prepare(struct agent *agent, struct refusal *out_refu
 	TRY(startup_find_identity(
 		agent->config.user, agent->options.check_only, &agent->identity, out_refusal));
 	agent->owner = (struct owner){agent->identity.uid, agent->identity.gid};
-	TRY(find_operators(agent, out_refusal));
+	TRY(find_operators(agent->config.operators, &agent->settings.operators_gid, out_refusal));
 	TRY(open_store(agent, out_refusal));
 	TRY(check_directory_of(agent, agent->config.audit_log, DIRECTORY_AUDIT, out_refusal));
 	return open_listeners(agent, out_refusal);
@@ -303,14 +235,48 @@ static enum mortise_status clean(struct agent *agent)
 	size_t passed = listen_set_passed();
 
 	if (agent->options.ready_fd >= 0 && agent->options.ready_fd < LISTEN_FIRST_FD + (int)passed)
-		misuse("--ready-fd: is a passed socket");
+		mortised_misuse("--ready-fd: is a passed socket");
 	if (notify_socket != NULL) {
 		agent->notify_socket = strdup(notify_socket);
 		if (agent->notify_socket == NULL)
 			return MORTISE_IO;
 	}
+	agent->has_watchdog = getenv("WATCHDOG_USEC") != NULL;
 	TRY(startup_clean(passed, agent->options.ready_fd));
 	return startup_set_limits();
+}
+
+/* A file that is wrong changes nothing. */
+static enum mortise_status reload(void *context)
+{
+	CLEANUP(config_done) struct config fresh = {0};
+	struct agent *agent = context;
+	struct refusal refusal = {""};
+	char later[RELOAD_LATER_SIZE];
+	uint32_t operators_gid;
+	enum mortise_status status = load_configuration(agent, &fresh);
+
+	if (status == MORTISE_OK)
+		status = find_operators(fresh.operators, &operators_gid, &refusal);
+	if (status != MORTISE_OK) {
+		log_error("%s%snothing changed", refusal.text, refusal.text[0] ? "; " : "");
+		return status;
+	}
+	reload_take_over(&agent->config, &fresh, later);
+	agent->settings.operators_gid = operators_gid;
+	log_info("the configuration was read again");
+	if (later[0] != '\0')
+		log_warning("changed, but as it was until a restart: %s", later);
+	return MORTISE_OK;
+}
+
+/* A user that was made for the agent is nobody's own: then the first admin is whoever started it.
+ */
+static uid_t find_first(const struct agent *agent)
+{
+	if (agent->config.user != NULL)
+		return 0;
+	return listen_made_by(&agent->listeners.listeners[0]);
 }
 
 static int monitor(struct agent *agent)
@@ -320,16 +286,21 @@ static int monitor(struct agent *agent)
 	size_t count = 1 + config->socket_count;
 	struct monitor_listener listeners[PROCESS_LISTENERS_MAX] = {
 		{.name = "main", .verbs = ALL_VERBS, .fd = opened[0].fd}};
-	const struct monitor_settings settings = {
+
+	agent->settings = (struct monitor_settings){
 		.config = &agent->config,
 		.identity = &agent->identity,
-		.operators_gid = agent->operators_gid,
+		.first_uid = find_first(agent),
+		.operators_gid = agent->settings.operators_gid,
 		.keeper_program = "/proc/self/exe",
 		.sealer_program = agent->options.sealer_path,
 		.listeners = listeners,
 		.listener_count = count + (opened[count].fd >= 0),
 		.ready_fd = agent->options.ready_fd,
 		.notify_socket = agent->notify_socket,
+		.has_watchdog = agent->has_watchdog,
+		.reload = reload,
+		.context = agent,
 		.timing = monitor_usual_timing,
 	};
 
@@ -341,14 +312,16 @@ static int monitor(struct agent *agent)
 		.fd = opened[count].fd,
 		.is_for_credentials = true,
 		.wait_ms = config->credentials.wait_ms};
-	return monitor_run(&settings);
+	return monitor_run(&agent->settings);
 }
 
 static int run(struct agent *agent)
 {
 	struct refusal refusal = {""};
-	enum mortise_status status = load_configuration(agent);
+	enum mortise_status status = find_configuration(agent);
 
+	if (status == MORTISE_OK)
+		status = load_configuration(agent, &agent->config);
 	if (status != MORTISE_OK)
 		return exit_status_of(status);
 	status = prepare(agent, &refusal);
@@ -367,6 +340,7 @@ static void drop_agent(struct agent *agent)
 	close_drop(&agent->lock_fd);
 	config_done(&agent->config);
 	free(agent->notify_socket);
+	free(agent->config_path);
 }
 
 int main(int argc, char **argv)
@@ -377,7 +351,7 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "--keeper") == 0)
 		return keeper_main();
 	log_open("mortised");
-	agent.options = read_options(argc, argv);
+	agent.options = mortised_options_read(argc, argv);
 	if (clean(&agent) != MORTISE_OK) {
 		log_error("cannot start: %s", strerror(errno));
 		return EX_OSERR;

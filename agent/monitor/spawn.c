@@ -117,6 +117,9 @@ static void run(const char *program, char **arguments, bool for_keeper, char *wo
 #endif
 	environment[count++] = word;
 	environment[count] = NULL;
+	/* What a service manager gave the monitor for its witness is nobody else's. */
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+		return;
 	execve(program, arguments, environment);
 }
 
