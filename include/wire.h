@@ -63,6 +63,7 @@ enum wire_opcode {
 	WIRE_SLOT_CHANGE_PIN = 86,
 	WIRE_GATEWAY = 64, /* kept free: a gateway presents its client's descriptor */
 	WIRE_REKEY = 88,
+	WIRE_DOCTOR = 91,
 };
 
 /*

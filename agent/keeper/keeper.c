@@ -171,6 +171,8 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
 	agent->requires_pidfd = (settings->flags & PROCESS_REQUIRE_PIDFD) != 0;
 	memcpy(agent->environment, settings->environment, sizeof agent->environment);
+	agent->store_directory = settings->store;
+	agent->audit_log = settings->audit_log;
 	TRY(evidence_new(settings->witness, &agent->evidence));
 	enum mortise_status status = open_audit(settings, &agent->audit);
 	if (status != MORTISE_OK) {
