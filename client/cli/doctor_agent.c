@@ -53,32 +53,36 @@ void doctor_rekey(struct doctor *doctor)
 			doctor, DOCTOR_NOTE, "mortise status", "a rekey is under way: %s", rekey);
 }
 
-/* Whether there is an anchor is the owner's choice; one that fails is not. */
+/* Whether there is an anchor is the owner's choice; that it is counted up is not. */
 void doctor_anchor(struct doctor *doctor)
 {
-	const char *complaint = doctor_text(doctor->facts, "anchor_complaint");
-	uint64_t counter = 0, generation = 0, lag_s = 0, budget = 1;
+	const char *anchor = doctor_text(doctor->facts, "anchor");
+	uint64_t counter = 0, lag_s = 0, budget = 1;
 
-	if (complaint != NULL && complaint[0] != '\0') {
-		doctor_repeat(doctor, DOCTOR_WRONG, "the counter is not counted up: ", complaint);
+	if (anchor == NULL)
+		return;
+	if (strncmp(anchor, "none", 4) == 0) {
+		doctor_say(doctor, DOCTOR_NOTE, NULL, "%s", anchor);
 		return;
 	}
-	if (!doctor_number(doctor->facts, "anchor_counter", &counter))
+	if (strcmp(anchor, "ok") != 0) {
+		doctor_repeat(doctor, DOCTOR_WRONG, "the counter is not counted up: ", anchor);
 		return;
-	(void)doctor_number(doctor->facts, "anchor_generation", &generation);
+	}
+	(void)doctor_number(doctor->facts, "anchor_counter", &counter);
 	(void)doctor_number(doctor->facts, "anchor_lag_s", &lag_s);
 	(void)doctor_number(doctor->facts, "anchor_budget", &budget);
+	if (budget == 0)
+		doctor_say(doctor, DOCTOR_NOTE, NULL,
+			"the day's increments are spent; the next cover more commits each");
 	if (lag_s > LAG_LONG_S)
 		doctor_say(doctor, DOCTOR_WARNING, "mortise status",
 			"the counter is far behind: commits of the last %llu s are not covered, "
 			"and an older copy of them would not be noticed",
 			(unsigned long long)lag_s);
-	if (budget == 0)
-		doctor_say(doctor, DOCTOR_NOTE, NULL,
-			"the day's increments are spent; the next cover more commits each");
-	if (lag_s <= LAG_LONG_S)
-		doctor_say(doctor, DOCTOR_OK, NULL, "counter %llu, generation %llu",
-			(unsigned long long)counter, (unsigned long long)generation);
+	else
+		doctor_say(doctor, DOCTOR_OK, NULL, "the counter stands at %llu",
+			(unsigned long long)counter);
 }
 
 void doctor_audit(struct doctor *doctor)
