@@ -113,34 +113,42 @@ static void check_owner(struct doctor *doctor, const struct hardware *hardware)
 
 /* ---- does it open? ---- */
 
-/* What the agent said, but for what to do: the agent is unsealed, and seals anew. */
-static void tell_reseal(
-	struct doctor *doctor, const struct hardware *hardware, const char *first, const char *said)
+/* What the agent said, but for what to do. */
+static void tell_mended(struct doctor *doctor, const struct hardware *hardware, const char *remedy,
+	const char *said)
 {
 	const char *end = strstr(said, "; ");
-	char remedy[80];
 
-	(void)snprintf(remedy, sizeof remedy, "%smortise slot reseal %llu", first,
-		(unsigned long long)hardware->resealed);
 	doctor_say(doctor, DOCTOR_WRONG, remedy, "%sit does not open: %.*s", hardware->title,
 		end != NULL ? (int)(end - said) : (int)strlen(said), said);
 }
 
-static void tell_fault(struct doctor *doctor, const struct hardware *hardware, const char *fault)
+/* A TPM that was cleared, or is another: with its keys its counter is gone. */
+static void tell_foreign(struct doctor *doctor, const struct hardware *hardware, const char *fault)
 {
-	if (is_set(hardware, "needs_reseal"))
-		tell_reseal(doctor, hardware, "find out who did that, then ", fault);
+	const char *anchor = doctor_text(doctor->facts, "anchor");
+	char remedy[120];
+
+	if (anchor != NULL && strncmp(anchor, "none", 4) != 0)
+		(void)snprintf(remedy, sizeof remedy,
+			"find out who did that, then mortise seal, and mortise recover");
 	else
-		doctor_repeat(doctor, DOCTOR_WRONG, hardware->title, fault);
+		(void)snprintf(remedy, sizeof remedy,
+			"find out who did that, then mortise slot reseal %llu",
+			(unsigned long long)hardware->resealed);
+	tell_mended(doctor, hardware, remedy, fault);
 }
 
 /* An opening that failed although the hardware is there and is the right one. */
 static void tell_shut(struct doctor *doctor, const struct hardware *hardware)
 {
 	const char *said = mortise_message(doctor->cli->agent);
+	char remedy[80];
 
+	(void)snprintf(remedy, sizeof remedy, "mortise slot reseal %llu",
+		(unsigned long long)hardware->resealed);
 	if (hardware->line->pcrs[0] != '\0' && hardware->line->pcr_policy[0] == '\0')
-		tell_reseal(doctor, hardware, "", said);
+		tell_mended(doctor, hardware, remedy, said);
 	else
 		doctor_repeat(doctor, DOCTOR_WRONG, hardware->title, said);
 }
@@ -210,8 +218,10 @@ static void check_hardware(struct doctor *doctor, const struct slot_line *line)
 		hardware.is_last_try = is_set(&hardware, "last_try");
 		hardware.wants_pin = is_set(&hardware, "wants_pin");
 		fault = doctor_text(hardware.facts, "fault");
-		if (fault != NULL)
-			tell_fault(doctor, &hardware, fault);
+		if (fault != NULL && is_set(&hardware, "needs_reseal"))
+			tell_foreign(doctor, &hardware, fault);
+		else if (fault != NULL)
+			doctor_repeat(doctor, DOCTOR_WRONG, hardware.title, fault);
 		if (is_set(&hardware, "pin_failed"))
 			doctor_say(doctor, DOCTOR_WRONG,
 				"mend [pkcs11] pin-file, then mortise seal and mortise unseal",
