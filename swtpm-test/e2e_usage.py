@@ -63,8 +63,6 @@ def the_json_of_every_command_is_one_object(place):
             (0, 'policy', 'reset', '--recovery-file=' + agent.recovery), (0, 'policy', 'rollback'),
             (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'policy', 'who', PATH),
             (0, 'policy', 'may', '--user=12345'), (0, 'audit', 'show'),
-            (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (0, 'seal', '--yes'),
-            (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'audit', 'show'),
             (0, 'audit', 'verify'), (0, 'audit', 'public-key'), (0, 'verify'), (66, 'scan', '-'),
             (0, 'set', '-g', 'uuid', PATH), (0, 'scan', '-'), (0, 'seal', '--yes'),
             (0, 'unseal'), (0, 'unseal'), (0, 'status')]
