@@ -4,6 +4,7 @@
 
 import os
 import pwd
+import shutil
 import subprocess
 
 import agent as fixtures
@@ -134,6 +135,50 @@ def a_token_that_is_taken_out_is_told_and_opens_when_it_is_back(place):
     agent.token.put_back()
     agent.do('unseal')
     same(agent.get(PATH), VALUE)
+
+
+def doctors_word(agent, *options):
+    """(exit status, all that it says of slot 1)"""
+    result = agent.run('doctor', '--all', '--config=' + agent.conf, *options)
+    return result.status, [line for line in result.text.splitlines() if 'slot 1' in line]
+
+
+@test
+def the_doctor_finds_token_and_module_gone_and_logs_in_only_when_asked_to(place):
+    agent = begun(place)
+    log = agent.token.tokens + '/../log'
+    agent.again(mock='log=' + log)
+    until(agent.is_unsealed)
+    with open(log) as file:
+        before = file.read().splitlines().count('C_Login')
+    status, said = doctors_word(agent)
+    same(status, 0)
+    has('\n'.join(said), 'has a PIN and was not tried', 'mortise doctor --pins')
+    with open(log) as file:
+        same(file.read().splitlines().count('C_Login'), before)
+    status, said = doctors_word(agent, '--pins')
+    same(status, 0)
+    has('\n'.join(said), 'it opens')
+    agent.token.take_out()
+    own(place('token'))
+    status, said = doctors_word(agent)
+    same(status, 1)
+    has('\n'.join(said), 'wrong    slots   slot 1 (pkcs11)', 'token')
+    agent.token.put_back()
+    same(doctors_word(agent)[0], 0)
+    agent.stop()
+    module = place('module.so')
+    with open(agent.conf) as file:
+        text = file.read()
+    shutil.copy(SOFTHSM, module)
+    with open(agent.conf, 'w') as file:
+        file.write(text.replace(MOCK, module))
+    agent.start()
+    until(agent.is_unsealed)
+    os.unlink(module)
+    status, said = doctors_word(agent)
+    same(status, 1)
+    has('\n'.join(said), 'module', '[pkcs11] modules in mortised.conf')
 
 
 @test

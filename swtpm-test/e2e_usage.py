@@ -64,7 +64,7 @@ def the_json_of_every_command_is_one_object(place):
             (1, 'policy', 'check', '--user=12345', 'read', PATH), (0, 'policy', 'who', PATH),
             (0, 'policy', 'may', '--user=12345'), (0, 'audit', 'show'), (0, 'audit', 'verify'),
             (0, 'audit', 'public-key'), (0, 'verify'), (66, 'scan', '-'),
-            (0, 'set', '-g', 'uuid', PATH), (0, 'scan', '-'), (0, 'slot', 'list'),
+            (0, 'set', '-g', 'uuid', PATH), (0, 'scan', '-'), (0, 'slot', 'list'), (0, 'doctor', '--quick'),
             (0, 'backup', 'create', agent.path + '/backup'),
             (0, 'backup', 'verify', agent.path + '/backup'), (0, 'rekey'), (0, 'seal', '--yes'),
             (0, 'recover', '--recovery-file=' + agent.recovery), (0, 'seal', '--yes'),

@@ -248,6 +248,12 @@ static void fields_that_do_not_fit_are_invalid(void **state)
 	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");
 	wire_put(&writer, WIRE_TAG_BLOB, "blob", 4);
 	expect_status(frame, wire_finish(&writer), MORTISE_INVALID);
+	/* No PIN is even taken where none may be tried. */
+	wire_begin(&writer, frame, sizeof frame, SEALER_HEALTH, REQUEST_ID);
+	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");
+	wire_put(&writer, WIRE_TAG_PIN, "1234", 4);
+	wire_put(&writer, WIRE_TAG_BLOB, "blob", 4);
+	expect_status(frame, wire_finish(&writer), MORTISE_INVALID);
 }
 
 static void other_operations_are_invalid(void **state)
@@ -256,8 +262,8 @@ static void other_operations_are_invalid(void **state)
 	uint8_t frame[FRAME_SIZE];
 
 	(void)state;
-	for (uint16_t code = SEALER_ENROL - 2; code < SEALER_ANCHOR + 3; code++) {
-		if (code >= SEALER_ENROL && code <= SEALER_ANCHOR)
+	for (uint16_t code = SEALER_ENROL - 2; code < SEALER_HEALTH + 3; code++) {
+		if (code >= SEALER_ENROL && code <= SEALER_HEALTH)
 			continue;
 		wire_begin(&writer, frame, sizeof frame, code, REQUEST_ID);
 		wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");

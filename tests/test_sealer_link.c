@@ -29,6 +29,7 @@ struct fixture {
 	uint8_t h[KEY_SIZE];
 	size_t blob_size;
 	uint64_t counter;
+	struct token_health health;
 };
 
 static struct fixture fixture;
@@ -52,6 +53,7 @@ static void on_done(void *context, struct sealer_answer *answer)
 	memcpy(fixture.detail, answer->detail, sizeof fixture.detail);
 	fixture.blob_size = answer->blob.size;
 	fixture.counter = answer->counter;
+	fixture.health = answer->health;
 	if (answer->h)
 		memcpy(fixture.h, answer->h->bytes, KEY_SIZE);
 }
@@ -234,6 +236,64 @@ static void an_opens_answer_to_an_enrolment_is_malformed(void **state)
 	enrol();
 	answer(MORTISE_OK, KEY_SIZE, -1);
 	assert_fault(TOKEN_FAULT_MALFORMED);
+}
+
+static void ask_health(void)
+{
+	assert_int_equal(
+		sealer_health(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, on_done, NULL),
+		MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+}
+
+/* With a key besides if has_key. */
+static void answer_health(uint64_t flags, size_t ids_size, bool has_key)
+{
+	static const uint8_t ids[16] = {1, 0, 0, 0, 3, 0, 0, 0, 0xe8, 3, 0, 0};
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
+	wire_put_number(&writer, WIRE_TAG_NUMBER, flags);
+	if (has_key)
+		wire_put(&writer, WIRE_TAG_KEY, bytes, KEY_SIZE);
+	wire_put(&writer, WIRE_TAG_IDS, ids, ids_size);
+	size_t size = wire_finish(&writer);
+	assert_true(send(fixture.sealer, out, size, MSG_NOSIGNAL) == (ssize_t)size);
+	turn();
+}
+
+static void health_is_asked_with_kind_and_blob_and_without_a_pin(void **state)
+{
+	(void)state;
+	ask_health();
+	assert_int_equal(fixture.request.code, SEALER_HEALTH);
+	assert_int_equal(fixture.request.present,
+		WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_BLOB));
+	answer_health(TOKEN_HEALTH_LOCKED, 12, false);
+	assert_int_equal(fixture.status, MORTISE_OK);
+	assert_int_equal(fixture.health.flags, TOKEN_HEALTH_LOCKED);
+	assert_int_equal(fixture.health.tries_failed, 1);
+	assert_int_equal(fixture.health.tries_max, 3);
+	assert_int_equal(fixture.health.back_s, 1000);
+}
+
+static void health_that_lies_is_malformed(void **state)
+{
+	static const struct {
+		uint64_t flags;
+		size_t ids_size;
+		bool has_key;
+	} lies[] = {{TOKEN_HEALTH_FLAGS + 1, 12, false}, {UINT64_MAX, 12, false}, {0, 11, false},
+		{0, 16, false}, {0, 0, false}, {0, 12, true}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		fixture.dones = 0;
+		ask_health();
+		answer_health(lies[i].flags, lies[i].ids_size, lies[i].has_key);
+		assert_fault(TOKEN_FAULT_MALFORMED);
+	}
 }
 
 static void garbage_is_malformed(void **state)
@@ -539,6 +599,8 @@ int main(void)
 		TEST(a_blob_larger_than_allowed_is_malformed),
 		TEST(an_enrolments_answer_to_an_open_is_malformed),
 		TEST(an_opens_answer_to_an_enrolment_is_malformed),
+		TEST(health_is_asked_with_kind_and_blob_and_without_a_pin),
+		TEST(health_that_lies_is_malformed),
 		TEST(garbage_is_malformed),
 		TEST(a_frame_larger_than_any_answer_is_malformed),
 		TEST(a_failure_with_a_fault_that_is_none_is_another_fault),

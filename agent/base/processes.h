@@ -41,6 +41,10 @@
  *	ANCHOR     keeper -> sealer: SLOT_KIND, NUMBER (enum token_anchor_action), KEY (the
  *	           counter's authorisation); BLOB (its place) but for DEFINE; COUNTER (where it
  *	           must stand) for INCREMENT. The answer: COUNTER but for REMOVE; BLOB for DEFINE.
+ *	HEALTH     keeper -> sealer: SLOT_KIND, BLOB. Nothing is opened and no PIN is tried. The
+ *	           answer: NUMBER (bits of enum token_health_flag), IDS (three numbers: tries that
+ *	           failed, tries there are, seconds until one of them is given back; zeros where
+ *	           the hardware counts none).
  *	           A sealer that fails answers MORTISE_HARDWARE with FAULT (enum token_fault)
  *	           and TEXT (what the hardware said; ASCII, one line), and ends. After a success it
  *	           takes the next request, until its socket is closed or its deadline comes.
@@ -62,6 +66,7 @@ enum process_opcode {
 	SEALER_ENROL = 528,
 	SEALER_OPEN = 529,
 	SEALER_ANCHOR = 530,
+	SEALER_HEALTH = 531,
 };
 
 /* FLAGS of CONFIGURE. */
@@ -72,10 +77,16 @@ enum process_opcode {
 /* FLAGS of an item of CONFIGURE. */
 #define PROCESS_FOR_CREDENTIALS 1u
 
-/* IDS of CONFIGURE: u32 little-endian, packed. */
+/* IDS: u32 little-endian, packed. Of CONFIGURE: */
 #define PROCESS_ID_AGENT     0 /* the keeper's uid */
 #define PROCESS_ID_FIRST     1 /* the uid to which the first policy gives every verb */
 #define PROCESS_ID_OPERATORS 2 /* gid that may unseal and recover; UINT32_MAX: none */
 #define PROCESS_IDS          3
+
+/* Of HEALTH's answer: */
+#define HEALTH_TRIES_FAILED 0
+#define HEALTH_TRIES_MAX    1
+#define HEALTH_BACK_S       2
+#define HEALTH_IDS          3
 
 #endif

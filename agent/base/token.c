@@ -35,8 +35,7 @@ static const struct {
 	[TOKEN_FAULT_OTHER_SRK] = {"the TPM holds another storage root key: it was cleared, "
 				   "replaced "
 				   "or tampered with",
-		"find out who did, then run: mortise recover, with the recovery key",
-		false},
+		"find out who did, then run: mortise recover, with the recovery key", false},
 	[TOKEN_FAULT_UNFIT_SRK] = {"the key at 0x81000001 is no storage root key of this TPM",
 		"find out who put it there, then remove it: tpm2_evictcontrol -c 0x81000001",
 		false},

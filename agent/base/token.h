@@ -108,12 +108,31 @@ struct token_anchor {
 	uint64_t expected;
 };
 
+enum token_health_flag {
+	TOKEN_HEALTH_OWNER_AUTH = 1,    /* the owner hierarchy has a password */
+	TOKEN_HEALTH_OWNER_OFF = 2,     /* the owner hierarchy is disabled */
+	TOKEN_HEALTH_LOCKED = 4,        /* no PIN is accepted just now */
+	TOKEN_HEALTH_TRIES_LOW = 8,     /* a wrong PIN was given since the last right one */
+	TOKEN_HEALTH_LAST_TRY = 16,     /* the next wrong PIN locks it */
+	TOKEN_HEALTH_WANTS_PIN = 32,    /* the slot is not opened without one */
+	TOKEN_HEALTH_LOCKOUT_AUTH = 64, /* to end a lockout takes a password */
+	TOKEN_HEALTH_FLAGS = (1 << 7) - 1,
+};
+
+/* What hardware says of its state; where it counts no tries they are 0. */
+struct token_health {
+	unsigned flags;
+	uint32_t tries_failed, tries_max;
+	uint32_t back_s; /* until one of the tries is given back */
+};
+
 /* What a call gives; untouched on failure, but for `failure` with MORTISE_HARDWARE. */
 struct token_result {
 	struct secret *h;
 	uint8_t blob[TOKEN_BLOB_MAX]; /* of an enrolment; of DEFINE: the place */
 	size_t blob_size;
 	uint64_t counter;
+	struct token_health health;
 	struct token_failure failure;
 };
 
@@ -135,6 +154,10 @@ struct token {
 
 	/* Gives h back. */
 	enum mortise_status (*open)(struct token_run *run, const struct token_opening *opening,
+		struct token_result *out_result);
+
+	/* Finds what a blob was sealed to, and opens nothing: no PIN is tried. */
+	enum mortise_status (*health)(struct token_run *run, const struct token_bytes *blob,
 		struct token_result *out_result);
 
 	/* NULL: it has no counters. */

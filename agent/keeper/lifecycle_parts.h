@@ -2,7 +2,8 @@
 /*
  * lifecycle_parts: what lifecycle.c (state, seal), lifecycle_unseal.c, lifecycle_enrol.c,
  * lifecycle_init.c (making a store), lifecycle_slots.c (what is kept while sealed),
- * lifecycle_work.c and lifecycle_upkeep.c (slots while unsealed) and lifecycle_rekey.c share.
+ * lifecycle_work.c, lifecycle_health.c and lifecycle_upkeep.c (slots while unsealed) and
+ * lifecycle_rekey.c share.
  * Nobody else includes it.
  */
 #ifndef MORTISE_LIFECYCLE_PARTS_H
@@ -88,6 +89,9 @@ struct lifecycle {
 	struct recovering *recovering; /* a recovery under way */
 	struct enrolment *enrolment;   /* of it, or of work on a slot */
 	struct slot_work *work;        /* on a slot, under way; while unsealed only */
+	slot_health_done *health_done; /* a slot's hardware is asked for its state; NULL: none */
+	void *health_context;
+	uint64_t health_of;
 	struct event *ends;            /* when the next stand-in ends */
 	uint64_t opened_id, opened_us; /* the slot by which it was unsealed last */
 };

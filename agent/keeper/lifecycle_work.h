@@ -64,6 +64,22 @@ enum mortise_status slot_add_typed(
 /* With what is staged or stands in for it. MORTISE_CONFLICT for the last. */
 enum mortise_status slot_remove(struct lifecycle *lifecycle, uint64_t id) MUST_USE;
 
+struct slot_health {
+	enum token_fault fault; /* TOKEN_FAULT_NONE: the hardware is there, and is the slot's */
+	const char *text;       /* one line about a fault, with what to do next */
+	struct token_health says;
+	bool is_pin_doubted; /* its PIN failed; it is not tried again by itself */
+};
+
+/*
+ * Asks a slot's hardware for its state: nothing is opened, no PIN is tried. done is called once,
+ * later, after MORTISE_OK; MORTISE_SEALED, MORTISE_BUSY, MORTISE_NOT_FOUND, MORTISE_CONFLICT for a
+ * slot that is typed: then it is not.
+ */
+typedef void slot_health_done(void *context, const struct slot_health *health);
+enum mortise_status slot_health(
+	struct lifecycle *lifecycle, uint64_t id, slot_health_done *done, void *context) MUST_USE;
+
 /* When the slot was opened by this process, if it is the one; else 0. */
 uint64_t slot_opened_us(const struct lifecycle *lifecycle, uint64_t id);
 

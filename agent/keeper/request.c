@@ -104,6 +104,8 @@ static const struct operation operations[] = {
 		request_slot_suspend},
 	{WIRE_SLOT_CHANGE_PIN, "slot-change-pin", VERB_ALONE, VERB_ADMIN,
 		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, request_slot_change_pin},
+	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, TAG(NUMBER), true, false, true,
+		request_doctor},
 };
 
 uint64_t request_now_us(void)

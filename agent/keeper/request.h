@@ -47,6 +47,7 @@ struct agent {
 	struct policy_names names; /* of the policy */
 	uint32_t agent_uid, first_uid, operators_gid;
 	char environment[64];
+	const char *store_directory, *audit_log; /* for `doctor` */
 	struct evidence *evidence;
 	bool requires_pidfd; /* a caller whom the kernel does not name is denied */
 	size_t (*connections)(void *server);

@@ -113,6 +113,27 @@ static void read_failure(const struct wire_message *message, struct sealer_answe
 	copy_detail(message, answer->detail, sizeof answer->detail);
 }
 
+static enum mortise_status read_health(
+	const struct wire_message *message, struct token_health *out_health)
+{
+	const struct wire_field *ids = &message->field[WIRE_TAG_IDS];
+	uint32_t numbers[HEALTH_IDS] = {0};
+	uint64_t flags = 0;
+
+	TRY(wire_number(message, WIRE_TAG_NUMBER, &flags));
+	if (flags > TOKEN_HEALTH_FLAGS || ids->size != sizeof numbers)
+		return MORTISE_INVALID;
+	for (size_t i = 0; i < sizeof numbers; i++)
+		numbers[i / 4] |= (uint32_t)ids->bytes[i] << i % 4 * 8;
+	*out_health = (struct token_health){
+		.flags = (unsigned)flags,
+		.tries_failed = numbers[HEALTH_TRIES_FAILED],
+		.tries_max = numbers[HEALTH_TRIES_MAX],
+		.back_s = numbers[HEALTH_BACK_S],
+	};
+	return MORTISE_OK;
+}
+
 static enum mortise_status read_answer(const struct sealer_link *link,
 	const struct wire_message *message, struct sealer_answer *answer)
 {
@@ -130,6 +151,8 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 		return MORTISE_INVALID;
 	if (wire_has(message, WIRE_TAG_COUNTER))
 		TRY(wire_number(message, WIRE_TAG_COUNTER, &answer->counter));
+	if (wire_has(message, WIRE_TAG_IDS))
+		TRY(read_health(message, &answer->health));
 	if (wire_has(message, WIRE_TAG_KEY))
 		TRY(secret_copy(h->bytes, h->size, &answer->h));
 	answer->blob = (struct store_bytes){blob->bytes, blob->size};
@@ -307,6 +330,18 @@ enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
 		(anchor->action == TOKEN_ANCHOR_REMOVE ? 0 : WIRE_ALLOW(WIRE_TAG_COUNTER)) |
 		(is_new ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
 	return start(link, &writer, expected, done, context);
+}
+
+enum mortise_status sealer_health(struct sealer_link *link, const char *kind,
+	struct store_bytes blob, sealer_done *done, void *context)
+{
+	struct wire_writer writer;
+
+	TRY(begin(link, SEALER_HEALTH, &writer));
+	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
+	wire_put(&writer, WIRE_TAG_BLOB, blob.bytes, blob.size);
+	return start(link, &writer, WIRE_ALLOW(WIRE_TAG_NUMBER) | WIRE_ALLOW(WIRE_TAG_IDS), done,
+		context);
 }
 
 enum mortise_status sealer_link_new(

@@ -22,8 +22,9 @@ struct sealer_answer {
 	struct secret *h;        /* of an enrolment or an opening; secret_take() it to keep it */
 	struct store_bytes blob; /* of an enrolment, or a counter's place; valid during the call */
 	uint64_t counter;        /* of an anchor */
-	enum token_fault fault;  /* of MORTISE_HARDWARE */
-	char detail[256];        /* what the hardware said, printable; may be "" */
+	struct token_health health;
+	enum token_fault fault; /* of MORTISE_HARDWARE */
+	char detail[256];       /* what the hardware said, printable; may be "" */
 };
 
 /*
@@ -53,5 +54,8 @@ enum mortise_status sealer_open(struct sealer_link *link, const char *kind, stru
 	const struct secret *pin, sealer_done *done, void *context) MUST_USE;
 enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
 	const struct token_anchor *anchor, sealer_done *done, void *context) MUST_USE;
+/* What the hardware of a slot says of itself; opens nothing. */
+enum mortise_status sealer_health(struct sealer_link *link, const char *kind,
+	struct store_bytes blob, sealer_done *done, void *context) MUST_USE;
 
 #endif

@@ -153,6 +153,17 @@ static enum mortise_status ask_anchor(struct token_run *run, const struct token 
 	return token->anchor(run, &anchor, result);
 }
 
+static enum mortise_status ask_health(struct token_run *run, const struct token *token,
+	const struct wire_message *request, struct token_result *result)
+{
+	struct token_bytes blob = bytes_of(request, WIRE_TAG_BLOB);
+
+	if (!has_fields(request, TAG(SLOT_KIND) | TAG(BLOB), 0) || blob.size == 0 ||
+		blob.size > TOKEN_BLOB_MAX)
+		return MORTISE_INVALID;
+	return token->health(run, &blob, result);
+}
+
 static enum mortise_status lack(struct token_result *result, const char *what)
 {
 	result->failure.fault = TOKEN_FAULT_UNSUPPORTED;
@@ -166,8 +177,8 @@ static enum mortise_status perform(
 	const struct token *token = find_token(request);
 	bool is_anchor = request->code == SEALER_ANCHOR;
 
-	if (!wire_has(request, WIRE_TAG_SLOT_KIND) ||
-		(request->code != SEALER_ENROL && request->code != SEALER_OPEN && !is_anchor))
+	if (!wire_has(request, WIRE_TAG_SLOT_KIND) || request->code < SEALER_ENROL ||
+		request->code > SEALER_HEALTH)
 		return MORTISE_INVALID;
 	if (token == NULL)
 		return lack(result, "no such kind of slot");
@@ -180,10 +191,16 @@ static enum mortise_status perform(
 	if (token == &token_tpm2 && !sealer_process_narrow())
 		return lack(result, "the process cannot be confined");
 	sealer->token = token;
-	if (is_anchor)
+	switch (request->code) {
+	case SEALER_ENROL:
+		return enrol(&sealer->run, token, request, result);
+	case SEALER_OPEN:
+		return open_slot(&sealer->run, token, request, result);
+	case SEALER_ANCHOR:
 		return ask_anchor(&sealer->run, token, request, result);
-	return request->code == SEALER_ENROL ? enrol(&sealer->run, token, request, result)
-					     : open_slot(&sealer->run, token, request, result);
+	default:
+		return ask_health(&sealer->run, token, request, result);
+	}
 }
 
 /* The keeper gets one line of ASCII, whatever a library wrote. */
@@ -195,6 +212,21 @@ static void make_printable(char *text)
 	}
 }
 
+static void put_health(struct wire_writer *writer, const struct token_health *health)
+{
+	const uint32_t numbers[HEALTH_IDS] = {
+		[HEALTH_TRIES_FAILED] = health->tries_failed,
+		[HEALTH_TRIES_MAX] = health->tries_max,
+		[HEALTH_BACK_S] = health->back_s,
+	};
+	uint8_t packed[sizeof numbers];
+
+	for (size_t i = 0; i < sizeof packed; i++)
+		packed[i] = (uint8_t)(numbers[i / 4] >> i % 4 * 8);
+	wire_put_number(writer, WIRE_TAG_NUMBER, health->flags);
+	wire_put(writer, WIRE_TAG_IDS, packed, sizeof packed);
+}
+
 static void put_result(struct wire_writer *writer, uint16_t code, const struct token_result *result)
 {
 	if (result->h != NULL)
@@ -203,6 +235,8 @@ static void put_result(struct wire_writer *writer, uint16_t code, const struct t
 		wire_put(writer, WIRE_TAG_BLOB, result->blob, result->blob_size);
 	if (code == SEALER_ANCHOR && result->counter > 0)
 		wire_put_number(writer, WIRE_TAG_COUNTER, result->counter);
+	if (code == SEALER_HEALTH)
+		put_health(writer, &result->health);
 }
 
 static size_t write_answer(struct secret *frame, const struct wire_message *request,

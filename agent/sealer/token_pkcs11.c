@@ -262,9 +262,36 @@ static enum mortise_status open_blob(
 	return unseal(token, &blob, &out_result->h);
 }
 
+static unsigned health_of(CK_FLAGS flags)
+{
+	return (flags & CKF_USER_PIN_LOCKED ? TOKEN_HEALTH_LOCKED : 0u) |
+	       (flags & CKF_USER_PIN_COUNT_LOW ? TOKEN_HEALTH_TRIES_LOW : 0u) |
+	       (flags & CKF_USER_PIN_FINAL_TRY ? TOKEN_HEALTH_LAST_TRY : 0u);
+}
+
+static enum mortise_status check_health(
+	struct token_run *run, const struct token_bytes *bytes, struct token_result *out_result)
+{
+	struct pkcs11_search search = {0};
+	struct pkcs11_blob blob;
+	struct pkcs11 *token;
+	CK_FLAGS flags;
+
+	if (!pkcs11_blob_unpack(bytes->bytes, bytes->size, &blob))
+		return fail(&out_result->failure, TOKEN_FAULT_MALFORMED,
+			"the sealed blob in the store is not one of ours");
+	search.identity = blob.identity;
+	TRY(connect_anew(run, &search, &out_result->failure, &token));
+	TRY(pkcs11_flags(token, &flags));
+	out_result->health.flags =
+		health_of(flags) | (blob.needs_pin ? TOKEN_HEALTH_WANTS_PIN : 0u);
+	return MORTISE_OK;
+}
+
 const struct token token_pkcs11 = {
 	.kind = "pkcs11",
 	.enrol = enrol,
 	.open = open_blob,
+	.health = check_health,
 	.end = end,
 };

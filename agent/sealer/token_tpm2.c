@@ -16,6 +16,7 @@
 
 #include "tpm2_blob.h"
 #include "tpm2_counter.h"
+#include "tpm2_health.h"
 #include "tpm2_link.h"
 #include "tpm2_run.h"
 #include "tpm2_seal.h"
@@ -141,6 +142,35 @@ static enum mortise_status open_blob(
 	return MORTISE_OK;
 }
 
+struct checking {
+	struct tpm2_blob blob;
+	struct token_health health;
+};
+
+static enum mortise_status check_once(struct tpm2 *tpm, void *context)
+{
+	struct checking *checking = context;
+
+	TRY(tpm2_srk_require(tpm, &checking->blob.srk));
+	return tpm2_health_read(tpm, &checking->health);
+}
+
+/* The storage root key must be the slot's; whether the seal opens takes an opening to know. */
+static enum mortise_status check_health(
+	struct token_run *run, const struct token_bytes *blob, struct token_result *out_result)
+{
+	struct checking checking = {0};
+
+	if (!tpm2_blob_unpack(blob, &checking.blob))
+		return refuse(out_result, TOKEN_FAULT_MALFORMED,
+			"the sealed blob in the store is not one of ours");
+	TRY(tpm2_run_do(run, check_once, &checking, &out_result->failure));
+	out_result->health = checking.health;
+	if (checking.blob.policy.has_pin)
+		out_result->health.flags |= TOKEN_HEALTH_WANTS_PIN;
+	return MORTISE_OK;
+}
+
 struct counting {
 	const struct token_anchor *anchor;
 	TPM2B_AUTH auth;
@@ -211,6 +241,7 @@ const struct token token_tpm2 = {
 	.kind = "tpm2",
 	.enrol = enrol,
 	.open = open_blob,
+	.health = check_health,
 	.anchor = use_anchor,
 	.end = tpm2_run_end,
 };

@@ -11,6 +11,8 @@
 
 #define PLACE_DEADLINE_MS 1000
 
+const char ask_malformed[] = "the agent's reply is malformed; is it of another version of mortise?";
+
 /* What a person at a terminal is in is no unit that a rule is likely to name. */
 static bool is_telling_unit(const char *names)
 {
@@ -144,8 +146,7 @@ int ask_fail(const struct cli *cli, enum mortise_status status, const char *subj
 
 int ask_fail_malformed(const struct cli *cli)
 {
-	return output_fail(cli, MORTISE_IO,
-		"the agent's reply is malformed; is it of another version of mortise?");
+	return output_fail(cli, MORTISE_IO, "%s", ask_malformed);
 }
 
 bool ask_looks_like_path(const char *text)

@@ -20,6 +20,8 @@ struct ask_path {
  * agent then says about the caller (WHOAMI), so the reply of before is gone.
  */
 int ask_fail(const struct cli *cli, enum mortise_status status, const char *subject);
+/* The error of a reply that is none of ours. */
+extern const char ask_malformed[];
 int ask_fail_malformed(const struct cli *cli);
 
 /*

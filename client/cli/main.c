@@ -19,6 +19,7 @@
 static const struct command *const commands[] = {
 	&command_init,
 	&command_status,
+	&command_doctor,
 	&command_whoami,
 	&command_unseal,
 	&command_seal,

@@ -63,13 +63,12 @@ static int request(struct cli *cli, struct wire_message *out_reply)
 	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, NULL);
 }
 
-int slot_list_fetch(struct cli *cli, struct slot_list *out_list)
+enum mortise_status slot_list_ask(struct cli *cli, struct slot_list *out_list)
 {
 	struct wire_message reply, item, fact;
-	int ending = request(cli, &reply);
 
-	if (ending != CLI_DONE)
-		return ending;
+	(void)client_begin(cli->agent, WIRE_SLOT_LIST);
+	TRY(client_call(cli->agent, &reply));
 	memset(out_list, 0, sizeof *out_list);
 	struct wire_list items = wire_list_of(&reply, WIRE_TAG_ITEMS);
 	while (out_list->count < SLOT_LIST_MAX && ask_next(&items, &item)) {
@@ -78,10 +77,19 @@ int slot_list_fetch(struct cli *cli, struct slot_list *out_list)
 		while (ask_next(&facts, &fact))
 			take_fact(&fact, &out_list->lines[out_list->count]);
 		if (!wire_list_is_whole(&facts))
-			return ask_fail_malformed(cli);
+			return client_fail(cli->agent, MORTISE_IO, "%s", ask_malformed);
 		out_list->count++;
 	}
-	return wire_list_is_whole(&items) ? CLI_DONE : ask_fail_malformed(cli);
+	return wire_list_is_whole(&items)
+		       ? MORTISE_OK
+		       : client_fail(cli->agent, MORTISE_IO, "%s", ask_malformed);
+}
+
+int slot_list_fetch(struct cli *cli, struct slot_list *out_list)
+{
+	enum mortise_status status = slot_list_ask(cli, out_list);
+
+	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, NULL);
 }
 
 int slot_list_find(struct cli *cli, struct slot_list *out_list, const struct slot_line **out_line)

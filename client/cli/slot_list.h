@@ -18,7 +18,9 @@ struct slot_list {
 	size_t count;
 };
 
-/* CLI_DONE, or an exit status after the error. */
+/* MORTISE_OK, or mortise_message() says why not. */
+enum mortise_status slot_list_ask(struct cli *cli, struct slot_list *out_list) MUST_USE;
+/* The same as a command: CLI_DONE, or an exit status after the error. */
 int slot_list_fetch(struct cli *cli, struct slot_list *out_list);
 
 /* The slot that the first operand names. */

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: ISC */
+#include "doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "ask.h"
+#include "output.h"
+
+/* What a check needs to know; without it, it is left out. */
+enum need {
+	NEEDS_NOTHING,
+	NEEDS_STATUS,
+	NEEDS_ADMIN,
+	NEEDS_UNSEALED, /* and admin */
+};
+
+/* A check that is new stands here, and with its source in meson.build. */
+static const struct {
+	const char *name;
+	enum need need;
+	doctor_check *look;
+} checks[] = {
+	{"agent", NEEDS_NOTHING, doctor_state},
+	{"config", NEEDS_NOTHING, doctor_config},
+	{"slots", NEEDS_UNSEALED, doctor_slots},
+	{"anchor", NEEDS_STATUS, doctor_anchor},
+	{"rekey", NEEDS_STATUS, doctor_rekey},
+	{"policy", NEEDS_STATUS, doctor_policy},
+	{"audit", NEEDS_STATUS, doctor_audit},
+	{"files", NEEDS_ADMIN, doctor_files},
+	{"disks", NEEDS_ADMIN, doctor_disks},
+	{"memory", NEEDS_STATUS, doctor_memory},
+	{"kernel", NEEDS_STATUS, doctor_kernel},
+	{"clock", NEEDS_NOTHING, doctor_clock},
+};
+
+#define CHECKS (sizeof checks / sizeof checks[0])
+
+static const char *const severities[] = {
+	[DOCTOR_OK] = "ok",
+	[DOCTOR_NOTE] = "note",
+	[DOCTOR_WARNING] = "warning",
+	[DOCTOR_WRONG] = "wrong",
+};
+
+void doctor_say(
+	struct doctor *doctor, enum severity severity, const char *remedy, const char *format, ...)
+{
+	char text[WIRE_TEXT_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	json_t *finding = json_pack("{s:s, s:s, s:s, s:s?}", "check", doctor->check, "severity",
+		severities[severity], "text", text, "remedy", remedy);
+	if (finding == NULL || json_array_append_new(doctor->findings, finding) != 0)
+		doctor->is_incomplete = true;
+}
+
+void doctor_repeat(
+	struct doctor *doctor, enum severity severity, const char *before, const char *said)
+{
+	const char *end = strstr(said, "; "), *remedy = end != NULL ? end + 2 : NULL;
+
+	if (remedy != NULL && strncmp(remedy, "run: ", 5) == 0)
+		remedy += 5;
+	doctor_say(doctor, severity, remedy, "%s%.*s", before,
+		end != NULL ? (int)(end - said) : (int)strlen(said), said);
+}
+
+const char *doctor_text(const json_t *facts, const char *name)
+{
+	return json_string_value(json_object_get(facts, name));
+}
+
+bool doctor_number(const json_t *facts, const char *name, uint64_t *out_number)
+{
+	const json_t *fact = json_object_get(facts, name);
+
+	if (!json_is_integer(fact))
+		return false;
+	*out_number = (uint64_t)json_integer_value(fact);
+	return true;
+}
+
+/* ---- asking ---- */
+
+static enum mortise_status add_facts(struct doctor *doctor, enum wire_opcode opcode)
+{
+	struct mortise *agent = doctor->cli->agent;
+	struct wire_message reply;
+
+	(void)client_begin(agent, opcode);
+	TRY(client_call(agent, &reply));
+	if (!ask_put_facts(wire_list_of(&reply, WIRE_TAG_ITEMS), doctor->facts))
+		return client_fail(agent, MORTISE_IO, "%s", ask_malformed);
+	return MORTISE_OK;
+}
+
+/* An agent that is not there is a finding; to be nobody who may know is an error. */
+static int gather(struct doctor *doctor)
+{
+	enum mortise_status status = add_facts(doctor, WIRE_STATUS);
+	const char *state = doctor_text(doctor->facts, "state");
+
+	doctor->is_there = status == MORTISE_OK;
+	doctor->is_unsealed = state != NULL && strcmp(state, "unsealed") == 0;
+	if (status != MORTISE_OK) {
+		(void)snprintf(doctor->absence, sizeof doctor->absence, "%s",
+			mortise_message(doctor->cli->agent));
+		return CLI_DONE;
+	}
+	if (doctor_text(doctor->facts, "audit") == NULL)
+		return ask_fail(doctor->cli, MORTISE_DENIED, NULL);
+	status = add_facts(doctor, WIRE_DOCTOR);
+	doctor->is_admin = status == MORTISE_OK;
+	if (status == MORTISE_OK || status == MORTISE_DENIED)
+		return CLI_DONE;
+	return ask_fail(doctor->cli, status, NULL);
+}
+
+static bool has(const struct doctor *doctor, enum need need)
+{
+	return need == NEEDS_NOTHING ||
+	       (doctor->is_there &&
+		       (need == NEEDS_STATUS ||
+			       (doctor->is_admin && (need == NEEDS_ADMIN || doctor->is_unsealed))));
+}
+
+static void look(struct doctor *doctor)
+{
+	for (size_t i = 0; i < CHECKS; i++) {
+		doctor->check = checks[i].name;
+		if (has(doctor, checks[i].need))
+			checks[i].look(doctor);
+	}
+	doctor->check = checks[0].name;
+	if (doctor->is_there && !doctor->is_admin)
+		doctor_say(doctor, DOCTOR_NOTE, NULL,
+			"slots, files and disks were not looked at: that takes the verb admin");
+	if (doctor->is_admin && !doctor->is_unsealed)
+		doctor_say(doctor, DOCTOR_NOTE, NULL,
+			"slots and policy were not looked at: the agent is not unsealed");
+}
+
+/* ---- telling ---- */
+
+static const char *member(const json_t *finding, const char *name)
+{
+	const char *text = json_string_value(json_object_get(finding, name));
+
+	return text != NULL ? text : "";
+}
+
+static bool has_severity(const json_t *finding, enum severity severity)
+{
+	return strcmp(member(finding, "severity"), severities[severity]) == 0;
+}
+
+static size_t count(const struct doctor *doctor, enum severity severity)
+{
+	const json_t *finding;
+	size_t i, found = 0;
+
+	json_array_foreach(doctor->findings, i, finding) found += has_severity(finding, severity);
+	return found;
+}
+
+static void print(const struct doctor *doctor, enum severity severity)
+{
+	const json_t *finding;
+	size_t i;
+
+	json_array_foreach(doctor->findings, i, finding)
+	{
+		const char *remedy = member(finding, "remedy");
+
+		if (!has_severity(finding, severity))
+			continue;
+		printf("%-8s %-7s ", severities[severity], member(finding, "check"));
+		output_text(member(finding, "text"));
+		if (remedy[0] != '\0')
+			(void)fputs("; next: ", stdout);
+		output_text(remedy);
+		(void)putchar('\n');
+	}
+}
+
+static void print_all(const struct doctor *doctor)
+{
+	size_t wrong = count(doctor, DOCTOR_WRONG), warnings = count(doctor, DOCTOR_WARNING);
+
+	print(doctor, DOCTOR_WRONG);
+	print(doctor, DOCTOR_WARNING);
+	print(doctor, DOCTOR_NOTE);
+	if (args_has(doctor->cli, "all"))
+		print(doctor, DOCTOR_OK);
+	if (wrong == 0)
+		printf("nothing is wrong");
+	else
+		printf("%zu wrong", wrong);
+	printf(", %zu warning%s, %zu ok\n", warnings, warnings == 1 ? "" : "s",
+		count(doctor, DOCTOR_OK));
+}
+
+static int report(struct doctor *doctor)
+{
+	int ending = CLI_DONE;
+
+	if (doctor->is_incomplete)
+		return output_fail(doctor->cli, MORTISE_IO, "out of memory");
+	if (doctor->cli->is_json)
+		ending = output_json(json_incref(doctor->findings));
+	else
+		print_all(doctor);
+	if (ending != CLI_DONE)
+		return ending;
+	return count(doctor, DOCTOR_WRONG) > 0 ? CLI_FOUND : CLI_DONE;
+}
+
+static int run(struct cli *cli)
+{
+	struct doctor doctor = {.cli = cli, .facts = json_object(), .findings = json_array()};
+	int ending;
+
+	if (doctor.facts == NULL || doctor.findings == NULL)
+		ending = output_fail(cli, MORTISE_IO, "out of memory");
+	else
+		ending = gather(&doctor);
+	if (ending == CLI_DONE) {
+		look(&doctor);
+		ending = report(&doctor);
+	}
+	json_decref(doctor.facts);
+	json_decref(doctor.findings);
+	return ending;
+}
+
+static const struct option options[] = {
+	{"all", 0, NULL, "print what is right, too"},
+	{"quick", 0, NULL, "ask no hardware"},
+	{"pins", 0, NULL, "try slots that have a PIN, each with one right or wrong try"},
+	{"config", 0, "F", "the agent's configuration, if it is not /etc/mortise/mortised.conf"},
+	{0},
+};
+
+const struct command command_doctor = {
+	.name = "doctor",
+	.operands = "",
+	.summary = "say what will fail at the next boot, and what to do",
+	.options = options,
+	.verb = "admin",
+	.exits = {CLI_FOUND},
+	.notes = "Opens each hardware slot as a boot would, and reads the TPM's lockout counter. "
+		 "What is\n"
+		 "wrong makes exit status 1; a warning or a note does not. A PIN is tried only "
+		 "with --pins,\n"
+		 "and never if it could be the last try. With --json it is a list of objects with "
+		 "check,\n"
+		 "severity (ok, note, warning, wrong), text and remedy.",
+	.examples = "  mortise doctor\n"
+		    "  mortise doctor --json | jq '.[] | select(.severity == \"wrong\")'",
+	.run = run,
+};

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC */
+/* What the agent's facts say of itself, its log, its files and its kernel. */
+#include <stdio.h>
+#include <string.h>
+
+#include "doctor.h"
+
+#define UNSIGNED_MANY 2000 /* lines of the audit log; a checkpoint comes with each thousand */
+#define LAG_LONG_S    600  /* ten windows of the anchor */
+#define LOCKED_MEMORY (UINT64_C(4) * 1024 * 1024) /* what the keeper's pool takes */
+#define ROOM_LEAST    (UINT64_C(1) * 1024 * 1024)
+#define ROOM_SMALL    (UINT64_C(64) * 1024 * 1024)
+#define PERCENT_LEAST 1
+#define PERCENT_SMALL 5
+
+#ifndef MORTISE_VERSION
+#define MORTISE_VERSION "0.1.0"
+#endif
+
+void doctor_state(struct doctor *doctor)
+{
+	const char *state = doctor_text(doctor->facts, "state");
+	const char *reason = doctor_text(doctor->facts, "reason");
+	const char *version = doctor_text(doctor->facts, "version");
+
+	if (!doctor->is_there) {
+		doctor_say(doctor, DOCTOR_WRONG,
+			"start mortised; if it does not stay, mortised --check says why",
+			"no agent answers: %s", doctor->absence);
+		return;
+	}
+	if (doctor->is_unsealed)
+		doctor_say(doctor, DOCTOR_OK, NULL, "it is unsealed");
+	else if (state != NULL && strcmp(state, "uninitialised") == 0)
+		doctor_say(doctor, DOCTOR_WRONG, "mortise init", "there is no store yet");
+	else if (reason != NULL)
+		doctor_repeat(doctor, DOCTOR_WRONG, "it is sealed: ", reason);
+	else
+		doctor_say(doctor, DOCTOR_WRONG, "mortise unseal", "it is %s",
+			state != NULL ? state : "in no state that is known");
+	if (version != NULL && strcmp(version, MORTISE_VERSION) != 0)
+		doctor_say(doctor, DOCTOR_NOTE, "restart mortised",
+			"the agent that runs is mortise %s, this command %s", version,
+			MORTISE_VERSION);
+}
+
+void doctor_rekey(struct doctor *doctor)
+{
+	const char *rekey = doctor_text(doctor->facts, "rekey");
+
+	if (rekey != NULL)
+		doctor_say(
+			doctor, DOCTOR_NOTE, "mortise status", "a rekey is under way: %s", rekey);
+}
+
+/* Whether there is an anchor is the owner's choice; that it is counted up is not. */
+void doctor_anchor(struct doctor *doctor)
+{
+	const char *anchor = doctor_text(doctor->facts, "anchor");
+	uint64_t counter = 0, lag_s = 0, budget = 1;
+
+	if (anchor == NULL)
+		return;
+	if (strncmp(anchor, "none", 4) == 0) {
+		doctor_say(doctor, DOCTOR_NOTE, NULL, "%s", anchor);
+		return;
+	}
+	if (strcmp(anchor, "ok") != 0) {
+		doctor_say(doctor, DOCTOR_WRONG,
+			"mend that; if the counter is gone: mortise seal, then mortise recover",
+			"the counter is not counted up: %s", anchor);
+		return;
+	}
+	(void)doctor_number(doctor->facts, "anchor_counter", &counter);
+	(void)doctor_number(doctor->facts, "anchor_lag_s", &lag_s);
+	(void)doctor_number(doctor->facts, "anchor_budget", &budget);
+	if (budget == 0)
+		doctor_say(doctor, DOCTOR_NOTE, NULL,
+			"the day's increments are spent; the next cover more commits each");
+	if (lag_s > LAG_LONG_S)
+		doctor_say(doctor, DOCTOR_WARNING, "mortise status",
+			"the counter is far behind: commits of the last %llu s are not covered, "
+			"and an older copy of them would not be noticed",
+			(unsigned long long)lag_s);
+	else
+		doctor_say(doctor, DOCTOR_OK, NULL, "the counter stands at %llu",
+			(unsigned long long)counter);
+}
+
+void doctor_audit(struct doctor *doctor)
+{
+	const char *audit = doctor_text(doctor->facts, "audit");
+	uint64_t unsigned_lines = 0;
+
+	(void)doctor_number(doctor->facts, "audit_lines_unsigned", &unsigned_lines);
+	if (audit != NULL && strcmp(audit, "ok") != 0)
+		doctor_say(doctor,
+			strncmp(audit, "failing", 7) == 0 ? DOCTOR_WRONG : DOCTOR_WARNING,
+			"make room on the audit log's disk", "the log: %s", audit);
+	else if (doctor->is_unsealed && unsigned_lines > UNSIGNED_MANY)
+		doctor_say(doctor, DOCTOR_WARNING, "mortise audit verify",
+			"%llu lines are behind the last checkpoint: is the store's disk failing?",
+			(unsigned long long)unsigned_lines);
+	else
+		doctor_say(doctor, DOCTOR_OK, NULL, "the log is written");
+}
+
+/* ---- files and disks ---- */
+
+static bool find_number(
+	const struct doctor *doctor, const char *place, const char *part, uint64_t *out_number)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof name, "%s_%s", place, part);
+	return doctor_number(doctor->facts, name, out_number);
+}
+
+static void check_mode(
+	struct doctor *doctor, const char *place, const char *title, uint64_t most, uint64_t owner)
+{
+	const char *path = doctor_text(doctor->facts, place);
+	uint64_t mode = 0, uid = 0;
+	char remedy[WIRE_TEXT_MAX];
+
+	if (path == NULL)
+		return;
+	if (!find_number(doctor, place, "mode", &mode) ||
+		!find_number(doctor, place, "uid", &uid)) {
+		doctor_say(doctor, DOCTOR_WRONG, "find out who removed it", "%s %s is gone", title,
+			path);
+		return;
+	}
+	(void)snprintf(
+		remedy, sizeof remedy, "chmod %04llo %.900s", (unsigned long long)most, path);
+	if (mode & ~most & 07777)
+		doctor_say(doctor, DOCTOR_WRONG, remedy,
+			"%s %s has mode %04llo, and %04llo is the "
+			"most",
+			title, path, (unsigned long long)mode, (unsigned long long)most);
+	(void)snprintf(remedy, sizeof remedy, "chown %llu %.900s", (unsigned long long)owner, path);
+	if (uid != owner)
+		doctor_say(doctor, DOCTOR_WRONG, remedy,
+			"%s %s belongs to uid %llu, not to the "
+			"agent",
+			title, path, (unsigned long long)uid);
+	if (uid == owner && (mode & ~most & 07777) == 0)
+		doctor_say(doctor, DOCTOR_OK, NULL, "%s %s is the agent's own", title, path);
+}
+
+void doctor_files(struct doctor *doctor)
+{
+	uint64_t agent = 0;
+
+	(void)doctor_number(doctor->facts, "agent_uid", &agent);
+	check_mode(doctor, "store_directory", "the store", 0700, agent);
+	check_mode(doctor, "audit_log", "the audit log", 0640, agent);
+}
+
+static void check_disk(struct doctor *doctor, const char *place, const char *title)
+{
+	const char *path = doctor_text(doctor->facts, place);
+	uint64_t room = 0, size = 0;
+
+	if (path == NULL || !find_number(doctor, place, "free_bytes", &room) ||
+		!find_number(doctor, place, "disk_bytes", &size) || size == 0)
+		return;
+	uint64_t percent = (uint64_t)((double)room * 100 / (double)size);
+	enum severity severity = percent < PERCENT_LEAST || room < ROOM_LEAST   ? DOCTOR_WRONG
+				 : percent < PERCENT_SMALL && room < ROOM_SMALL ? DOCTOR_WARNING
+										: DOCTOR_OK;
+	doctor_say(doctor, severity, severity == DOCTOR_OK ? NULL : "make room there",
+		"%llu MiB (%llu %%) are free on the disk of %s %s",
+		(unsigned long long)(room >> 20), (unsigned long long)percent, title, path);
+}
+
+void doctor_disks(struct doctor *doctor)
+{
+	check_disk(doctor, "store_directory", "the store");
+	check_disk(doctor, "audit_log", "the audit log");
+}
+
+/* ---- memory and kernel ---- */
+
+void doctor_memory(struct doctor *doctor)
+{
+	const char *held = doctor_text(doctor->facts, "memory");
+	uint64_t limit = 0;
+
+	if (held != NULL && strcmp(held, "none") == 0)
+		doctor_say(doctor, DOCTOR_WRONG, "raise LimitMEMLOCK (ulimit -l)",
+			"keys are in memory that may be swapped");
+	else if (doctor_number(doctor->facts, "memlock_bytes", &limit) && limit < 2 * LOCKED_MEMORY)
+		doctor_say(doctor, DOCTOR_WARNING, "raise LimitMEMLOCK (ulimit -l) to 16 MiB",
+			"the agent may lock %llu KiB of memory, hardly more than it needs",
+			(unsigned long long)(limit >> 10));
+	else if (held != NULL)
+		doctor_say(doctor, DOCTOR_OK, NULL, "keys are held by %s", held);
+}
+
+void doctor_kernel(struct doctor *doctor)
+{
+	const char *sandbox = doctor_text(doctor->facts, "sandbox");
+	const char *evidence = doctor_text(doctor->facts, "evidence");
+
+	if (sandbox != NULL && strstr(sandbox, "seccomp") == NULL)
+		doctor_say(doctor, DOCTOR_WARNING, "use a kernel with seccomp",
+			"no system call is out of the agent's reach");
+	if (sandbox != NULL && strstr(sandbox, "landlock") == NULL)
+		doctor_say(doctor, DOCTOR_NOTE, "add landlock to the kernel's lsm=",
+			"no file is out of the agent's reach: the kernel has no Landlock");
+	if (evidence != NULL && strcmp(evidence, "pidfd") != 0)
+		doctor_say(doctor, DOCTOR_NOTE, NULL,
+			"the kernel cannot name who connects (SO_PEERPIDFD, Linux 6.5); callers "
+			"take one exchange more");
+	if (sandbox != NULL && evidence != NULL)
+		doctor_say(doctor, DOCTOR_OK, NULL, "sandbox: %s; callers: %s", sandbox, evidence);
+}

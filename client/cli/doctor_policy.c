@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <string.h>
+
+#include "ask.h"
+#include "doctor.h"
+#include "policy_grants.h"
+
+static enum mortise_status collect_admins(struct cli *cli, struct policy_grants *grants)
+{
+	do {
+		struct wire_writer *writer = client_begin(cli->agent, WIRE_POLICY_WHO);
+		struct wire_message reply;
+
+		if (grants->cursor_size > 0)
+			wire_put(writer, WIRE_TAG_CURSOR, grants->cursor, grants->cursor_size);
+		wire_put_text(writer, WIRE_TAG_VERB, "admin");
+		TRY(client_call(cli->agent, &reply));
+		if (!policy_grants_add(grants, &reply))
+			return client_fail(cli->agent, MORTISE_IO, "%s", ask_malformed);
+	} while (grants->cursor_size > 0);
+	return MORTISE_OK;
+}
+
+/* A group or a unit may stand for several. NULL: there are two. */
+static const char *only_one(const struct policy_grants *grants)
+{
+	const char *one = NULL;
+
+	for (size_t i = 0; i < grants->count; i++) {
+		const struct policy_grant *grant = &grants->list[i];
+
+		if (grant->is_deny || (one != NULL && strcmp(one, grant->who) == 0))
+			continue;
+		if (one != NULL || strncmp(grant->who, "group ", 6) == 0 ||
+			strncmp(grant->who, "gid ", 4) == 0)
+			return NULL;
+		one = grant->who;
+	}
+	return one != NULL ? one : "nobody";
+}
+
+static void check_admins(struct doctor *doctor)
+{
+	struct policy_grants grants = {0};
+
+	if (collect_admins(doctor->cli, &grants) != MORTISE_OK) {
+		doctor_repeat(doctor, DOCTOR_WARNING, "administrators could not be listed: ",
+			mortise_message(doctor->cli->agent));
+	} else {
+		const char *one = only_one(&grants);
+
+		if (one != NULL)
+			doctor_say(doctor, DOCTOR_NOTE, "mortise policy edit",
+				"there is no second administrator beside %s", one);
+		else
+			doctor_say(doctor, DOCTOR_OK, NULL, "there is more than one administrator");
+	}
+	policy_grants_drop(&grants);
+}
+
+void doctor_policy(struct doctor *doctor)
+{
+	const char *changed = doctor_text(doctor->facts, "policy_names_changed");
+	uint64_t disabled = 0, rules = 0;
+
+	if (doctor_number(doctor->facts, "policy_rules_disabled", &disabled) && disabled > 0)
+		doctor_say(doctor, DOCTOR_WARNING, "mend the names, then mortise policy apply",
+			"%llu rule%s of the policy %s disabled, since names changed: %s",
+			(unsigned long long)disabled, disabled == 1 ? "" : "s",
+			disabled == 1 ? "is" : "are", changed != NULL ? changed : "");
+	else if (doctor_number(doctor->facts, "policy_rules", &rules))
+		doctor_say(doctor, DOCTOR_OK, NULL, "%llu rules, and all in force",
+			(unsigned long long)rules);
+	if (doctor->is_admin && doctor->is_unsealed)
+		check_admins(doctor);
+}
