@@ -43,6 +43,15 @@ static void put_evidence(
 	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));
 }
 
+static const char *describe_memory(void)
+{
+	const char *protection = secret_pool_protection();
+
+	return strcmp(protection, "none") != 0
+		       ? protection
+		       : "NOT LOCKED (insecure-memory = yes): keys and values may be swapped out";
+}
+
 /* What only those who look after the agent are told. */
 static void put_admin_facts(struct exchange *exchange)
 {
@@ -74,7 +83,7 @@ static void put_admin_facts(struct exchange *exchange)
 		: report.is_on_reserve ? "disk full: on its reserve"
 				       : "ok");
 	put_evidence(reply, agent, &exchange->from->caller);
-	put_text_fact(reply, "memory", secret_pool_protection());
+	put_text_fact(reply, "memory", describe_memory());
 	put_text_fact(reply, "sandbox", sandbox_description());
 	put_number_fact(reply, "connections", agent->connections(agent->server));
 }

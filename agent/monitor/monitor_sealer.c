@@ -33,6 +33,7 @@ void monitor_sealer_start(struct monitor *monitor, uint32_t request_id)
 		.pkcs11_env = settings->config->pkcs11_env,
 		.pkcs11_pin_file = settings->config->pkcs11_pin_file,
 		.deadline_ms = settings->config->hardware_deadline_ms,
+		.has_insecure_memory = settings->config->has_insecure_memory,
 		.notes_fd = monitor->notes_fd,
 	};
 	CLEANUP(close_drop) int fd = -1;

@@ -226,6 +226,7 @@ static enum mortise_status write_words(
 	TRY(add_option(words, "notes-fd", notes));
 	TRY(add_option(words, "pkcs11-modules", command->pkcs11_modules));
 	TRY(add_option(words, "pkcs11-pin-file", command->pkcs11_pin_file));
+	TRY(add_option(words, "insecure-memory", command->has_insecure_memory ? "yes" : NULL));
 	if (command->pkcs11_env != NULL &&
 		asprintf(&words->environment, "MORTISE_PKCS11_ENV=%s", command->pkcs11_env) < 0) {
 		words->environment = NULL;

@@ -35,6 +35,7 @@ struct sealer_command {
 	const char *pkcs11_env;
 	const char *pkcs11_pin_file;
 	int deadline_ms;
+	bool has_insecure_memory;
 	int notes_fd; /* a memfd, the sealer's descriptor 4 */
 };
 

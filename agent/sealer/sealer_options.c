@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "processes.h"
 
@@ -40,6 +41,7 @@ static void print_help(void)
 	       "  --notes-fd=FD     where sealers note what they opened in the TPM\n"
 	       "  --pkcs11-modules=PATHS  the PKCS #11 modules to load, separated by blanks\n"
 	       "  --pkcs11-pin-file=F     the token's PIN, where none is given\n"
+	       "  --insecure-memory=yes   where memory cannot be locked, go on\n"
 	       "  --help, --version\n"
 	       "MORTISE_PKCS11_ENV: what a module finds in its environment\n");
 }
@@ -50,6 +52,7 @@ static const struct option long_options[] = {
 	{"notes-fd", required_argument, NULL, 'n'},
 	{"pkcs11-modules", required_argument, NULL, 'm'},
 	{"pkcs11-pin-file", required_argument, NULL, 'p'},
+	{"insecure-memory", required_argument, NULL, 'i'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},
@@ -78,6 +81,10 @@ bool sealer_options_read(int argc, char **argv, struct token_options *options, i
 			break;
 		case 'p':
 			options->pkcs11_pin_file = optarg;
+			break;
+		case 'i':
+			is_right = strcmp(optarg, "yes") == 0;
+			options->has_insecure_memory = is_right;
 			break;
 		case 'h':
 			print_help();
