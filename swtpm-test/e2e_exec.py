@@ -598,7 +598,7 @@ def a_file_stays_as_it_was_unless_all_of_the_template_can_be_had(place):
             (66, TEMPLATE + '{{ secret "prod/none" }}', 'prod/none: no such secret'),
             (78, TEMPLATE + 'x\n{{ sceret "%s" }}' % PATH, "-:5: unknown directive 'sceret'"),
             (78, '{{ secret "%s }}' % PATH, '-:1: a quote is not closed'),
-            (64, '{{ secret "no path" }}', 'a path is 1 to 8 parts')):
+            (64, '{{ secret "no path" }}', 'not a path: 1 to 8 segments')):
         result = agent.run('render', '--out=' + out, '-', input=template)
         same((result.status, result.out), (status, b''), repr(result))
         has(result.err, part)
