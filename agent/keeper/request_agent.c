@@ -20,6 +20,15 @@ enum mortise_status request_hello(struct exchange *exchange)
 	return MORTISE_OK;
 }
 
+static const char *describe_memory(void)
+{
+	const char *protection = secret_pool_protection();
+
+	return strcmp(protection, "none") != 0
+		       ? protection
+		       : "NOT LOCKED (insecure-memory = yes): keys and values may be swapped out";
+}
+
 static void put_uuid(struct wire_writer *reply, const uint8_t uuid[ID_SIZE])
 {
 	char text[40], *at = text;
@@ -41,15 +50,6 @@ static void put_evidence(
 	put_text_fact(reply, "evidence_unit", evidence_of_units(caller));
 	put_text_fact(reply, "evidence_exe", evidence_of_exes(agent->evidence));
 	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));
-}
-
-static const char *describe_memory(void)
-{
-	const char *protection = secret_pool_protection();
-
-	return strcmp(protection, "none") != 0
-		       ? protection
-		       : "NOT LOCKED (insecure-memory = yes): keys and values may be swapped out";
 }
 
 /* What only those who look after the agent are told. */

@@ -28,12 +28,12 @@ void monitor_sealer_start(struct monitor *monitor, uint32_t request_id)
 	const struct monitor_settings *settings = monitor->settings;
 	const struct sealer_command command = {
 		.program = settings->sealer_program,
+		.has_insecure_memory = settings->config->has_insecure_memory,
 		.tcti = settings->config->tcti,
 		.pkcs11_modules = settings->config->pkcs11_modules,
 		.pkcs11_env = settings->config->pkcs11_env,
 		.pkcs11_pin_file = settings->config->pkcs11_pin_file,
 		.deadline_ms = settings->config->hardware_deadline_ms,
-		.has_insecure_memory = settings->config->has_insecure_memory,
 		.notes_fd = monitor->notes_fd,
 	};
 	CLEANUP(close_drop) int fd = -1;

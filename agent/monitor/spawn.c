@@ -181,7 +181,7 @@ static enum mortise_status place_descriptors(int socket_fd, int notes_fd)
 	return close_range(NOTES_FD + 1, ~0u, 0) == 0 ? MORTISE_OK : MORTISE_IO;
 }
 
-#define SEALER_ARGUMENTS 8
+#define SEALER_ARGUMENTS 16
 
 /* What is made before the fork: afterwards nothing may be allocated. */
 struct sealer_words {
@@ -203,6 +203,8 @@ static enum mortise_status add_option(
 {
 	if (value == NULL)
 		return MORTISE_OK;
+	if (words->count + 1 >= SEALER_ARGUMENTS)
+		return MORTISE_IO;
 	if (asprintf(&words->arguments[words->count], "--%s=%s", name, value) < 0) {
 		words->arguments[words->count] = NULL;
 		return MORTISE_IO;

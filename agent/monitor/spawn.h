@@ -30,12 +30,12 @@ struct identity {
 
 struct sealer_command {
 	const char *program;
+	bool has_insecure_memory; /* it may go on where no memory can be locked */
 	const char *tcti;
 	const char *pkcs11_modules; /* as in struct token_options */
 	const char *pkcs11_env;
 	const char *pkcs11_pin_file;
 	int deadline_ms;
-	bool has_insecure_memory;
 	int notes_fd; /* a memfd, the sealer's descriptor 4 */
 };
 

@@ -323,12 +323,6 @@ static bool is_keeper_there(void)
 	       type == SOCK_SEQPACKET;
 }
 
-static enum mortise_status open_pool(const struct token_options *options)
-{
-	return options->has_insecure_memory ? secret_pool_open_anyhow(POOL_SIZE)
-					    : secret_pool_open(POOL_SIZE);
-}
-
 int main(int argc, char **argv)
 {
 	/* Not an option, for those anybody may read. It outlives clearenv(). */
@@ -350,7 +344,9 @@ int main(int argc, char **argv)
 		log_error("cannot set up the process: %s", strerror(errno));
 		return EXIT_OS;
 	}
-	if (open_pool(&options) != MORTISE_OK) {
+	enum mortise_status (*open_pool)(size_t) =
+		options.has_insecure_memory ? secret_pool_open_anyhow : secret_pool_open;
+	if (open_pool(POOL_SIZE) != MORTISE_OK) {
 		log_error(
 			"cannot lock memory for secrets: %s; raise LimitMEMLOCK", strerror(errno));
 		return EXIT_OS;

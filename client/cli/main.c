@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
 	&command_get,
 	&command_exec,
 	&command_render,
+	&command_dev,
 	&command_set,
 	&command_list,
 	&command_show,
@@ -44,7 +45,6 @@ static const struct command *const commands[] = {
 	&command_audit_public_key,
 	&command_verify,
 	&command_scan,
-	&command_dev,
 	NULL,
 };
 
