@@ -302,6 +302,16 @@ def a_signal_reaches_the_command_and_then_all_ends(place):
 
 
 @test
+def signals_to_the_guard_alone_change_nothing(place):
+    scratch = Scratch(place)
+    process, lines = started(scratch, command=SAY_READY + '; mortise list; echo $?')
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(member(lines, 'mortise dev'), number)
+    same(process.communicate(b'\n'), (b'0\n', b''))
+    ends_clean(scratch, process, lines)
+
+
+@test
 def the_command_ends_with_mortise_and_may_clean_up(place):
     scratch = Scratch(place)
     trap = "trap 'echo cleaned; exit' TERM; echo ready; while :; do sleep 0.05; done"
@@ -371,6 +381,9 @@ def it_lives_in_the_runtime_directory_of_its_user_and_only_there(place):
         result = scratch.do(*tell, env={'XDG_RUNTIME_DIR': runtime})
         same((result.text.strip(), result.err), (expected, ''))
     same([own.left(), others.left(), scratch.left()], [[], [], []])
+    roots = Scratch(place, name='roots')  # what sudo -E leaves in the environment
+    result = roots.do(*tell, env={'XDG_RUNTIME_DIR': own.path})
+    same((result.text.strip(), result.err), (roots.path, ''))
 
 
 @test(root=True)
