@@ -114,6 +114,15 @@ def ends_clean(scratch, process, lines):
         process.communicate()
 
 
+def read_until(fd, wanted):
+    said, end = b'', time.monotonic() + 20
+    while wanted not in said:
+        readable, _, _ = select.select([fd], [], [], max(0, end - time.monotonic()))
+        assert readable, 'waited for %r, and there was %r' % (wanted, said)
+        said += os.read(fd, 65536)
+    return said
+
+
 @test
 def a_command_finds_an_agent_with_the_values_of_the_env_file(place):
     scratch = Scratch(place)
@@ -318,7 +327,7 @@ def the_command_ends_with_mortise_and_may_clean_up(place):
     process = scratch.popen('--', 'sh', '-c', trap)
     same(process.stdout.readline(), b'ready\n')
     process.kill()
-    same(process.stdout.readline(), b'cleaned\n')
+    read_until(process.stdout.fileno(), b'cleaned\n')
     until(lambda: not scratch.left())
     process.communicate()
 
@@ -400,6 +409,15 @@ def another_user_does_not_reach_it(place):
     ends_clean(scratch, process, lines)
 
 
+@test(root=True)
+def the_overflow_uid_gets_no_agent_and_is_told_why(place):
+    scratch = Scratch(place, user='nobody')
+    result = scratch.run('echo', 'ran')
+    same((result.status, result.out), (69, b''), repr(result))
+    has(result.err, 'is served by uid 65534')
+    same(scratch.left(), [])
+
+
 @test
 def a_directory_that_cannot_be_had_is_named(place):
     scratch = Scratch(place)
@@ -427,15 +445,6 @@ def many_live_side_by_side_and_inside_one_another(place):
     same(scratch.do('sh', '-c', inner).out,
          b'dev/a: version 1\ndev/a: version 1\nouter')
     same(scratch.left(), [])
-
-
-def read_until(fd, wanted):
-    said, end = b'', time.monotonic() + 20
-    while wanted not in said:
-        readable, _, _ = select.select([fd], [], [], max(0, end - time.monotonic()))
-        assert readable, 'waited for %r, and there was %r' % (wanted, said)
-        said += os.read(fd, 65536)
-    return said
 
 
 @test

@@ -41,11 +41,11 @@ static int make_store(struct cli *cli, const struct dev_agent *agent)
 		output_note("swtpm is not installed, %s", next);
 	else {
 		status = initialise(cli, "tpm2");
-		if (status != MORTISE_OK)
+		if (status == MORTISE_HARDWARE)
 			output_note(
 				"swtpm does not work (%s), %s", mortise_message(cli->agent), next);
 	}
-	if (status != MORTISE_OK)
+	if (status == MORTISE_HARDWARE)
 		status = initialise(cli, "none");
 	if (status == MORTISE_OK)
 		return CLI_DONE;
