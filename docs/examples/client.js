@@ -18,8 +18,8 @@ const close = lib.func('void mortise_close(Agent agent)');
 const setDeadline = lib.func('void mortise_set_deadline(Agent agent, int deadline, int wait)');
 const get = lib.func(
 	'int mortise_get(Agent agent, const char *path, void *to, size_t room, _Out_ size_t *size)');
-const set = lib.func(
-	'int mortise_set(Agent agent, const char *path, void *from, size_t size, _Out_ uint64_t *version)');
+const set = lib.func('int mortise_set(Agent agent, const char *path, void *value, size_t size, ' +
+	'_Out_ uint64_t *version)');
 const wipe = lib.func('void mortise_wipe(void *buffer, size_t size)');
 const message = lib.func('const char *mortise_message(Agent agent)');
 
