@@ -81,6 +81,21 @@ static void every_key_is_read(void **state)
 	config_done(&config);
 }
 
+static void insecure_memory_goes_with_a_tpm_in_software_only(void **state)
+{
+	(void)state;
+	reads("[tpm2]\ntcti = swtpm:path=/t/s\n[agent]\ninsecure-memory = yes\n");
+	assert_true(config.has_insecure_memory);
+	config_done(&config);
+	reads("[agent]\ninsecure-memory = no\n");
+	assert_false(config.has_insecure_memory);
+	config_done(&config);
+	refuses("[agent]\ninsecure-memory = yes\n", "c: insecure-memory = yes is for throw-away");
+	refuses("[agent]\ninsecure-memory = yes\n[tpm2]\ntcti = device:/dev/tpm0\n",
+		"c: insecure-memory = yes is for throw-away");
+	refuses("[agent]\ninsecure-memory = true\n", "c:2:");
+}
+
 static void a_config_may_be_done_twice(void **state)
 {
 	(void)state;
@@ -95,11 +110,11 @@ static void an_unknown_key_is_refused_with_its_line(void **state)
 	(void)state;
 	refuses("[agent]\n\n sockt = /s\n",
 		"c:3:2: unknown key 'sockt' in [agent]; expected socket, store, audit-log, user, "
-		"operators, environment, audit-sync, require-pidfd or "
-		"exe-evidence");
+		"operators, environment, audit-sync, require-pidfd, "
+		"exe-evidence or insecure-memory");
 	refuses("[tpm2]\nsocket = /s\n",
-		"c:2:1: unknown key 'socket' in [tpm2]; expected tcti, deadline or "
-		"pcr-signature");
+		"c:2:1: unknown key 'socket' in [tpm2]; expected tcti, deadline, "
+		"anchor-window or pcr-signature");
 }
 
 static void an_unknown_section_is_refused(void **state)
@@ -358,6 +373,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_means_defaults),
 		cmocka_unit_test(every_key_is_read),
+		cmocka_unit_test(insecure_memory_goes_with_a_tpm_in_software_only),
 		cmocka_unit_test(a_config_may_be_done_twice),
 		cmocka_unit_test(an_unknown_key_is_refused_with_its_line),
 		cmocka_unit_test(an_unknown_section_is_refused),

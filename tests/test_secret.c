@@ -343,17 +343,23 @@ static void the_pool_is_locked_and_not_dumped(void **state)
 	secret_free(secret);
 }
 
-static void expect_refusal(void *unused)
+/* From here on nothing can be locked. */
+static void lose_memlock(void)
 {
 	const struct rlimit nothing = {0};
 
-	(void)unused;
 	secret_pool_close();
 	if (setrlimit(RLIMIT_MEMLOCK, &nothing) != 0)
 		abort();
 	if (geteuid() == 0 &&
 		(setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
 		abort();
+}
+
+static void expect_refusal(void *unused)
+{
+	(void)unused;
+	lose_memlock();
 	errno = 0;
 	if (secret_pool_open(POOL_SIZE) != MORTISE_IO || errno == 0)
 		abort();
@@ -363,6 +369,32 @@ static void memory_that_cannot_be_locked_is_refused(void **state)
 {
 	secret_pool_close();
 	assert_int_equal(signal_of(expect_refusal, NULL), 0);
+	assert_int_equal(set_up(state), 0);
+}
+
+static void expect_an_unlocked_pool(void *unused)
+{
+	struct secret *secret;
+
+	(void)unused;
+	lose_memlock();
+	if (secret_pool_open_anyhow(POOL_SIZE) != MORTISE_OK ||
+		strcmp(secret_pool_protection(), "none") != 0)
+		abort();
+	secret = new_secret(whole_pool());
+	if (!has_flags(secret, " dc", " dd"))
+		abort();
+	secret_free(secret);
+	secret_pool_close();
+}
+
+static void only_who_asks_for_it_gets_memory_that_is_not_locked(void **state)
+{
+	secret_pool_close();
+	assert_int_equal(signal_of(expect_an_unlocked_pool, NULL), 0);
+	assert_int_equal(secret_pool_open_anyhow(POOL_SIZE), MORTISE_OK);
+	assert_string_not_equal(secret_pool_protection(), "none");
+	secret_pool_close();
 	assert_int_equal(set_up(state), 0);
 }
 
@@ -415,6 +447,7 @@ int main(void)
 		cmocka_unit_test(a_child_does_not_inherit_the_pool),
 		cmocka_unit_test(the_pool_is_locked_and_not_dumped),
 		cmocka_unit_test(memory_that_cannot_be_locked_is_refused),
+		cmocka_unit_test(only_who_asks_for_it_gets_memory_that_is_not_locked),
 		cmocka_unit_test(any_order_of_use_keeps_secrets_apart),
 	};
 

@@ -73,6 +73,7 @@ enum process_opcode {
 #define PROCESS_AUDIT_SYNC_ALWAYS 1u /* the audit line is on disk before its reply leaves */
 #define PROCESS_REQUIRE_PIDFD     2u /* who cannot be named by SO_PEERPIDFD is denied */
 #define PROCESS_HAS_WITNESS       4u /* the last descriptor is a witness's socket */
+#define PROCESS_INSECURE_MEMORY   8u /* secrets may lie in memory that cannot be locked */
 
 /* FLAGS of an item of CONFIGURE. */
 #define PROCESS_FOR_CREDENTIALS 1u

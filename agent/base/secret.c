@@ -78,20 +78,23 @@ static bool map_memfd_secret(void *where, size_t size)
 #endif
 }
 
-static bool map_locked(void *where, size_t size)
+static bool map_plain(void *where, size_t size)
 {
-	if (mmap(where, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-		    0) == MAP_FAILED)
-		return false;
-	/* Not mlock(): AddressSanitizer makes that one do nothing and say that it worked. */
-	return syscall(SYS_mlock, where, size) == 0;
+	return mmap(where, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		       -1, 0) != MAP_FAILED;
 }
 
-static const char *map_protected(void *where, size_t size)
+/* NULL: not mapped as it must be. */
+static const char *map_protected(void *where, size_t size, bool must_lock)
 {
 	if (map_memfd_secret(where, size))
 		return "memfd_secret";
-	return map_locked(where, size) ? "mlock" : NULL;
+	if (!map_plain(where, size))
+		return NULL;
+	/* Not mlock(): AddressSanitizer makes that one do nothing and say that it worked. */
+	if (syscall(SYS_mlock, where, size) == 0)
+		return "mlock";
+	return must_lock ? NULL : "none";
 }
 
 static bool keep_private(void *where, size_t size)
@@ -100,7 +103,8 @@ static bool keep_private(void *where, size_t size)
 }
 
 /* The pool between two pages that nobody can touch; *out_protection says what holds it. */
-static uint8_t *map_guarded(size_t size, size_t guard_size, const char **out_protection)
+static uint8_t *map_guarded(
+	size_t size, size_t guard_size, bool must_lock, const char **out_protection)
 {
 	uint8_t *around =
 		mmap(NULL, size + 2 * guard_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -109,7 +113,7 @@ static uint8_t *map_guarded(size_t size, size_t guard_size, const char **out_pro
 
 	if (around == MAP_FAILED)
 		return NULL;
-	protection = map_protected(around + guard_size, size);
+	protection = map_protected(around + guard_size, size, must_lock);
 	if (protection == NULL || !keep_private(around + guard_size, size)) {
 		error = errno;
 		munmap(around, size + 2 * guard_size);
@@ -129,7 +133,7 @@ static void forget_poison(void)
 }
 #endif
 
-enum mortise_status secret_pool_open(size_t size_bytes)
+static enum mortise_status open_pool(size_t size_bytes, bool must_lock)
 {
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
 	size_t size;
@@ -144,7 +148,7 @@ enum mortise_status secret_pool_open(size_t size_bytes)
 	run = calloc(size / GRANULE, sizeof *run);
 	if (run == NULL)
 		return MORTISE_IO;
-	bytes = map_guarded(size, page_size, &pool.protection);
+	bytes = map_guarded(size, page_size, must_lock, &pool.protection);
 	if (bytes == NULL) {
 		free(run);
 		return MORTISE_IO;
@@ -163,6 +167,16 @@ enum mortise_status secret_pool_open(size_t size_bytes)
 	pool.free_granules = pool.granules;
 	pool.next = 0;
 	return MORTISE_OK;
+}
+
+enum mortise_status secret_pool_open(size_t size_bytes)
+{
+	return open_pool(size_bytes, true);
+}
+
+enum mortise_status secret_pool_open_anyhow(size_t size_bytes)
+{
+	return open_pool(size_bytes, false);
 }
 
 void secret_pool_close(void)

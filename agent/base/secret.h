@@ -31,6 +31,9 @@ const char *secret_pool_protection(void);
  */
 enum mortise_status secret_pool_open(size_t size_bytes) MUST_USE;
 
+/* The same, but what cannot be locked is then not: for an agent that holds nothing of worth. */
+enum mortise_status secret_pool_open_anyhow(size_t size_bytes) MUST_USE;
+
 /* Wipes and unmaps; every secret is gone. */
 void secret_pool_close(void);
 

@@ -9,6 +9,7 @@
 #ifndef MORTISE_TOKEN_H
 #define MORTISE_TOKEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,9 +64,10 @@ struct token_failure {
 };
 
 struct token_options {
-	const char *tcti; /* "device:...", "tabrmd:..." or "swtpm:path=..." */
-	int deadline_ms;  /* for all of a run */
-	int notes_fd;     /* a memfd shared by all sealers of one monitor; -1: none */
+	const char *tcti;         /* "device:...", "tabrmd:..." or "swtpm:path=..." */
+	int deadline_ms;          /* for all of a run */
+	int notes_fd;             /* a memfd shared by all sealers of one monitor; -1: none */
+	bool has_insecure_memory; /* where memory cannot be locked, go on */
 
 	/* Of [pkcs11], words separated by blanks; each NULL if there is none. */
 	const char *pkcs11_modules;  /* absolute paths */

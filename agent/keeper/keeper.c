@@ -323,6 +323,24 @@ static int exit_status(enum mortise_status status)
 	}
 }
 
+static enum mortise_status open_pool(const struct keeper_settings *settings)
+{
+	enum mortise_status status;
+
+	if (!(settings->flags & PROCESS_INSECURE_MEMORY)) {
+		status = secret_pool_open(POOL_BYTES);
+	} else {
+		status = secret_pool_open_anyhow(POOL_BYTES);
+		if (status == MORTISE_OK && strcmp(secret_pool_protection(), "none") == 0)
+			log_warning("insecure-memory = yes, and memory cannot be locked here: "
+				    "keys and values may be swapped out");
+	}
+	if (status != MORTISE_OK)
+		log_error("%d KiB of memory cannot be locked: %s; raise RLIMIT_MEMLOCK",
+			POOL_BYTES / 1024, strerror(errno));
+	return status == MORTISE_OK ? MORTISE_OK : MORTISE_REJECTED;
+}
+
 static enum mortise_status prepare(struct keeper *keeper)
 {
 	log_open("mortised");
@@ -333,16 +351,11 @@ static enum mortise_status prepare(struct keeper *keeper)
 		log_error("the keeper's process cannot be made safe: %s", strerror(errno));
 		return MORTISE_IO;
 	}
-	enum mortise_status status = keeper_settings_receive(&keeper->settings);
-	if (status != MORTISE_OK) {
+	if (keeper_settings_receive(&keeper->settings) != MORTISE_OK) {
 		log_error("started by hand? `mortised` starts its keeper itself");
 		return MORTISE_INVALID;
 	}
-	status = secret_pool_open(POOL_BYTES);
-	if (status != MORTISE_OK)
-		log_error("%d KiB of memory cannot be locked: %s; raise RLIMIT_MEMLOCK",
-			POOL_BYTES / 1024, strerror(errno));
-	return status == MORTISE_OK ? MORTISE_OK : MORTISE_REJECTED;
+	return open_pool(&keeper->settings);
 }
 
 int keeper_main(void)

@@ -21,6 +21,15 @@ enum mortise_status request_hello(struct exchange *exchange)
 	return MORTISE_OK;
 }
 
+static const char *describe_memory(void)
+{
+	const char *protection = secret_pool_protection();
+
+	return strcmp(protection, "none") != 0
+		       ? protection
+		       : "NOT LOCKED (insecure-memory = yes): keys and values may be swapped out";
+}
+
 static void put_uuid(struct wire_writer *reply, const uint8_t uuid[ID_SIZE])
 {
 	char text[40], *at = text;
@@ -116,7 +125,7 @@ static void put_admin_facts(struct exchange *exchange)
 		: report.is_on_reserve ? "disk full: on its reserve"
 				       : "ok");
 	put_evidence(reply, agent, &exchange->from->caller);
-	put_text_fact(reply, "memory", secret_pool_protection());
+	put_text_fact(reply, "memory", describe_memory());
 	put_text_fact(reply, "sandbox", sandbox_description());
 	put_number_fact(reply, "connections", agent->connections(agent->server));
 }

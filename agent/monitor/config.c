@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 #include "config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "config_setting.h"
 #include "path.h"
 
-#define FILE_SIZE_MAX   1048576
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define OTHER_PATH_MAX  1023 /* leaves room in PATH_MAX for what is kept below */
 #define NAME_MAX_BYTES  255
@@ -151,10 +146,15 @@ static enum mortise_status read_exe_evidence(const struct setting *setting)
 	return read_switch(setting, &setting->config->has_exe_evidence);
 }
 
+static enum mortise_status read_insecure_memory(const struct setting *setting)
+{
+	return read_switch(setting, &setting->config->has_insecure_memory);
+}
+
 static const char agent_keys[] =
-	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd or "
-	"exe-evidence";
-static const char tpm2_keys[] = "tcti, deadline or pcr-signature";
+	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd, "
+	"exe-evidence or insecure-memory";
+static const char tpm2_keys[] = "tcti, deadline, anchor-window or pcr-signature";
 
 static const struct {
 	const char *section, *key;
@@ -169,6 +169,7 @@ static const struct {
 	{"agent", "audit-sync", read_audit_sync},
 	{"agent", "require-pidfd", read_require_pidfd},
 	{"agent", "exe-evidence", read_exe_evidence},
+	{"agent", "insecure-memory", read_insecure_memory},
 	{"tpm2", "tcti", config_read_tcti},
 	{"tpm2", "deadline", config_read_deadline},
 	{"tpm2", "anchor-window", config_read_anchor_window},
@@ -235,6 +236,17 @@ static enum mortise_status fill_defaults(struct config *config)
 	return MORTISE_OK;
 }
 
+/* So that an agent which guards anything cannot have it, by a slip or a copied file. */
+static enum mortise_status check_memory(
+	const struct config *config, struct inifile_error *out_error)
+{
+	if (!config->has_insecure_memory || strncmp(config->tcti, "swtpm:", 6) == 0)
+		return MORTISE_OK;
+	return inifile_refuse(out_error, 0, 0,
+		"insecure-memory = yes is for throw-away agents, with tcti = swtpm:path=... in "
+		"[tpm2]; else raise RLIMIT_MEMLOCK");
+}
+
 enum mortise_status config_parse(const char *name, const char *text, size_t size,
 	struct config *out_config, struct config_error *out_error)
 {
@@ -246,92 +258,14 @@ enum mortise_status config_parse(const char *name, const char *text, size_t size
 		status = fill_defaults(&config);
 	if (status == MORTISE_OK)
 		status = config_sockets_check(&config, &error);
+	if (status == MORTISE_OK)
+		status = check_memory(&config, &error);
 	if (status == MORTISE_REJECTED)
 		inifile_describe(name, &error, out_error->text, sizeof out_error->text);
 	TRY(status);
 	*out_config = config;
 	config = (struct config){0};
 	return MORTISE_OK;
-}
-
-static enum mortise_status refuse_file(
-	const char *path, const char *fault, struct config_error *out_error)
-{
-	struct inifile_error error;
-	enum mortise_status status = inifile_refuse(&error, 0, 0, "%s", fault);
-
-	inifile_describe(path, &error, out_error->text, sizeof out_error->text);
-	return status;
-}
-
-/* Whoever may write this file chooses the store, the socket and the hardware. */
-static enum mortise_status check_file(int fd, const char *path, struct config_error *out_error)
-{
-	struct stat info;
-
-	if (fstat(fd, &info) != 0)
-		return MORTISE_IO;
-	if (!S_ISREG(info.st_mode))
-		return refuse_file(path, "expected a regular file", out_error);
-	if (info.st_uid != 0 && info.st_uid != geteuid())
-		return refuse_file(path,
-			"expected root or the agent's own user as the file's owner; run: chown "
-			"root",
-			out_error);
-	if (info.st_mode & (S_IWGRP | S_IWOTH))
-		return refuse_file(path,
-			"others than the owner may write this file; run: chmod go-w", out_error);
-	return MORTISE_OK;
-}
-
-/* Up to size bytes, fewer only at the end of the file. */
-static enum mortise_status read_all(int fd, char *buffer, size_t size, size_t *out_size)
-{
-	size_t filled = 0;
-
-	while (filled < size) {
-		ssize_t got = read(fd, buffer + filled, size - filled);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return MORTISE_IO;
-		if (got == 0)
-			break;
-		filled += (size_t)got;
-	}
-	*out_size = filled;
-	return MORTISE_OK;
-}
-
-static void close_file(const int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
-
-static void free_text(char **text)
-{
-	free(*text);
-}
-
-enum mortise_status config_load(
-	const char *path, struct config *out_config, struct config_error *out_error)
-{
-	CLEANUP(close_file) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	CLEANUP(free_text) char *text = NULL;
-	size_t size;
-
-	if (fd < 0)
-		return errno == ENOENT ? MORTISE_NOT_FOUND : MORTISE_IO;
-	TRY(check_file(fd, path, out_error));
-	text = malloc(FILE_SIZE_MAX + 1);
-	if (text == NULL)
-		return MORTISE_BUSY;
-	TRY(read_all(fd, text, FILE_SIZE_MAX + 1, &size));
-	if (size > FILE_SIZE_MAX)
-		return refuse_file(path, "a configuration is at most 1 MiB", out_error);
-	return config_parse(path, text, size, out_config, out_error);
 }
 
 void config_done(struct config *config)

@@ -52,6 +52,7 @@ struct config {
 	bool audit_sync_always;   /* audit-sync = checkpoint | always */
 	bool requires_pidfd;      /* require-pidfd = yes | no */
 	bool has_exe_evidence;    /* exe-evidence = yes | no */
+	bool has_insecure_memory; /* insecure-memory = yes | no; only with a TPM in software */
 	struct config_socket sockets[CONFIG_SOCKETS_MAX];
 	size_t socket_count;
 	struct config_credentials credentials;

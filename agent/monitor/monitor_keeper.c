@@ -50,6 +50,7 @@ static uint64_t flags_of(const struct config *config, bool has_witness)
 {
 	return (config->audit_sync_always ? PROCESS_AUDIT_SYNC_ALWAYS : 0) |
 	       (config->requires_pidfd ? PROCESS_REQUIRE_PIDFD : 0) |
+	       (config->has_insecure_memory ? PROCESS_INSECURE_MEMORY : 0) |
 	       (has_witness ? PROCESS_HAS_WITNESS : 0);
 }
 

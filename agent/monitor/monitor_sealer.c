@@ -29,6 +29,7 @@ void monitor_sealer_start(struct monitor *monitor, uint32_t request_id)
 	const struct monitor_settings *settings = monitor->settings;
 	const struct sealer_command command = {
 		.program = settings->sealer_program,
+		.has_insecure_memory = settings->config->has_insecure_memory,
 		.tcti = settings->config->tcti,
 		.pkcs11_modules = settings->config->pkcs11_modules,
 		.pkcs11_env = settings->config->pkcs11_env,

@@ -57,6 +57,8 @@ void reload_take_over(
 	add("audit-log", is_same(running->audit_log, fresh->audit_log), out_later);
 	add("user", is_same(running->user, fresh->user), out_later);
 	add("audit-sync", running->audit_sync_always == fresh->audit_sync_always, out_later);
+	add("insecure-memory", running->has_insecure_memory == fresh->has_insecure_memory,
+		out_later);
 	add("exe-evidence", running->has_exe_evidence == fresh->has_exe_evidence, out_later);
 	add("[socket NAME]", has_same_sockets(running, fresh), out_later);
 	add("[credentials]",

@@ -184,7 +184,7 @@ static enum mortise_status place_descriptors(int socket_fd, int notes_fd)
 	return close_range(NOTES_FD + 1, ~0u, 0) == 0 ? MORTISE_OK : MORTISE_IO;
 }
 
-#define SEALER_ARGUMENTS 8
+#define SEALER_ARGUMENTS 16
 
 /* What is made before the fork: afterwards nothing may be allocated. */
 struct sealer_words {
@@ -206,6 +206,8 @@ static enum mortise_status add_option(
 {
 	if (value == NULL)
 		return MORTISE_OK;
+	if (words->count + 1 >= SEALER_ARGUMENTS)
+		return MORTISE_IO;
 	if (asprintf(&words->arguments[words->count], "--%s=%s", name, value) < 0) {
 		words->arguments[words->count] = NULL;
 		return MORTISE_IO;
@@ -230,6 +232,7 @@ static enum mortise_status write_words(
 	TRY(add_option(words, "pcr-signature", command->pcr_signature));
 	TRY(add_option(words, "pkcs11-modules", command->pkcs11_modules));
 	TRY(add_option(words, "pkcs11-pin-file", command->pkcs11_pin_file));
+	TRY(add_option(words, "insecure-memory", command->has_insecure_memory ? "yes" : NULL));
 	if (command->pkcs11_env != NULL &&
 		asprintf(&words->environment, "MORTISE_PKCS11_ENV=%s", command->pkcs11_env) < 0) {
 		words->environment = NULL;

@@ -30,6 +30,7 @@ struct identity {
 
 struct sealer_command {
 	const char *program;
+	bool has_insecure_memory; /* it may go on where no memory can be locked */
 	const char *tcti;
 	const char *pkcs11_modules; /* as in struct token_options */
 	const char *pkcs11_env;

@@ -335,7 +335,9 @@ int main(int argc, char **argv)
 		log_error("cannot set up the process: %s", strerror(errno));
 		return EXIT_OS;
 	}
-	if (secret_pool_open(POOL_SIZE) != MORTISE_OK) {
+	enum mortise_status (*open_pool)(size_t) =
+		options.has_insecure_memory ? secret_pool_open_anyhow : secret_pool_open;
+	if (open_pool(POOL_SIZE) != MORTISE_OK) {
 		log_error(
 			"cannot lock memory for secrets: %s; raise LimitMEMLOCK", strerror(errno));
 		return EXIT_OS;

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "processes.h"
 
@@ -41,6 +42,7 @@ static void print_help(void)
 	       "  --pcr-signature=FILE    instead of systemd's tpm2-pcr-signature.json\n"
 	       "  --pkcs11-modules=PATHS  the PKCS #11 modules to load, separated by blanks\n"
 	       "  --pkcs11-pin-file=F     the token's PIN, where none is given\n"
+	       "  --insecure-memory=yes   where memory cannot be locked, go on\n"
 	       "  --help, --version\n"
 	       "MORTISE_PKCS11_ENV: what a module finds in its environment\n");
 }
@@ -52,6 +54,7 @@ static const struct option long_options[] = {
 	{"pcr-signature", required_argument, NULL, 's'},
 	{"pkcs11-modules", required_argument, NULL, 'm'},
 	{"pkcs11-pin-file", required_argument, NULL, 'p'},
+	{"insecure-memory", required_argument, NULL, 'i'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},
@@ -84,6 +87,10 @@ bool sealer_options_read(int argc, char **argv, struct token_options *options, i
 			break;
 		case 'p':
 			options->pkcs11_pin_file = optarg;
+			break;
+		case 'i':
+			is_right = strcmp(optarg, "yes") == 0;
+			options->has_insecure_memory = is_right;
 			break;
 		case 'h':
 			print_help();

@@ -17,6 +17,9 @@
 
 #include "status.h"
 
+/* What `exec` takes for a secret's path, in place of a value. */
+#define ENVFILE_REFERENCE "mortise:"
+
 struct envfile {
 	char *at, *end;
 	int line;          /* of what was read last */

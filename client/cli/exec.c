@@ -13,18 +13,6 @@
 #define NAME_SIZE  (MORTISE_PATH_MAX + 256)
 #define NAMES_SIZE 1024
 
-/* The statuses that shells have for a command that cannot be run. */
-enum { CANNOT_RUN = 126, NO_COMMAND = 127 };
-
-static int fail_command(const struct cli *cli, int error)
-{
-	bool is_missing = error == ENOENT || error == ENOTDIR;
-
-	return output_fail_with(cli, is_missing ? NO_COMMAND : CANNOT_RUN, "exec",
-		"%s: %s; it is looked for in PATH, unless it has a / in it", cli->operands[0],
-		is_missing ? "no such command" : strerror(error));
-}
-
 static int fail_system(const struct cli *cli, const char *what)
 {
 	return output_fail(cli, MORTISE_IO, "cannot make %s: %s", what, strerror(errno));
@@ -72,13 +60,13 @@ static int run_instead(
 	struct cli *cli, struct exec_plan *plan, struct exec_environment *environment)
 {
 	const struct exec_command command = {
-		cli->argv + cli->operands_at, environment->variables, cli->core_before};
+		cli->argv + cli->operands_at, environment->variables, cli->core_before, 0};
 	int error;
 
 	forget(cli, plan);
 	error = exec_run_instead(&command);
 	exec_environment_done(environment);
-	return fail_command(cli, error);
+	return exec_run_fail(cli, cli->operands[0], error);
 }
 
 /* A command that did well while its output was lost has not done well. */
@@ -101,7 +89,7 @@ static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_envir
 	const struct mask *mask)
 {
 	const struct exec_command command = {
-		cli->argv + cli->operands_at, environment->variables, cli->core_before};
+		cli->argv + cli->operands_at, environment->variables, cli->core_before, 0};
 	struct exec_streams streams;
 	bool is_commands;
 	int ending, error;
@@ -119,7 +107,8 @@ static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_envir
 	if (error == 0)
 		ending = settle(exec_run_wait(child, &streams), &streams);
 	else
-		ending = is_commands ? fail_command(cli, error) : fail_system(cli, "a process");
+		ending = is_commands ? exec_run_fail(cli, cli->operands[0], error)
+				     : fail_system(cli, "a process");
 	exec_streams_done(&streams);
 	return ending;
 }

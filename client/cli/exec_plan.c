@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "exec_plan.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "envfile.h"
+#include "envfile_input.h"
 #include "listing.h"
 #include "output.h"
-
-#define REFERENCE "mortise:"
 
 static int fail_memory(const struct cli *cli)
 {
@@ -92,48 +89,37 @@ static int add_pair(
 	return add_variable(cli, plan, variable);
 }
 
-static int add_entry(struct cli *cli, struct exec_plan *plan, const struct option *option,
-	const struct envfile_entry *entry)
-{
-	struct exec_variable variable = {
-		.literal = entry->value, .item = EXEC_PLAN_LITERAL, .from = option};
+struct env_file {
+	struct cli *cli;
+	struct exec_plan *plan;
+	const struct option *option;
+};
 
-	if (strncmp(entry->value, REFERENCE, strlen(REFERENCE)) == 0) {
-		int status = add_path(cli, plan, entry->value + strlen(REFERENCE), &variable.item);
+static int add_entry(void *context, const struct envfile_entry *entry)
+{
+	const struct env_file *file = context;
+	struct exec_variable variable = {
+		.literal = entry->value, .item = EXEC_PLAN_LITERAL, .from = file->option};
+
+	if (strncmp(entry->value, ENVFILE_REFERENCE, strlen(ENVFILE_REFERENCE)) == 0) {
+		int status = add_path(file->cli, file->plan,
+			entry->value + strlen(ENVFILE_REFERENCE), &variable.item);
 
 		if (status != CLI_DONE)
 			return status;
 	}
 	variable.name = strdup(entry->name);
-	return add_variable(cli, plan, variable);
+	return add_variable(file->cli, file->plan, variable);
 }
 
 static int add_env_file(
 	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *name)
 {
-	struct envfile_entry entry;
-	struct envfile file;
-	enum mortise_status status;
+	struct env_file file = {cli, plan, option};
 
 	if (plan->env_file != NULL)
 		return output_fail(cli, MORTISE_INVALID, "--env-file can be given once");
-	plan->env_file = input_new();
-	if (plan->env_file == NULL)
-		return fail_memory(cli);
-	status = input_read(name, plan->env_file);
-	if (status != MORTISE_OK)
-		return output_fail(cli, status, "cannot read %s: %s", name,
-			status == MORTISE_IO ? strerror(errno) : "it is larger than 65536 bytes");
-	envfile_begin(&file, (char *)plan->env_file->bytes, plan->env_file->size);
-	while ((status = envfile_next(&file, &entry)) == MORTISE_OK) {
-		int ending = add_entry(cli, plan, option, &entry);
-
-		if (ending != CLI_DONE)
-			return ending;
-	}
-	if (status == MORTISE_NOT_FOUND)
-		return CLI_DONE;
-	return output_fail(cli, status, "%s:%d: %s", name, file.line, file.wrong);
+	return envfile_input_read(cli, name, &plan->env_file, add_entry, &file);
 }
 
 /* "prod/app/db-password" gives DB_PASSWORD; NULL without memory. */

@@ -6,17 +6,22 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client.h"
+#include "output.h"
 
 #define QUIET_MS    50   /* behind CMD's end: then whoever holds the output is another */
 #define PATIENCE_MS 1000 /* and how long it may go on writing before that */
 
 static const int forwarded[] = {
 	SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTSTP, 0};
+
+/* The statuses that shells have for a command that cannot be run. */
+enum { CANNOT_RUN = 126, NO_COMMAND = 127 };
 
 /* What handlers see and tell. */
 static volatile sig_atomic_t command_pid, is_child_changed, is_resized;
@@ -64,6 +69,15 @@ static void handle(int number, bool is_forwarded)
 		(void)sigaction(number, &action, NULL);
 }
 
+int exec_run_fail(const struct cli *cli, const char *name, int error)
+{
+	bool is_missing = error == ENOENT || error == ENOTDIR;
+
+	return output_fail_with(cli, is_missing ? NO_COMMAND : CANNOT_RUN, "exec",
+		"%s: %s; it is looked for in PATH, unless it has a / in it", name,
+		is_missing ? "no such command" : strerror(error));
+}
+
 int exec_run_instead(const struct exec_command *command)
 {
 	(void)setrlimit(RLIMIT_CORE, &command->core);
@@ -84,6 +98,7 @@ static _Noreturn void become_command(const struct exec_command *command,
 			(void)sigaction(*number, &fallback, NULL);
 	(void)sigaction(SIGPIPE, pipe_before, NULL);
 	(void)sigprocmask(SIG_SETMASK, mask_before, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, command->death_signal);
 	error = exec_streams_give(streams) ? exec_run_instead(command) : errno;
 	(void)!write(report, &error, sizeof error);
 	_exit(127);

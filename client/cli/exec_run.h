@@ -9,13 +9,18 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "cli.h"
 #include "exec_stream.h"
 
 struct exec_command {
 	char *const *arguments;
 	char *const *variables;
 	struct rlimit core; /* mortise's own is 0 */
+	int death_signal;   /* that a child gets when mortise ends before it; 0: none */
 };
+
+/* Says that a command cannot be run; the exit status that shells have for that. */
+int exec_run_fail(const struct cli *cli, const char *name, int error);
 
 /* Returns only if CMD cannot be run: errno. */
 int exec_run_instead(const struct exec_command *command);

@@ -122,10 +122,16 @@ static bool open_stream(const struct mask *mask, int target, struct exec_stream 
 	return isatty(target) ? make_terminal(stream) : make_pipe(stream);
 }
 
-enum mortise_status exec_streams_open(const struct mask *mask, struct exec_streams *out_streams)
+struct exec_streams exec_streams_none(void)
 {
 	static const struct exec_stream none = {.from = -1, .given = -1, .target = -1};
-	struct exec_streams streams = {{none, none}};
+
+	return (struct exec_streams){{none, none}};
+}
+
+enum mortise_status exec_streams_open(const struct mask *mask, struct exec_streams *out_streams)
+{
+	struct exec_streams streams = exec_streams_none();
 	bool is_made = true;
 	int error;
 

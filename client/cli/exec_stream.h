@@ -33,6 +33,9 @@ struct exec_streams {
 enum mortise_status exec_streams_open(const struct mask *mask, struct exec_streams *out_streams)
 	MUST_USE;
 
+/* CMD keeps mortise's own output and error. */
+struct exec_streams exec_streams_none(void);
+
 /* In CMD, before it starts. False with errno. */
 bool exec_streams_give(const struct exec_streams *streams);
 /* In mortise, when CMD has them: or else they would never end. */

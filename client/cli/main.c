@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
 	&command_get,
 	&command_exec,
 	&command_render,
+	&command_dev,
 	&command_set,
 	&command_list,
 	&command_show,

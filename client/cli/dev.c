@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC */
+/* dev: a command with an agent of its own, for tests of programs that ask one. */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "ask.h"
+#include "dev_agent.h"
+#include "dev_values.h"
+#include "exec_environment.h"
+#include "exec_run.h"
+#include "output.h"
+#include "progress.h"
+
+#define INIT_DEADLINE_MS 30000
+#define VARIABLE         "MORTISE_SOCKET"
+
+/* The recovery key in the answer is wiped with it: nobody needs one here. */
+static enum mortise_status initialise(struct cli *cli, const char *kind)
+{
+	struct wire_message reply;
+	enum mortise_status status;
+
+	wire_put_text(client_begin(cli->agent, WIRE_INIT), WIRE_TAG_SLOT_KIND, kind);
+	status = client_call(cli->agent, &reply);
+	if (status == MORTISE_OK)
+		client_wipe(cli->agent);
+	return status;
+}
+
+static int make_store(struct cli *cli, const struct dev_agent *agent)
+{
+	static const char next[] = "so this agent has only a recovery key that nobody knows";
+	enum mortise_status status = MORTISE_HARDWARE;
+
+	if (agent->swtpm[0] == '\0')
+		output_note("swtpm is not installed, %s", next);
+	else {
+		status = initialise(cli, "tpm2");
+		if (status == MORTISE_HARDWARE)
+			output_note(
+				"swtpm does not work (%s), %s", mortise_message(cli->agent), next);
+	}
+	if (status == MORTISE_HARDWARE)
+		status = initialise(cli, "none");
+	if (status == MORTISE_OK)
+		return CLI_DONE;
+	return output_fail(
+		cli, status, "the agent cannot make its store: %s", mortise_message(cli->agent));
+}
+
+static void tell_of_memory(struct cli *cli)
+{
+	char memory[WIRE_TEXT_MAX];
+
+	if (ask_fact(cli, "memory", memory, sizeof memory) == MORTISE_OK &&
+		strncmp(memory, "NOT LOCKED", strlen("NOT LOCKED")) == 0)
+		output_note("memory cannot be locked here (RLIMIT_MEMLOCK), so this agent's values "
+			    "may be swapped out");
+}
+
+static int load(struct cli *cli, const struct dev_values *values)
+{
+	struct progress progress = progress_begin();
+	enum mortise_status status = MORTISE_OK;
+	struct wire_message reply;
+	size_t i = 0;
+
+	for (; i < values->count && status == MORTISE_OK; i++) {
+		const struct dev_value *value = &values->list[i];
+		struct wire_writer *writer = client_begin(cli->agent, WIRE_SET);
+
+		progress_show(&progress, "mortise: %zu of %zu secrets", i, values->count);
+		wire_put_text(writer, WIRE_TAG_PATH, value->path);
+		wire_put(writer, WIRE_TAG_VALUE, value->text, strlen(value->text));
+		status = client_put_token(cli->agent);
+		if (status == MORTISE_OK)
+			status = client_call(cli->agent, &reply);
+	}
+	progress_clear(&progress);
+	client_wipe(cli->agent);
+	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, values->list[i - 1].path);
+}
+
+static int prepare(struct cli *cli, const struct dev_agent *agent, const struct dev_values *values)
+{
+	enum mortise_status status;
+	int ending = dev_agent_await(cli, agent);
+
+	if (ending != CLI_DONE)
+		return ending;
+	mortise_close(cli->agent);
+	status = client_new(agent->socket, &cli->agent);
+	if (status != MORTISE_OK)
+		return output_fail(cli, status, "%s", mortise_message(cli->agent));
+	mortise_set_deadline(cli->agent, INIT_DEADLINE_MS, 0);
+	ending = make_store(cli, agent);
+	if (ending != CLI_DONE)
+		return ending;
+	tell_of_memory(cli);
+	return load(cli, values);
+}
+
+static int run_command(struct cli *cli, const struct exec_command *command)
+{
+	struct exec_streams streams = exec_streams_none();
+	bool is_commands;
+	pid_t child;
+	int error = exec_run_start(command, &streams, &child, &is_commands);
+
+	if (error == 0)
+		return exec_run_wait(child, &streams);
+	if (is_commands)
+		return exec_run_fail(cli, command->arguments[0], error);
+	return output_fail(cli, MORTISE_IO, "cannot make a process: %s", strerror(error));
+}
+
+/* A shell takes SIGHUP for the end of its terminal; it would ignore SIGTERM. */
+static int run_shell(struct cli *cli, struct exec_command *command)
+{
+	const char *named = getenv("SHELL");
+	char shell[PATH_MAX] = "/bin/sh", *arguments[] = {shell, NULL};
+
+	if (named != NULL && named[0] == '/' && strlen(named) < sizeof shell)
+		memcpy(shell, named, strlen(named) + 1);
+	command->arguments = arguments;
+	command->death_signal = SIGHUP;
+	if (isatty(STDIN_FILENO))
+		output_note("this shell has an agent of its own, which ends with it");
+	return run_command(cli, command);
+}
+
+static int run(struct cli *cli, struct dev_agent *agent)
+{
+	struct exec_variable variable = {
+		.name = (char[]){VARIABLE}, .literal = agent->socket, .item = EXEC_PLAN_LITERAL};
+	const struct exec_plan plan = {.variables = &variable, .count = 1};
+	struct exec_environment environment;
+	int ending;
+
+	if (exec_environment_make(&plan, false, &environment) != MORTISE_OK)
+		return output_fail(
+			cli, MORTISE_IO, "cannot make the environment: %s", strerror(errno));
+	struct exec_command command = {
+		cli->argv + cli->operands_at, environment.variables, cli->core_before, SIGTERM};
+	ending = cli->operand_count > 0 ? run_command(cli, &command) : run_shell(cli, &command);
+	exec_environment_done(&environment);
+	return ending;
+}
+
+static int dev(struct cli *cli)
+{
+	const char *name = args_value(cli, "env-file");
+	struct dev_values values = {0};
+	struct dev_agent agent;
+	int ending;
+
+	if (cli->socket_path != NULL)
+		return output_fail(cli, MORTISE_INVALID,
+			"dev makes an agent with a socket of its own; leave out --socket");
+	if (cli->given_count > 1)
+		return output_fail(cli, MORTISE_INVALID, "--env-file can be given once");
+	/* The guard is forked before there are values in this process. */
+	ending = dev_agent_begin(cli, &agent);
+	if (ending != CLI_DONE)
+		return ending;
+	if (name != NULL)
+		ending = dev_values_read(cli, name, &values);
+	if (ending == CLI_DONE)
+		ending = prepare(cli, &agent, &values);
+	dev_values_done(&values);
+	mortise_close(cli->agent);
+	cli->agent = NULL;
+	if (ending == CLI_DONE)
+		ending = run(cli, &agent);
+	if (!dev_agent_stop(&agent) && ending == CLI_DONE)
+		output_note("the agent ended before the command did");
+	return ending;
+}
+
+static const struct option options[] = {
+	{"env-file", 0, "F",
+		"DB_PASSWORD=... of a .env file is dev/db-password; - is standard input"},
+	{0},
+};
+
+const struct command command_dev = {
+	.name = "dev",
+	.operands = "[--] [CMD [ARG...]]",
+	.summary = "run a command, or a shell, with a throw-away agent",
+	.options = options,
+	.most = INT_MAX,
+	.ends_options = true,
+	.exits = {CLI_REJECTED},
+	.notes =
+		"For tests: the agent has a TPM in software (swtpm, if it is installed), and CMD\n"
+		"finds it by MORTISE_SOCKET. You may do everything there, @/ stands for dev/, and\n"
+		"when CMD ends nothing is left of it. It guards nothing: whoever is you can read\n"
+		"what it holds, and memory that cannot be locked is not.\n"
+		"The exit status is CMD's, 126 or 127 if it cannot be run, 128 and the number of\n"
+		"the signal that ended it; the statuses below come only before CMD starts.",
+	.examples = "  mortise dev -- make test\n"
+		    "  mortise dev --env-file=test.env -- mortise get @/db-password\n"
+		    "  mortise dev",
+	.run = dev,
+};
