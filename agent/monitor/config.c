@@ -15,13 +15,12 @@
 #include "config_setting.h"
 #include "path.h"
 
-#define FILE_SIZE_MAX      1048576
-#define SOCKET_PATH_MAX    (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-#define OTHER_PATH_MAX     1023 /* leaves room in PATH_MAX for what is kept below */
-#define NAME_MAX_BYTES     255
-#define DEADLINE_MAX_S     600
-#define DELETED_KEEP_D     30
-#define DELETED_KEEP_MAX_D 3650
+#define FILE_SIZE_MAX   1048576
+#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define OTHER_PATH_MAX  1023 /* leaves room in PATH_MAX for what is kept below */
+#define NAME_MAX_BYTES  255
+#define DEADLINE_MAX_S  600
+#define DELETED_KEEP_D  30
 
 enum mortise_status config_refuse_value(const struct setting *setting, const char *expected)
 {
@@ -154,24 +153,6 @@ static enum mortise_status read_exe_evidence(const struct setting *setting)
 	return read_switch(setting, &setting->config->has_exe_evidence);
 }
 
-static enum mortise_status read_deleted_keep(const struct setting *setting)
-{
-	const char *value = setting->entry->value;
-	size_t size = strspn(value, "0123456789");
-	unsigned days = 0;
-
-	if (strcmp(value, "forever") == 0) {
-		setting->config->deleted_keep_days = 0;
-		return MORTISE_OK;
-	}
-	for (size_t i = 0; i < size && size <= 4; i++)
-		days = 10 * days + (unsigned)(value[i] - '0');
-	if (strcmp(value + size, "d") != 0 || days < 1 || days > DELETED_KEEP_MAX_D)
-		return config_refuse_value(setting, "days as in 30d, at most 3650d, or forever");
-	setting->config->deleted_keep_days = days;
-	return MORTISE_OK;
-}
-
 static bool is_tcti(const char *value)
 {
 	static const char device[] = "device:", swtpm[] = "swtpm:path=", tabrmd[] = "tabrmd:";
@@ -233,7 +214,7 @@ static const struct {
 	{"agent", "audit-sync", read_audit_sync},
 	{"agent", "require-pidfd", read_require_pidfd},
 	{"agent", "exe-evidence", read_exe_evidence},
-	{"agent", "deleted-keep", read_deleted_keep},
+	{"agent", "deleted-keep", config_deleted_read},
 	{"tpm2", "tcti", read_tcti},
 	{"tpm2", "deadline", read_deadline},
 	{"tpm2", "anchor-window", refuse_later_key},

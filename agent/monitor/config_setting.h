@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* config_setting: what config.c and config_socket.c share. Nobody else includes it. */
+/* config_setting: what the files config*.c share. Nobody else includes it. */
 #ifndef MORTISE_CONFIG_SETTING_H
 #define MORTISE_CONFIG_SETTING_H
 
@@ -23,6 +23,9 @@ enum mortise_status config_read_socket_path(const struct setting *setting, char 
 	MUST_USE;
 /* One name of a user or group. */
 enum mortise_status config_read_account(const struct setting *setting, char **out_name) MUST_USE;
+
+/* deleted-keep: days as in 30d, or forever. */
+enum mortise_status config_deleted_read(const struct setting *setting) MUST_USE;
 
 /* An entry of [pkcs11]. */
 enum mortise_status config_pkcs11_read(const struct setting *setting) MUST_USE;
