@@ -111,7 +111,7 @@ static void an_unknown_key_is_refused_with_its_line(void **state)
 	refuses("[agent]\n\n sockt = /s\n",
 		"c:3:2: unknown key 'sockt' in [agent]; expected socket, store, audit-log, user, "
 		"operators, environment, audit-sync, require-pidfd, "
-		"exe-evidence or insecure-memory");
+		"exe-evidence, insecure-memory or deleted-keep");
 	refuses("[tpm2]\nsocket = /s\n",
 		"c:2:1: unknown key 'socket' in [tpm2]; expected tcti, deadline, "
 		"anchor-window or pcr-signature");
@@ -368,6 +368,21 @@ static void a_huge_file_is_refused(void **state)
 
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, make_files, remove_files)
 
+static void a_deleted_secret_is_kept_for_days_or_forever(void **state)
+{
+	static const char *const wrong[] = {"", "30", "0d", "3651d", "12345d", "1.5d", "-1d", "d",
+		"30 d", "4294967297d", "never"};
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		refuses_value("agent", "deleted-keep", wrong[i]);
+	reads("[agent]\n");
+	assert_int_equal(config.deleted_keep_days, 30);
+	reads("[agent]\ndeleted-keep = 3650d\n");
+	assert_int_equal(config.deleted_keep_days, 3650);
+	reads("[agent]\ndeleted-keep = forever\n");
+	assert_int_equal(config.deleted_keep_days, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +402,7 @@ int main(void)
 		cmocka_unit_test(audit_sync_is_checkpoint_or_always),
 		cmocka_unit_test(a_deadline_is_1_to_600_seconds),
 		cmocka_unit_test(a_tcti_is_one_of_three),
+		cmocka_unit_test(a_deleted_secret_is_kept_for_days_or_forever),
 		cmocka_unit_test(a_text_cut_at_any_byte_is_read_or_refused),
 		WITH_FILES(a_file_is_read),
 		WITH_FILES(a_missing_file_is_not_found),

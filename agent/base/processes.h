@@ -12,7 +12,8 @@
  *	CONFIGURE  monitor -> keeper, the first frame. STORE (directory), AUDIT_LOG
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
  *	           (milliseconds until a sealer is overdue), COUNTER (seconds that commits
- *	           may wait for the anchor). Its descriptors
+ *	           may wait for the anchor), DELETED (seconds until a
+ *	           deleted secret is purged; 0: never). Its descriptors
  *	           are the listening sockets, in the order of the items of ITEMS: NAME and
  *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
  *	           may leave it out, for all). One item more may be for the socket of service

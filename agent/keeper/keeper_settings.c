@@ -86,7 +86,10 @@ static enum mortise_status read_changeable(
 	settings->anchor_window_s = ANCHOR_WINDOW_S;
 	if (wire_has(frame, WIRE_TAG_COUNTER))
 		TRY(wire_number(frame, WIRE_TAG_COUNTER, &settings->anchor_window_s));
-	if (settings->overdue_ms > INT32_MAX || settings->anchor_window_s > INT32_MAX)
+	if (wire_has(frame, WIRE_TAG_DELETED))
+		TRY(wire_number(frame, WIRE_TAG_DELETED, &settings->deleted_keep_s));
+	if (settings->overdue_ms > INT32_MAX || settings->anchor_window_s > INT32_MAX ||
+		settings->deleted_keep_s > INT32_MAX)
 		return MORTISE_INVALID;
 	settings->environment[0] = '\0';
 	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))

@@ -14,6 +14,7 @@
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define OTHER_PATH_MAX  1023 /* leaves room in PATH_MAX for what is kept below */
 #define NAME_MAX_BYTES  255
+#define DELETED_KEEP_D  30
 
 enum mortise_status config_refuse_value(const struct setting *setting, const char *expected)
 {
@@ -153,7 +154,7 @@ static enum mortise_status read_insecure_memory(const struct setting *setting)
 
 static const char agent_keys[] =
 	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd, "
-	"exe-evidence or insecure-memory";
+	"exe-evidence, insecure-memory or deleted-keep";
 static const char tpm2_keys[] = "tcti, deadline, anchor-window or pcr-signature";
 
 static const struct {
@@ -170,6 +171,7 @@ static const struct {
 	{"agent", "require-pidfd", read_require_pidfd},
 	{"agent", "exe-evidence", read_exe_evidence},
 	{"agent", "insecure-memory", read_insecure_memory},
+	{"agent", "deleted-keep", config_deleted_read},
 	{"tpm2", "tcti", config_read_tcti},
 	{"tpm2", "deadline", config_read_deadline},
 	{"tpm2", "anchor-window", config_read_anchor_window},
@@ -250,7 +252,7 @@ static enum mortise_status check_memory(
 enum mortise_status config_parse(const char *name, const char *text, size_t size,
 	struct config *out_config, struct config_error *out_error)
 {
-	CLEANUP(config_done) struct config config = {0};
+	CLEANUP(config_done) struct config config = {.deleted_keep_days = DELETED_KEEP_D};
 	struct inifile_error error = {0};
 	enum mortise_status status = inifile_read(text, size, visit, &config, &error);
 

@@ -36,23 +36,24 @@ struct config_credentials {
 };
 
 struct config {
-	char *socket;             /* absolute; /run/mortise/mortise.sock */
-	char *store;              /* absolute directory; /var/lib/mortise */
-	char *audit_log;          /* absolute file; /var/log/mortise/audit.log */
-	char *user;               /* NULL: whoever started it */
-	char *operators;          /* group; NULL: none */
-	char *environment;        /* one path segment; NULL: none */
-	char *tcti;               /* device:/dev/tpmrm0 */
-	char *pkcs11_modules;     /* absolute paths, a blank between them; NULL: none */
-	char *pkcs11_env;         /* NAME=VALUE words for the modules; NULL: none */
-	char *pkcs11_pin_file;    /* absolute; NULL: none */
-	char *pcr_signature;      /* absolute file; NULL: where systemd keeps it */
-	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
-	int anchor_window_s;      /* [tpm2] anchor-window; 60 */
-	bool audit_sync_always;   /* audit-sync = checkpoint | always */
-	bool requires_pidfd;      /* require-pidfd = yes | no */
-	bool has_exe_evidence;    /* exe-evidence = yes | no */
-	bool has_insecure_memory; /* insecure-memory = yes | no; only with a TPM in software */
+	char *socket;               /* absolute; /run/mortise/mortise.sock */
+	char *store;                /* absolute directory; /var/lib/mortise */
+	char *audit_log;            /* absolute file; /var/log/mortise/audit.log */
+	char *user;                 /* NULL: whoever started it */
+	char *operators;            /* group; NULL: none */
+	char *environment;          /* one path segment; NULL: none */
+	char *tcti;                 /* device:/dev/tpmrm0 */
+	char *pkcs11_modules;       /* absolute paths, a blank between them; NULL: none */
+	char *pkcs11_env;           /* NAME=VALUE words for the modules; NULL: none */
+	char *pkcs11_pin_file;      /* absolute; NULL: none */
+	char *pcr_signature;        /* absolute file; NULL: where systemd keeps it */
+	int hardware_deadline_ms;   /* [tpm2] deadline, in seconds in the file; 30,000 */
+	int anchor_window_s;        /* [tpm2] anchor-window; 60 */
+	bool audit_sync_always;     /* audit-sync = checkpoint | always */
+	bool requires_pidfd;        /* require-pidfd = yes | no */
+	bool has_exe_evidence;      /* exe-evidence = yes | no */
+	bool has_insecure_memory;   /* insecure-memory = yes | no; only with a TPM in software */
+	unsigned deleted_keep_days; /* deleted-keep = 30d | forever; 0: forever */
 	struct config_socket sockets[CONFIG_SOCKETS_MAX];
 	size_t socket_count;
 	struct config_credentials credentials;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* config_setting: what config.c and config_socket.c share. Nobody else includes it. */
+/* config_setting: what the files config*.c share. Nobody else includes it. */
 #ifndef MORTISE_CONFIG_SETTING_H
 #define MORTISE_CONFIG_SETTING_H
 
@@ -29,6 +29,9 @@ enum mortise_status config_read_tcti(const struct setting *setting) MUST_USE;
 enum mortise_status config_read_deadline(const struct setting *setting) MUST_USE;
 enum mortise_status config_read_anchor_window(const struct setting *setting) MUST_USE;
 enum mortise_status config_read_pcr_signature(const struct setting *setting) MUST_USE;
+
+/* deleted-keep: days as in 30d, or forever. */
+enum mortise_status config_deleted_read(const struct setting *setting) MUST_USE;
 
 /* An entry of [pkcs11]. */
 enum mortise_status config_pkcs11_read(const struct setting *setting) MUST_USE;

@@ -66,6 +66,7 @@ void reload_take_over(
 			running->credentials.mode == fresh->credentials.mode &&
 			running->credentials.wait_ms == fresh->credentials.wait_ms,
 		out_later);
+	add("deleted-keep", running->deleted_keep_days == fresh->deleted_keep_days, out_later);
 	add("anchor-window", running->anchor_window_s == fresh->anchor_window_s, out_later);
 	swap_text(&running->operators, &fresh->operators);
 	swap_text(&running->environment, &fresh->environment);

@@ -107,6 +107,8 @@ enum mortise_status store_delete_item(struct store *store, enum store_item kind,
 	MUST_USE;
 enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head) MUST_USE;
+enum mortise_status store_delete_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
+	MUST_USE;
 /* A version without its value, which may be another epoch's. */
 enum mortise_status store_put_version(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	const struct store_version *version) MUST_USE;
@@ -163,6 +165,12 @@ enum mortise_status store_has_leftovers(struct store *store, bool *out_has) MUST
 /* Deletes about `limit` of them; *out_count 0: there are no more. */
 enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *out_count) MUST_USE;
 
+/* Deletes one version with its values, of all epochs; and a whole secret. */
+enum mortise_status store_wipe_version(
+	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number) MUST_USE;
+enum mortise_status store_wipe_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
+	MUST_USE;
+
 /* Where a value stands. */
 struct store_place {
 	uint8_t id[STORE_ID_SIZE];
@@ -191,6 +199,12 @@ enum mortise_status store_copy_begin(
 enum mortise_status store_copy_step(
 	struct store_copy *copy, uint64_t *out_done, uint64_t *out_total) MUST_USE;
 void store_copy_end(struct store_copy *copy);
+
+/*
+ * Writes all rows into the file anew: where SQLite has moved rows from one page to another, a copy
+ * of a deleted one may have stayed behind. As much memory, for a while, as the file is large.
+ */
+enum mortise_status store_rewrite(struct store *store) MUST_USE;
 
 /* Empties the write-ahead log, so that deleted rows are nowhere on disk. */
 enum mortise_status store_truncate_log(struct store *store) MUST_USE;

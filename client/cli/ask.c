@@ -103,7 +103,7 @@ static void next_for_missing(const struct cli *cli, const char *subject, char *t
 	if (subject == NULL)
 		(void)snprintf(text, size, "%s",
 			strncmp(name, "policy", 6) == 0 ? "; see: mortise policy show" : "");
-	else if (args_has(cli, "version") || args_has(cli, "label"))
+	else if (args_has(cli, "version") || args_has(cli, "label") || args_has(cli, "to"))
 		(void)snprintf(text, size, "; see: mortise show %s", subject);
 	else
 		(void)snprintf(text, size, "; see: mortise list -r");

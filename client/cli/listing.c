@@ -37,6 +37,14 @@ static bool is_below(const char *path, const char *prefix)
 	       (strncmp(path, prefix, size) == 0 && (path[size] == '/' || path[size] == '\0'));
 }
 
+static uint64_t due_of(const struct wire_message *item)
+{
+	uint64_t age_s = ask_number(item, WIRE_TAG_MAX_AGE, 0);
+	uint64_t made_us = ask_number(item, WIRE_TAG_NUMBER, 0);
+
+	return age_s && made_us ? made_us + age_s * 1000000 : 0;
+}
+
 static enum mortise_status add_items(const struct cli *cli, const struct wire_message *reply,
 	const char *prefix, struct listing *listing)
 {
@@ -55,6 +63,7 @@ static enum mortise_status add_items(const struct cli *cli, const struct wire_me
 				cli->agent, MORTISE_IO, "the agent's reply is malformed");
 		entry->version = ask_number(&item, WIRE_TAG_VERSION, 0);
 		entry->created_us = ask_number(&item, WIRE_TAG_TIME, 0);
+		entry->due_us = due_of(&item);
 		entry->is_deleted = ask_flag(&item, WIRE_TAG_DELETED);
 		if (is_below(entry->path, prefix))
 			listing->count++;

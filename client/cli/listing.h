@@ -8,6 +8,7 @@
 struct listing_entry {
 	char path[MORTISE_PATH_MAX + 2]; /* with a '/' at its end it stands for all below */
 	uint64_t version, created_us;
+	uint64_t due_us; /* when its value is too old; 0: never */
 	bool is_deleted;
 };
 
