@@ -59,7 +59,7 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
 	request_policy_check, request_policy_rollback, request_policy_reset, request_audit_show,
 	request_policy_who, request_policy_may, request_audit_verify, request_audit_key,
-	request_verify, request_rekey;
+	request_verify, request_rekey, request_watch;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,

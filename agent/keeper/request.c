@@ -38,6 +38,8 @@ static const struct operation operations[] = {
 		true, request_delete},
 	{WIRE_UNDELETE, "undelete", VERB_ON_PATH, VERB_DELETE, TAG(PATH) | TAG(DRY_RUN), false,
 		true, true, request_undelete},
+	{WIRE_WATCH, "watch", EACH_PATH, VERB_READ, TAG(ITEMS) | TAG(NUMBER), false, false, true,
+		request_watch},
 	{WIRE_POLICY_STAGE, "policy-stage", VERB_ALONE, VERB_ADMIN,
 		TAG(NAME) | TAG(OFFSET) | TAG(CHUNK), false, false, false, request_policy_stage},
 	{WIRE_POLICY_APPLY, "policy-apply", VERB_ALONE, VERB_ADMIN,

@@ -241,6 +241,16 @@ static uint64_t version_seen(const struct entry *entry)
 	return entry && !entry->is_deleted ? entry->current : 0;
 }
 
+uint64_t vault_current(const struct vault *vault, const char *path)
+{
+	return version_seen(find(vault, path));
+}
+
+uint64_t vault_changes(const struct vault *vault)
+{
+	return vault->changes;
+}
+
 static enum mortise_status commit_writing(struct vault *vault, struct writing *writing)
 {
 	struct index_change change = {.entry = writing->entry};

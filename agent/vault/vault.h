@@ -68,6 +68,11 @@ enum mortise_status vault_read(struct vault *vault, const char *path,
 	const struct vault_choice *choice, struct secret **out_value, uint64_t *out_version)
 	MUST_USE;
 
+/* The current version; 0: there is none, or it is deleted. Costs no reading. */
+uint64_t vault_current(const struct vault *vault, const char *path);
+/* Another number than before: a secret may have another current version. */
+uint64_t vault_changes(const struct vault *vault);
+
 struct vault_write {
 	const char *path;
 	const uint8_t *value;

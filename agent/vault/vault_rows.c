@@ -192,7 +192,9 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 		return status;
 	}
 	vault->meta = meta;
-	if (change && change->entry)
-		rekey_touch(vault, change->entry->id);
+	if (!change || !change->entry)
+		return MORTISE_OK;
+	vault->changes++;
+	rekey_touch(vault, change->entry->id);
 	return MORTISE_OK;
 }

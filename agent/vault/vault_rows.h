@@ -24,6 +24,7 @@ struct vault {
 	struct store_meta meta;
 	struct index *index;
 	struct cache *cache;
+	uint64_t changes; /* commits that concerned a secret */
 	bool is_stale;
 	bool is_nested; /* the caller holds the transaction */
 

@@ -60,6 +60,8 @@ struct cli {
 	int operand_count;
 	char *const *argv;
 	int operands_at;           /* of a command that ends options, the first operand in argv */
+	int behind_at;             /* in argv, what stands behind "--"; 0: there is none */
+	int operands_before;       /* how many operands stand before it */
 	struct rlimit core_before; /* main has lowered it */
 	struct {
 		const struct option *option;
@@ -77,6 +79,7 @@ extern const struct command command_audit_public_key, command_audit_show, comman
 	command_policy_check, command_policy_edit, command_policy_may, command_policy_reset,
 	command_policy_rollback, command_policy_show, command_policy_test, command_policy_who,
 	command_rekey, command_render, command_scan, command_seal, command_set, command_show,
-	command_status, command_undelete, command_unseal, command_verify, command_whoami;
+	command_status, command_undelete, command_unseal, command_verify, command_watch,
+	command_whoami;
 
 #endif

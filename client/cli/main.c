@@ -44,6 +44,7 @@ static const struct command *const commands[] = {
 	&command_audit_public_key,
 	&command_verify,
 	&command_scan,
+	&command_watch,
 	&command_rekey,
 	NULL,
 };
