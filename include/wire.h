@@ -24,7 +24,8 @@
 #define WIRE_RECORD_MAX  33554432 /* the same form at rest, in the store */
 #define WIRE_TAG_LIMIT   64       /* tags are 1 to 63 */
 #define WIRE_TOKEN_SIZE  16
-#define WIRE_BATCH_MAX   64 /* paths in one get */
+#define WIRE_BATCH_MAX   64  /* paths in one get */
+#define WIRE_SETS_MAX    256 /* values in one set-batch */
 #define WIRE_TEXT_MAX    1024
 #define WIRE_CHUNK_MAX   65536 /* bytes of policy or audit in one frame */
 
@@ -42,7 +43,14 @@ enum wire_opcode {
 	WIRE_SHOW = 19,
 	WIRE_DELETE = 20,
 	WIRE_UNDELETE = 21,
+	WIRE_META = 22,
+	WIRE_MOVE = 23,
+	WIRE_ROLLBACK = 24,
+	WIRE_DESTROY = 25,
 	WIRE_WATCH = 26,
+	WIRE_SET_BATCH = 27,
+	WIRE_ROTATE = 28,
+	WIRE_HYGIENE = 29,
 	WIRE_POLICY_STAGE = 32,
 	WIRE_POLICY_APPLY = 33,
 	WIRE_POLICY_SHOW = 34,
@@ -71,7 +79,7 @@ enum wire_tag {
 	WIRE_TAG_PATH = 3,
 	WIRE_TAG_PATHS = 4,       /* list of paths */
 	WIRE_TAG_VERSION = 5,     /* number */
-	WIRE_TAG_LABEL = 6,       /* "current" or "previous"; of a caller, the LSM label */
+	WIRE_TAG_LABEL = 6,       /* "current", "previous", "pending"; of a caller, the LSM label */
 	WIRE_TAG_VALUE = 7,       /* the secret bytes */
 	WIRE_TAG_STATUS = 8,      /* number, inside ITEMS */
 	WIRE_TAG_ITEMS = 9,       /* list; each item is a run of fields */
@@ -128,6 +136,11 @@ enum wire_tag {
 
 	WIRE_TAG_PUBLIC_KEY = 54, /* PEM */
 	WIRE_TAG_COUNTER = 57,    /* number: where a TPM's counter stands */
+
+	WIRE_TAG_META = 60,    /* list of KEY=VALUE; in META a KEY alone is taken away */
+	WIRE_TAG_NOTE = 61,    /* of a secret or one of its versions; one line */
+	WIRE_TAG_MAX_AGE = 62, /* number: seconds that a version may be the current one; 0: for ever */
+	WIRE_TAG_HOOK = 63,    /* absolute path of what makes new values */
 };
 
 struct wire_field {

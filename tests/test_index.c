@@ -253,8 +253,8 @@ static void a_mark_changes_what_is_in_the_clear_only(void **state)
 
 	swap_in(index, entry);
 	struct root before = root_of(index, NULL);
-	index_mark(index, entry->id, 1, true);
-	index_mark(index, other->id, 7, true);
+	index_mark(index, entry->id, &(struct index_marks){1, 0, 0, true});
+	index_mark(index, other->id, &(struct index_marks){7, 0, 0, true});
 	assert_int_equal(entry->current, 1);
 	assert_true(entry->is_deleted);
 	assert_true(is_same(before, root_of(index, NULL)));

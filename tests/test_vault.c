@@ -90,7 +90,7 @@ static void an_empty_value_may_be_no_pointer_at_all(void **state)
 static void what_is_not_there_is_not_found(void **state)
 {
 	struct fixture *fixture = *state;
-	struct vault_version versions[VAULT_KEEP_VERSIONS];
+	struct vault_version versions[VAULT_VERSIONS_MAX];
 	struct vault_outcome outcome;
 	struct vault_head head;
 	size_t count;
@@ -340,7 +340,7 @@ static void all_secrets_are_listed_once_deleted_ones_too(void **state)
 static void a_secret_shows_who_made_its_versions_and_when(void **state)
 {
 	struct fixture *fixture = *state;
-	struct vault_version versions[VAULT_KEEP_VERSIONS];
+	struct vault_version versions[VAULT_VERSIONS_MAX];
 	struct vault_head head;
 	size_t count = 0;
 
@@ -396,7 +396,7 @@ static size_t first_ciphertext(struct fixture *fixture, uint8_t **out_bytes)
 static void only_ten_versions_are_kept_and_the_eldest_is_destroyed(void **state)
 {
 	struct fixture *fixture = *state;
-	struct vault_version versions[VAULT_KEEP_VERSIONS];
+	struct vault_version versions[VAULT_VERSIONS_MAX];
 	struct vault_head head;
 	uint8_t *pruned = NULL;
 	size_t pruned_size = 0, count = 0;

@@ -128,7 +128,7 @@ static ssize_t write_and_die(int file, const void *bytes, size_t size, off_t at)
 static void open_in_child(
 	struct fixture *fixture, const uint8_t *key, uint64_t out_current[FIXTURE_PATHS])
 {
-	struct vault_version versions[VAULT_KEEP_VERSIONS];
+	struct vault_version versions[VAULT_VERSIONS_MAX];
 	struct vault_head head;
 	size_t count;
 

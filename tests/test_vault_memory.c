@@ -107,7 +107,7 @@ static enum mortise_status read_a(struct fixture *fixture)
 
 static enum mortise_status look_around(struct fixture *fixture)
 {
-	struct vault_version versions[VAULT_KEEP_VERSIONS];
+	struct vault_version versions[VAULT_VERSIONS_MAX];
 	CLEANUP(secret_drop) struct secret *audit_state = NULL;
 	struct vault_head head;
 	uint8_t id[ID_SIZE], *policy = NULL;

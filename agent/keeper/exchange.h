@@ -9,6 +9,7 @@
 #include "request.h"
 
 struct operation;
+struct hygiene;
 
 struct exchange {
 	struct agent *agent;
@@ -25,7 +26,8 @@ struct exchange {
 	char rule_name[POLICY_TITLE_MAX +
 		       1]; /* a copy: the policy may go before the record is made */
 	char text[WIRE_TEXT_MAX];
-	bool is_silent; /* no line of its own: a later page, or lines were written already */
+	const char *note; /* for the line; NULL: none. Its text outlives the request */
+	bool is_silent;   /* no line of its own: a later page, or lines were written already */
 	bool is_pending;
 	bool is_dry_run; /* DRY_RUN was asked for: nothing is changed, and the record says so */
 };
@@ -59,7 +61,7 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
 	request_policy_check, request_policy_rollback, request_policy_reset, request_audit_show,
 	request_policy_who, request_policy_may, request_audit_verify, request_audit_key,
-	request_verify, request_rekey, request_watch;
+	request_verify, request_rekey, request_watch, request_rotate, request_hygiene;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
@@ -140,6 +142,9 @@ uint64_t request_now_us(void);
 void put_text_fact(struct wire_writer *reply, const char *name, const char *text);
 void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number);
 void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us);
+
+/* Forgets fingerprints; NULL is allowed. */
+void hygiene_free(struct hygiene *hygiene);
 
 /* Frees a half-uploaded policy; NULL is allowed. */
 void policy_staging_free(struct policy_staging *staging);

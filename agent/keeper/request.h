@@ -85,6 +85,7 @@ struct requester {
 	struct policy_staging *staging;
 	struct audit_check *check; /* an `audit verify` under way */
 	uint64_t check_offset;
+	struct hygiene *hygiene; /* a `hygiene` under way */
 	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */
 	uint8_t page[REQUEST_PAGE_SIZE];
 };

@@ -213,7 +213,7 @@ enum mortise_status request_undelete(struct exchange *exchange)
 enum mortise_status request_show(struct exchange *exchange)
 {
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
-	struct vault_version versions[VAULT_KEEP_VERSIONS];
+	struct vault_version versions[VAULT_VERSIONS_MAX];
 	struct wire_writer *reply = exchange->reply;
 	struct vault_head head;
 	size_t count = 0;

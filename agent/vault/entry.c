@@ -33,6 +33,8 @@ enum mortise_status entry_clone(const struct entry *entry, struct entry **out_en
 
 	TRY(entry_new(entry->id, entry->path_hash, &made));
 	made->current = entry->current;
+	made->previous = entry->previous;
+	made->pending = entry->pending;
 	made->is_deleted = entry->is_deleted;
 	TRY(entry_set_head(made, entry->head, entry->head_size));
 	for (size_t i = 0; i < entry->version_count; i++) {

@@ -25,7 +25,8 @@ struct entry {
 	uint8_t id[STORE_ID_SIZE];
 	uint8_t path_hash[STORE_HASH_SIZE];
 	uint8_t digest[STORE_HASH_SIZE];
-	uint64_t current; /* the version that is served; 0: none */
+	uint64_t current;           /* the version that is served; 0: none */
+	uint64_t previous, pending; /* the one served before; the one to come; 0: none */
 	bool is_deleted;
 	uint8_t *head; /* encrypted */
 	size_t head_size;

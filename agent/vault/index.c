@@ -6,50 +6,7 @@
 
 #define DRAINED_AT_ONCE 1000
 
-void tally_begin(const struct index *index, crypto_generichash_state *state, enum tally_kind kind)
-{
-	uint8_t first = (uint8_t)kind;
-
-	crypto_generichash_init(state, index->tally_key->bytes, KEY_SIZE, STORE_HASH_SIZE);
-	crypto_generichash_update(state, &first, 1);
-}
-
-void tally_number(crypto_generichash_state *state, uint64_t number)
-{
-	uint8_t bytes[8];
-
-	for (unsigned i = 0; i < 8; i++)
-		bytes[i] = (uint8_t)(number >> (8 * i));
-	crypto_generichash_update(state, bytes, sizeof bytes);
-}
-
-void tally_sized(crypto_generichash_state *state, const uint8_t *bytes, size_t size)
-{
-	tally_number(state, size);
-	crypto_generichash_update(state, bytes, size);
-}
-
-void index_digest(const struct index *index, struct entry *entry)
-{
-	crypto_generichash_state state;
-
-	tally_begin(index, &state, TALLY_ROW);
-	crypto_generichash_update(&state, entry->id, STORE_ID_SIZE);
-	crypto_generichash_update(&state, entry->path_hash, STORE_HASH_SIZE);
-	tally_sized(&state, entry->head, entry->head_size);
-	tally_number(&state, entry->version_count);
-	for (size_t i = 0; i < entry->version_count; i++) {
-		const struct entry_version *version = &entry->versions[i];
-		tally_number(&state, version->number);
-		tally_number(&state, version->value_epoch);
-		crypto_generichash_update(&state, version->wrapped_key, STORE_KEY_SIZE);
-		tally_sized(&state, version->info, version->info_size);
-	}
-	crypto_generichash_final(&state, entry->digest, STORE_HASH_SIZE);
-}
-
-/* Where id stands in the bucket, or would. */
-static size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out_found)
+size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out_found)
 {
 	size_t low = 0, high = bucket->count;
 
@@ -69,28 +26,6 @@ static size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bo
 	return low;
 }
 
-/* The bucket's digest with change (of this bucket, or NULL) swapped in. */
-static void digest_bucket(const struct index *index, unsigned number, const struct entry *change,
-	uint8_t out_digest[STORE_HASH_SIZE])
-{
-	const struct bucket *bucket = &index->bucket[number];
-	crypto_generichash_state state;
-	bool replaces = false;
-	size_t position = change ? bucket_position(bucket, change->id, &replaces) : 0;
-
-	tally_begin(index, &state, TALLY_BUCKET);
-	tally_number(&state, number);
-	tally_number(&state, bucket->count + (change && !replaces));
-	for (size_t i = 0; i <= bucket->count; i++) {
-		if (change && i == position)
-			crypto_generichash_update(&state, change->digest, STORE_HASH_SIZE);
-		if (i < bucket->count && !(replaces && i == position))
-			crypto_generichash_update(
-				&state, bucket->entries[i]->digest, STORE_HASH_SIZE);
-	}
-	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
-}
-
 enum mortise_status index_new(const struct secret *tally_key, struct index **out_index)
 {
 	struct index *index = calloc(1, sizeof *index);
@@ -105,7 +40,7 @@ enum mortise_status index_new(const struct secret *tally_key, struct index **out
 	}
 	index->tally_key = tally_key;
 	for (unsigned i = 0; i < BUCKETS; i++)
-		digest_bucket(index, i, NULL, index->bucket[i].digest);
+		index_settle(index, i);
 	*out_index = index;
 	return MORTISE_OK;
 }
@@ -163,33 +98,58 @@ static enum mortise_status grow_table(struct index *index)
 	return MORTISE_OK;
 }
 
-enum mortise_status index_reserve(struct index *index, const uint8_t id[STORE_ID_SIZE])
+enum mortise_status index_reserve_many(
+	struct index *index, const uint8_t id[STORE_ID_SIZE], size_t count)
 {
 	struct bucket *bucket = &index->bucket[id[0]];
 
-	if (bucket->count == bucket->capacity) {
+	if (bucket->count + count > bucket->capacity) {
 		size_t capacity = bucket->capacity ? bucket->capacity * 2 : 4;
+		while (capacity < bucket->count + count)
+			capacity *= 2;
 		void *entries = reallocarray(bucket->entries, capacity, sizeof(struct entry *));
 		if (!entries)
 			return MORTISE_BUSY;
 		bucket->entries = entries;
 		bucket->capacity = capacity;
 	}
-	return (index->count + 1) * 2 > index->mask ? grow_table(index) : MORTISE_OK;
+	while ((index->count + count) * 2 > index->mask)
+		TRY(grow_table(index));
+	return MORTISE_OK;
 }
 
-/*
- * A secret's path hash never changes while its row lives (a move is a new row), so an entry
- * that replaces another takes over its slot.
- */
+enum mortise_status index_reserve(struct index *index, const uint8_t id[STORE_ID_SIZE])
+{
+	return index_reserve_many(index, id, 1);
+}
+
+/* Takes an entry out of the table; those behind it that were pushed on by it move up. */
+static void unhash(struct index *index, const struct entry *entry)
+{
+	size_t hole = hash_slot(index, entry->path_hash);
+
+	if (index->by_hash[hole] != entry)
+		return; /* another one has this path by now */
+	for (size_t slot = (hole + 1) & index->mask; index->by_hash[slot];
+		slot = (slot + 1) & index->mask) {
+		size_t home;
+		memcpy(&home, index->by_hash[slot]->path_hash, sizeof home);
+		if (((slot - home) & index->mask) < ((slot - hole) & index->mask))
+			continue; /* it stands between its place and the hole's */
+		index->by_hash[hole] = index->by_hash[slot];
+		hole = slot;
+	}
+	index->by_hash[hole] = NULL;
+}
+
 static void place(struct index *index, struct entry *entry)
 {
 	struct bucket *bucket = &index->bucket[entry->id[0]];
-	size_t slot = hash_slot(index, entry->path_hash);
 	bool found = false;
 	size_t position = bucket_position(bucket, entry->id, &found);
 
 	if (found) {
+		unhash(index, bucket->entries[position]);
 		entry_free(bucket->entries[position]);
 	} else {
 		memmove(bucket->entries + position + 1, bucket->entries + position,
@@ -198,7 +158,25 @@ static void place(struct index *index, struct entry *entry)
 		index->count++;
 	}
 	bucket->entries[position] = entry;
-	index->by_hash[slot] = entry;
+	index->by_hash[hash_slot(index, entry->path_hash)] = entry;
+}
+
+void index_remove(struct index *index, const uint8_t id[STORE_ID_SIZE])
+{
+	struct bucket *bucket = &index->bucket[id[0]];
+	bool found = false;
+	unsigned number = id[0]; /* id may be the entry's own */
+	size_t position = bucket_position(bucket, id, &found);
+
+	if (!found)
+		return;
+	unhash(index, bucket->entries[position]);
+	entry_free(bucket->entries[position]);
+	bucket->count--;
+	memmove(bucket->entries + position, bucket->entries + position + 1,
+		(bucket->count - position) * sizeof *bucket->entries);
+	index->count--;
+	index_settle(index, number);
 }
 
 void index_swap(struct index *index, struct entry *entry)
@@ -206,7 +184,7 @@ void index_swap(struct index *index, struct entry *entry)
 	unsigned number = entry->id[0];
 
 	place(index, entry);
-	digest_bucket(index, number, NULL, index->bucket[number].digest);
+	index_settle(index, number);
 }
 
 enum mortise_status index_make_room(struct index *index, size_t count)
@@ -227,11 +205,6 @@ enum mortise_status index_make_room(struct index *index, size_t count)
 void index_place(struct index *index, struct entry *entry)
 {
 	place(index, entry);
-}
-
-void index_settle(struct index *index, unsigned bucket)
-{
-	digest_bucket(index, bucket, NULL, index->bucket[bucket].digest);
 }
 
 bool index_drain(struct index *index)
@@ -257,21 +230,23 @@ enum mortise_status index_fill(struct index *index, struct entry **entries, size
 		entries[i] = NULL;
 	}
 	for (unsigned i = 0; i < BUCKETS; i++)
-		digest_bucket(index, i, NULL, index->bucket[i].digest);
+		index_settle(index, i);
 	return MORTISE_OK;
 }
 
 void index_mark(
-	struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current, bool is_deleted)
+	struct index *index, const uint8_t id[STORE_ID_SIZE], const struct index_marks *marks)
 {
 	bool found = false;
 	const struct bucket *bucket = &index->bucket[id[0]];
 	size_t position = bucket_position(bucket, id, &found);
 
-	if (found) {
-		bucket->entries[position]->current = current;
-		bucket->entries[position]->is_deleted = is_deleted;
-	}
+	if (!found)
+		return;
+	bucket->entries[position]->current = marks->current;
+	bucket->entries[position]->previous = marks->previous;
+	bucket->entries[position]->pending = marks->pending;
+	bucket->entries[position]->is_deleted = marks->is_deleted;
 }
 
 const struct entry *index_get(const struct index *index, const uint8_t id[STORE_ID_SIZE])
@@ -298,28 +273,4 @@ const struct entry *index_next(const struct index *index, const uint8_t after[ST
 		if (position < index->bucket[number].count)
 			return index->bucket[number].entries[position];
 	return NULL;
-}
-
-void index_root(const struct index *index, const struct store_meta *meta,
-	const struct index_change *change, uint8_t out_root[STORE_HASH_SIZE])
-{
-	const struct entry *entry = change ? change->entry : NULL;
-	crypto_generichash_state state;
-	uint8_t digest[STORE_HASH_SIZE];
-
-	tally_begin(index, &state, TALLY_ROOT);
-	tally_number(&state, STORE_FORMAT);
-	crypto_generichash_update(&state, meta->uuid, STORE_ID_SIZE);
-	tally_number(&state, meta->epoch);
-	tally_number(&state, meta->generation);
-	tally_items(index, change, &state);
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		if (entry && entry->id[0] == i) {
-			digest_bucket(index, i, entry, digest);
-			crypto_generichash_update(&state, digest, STORE_HASH_SIZE);
-		} else {
-			crypto_generichash_update(&state, index->bucket[i].digest, STORE_HASH_SIZE);
-		}
-	}
-	crypto_generichash_final(&state, out_root, STORE_HASH_SIZE);
 }

@@ -31,12 +31,17 @@ size_t index_count(const struct index *index);
 
 /* Room for one more entry, so that index_swap() cannot fail. */
 enum mortise_status index_reserve(struct index *index, const uint8_t id[STORE_ID_SIZE]) MUST_USE;
+/* For `count` more, whatever bucket they belong to; this id's is one of theirs. */
+enum mortise_status index_reserve_many(
+	struct index *index, const uint8_t id[STORE_ID_SIZE], size_t count) MUST_USE;
 
 /*
  * Takes entry in place of the one with its id, which is freed; entry is new if there is none.
  * The entry must have its digest, and room must be reserved.
  */
 void index_swap(struct index *index, struct entry *entry);
+/* Frees the entry with this id, if there is one. */
+void index_remove(struct index *index, const uint8_t id[STORE_ID_SIZE]);
 
 /*
  * Takes all of many entries, each with its digest, at a cost that is linear in their number;
@@ -56,9 +61,13 @@ void index_settle(struct index *index, unsigned bucket);
 /* Frees some entries of an index that is good for nothing but index_free(); false: all gone. */
 bool index_drain(struct index *index);
 
-/* Sets what an entry says of itself in the clear, once its head has been read. */
+/* What an entry says of itself in the clear, once its head has been read: entry.h. */
+struct index_marks {
+	uint64_t current, previous, pending;
+	bool is_deleted;
+};
 void index_mark(
-	struct index *index, const uint8_t id[STORE_ID_SIZE], uint64_t current, bool is_deleted);
+	struct index *index, const uint8_t id[STORE_ID_SIZE], const struct index_marks *marks);
 
 /* NULL: no entry has this id. */
 const struct entry *index_get(const struct index *index, const uint8_t id[STORE_ID_SIZE]);
@@ -79,9 +88,12 @@ uint64_t index_last_item(const struct index *index, enum store_item kind);
 /* The lowest number of that kind above `after`; 0: none. */
 uint64_t index_next_item(const struct index *index, enum store_item kind, uint64_t after);
 
-/* What a transaction is about to change: at most one entry and one item. */
+/* What a transaction is about to change: one entry, or many, or an entry that goes; one item. */
 struct index_change {
-	const struct entry *entry; /* NULL: none */
+	const struct entry *entry;          /* NULL: none, or many */
+	const struct entry *const *entries; /* by id; each id once */
+	size_t entry_count;
+	const uint8_t *removed_id; /* NULL: none; not together with entries */
 	enum store_item kind;      /* 0: none */
 	uint64_t number;
 	struct store_bytes body; /* NULL bytes: the item is deleted */

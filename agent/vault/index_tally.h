@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * index_tally: what index.c (rows and buckets) and index_items.c (slots, policies, audit state)
- * share: the index's insides and how the tally hashes. Nobody else includes it.
+ * index_tally: what index.c (rows), index_tally.c (hashing) and index_items.c (slots, policies,
+ * audit state) share: the index's insides and how the tally hashes. Nobody else includes it.
  */
 #ifndef MORTISE_INDEX_TALLY_H
 #define MORTISE_INDEX_TALLY_H
@@ -39,6 +39,8 @@ enum tally_kind { TALLY_ROW = 1, TALLY_BUCKET = 2, TALLY_ITEM = 3, TALLY_ROOT = 
 
 void tally_begin(const struct index *index, crypto_generichash_state *state, enum tally_kind kind);
 void tally_number(crypto_generichash_state *state, uint64_t number);
+/* Where id stands in the bucket, or would. */
+size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out_found);
 /* The size, then the bytes. */
 void tally_sized(crypto_generichash_state *state, const uint8_t *bytes, size_t size);
 /* All items in order, with the changed one put, replaced or left out. */

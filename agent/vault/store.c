@@ -46,6 +46,7 @@ static const char *const sql[STATEMENTS] = {
 	[EACH_ITEM] = "SELECT kind, number, body FROM item WHERE epoch=?9 ORDER BY kind, number",
 	[PUT_SECRET] = "INSERT INTO secret VALUES(?9,?1,?2,?3) ON CONFLICT(epoch, id) DO UPDATE "
 		       "SET path_hash=?2, head=?3",
+	[DELETE_SECRET] = "DELETE FROM secret WHERE epoch=?9 AND id=?1",
 	[ALL_SECRETS] = "SELECT id, path_hash, head FROM secret WHERE epoch=?9 ORDER BY id",
 	[EACH_SECRET] = "SELECT id, path_hash, head FROM secret WHERE epoch=?9 AND id>=?1 AND "
 			"id<?2 ORDER BY id",
@@ -68,6 +69,13 @@ static const char *const sql[STATEMENTS] = {
 	[SWEEP_VERSIONS] = SWEEP("version", "secret, number"),
 	[SWEEP_SECRETS] = SWEEP("secret", "id"),
 	[SWEEP_ITEMS] = SWEEP("item", "kind, number"),
+	/* A rekey's rows are of the epoch behind, what one has left of that before. */
+	[WIPE_VERSION] = "DELETE FROM version WHERE epoch IN (?9-1,?9,?9+1) AND secret=?1 AND "
+			 "number=?2",
+	[WIPE_VALUE] = "DELETE FROM value WHERE secret=?1 AND number=?2",
+	[WIPE_SECRET] = "DELETE FROM secret WHERE epoch IN (?9-1,?9,?9+1) AND id=?1",
+	[WIPE_VERSIONS] = "DELETE FROM version WHERE epoch IN (?9-1,?9,?9+1) AND secret=?1",
+	[WIPE_VALUES] = "DELETE FROM value WHERE secret=?1",
 	[GET_HOLD] = "SELECT word FROM hold WHERE id=1",
 	[PUT_HOLD] = "INSERT INTO hold VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET word=?1",
 };

@@ -101,6 +101,8 @@ enum mortise_status store_delete_item(struct store *store, enum store_item kind,
 	MUST_USE;
 enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head) MUST_USE;
+enum mortise_status store_delete_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
+	MUST_USE;
 /* A version without its value, which may be another epoch's. */
 enum mortise_status store_put_version(struct store *store, const uint8_t id[STORE_ID_SIZE],
 	const struct store_version *version) MUST_USE;
@@ -156,6 +158,12 @@ void store_use_epoch(struct store *store, uint64_t epoch);
 enum mortise_status store_has_leftovers(struct store *store, bool *out_has) MUST_USE;
 /* Deletes about `limit` of them; *out_count 0: there are no more. */
 enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *out_count) MUST_USE;
+
+/* Deletes one version with its values, of all epochs; and a whole secret. */
+enum mortise_status store_wipe_version(
+	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number) MUST_USE;
+enum mortise_status store_wipe_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
+	MUST_USE;
 
 /* Where a value stands. */
 struct store_place {

@@ -68,6 +68,36 @@ enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *o
 	return MORTISE_OK;
 }
 
+static enum mortise_status wipe(
+	struct store *store, enum statement which, const uint8_t *id, uint64_t number)
+{
+	sqlite3_stmt *statement = store_statement(store, which);
+
+	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
+	if (number)
+		store_bind_number(statement, 2, number);
+	return store_finish(store, statement);
+}
+
+enum mortise_status store_delete_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
+{
+	return wipe(store, DELETE_SECRET, id, 0);
+}
+
+enum mortise_status store_wipe_version(
+	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number)
+{
+	TRY(wipe(store, WIPE_VERSION, id, number));
+	return wipe(store, WIPE_VALUE, id, number);
+}
+
+enum mortise_status store_wipe_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
+{
+	TRY(wipe(store, WIPE_VERSIONS, id, 0));
+	TRY(wipe(store, WIPE_VALUES, id, 0));
+	return wipe(store, WIPE_SECRET, id, 0);
+}
+
 static enum mortise_status take_place(sqlite3_stmt *statement, struct store_place *out_place)
 {
 	struct store_bytes id = store_column_bytes(statement, 0);

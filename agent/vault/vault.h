@@ -16,8 +16,15 @@
 #include "store.h"
 #include "wire.h"
 
-#define VAULT_KEEP_VERSIONS 10 /* older ones are destroyed by a write */
-#define VAULT_PATH_SIZE     (MORTISE_PATH_MAX + 1)
+#define VAULT_KEEP_VERSIONS  10                   /* older ones are removed by a write */
+#define VAULT_KEEP_MAX       100                  /* what a secret's metadata can ask for instead */
+#define VAULT_VERSIONS_MAX   (VAULT_KEEP_MAX + 3) /* current, previous and pending always stay */
+#define VAULT_PATH_SIZE      (MORTISE_PATH_MAX + 1)
+#define VAULT_NOTE_MAX       256
+#define VAULT_HOOK_MAX       255
+#define VAULT_PAIRS_MAX      16
+#define VAULT_KEY_MAX        32
+#define VAULT_PAIR_VALUE_MAX 256
 
 struct vault;
 
@@ -53,7 +60,8 @@ size_t vault_count(const struct vault *vault);
 const uint8_t *vault_uuid(const struct vault *vault);
 uint64_t vault_epoch(const struct vault *vault);
 
-enum vault_selector { VAULT_CURRENT, VAULT_PREVIOUS, VAULT_NUMBER };
+/* VAULT_PREVIOUS: the one that was current before; VAULT_PENDING: the one that is to be. */
+enum vault_selector { VAULT_CURRENT, VAULT_PREVIOUS, VAULT_NUMBER, VAULT_PENDING };
 
 struct vault_choice {
 	enum vault_selector selector;
@@ -73,6 +81,13 @@ uint64_t vault_current(const struct vault *vault, const char *path);
 /* Another number than before: a secret may have another current version. */
 uint64_t vault_changes(const struct vault *vault);
 
+/*
+ * Of the current value: the same for the same value, while the epoch is the same. It says nothing
+ * to who has not the key, and is not to leave the agent all the same. MORTISE_NOT_FOUND.
+ */
+enum mortise_status vault_fingerprint(struct vault *vault, const char *path,
+	uint8_t out_fingerprint[ENVELOPE_HASH], bool *out_empty) MUST_USE;
+
 struct vault_write {
 	const char *path;
 	const uint8_t *value;
@@ -82,7 +97,9 @@ struct vault_write {
 	bool has_expected_version; /* else MORTISE_CONFLICT; 0: must not exist */
 	bool only_if_changed;
 	bool is_dry_run;
-	uint32_t uid; /* on record as its creator */
+	bool is_pending;  /* stored, but the current version stays; see vault_promote() */
+	const char *note; /* of this version, one line; NULL: none */
+	uint32_t uid;     /* on record as its creator */
 	uint64_t time_us;
 };
 
@@ -91,19 +108,49 @@ struct vault_outcome {
 	bool changed;
 };
 
-/* A new version; the secret is made, or undeleted, as needed. */
+/*
+ * A new version; the secret is made, or undeleted, as needed; but a pending one is of a secret
+ * that is there (MORTISE_NOT_FOUND) and has no other (MORTISE_CONFLICT). The oldest versions
+ * beyond those that are to be kept are removed; never the current, previous or pending one.
+ */
 enum mortise_status vault_write(struct vault *vault, const struct vault_write *write,
 	struct vault_outcome *out_outcome) MUST_USE;
+/* All or none, in one commit. MORTISE_INVALID for more than WIRE_SETS_MAX, or a path twice. */
+enum mortise_status vault_write_all(struct vault *vault, const struct vault_write *writes,
+	size_t count, struct vault_outcome *out_outcomes) MUST_USE;
 
-/* Takes a secret out of sight, or puts it back. MORTISE_NOT_FOUND if there is none. */
+/*
+ * Takes a secret out of sight, or puts it back. MORTISE_NOT_FOUND if there is none;
+ * MORTISE_CONFLICT if it can't come back, since its current version was destroyed.
+ */
 enum mortise_status vault_set_deleted(struct vault *vault, const char *path, bool is_deleted,
 	bool is_dry_run, uint64_t time_us, struct vault_outcome *out_outcome) MUST_USE;
 
+struct vault_pair {
+	char key[VAULT_KEY_MAX + 1]; /* [a-z0-9_-] */
+	char value[VAULT_PAIR_VALUE_MAX + 1];
+};
+
+/* What people say about a secret. "" and 0: nothing. */
+struct vault_metadata {
+	char note[VAULT_NOTE_MAX + 1];
+	char hook[VAULT_HOOK_MAX + 1];
+	uint64_t max_age_s;
+	uint64_t keep;                            /* versions; 0: VAULT_KEEP_VERSIONS */
+	struct vault_pair pairs[VAULT_PAIRS_MAX]; /* by key */
+	size_t pair_count;
+};
+
 struct vault_head {
 	char path[VAULT_PATH_SIZE];
-	uint64_t current; /* version */
+	uint64_t current; /* version; 0: none, it was destroyed */
+	uint64_t previous, pending;
+	uint64_t last; /* the highest number that was ever given */
 	uint64_t created_us;
-	uint64_t deleted_us; /* 0: not deleted */
+	uint64_t deleted_us;            /* 0: not deleted */
+	uint8_t token[WIRE_TOKEN_SIZE]; /* of the move that brought it here */
+	struct vault_metadata metadata;
+	uint64_t current_created_us; /* of vault_next() and vault_show(), with a max_age_s */
 };
 
 struct vault_version {
@@ -111,15 +158,69 @@ struct vault_version {
 	uint64_t created_us;
 	uint64_t size_bytes;
 	uint32_t uid;
+	char note[VAULT_NOTE_MAX + 1];
 };
 
 /* The head after `after` (an id; NULL: the first); *out_id goes on. MORTISE_NOT_FOUND: no more. */
 enum mortise_status vault_next(struct vault *vault, const uint8_t *after, uint8_t out_id[ID_SIZE],
 	struct vault_head *out_head) MUST_USE;
 
-/* At most VAULT_KEEP_VERSIONS versions, oldest first. Deleted secrets are shown, too. */
+/* The head with this id. MORTISE_NOT_FOUND: it is gone. */
+enum mortise_status vault_head(
+	struct vault *vault, const uint8_t id[ID_SIZE], struct vault_head *out_head) MUST_USE;
+
+/* At most VAULT_VERSIONS_MAX versions, oldest first. Deleted secrets are shown, too. */
 enum mortise_status vault_show(struct vault *vault, const char *path, struct vault_head *out_head,
-	struct vault_version out_versions[VAULT_KEEP_VERSIONS], size_t *out_count) MUST_USE;
+	struct vault_version out_versions[VAULT_VERSIONS_MAX], size_t *out_count) MUST_USE;
+
+/*
+ * The pending version becomes the current one, which becomes the previous. Done already is no
+ * error: `changed` is false. MORTISE_CONFLICT if another version, or none, is pending.
+ */
+enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_t version,
+	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
+/* Removes the pending version; MORTISE_CONFLICT if it is another; none is no error. */
+enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
+	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
+
+/*
+ * A new version with the value of version `to`; nothing changes if that is the current one. Of
+ * write, value, size and note are filled in here. MORTISE_NOT_FOUND.
+ */
+enum mortise_status vault_rollback(struct vault *vault, const struct vault_write *write,
+	uint64_t to, struct vault_outcome *out_outcome) MUST_USE;
+
+/* Gives a secret another path. MORTISE_CONFLICT if there is one already, though deleted. */
+enum mortise_status vault_move(struct vault *vault, const char *path, const char *new_path,
+	const uint8_t token[WIRE_TOKEN_SIZE], bool is_dry_run, struct vault_outcome *out_outcome)
+	MUST_USE;
+
+/* Replaces what is said about a secret. MORTISE_INVALID for what is out of bounds. */
+enum mortise_status vault_metadata(
+	struct vault *vault, const char *path, struct vault_metadata *out_metadata) MUST_USE;
+enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
+	const struct vault_metadata *metadata, bool is_dry_run, struct vault_outcome *out_outcome)
+	MUST_USE;
+
+/*
+ * One version's data key and value are overwritten, in the write-ahead log too, and in what a
+ * rekey has written or left. MORTISE_CONFLICT for the current version unless the secret is
+ * deleted; one that is gone already is no error. After a failure it may be gone from all but the
+ * write-ahead log, which vault_forget_old() empties.
+ */
+enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_t version,
+	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
+/* The same for all of a secret, its row and name too. MORTISE_CONFLICT unless it is deleted. */
+enum mortise_status vault_destroy_all(struct vault *vault, const char *path, bool is_dry_run,
+	struct vault_outcome *out_outcome) MUST_USE;
+
+/*
+ * Looks at some secrets behind `cursor` (moves it on; zeros start, and stand there at the end),
+ * and removes the first that was deleted before deleted_us: its path and current version are out.
+ * MORTISE_NOT_FOUND: none of them was. It may stay in the log until vault_forget_old().
+ */
+enum mortise_status vault_purge(struct vault *vault, uint64_t deleted_us, uint8_t cursor[ID_SIZE],
+	char out_path[VAULT_PATH_SIZE], uint64_t *out_version) MUST_USE;
 
 /*
  * Reads again from disk all that lies in bucket (0 to 255) and decrypts every value; bucket 0

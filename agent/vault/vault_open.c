@@ -153,7 +153,9 @@ static enum mortise_status read_heads(struct vault *vault)
 			vault->keyring.key[KEY_INDEX], head.path, strlen(head.path), path_hash);
 		if (sodium_memcmp(path_hash, entry->path_hash, sizeof path_hash) != 0)
 			return MORTISE_INTEGRITY;
-		index_mark(vault->index, entry->id, head.current, head.deleted_us != 0);
+		const struct index_marks marks = {
+			head.current, head.previous, head.pending, head.deleted_us != 0};
+		index_mark(vault->index, entry->id, &marks);
 	}
 	return MORTISE_OK;
 }

@@ -105,16 +105,57 @@ static enum mortise_status redo(struct vault *vault, const struct entry *entry)
 	return MORTISE_OK;
 }
 
+/* A row that was done and is gone since. */
+static enum mortise_status undo(struct vault *vault, const struct entry *made)
+{
+	struct vault *next = vault->rekey->next;
+
+	for (size_t i = 0; i < made->version_count; i++) {
+		const struct entry_version *version = &made->versions[i];
+		TRY(store_delete_version(vault->store, made->id, version->number));
+		if (vault->rekey->reencrypts)
+			TRY(store_delete_value(
+				vault->store, made->id, version->number, version->value_epoch));
+	}
+	TRY(store_delete_secret(vault->store, made->id));
+	index_remove(next->index, made->id);
+	return MORTISE_OK;
+}
+
+/*
+ * Rows that are gone, or have another path by now: that one's place may be another row's, which
+ * is done again, too. So they make room first.
+ */
+static enum mortise_status undo_stale(struct vault *vault, const uint8_t *id)
+{
+	struct vault *next = vault->rekey->next;
+	const struct entry *entry = index_get(vault->index, id);
+	const struct entry *made = index_get(next->index, id);
+	uint8_t path_hash[ENVELOPE_HASH];
+	struct vault_head head;
+
+	if (!made)
+		return MORTISE_OK;
+	if (!entry)
+		return undo(vault, made);
+	TRY(head_open(vault, entry, &head));
+	envelope_hash(next->keyring.key[KEY_INDEX], head.path, strlen(head.path), path_hash);
+	if (memcmp(path_hash, made->path_hash, sizeof path_hash) == 0)
+		return MORTISE_OK;
+	return undo(vault, made);
+}
+
 static enum mortise_status redo_again(struct vault *vault)
 {
 	struct rekey *rekey = vault->rekey;
 
+	for (size_t i = 0; i < rekey->again_count; i++)
+		TRY(undo_stale(vault, rekey->again[i]));
 	for (; rekey->again_count > 0; rekey->again_count--) {
 		const uint8_t *id = rekey->again[rekey->again_count - 1];
 		const struct entry *entry = index_get(vault->index, id);
-		if (!entry)
-			return MORTISE_CONFLICT;
-		TRY(redo(vault, entry));
+		if (entry)
+			TRY(redo(vault, entry));
 		index_settle(rekey->next->index, id[0]);
 	}
 	return MORTISE_OK;

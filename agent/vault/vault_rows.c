@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "vault_rows.h"
 
+#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,49 @@ struct envelope_binding item_binding(
 		envelope, vault->meta.uuid, NULL, number, vault->meta.epoch};
 }
 
+static void put_if(struct wire_writer *writer, enum wire_tag tag, uint64_t number)
+{
+	if (number)
+		wire_put_number(writer, tag, number);
+}
+
+static void put_pairs(struct wire_writer *writer, const struct vault_metadata *metadata)
+{
+	char text[VAULT_KEY_MAX + VAULT_PAIR_VALUE_MAX + 2];
+
+	if (!metadata->pair_count)
+		return;
+	size_t mark = wire_list_begin(writer, WIRE_TAG_META);
+	for (size_t i = 0; i < metadata->pair_count; i++) {
+		const struct vault_pair *pair = &metadata->pairs[i];
+		int size = snprintf(text, sizeof text, "%s=%s", pair->key, pair->value);
+		wire_item_put(writer, text, (size_t)size);
+	}
+	wire_list_end(writer, mark);
+}
+
+static void put_head(struct wire_writer *writer, const struct vault_head *head)
+{
+	const struct vault_metadata *metadata = &head->metadata;
+
+	wire_put_text(writer, WIRE_TAG_PATH, head->path);
+	wire_put_number(writer, WIRE_TAG_VERSION, head->current);
+	if (!sodium_is_zero(head->token, sizeof head->token))
+		wire_put(writer, WIRE_TAG_TOKEN, head->token, sizeof head->token);
+	put_if(writer, WIRE_TAG_NUMBER, head->previous);
+	put_if(writer, WIRE_TAG_OFFSET, head->pending);
+	wire_put_number(writer, WIRE_TAG_TIME, head->created_us);
+	put_if(writer, WIRE_TAG_DONE, head->last);
+	put_if(writer, WIRE_TAG_TOTAL, metadata->keep);
+	put_if(writer, WIRE_TAG_DELETED, head->deleted_us);
+	put_pairs(writer, metadata);
+	if (metadata->note[0])
+		wire_put_text(writer, WIRE_TAG_NOTE, metadata->note);
+	put_if(writer, WIRE_TAG_MAX_AGE, metadata->max_age_s);
+	if (metadata->hook[0])
+		wire_put_text(writer, WIRE_TAG_HOOK, metadata->hook);
+}
+
 enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
 	const struct vault_head *head, uint8_t out_sealed[HEAD_SEALED_MAX], size_t *out_size)
 {
@@ -33,17 +78,74 @@ enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZ
 
 	TRY(secret_new(HEAD_SEALED_MAX - ENVELOPE_OVERHEAD, &plain));
 	wire_begin(&writer, plain->bytes, plain->size, RECORD_HEAD, 0);
-	wire_put_text(&writer, WIRE_TAG_PATH, head->path);
-	wire_put_number(&writer, WIRE_TAG_VERSION, head->current);
-	wire_put_number(&writer, WIRE_TAG_TIME, head->created_us);
-	if (head->deleted_us)
-		wire_put_number(&writer, WIRE_TAG_DELETED, head->deleted_us);
+	put_head(&writer, head);
 	size_t size = wire_finish(&writer);
 	if (!size)
 		return MORTISE_INVALID;
 	envelope_seal(vault->keyring.key[KEY_LABEL], &place, plain->bytes, size, out_sealed);
 	*out_size = size + ENVELOPE_OVERHEAD;
 	return MORTISE_OK;
+}
+
+static enum mortise_status take_number(
+	const struct wire_message *record, enum wire_tag tag, uint64_t *out_number)
+{
+	return wire_has(record, tag) ? wire_number(record, tag, out_number) : MORTISE_OK;
+}
+
+static enum mortise_status take_text(
+	const struct wire_message *record, enum wire_tag tag, char *buffer, size_t size)
+{
+	return wire_has(record, tag) ? wire_text(record, tag, buffer, size) : MORTISE_OK;
+}
+
+static enum mortise_status take_pair(const struct wire_field *item, struct vault_pair *out_pair)
+{
+	const uint8_t *equals = item->size ? memchr(item->bytes, '=', item->size) : NULL;
+	size_t key_size = equals ? (size_t)(equals - item->bytes) : 0;
+
+	if (!equals || key_size > VAULT_KEY_MAX || item->size - key_size - 1 > VAULT_PAIR_VALUE_MAX)
+		return MORTISE_INVALID;
+	memcpy(out_pair->key, item->bytes, key_size);
+	out_pair->key[key_size] = '\0';
+	memcpy(out_pair->value, equals + 1, item->size - key_size - 1);
+	out_pair->value[item->size - key_size - 1] = '\0';
+	return MORTISE_OK;
+}
+
+static enum mortise_status take_metadata(
+	const struct wire_message *record, struct vault_metadata *metadata)
+{
+	struct wire_list list = wire_list_of(record, WIRE_TAG_META);
+	struct wire_field item;
+
+	for (; wire_list_next(&list, &item); metadata->pair_count++) {
+		if (metadata->pair_count == VAULT_PAIRS_MAX)
+			return MORTISE_INVALID;
+		TRY(take_pair(&item, &metadata->pairs[metadata->pair_count]));
+	}
+	if (!wire_list_is_whole(&list))
+		return MORTISE_INVALID;
+	TRY(take_number(record, WIRE_TAG_TOTAL, &metadata->keep));
+	TRY(take_number(record, WIRE_TAG_MAX_AGE, &metadata->max_age_s));
+	TRY(take_text(record, WIRE_TAG_NOTE, metadata->note, sizeof metadata->note));
+	return take_text(record, WIRE_TAG_HOOK, metadata->hook, sizeof metadata->hook);
+}
+
+static enum mortise_status take_head(const struct wire_message *record, struct vault_head *head)
+{
+	const struct wire_field *token = &record->field[WIRE_TAG_TOKEN];
+
+	TRY(wire_text(record, WIRE_TAG_PATH, head->path, sizeof head->path));
+	TRY(wire_number(record, WIRE_TAG_VERSION, &head->current));
+	TRY(wire_number(record, WIRE_TAG_TIME, &head->created_us));
+	TRY(take_number(record, WIRE_TAG_NUMBER, &head->previous));
+	TRY(take_number(record, WIRE_TAG_OFFSET, &head->pending));
+	TRY(take_number(record, WIRE_TAG_DONE, &head->last));
+	TRY(take_number(record, WIRE_TAG_DELETED, &head->deleted_us));
+	if (token->size == sizeof head->token)
+		memcpy(head->token, token->bytes, sizeof head->token);
+	return take_metadata(record, &head->metadata);
 }
 
 enum mortise_status head_open(
@@ -57,13 +159,7 @@ enum mortise_status head_open(
 	TRY(envelope_open(
 		vault->keyring.key[KEY_LABEL], &place, entry->head, entry->head_size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
-		record.code != RECORD_HEAD ||
-		wire_text(&record, WIRE_TAG_PATH, head.path, sizeof head.path) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_VERSION, &head.current) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_TIME, &head.created_us) != MORTISE_OK)
-		return MORTISE_INTEGRITY;
-	if (wire_has(&record, WIRE_TAG_DELETED) &&
-		wire_number(&record, WIRE_TAG_DELETED, &head.deleted_us) != MORTISE_OK)
+		record.code != RECORD_HEAD || take_head(&record, &head) != MORTISE_OK)
 		return MORTISE_INTEGRITY;
 	*out_head = head;
 	return MORTISE_OK;
@@ -82,6 +178,8 @@ enum mortise_status info_seal(const struct vault *vault, const uint8_t id[ID_SIZ
 	wire_put_number(&writer, WIRE_TAG_NUMBER, info->shown.uid);
 	wire_put_number(&writer, WIRE_TAG_TIME, info->shown.created_us);
 	wire_put_number(&writer, WIRE_TAG_TOTAL, info->shown.size_bytes);
+	if (info->shown.note[0])
+		wire_put_text(&writer, WIRE_TAG_NOTE, info->shown.note);
 	size_t size = wire_finish(&writer);
 	if (!size)
 		return MORTISE_INVALID;
@@ -107,7 +205,9 @@ enum mortise_status info_open(const struct vault *vault, const uint8_t id[ID_SIZ
 		record.field[WIRE_TAG_TOKEN].size != WIRE_TOKEN_SIZE ||
 		wire_number(&record, WIRE_TAG_NUMBER, &uid) != MORTISE_OK ||
 		wire_number(&record, WIRE_TAG_TIME, &info.shown.created_us) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_TOTAL, &info.shown.size_bytes) != MORTISE_OK)
+		wire_number(&record, WIRE_TAG_TOTAL, &info.shown.size_bytes) != MORTISE_OK ||
+		take_text(&record, WIRE_TAG_NOTE, info.shown.note, sizeof info.shown.note) !=
+			MORTISE_OK)
 		return MORTISE_INTEGRITY;
 	memcpy(info.token, record.field[WIRE_TAG_TOKEN].bytes, WIRE_TOKEN_SIZE);
 	info.shown.uid = (uint32_t)uid;
@@ -178,6 +278,19 @@ static enum mortise_status write_all(struct vault *vault, const struct store_met
 	return status;
 }
 
+/* A rekey under way does again what has changed. */
+static void touch(struct vault *vault, const struct index_change *change)
+{
+	if (change->entry || change->entry_count || change->removed_id)
+		vault->changes++;
+	if (change->entry)
+		rekey_touch(vault, change->entry->id);
+	for (size_t i = 0; i < change->entry_count; i++)
+		rekey_touch(vault, change->entries[i]->id);
+	if (change->removed_id)
+		rekey_touch(vault, change->removed_id);
+}
+
 enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context)
 {
@@ -192,9 +305,7 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 		return status;
 	}
 	vault->meta = meta;
-	if (!change || !change->entry)
-		return MORTISE_OK;
-	vault->changes++;
-	rekey_touch(vault, change->entry->id);
+	if (change)
+		touch(vault, change);
 	return MORTISE_OK;
 }

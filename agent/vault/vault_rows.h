@@ -39,8 +39,14 @@ struct version_info {
 	uint8_t token[WIRE_TOKEN_SIZE];
 };
 
-#define HEAD_SEALED_MAX (512 + ENVELOPE_OVERHEAD)
-#define INFO_SEALED_MAX (128 + ENVELOPE_OVERHEAD)
+#define HEAD_SEALED_MAX (6144 + ENVELOPE_OVERHEAD)
+#define INFO_SEALED_MAX (512 + ENVELOPE_OVERHEAD)
+
+/* NULL: there is none. */
+const struct entry *vault_find(const struct vault *vault, const char *path);
+/* The version that a choice means; NULL: none. */
+const struct entry_version *vault_choose(
+	const struct entry *entry, const struct vault_choice *choice);
 
 /* A vault of meta's epoch with its keys and an empty index. */
 enum mortise_status vault_make(struct store *store, const struct secret *master_key,

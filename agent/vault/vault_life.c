@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: ISC */
+/* What becomes of a secret that is there: hidden, moved, described, and which version is current.
+ */
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vault_revision.h"
+
+#define MAX_AGE_MAX_S (100ull * 365 * 86400)
+
+/* One that is not deleted. */
+static const struct entry *find_live(const struct vault *vault, const char *path)
+{
+	const struct entry *entry = vault_find(vault, path);
+
+	return entry && !entry->is_deleted ? entry : NULL;
+}
+
+enum mortise_status vault_set_deleted(struct vault *vault, const char *path, bool is_deleted,
+	bool is_dry_run, uint64_t time_us, struct vault_outcome *out_outcome)
+{
+	const struct entry *before = vault_find(vault, path);
+	CLEANUP(revision_done) struct revision revision = {0};
+
+	if (!before)
+		return MORTISE_NOT_FOUND;
+	const struct vault_outcome outcome = {before->current, before->is_deleted != is_deleted};
+	if (outcome.changed && !is_deleted && !before->current)
+		return MORTISE_CONFLICT;
+	if (outcome.changed && !is_dry_run) {
+		TRY(revision_begin(vault, before, &revision));
+		revision.head.deleted_us = is_deleted ? time_us : 0;
+		TRY(revision_commit(vault, &revision, 1));
+	}
+	*out_outcome = outcome;
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_t version,
+	bool is_dry_run, struct vault_outcome *out_outcome)
+{
+	const struct entry *before = find_live(vault, path);
+	CLEANUP(revision_done) struct revision revision = {0};
+
+	if (!before)
+		return MORTISE_NOT_FOUND;
+	if (version == 0 || (before->current != version && before->pending != version))
+		return MORTISE_CONFLICT;
+	const struct vault_outcome outcome = {version, before->current != version};
+	if (outcome.changed && !is_dry_run) {
+		TRY(revision_begin(vault, before, &revision));
+		revision_make_current(&revision, version);
+		TRY(revision_commit(vault, &revision, 1));
+	}
+	*out_outcome = outcome;
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
+	bool is_dry_run, struct vault_outcome *out_outcome)
+{
+	const struct entry *before = vault_find(vault, path);
+	CLEANUP(revision_done) struct revision revision = {0};
+
+	if (!before)
+		return MORTISE_NOT_FOUND;
+	if (before->pending && before->pending != version)
+		return MORTISE_CONFLICT;
+	const struct vault_outcome outcome = {before->current, before->pending != 0};
+	if (outcome.changed && !is_dry_run) {
+		TRY(revision_begin(vault, before, &revision));
+		if (!revision_remove(&revision, version))
+			return MORTISE_INTEGRITY;
+		TRY(revision_commit(vault, &revision, 1));
+	}
+	*out_outcome = outcome;
+	return MORTISE_OK;
+}
+
+/* Has the move with this token been made? */
+static enum mortise_status is_moved(const struct vault *vault, const struct entry *there,
+	const uint8_t token[WIRE_TOKEN_SIZE], bool *out_moved)
+{
+	struct vault_head head;
+
+	TRY(head_open(vault, there, &head));
+	*out_moved = sodium_memcmp(head.token, token, sizeof head.token) == 0;
+	return MORTISE_OK;
+}
+
+static enum mortise_status give_path(const struct vault *vault, const char *path,
+	const uint8_t token[WIRE_TOKEN_SIZE], struct revision *revision)
+{
+	envelope_hash(
+		vault->keyring.key[KEY_INDEX], path, strlen(path), revision->after->path_hash);
+	if (strlen(path) >= sizeof revision->head.path)
+		return MORTISE_INVALID;
+	memcpy(revision->head.path, path, strlen(path) + 1);
+	memcpy(revision->head.token, token, sizeof revision->head.token);
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_move(struct vault *vault, const char *path, const char *new_path,
+	const uint8_t token[WIRE_TOKEN_SIZE], bool is_dry_run, struct vault_outcome *out_outcome)
+{
+	const struct entry *there = vault_find(vault, new_path), *before = find_live(vault, path);
+	CLEANUP(revision_done) struct revision revision = {0};
+	bool is_done = false;
+
+	if (there)
+		TRY(is_moved(vault, there, token, &is_done));
+	if (is_done) {
+		*out_outcome = (struct vault_outcome){there->current, true};
+		return MORTISE_OK;
+	}
+	if (!before)
+		return MORTISE_NOT_FOUND;
+	if (there)
+		return MORTISE_CONFLICT;
+	const struct vault_outcome outcome = {before->current, true};
+	TRY(revision_begin(vault, before, &revision));
+	TRY(give_path(vault, new_path, token, &revision));
+	if (!is_dry_run)
+		TRY(revision_commit(vault, &revision, 1));
+	*out_outcome = outcome;
+	return MORTISE_OK;
+}
+
+/* One line without control characters, at most so long. */
+static bool is_line(const char *text, size_t size_max)
+{
+	size_t size = strnlen(text, size_max + 1);
+
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return false;
+	return size <= size_max;
+}
+
+static bool is_pair(const struct vault_pair *pair)
+{
+	size_t size = strnlen(pair->key, sizeof pair->key);
+
+	return size > 0 && size <= VAULT_KEY_MAX &&
+	       strspn(pair->key, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size &&
+	       is_line(pair->value, VAULT_PAIR_VALUE_MAX);
+}
+
+static bool is_valid(const struct vault_metadata *metadata)
+{
+	for (size_t i = 0; i < metadata->pair_count && i < VAULT_PAIRS_MAX; i++)
+		if (!is_pair(&metadata->pairs[i]) ||
+			(i && strcmp(metadata->pairs[i - 1].key, metadata->pairs[i].key) >= 0))
+			return false;
+	return metadata->pair_count <= VAULT_PAIRS_MAX && metadata->keep <= VAULT_KEEP_MAX &&
+	       metadata->max_age_s <= MAX_AGE_MAX_S && is_line(metadata->note, VAULT_NOTE_MAX) &&
+	       is_line(metadata->hook, VAULT_HOOK_MAX) &&
+	       (!metadata->hook[0] || metadata->hook[0] == '/');
+}
+
+static bool is_same(const struct vault_metadata *a, const struct vault_metadata *b)
+{
+	for (size_t i = 0; i < a->pair_count && i < b->pair_count; i++)
+		if (strcmp(a->pairs[i].key, b->pairs[i].key) != 0 ||
+			strcmp(a->pairs[i].value, b->pairs[i].value) != 0)
+			return false;
+	return a->pair_count == b->pair_count && a->keep == b->keep &&
+	       a->max_age_s == b->max_age_s && strcmp(a->note, b->note) == 0 &&
+	       strcmp(a->hook, b->hook) == 0;
+}
+
+enum mortise_status vault_metadata(
+	struct vault *vault, const char *path, struct vault_metadata *out_metadata)
+{
+	const struct entry *entry = find_live(vault, path);
+	struct vault_head head;
+
+	if (!entry)
+		return MORTISE_NOT_FOUND;
+	TRY(head_open(vault, entry, &head));
+	*out_metadata = head.metadata;
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
+	const struct vault_metadata *metadata, bool is_dry_run, struct vault_outcome *out_outcome)
+{
+	const struct entry *before = find_live(vault, path);
+	CLEANUP(revision_done) struct revision revision = {0};
+
+	if (!is_valid(metadata))
+		return MORTISE_INVALID;
+	if (!before)
+		return MORTISE_NOT_FOUND;
+	TRY(revision_begin(vault, before, &revision));
+	const struct vault_outcome outcome = {
+		before->current, !is_same(&revision.head.metadata, metadata)};
+	revision.head.metadata = *metadata;
+	if (outcome.changed && !is_dry_run)
+		TRY(revision_commit(vault, &revision, 1));
+	*out_outcome = outcome;
+	return MORTISE_OK;
+}
