@@ -11,7 +11,8 @@
  *
  *	CONFIGURE  monitor -> keeper, the first frame, once. STORE (directory), AUDIT_LOG
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
- *	           (milliseconds until a sealer is overdue). Its descriptors
+ *	           (milliseconds until a sealer is overdue), DELETED (seconds until a
+ *	           deleted secret is purged; 0: never). Its descriptors
  *	           are the listening sockets, in the order of the items of ITEMS: NAME and
  *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
  *	           may leave it out, for all); then the witness's socket, if FLAGS says so.

@@ -58,7 +58,8 @@ struct operation {
 
 operation_handler request_hello, request_status, request_whoami, request_init, request_unseal,
 	request_seal, request_get, request_set, request_list, request_show, request_delete,
-	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
+	request_undelete, request_meta, request_move, request_rollback, request_destroy,
+	request_set_batch, request_policy_stage, request_policy_apply, request_policy_show,
 	request_policy_check, request_policy_rollback, request_policy_reset, request_audit_show,
 	request_policy_who, request_policy_may, request_audit_verify, request_audit_key,
 	request_verify, request_rekey, request_watch, request_rotate, request_hygiene;
@@ -70,6 +71,22 @@ enum mortise_status exchange_path(struct exchange *exchange, const struct wire_f
 /* A number field that is 0 or 1; absent is 0. */
 enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
 	MUST_USE;
+
+/* TOKEN: bytes in the frame. */
+enum mortise_status exchange_token(struct exchange *exchange, const uint8_t **out_token) MUST_USE;
+
+/* A text field of one line of at most so many bytes, into as many and one. */
+enum mortise_status exchange_line(
+	struct exchange *exchange, enum wire_tag tag, char *out_line, size_t size_max) MUST_USE;
+
+/* TOKEN and EXPECT, who writes and when. */
+enum mortise_status exchange_begin_write(struct exchange *exchange, struct vault_write *write)
+	MUST_USE;
+/* What is told to who wrote in vain, and to who may ask for a secret that is not there. */
+enum mortise_status exchange_fail_expected(struct exchange *exchange, uint64_t expected);
+enum mortise_status exchange_explain(struct exchange *exchange, enum mortise_status status);
+/* VERSION and CHANGED, and the version for the record. */
+void exchange_outcome(struct exchange *exchange, const struct vault_outcome *outcome);
 
 /* RECOVERY, as a person typed it. MORTISE_INVALID says where the mistake is. */
 enum mortise_status exchange_recovery(struct exchange *exchange, struct secret **out_key) MUST_USE;

@@ -170,6 +170,7 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	agent->first_uid = settings->ids[PROCESS_ID_FIRST];
 	agent->operators_gid = settings->ids[PROCESS_ID_OPERATORS];
 	agent->requires_pidfd = (settings->flags & PROCESS_REQUIRE_PIDFD) != 0;
+	agent->deleted_keep_us = settings->deleted_keep_s * 1000000;
 	memcpy(agent->environment, settings->environment, sizeof agent->environment);
 	TRY(evidence_new(settings->witness, &agent->evidence));
 	enum mortise_status status = open_audit(settings, &agent->audit);

@@ -65,7 +65,9 @@ static enum mortise_status read_settings(
 	settings->overdue_ms = SEALER_OVERDUE_MS;
 	if (wire_has(frame, WIRE_TAG_NUMBER))
 		TRY(wire_number(frame, WIRE_TAG_NUMBER, &settings->overdue_ms));
-	if (settings->overdue_ms > INT32_MAX)
+	if (wire_has(frame, WIRE_TAG_DELETED))
+		TRY(wire_number(frame, WIRE_TAG_DELETED, &settings->deleted_keep_s));
+	if (settings->overdue_ms > INT32_MAX || settings->deleted_keep_s > INT32_MAX)
 		return MORTISE_INVALID;
 	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))
 		TRY(wire_text(frame, WIRE_TAG_ENVIRONMENT, settings->environment,

@@ -19,6 +19,7 @@ struct keeper_settings {
 	uint32_t ids[PROCESS_IDS];
 	uint64_t flags;
 	uint64_t overdue_ms;                     /* of a sealer */
+	uint64_t deleted_keep_s;                 /* until a deleted secret is purged; 0: never */
 	int descriptors[KEEPER_DESCRIPTORS_MAX]; /* the listeners, perhaps the witness */
 	size_t descriptor_count;
 	struct entrance entrances[PROCESS_LISTENERS_MAX];

@@ -49,6 +49,9 @@ struct agent {
 	uint64_t audit_retry_us;
 	bool has_old_keys;               /* in the store's write-ahead log: keys that have signed */
 	uint64_t forgot_us;              /* when they were last taken from it */
+	uint64_t deleted_keep_us;        /* until a deleted secret is purged; 0: never */
+	uint64_t purged_us;              /* when any was looked for last */
+	uint8_t purge_cursor[ID_SIZE];   /* zeros: no look at all secrets is under way */
 	bool told_failing, told_reserve; /* what the log last said of the audit log */
 	struct monitor_link *monitor;
 	struct policy *policy;    /* NULL unless unsealed */

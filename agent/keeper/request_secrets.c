@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exchange.h"
 #include "path.h"
 
-#define LIST_ENTRIES_MAX  256  /* in one frame */
-#define LIST_EXAMINED_MAX 1024 /* rows looked at for one frame */
+static bool find_selector(const char *label, enum vault_selector *out_selector)
+{
+	static const struct {
+		const char *label;
+		enum vault_selector selector;
+	} labels[] = {{"current", VAULT_CURRENT}, {"previous", VAULT_PREVIOUS},
+		{"pending", VAULT_PENDING}};
+
+	for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
+		if (strcmp(label, labels[i].label) == 0) {
+			*out_selector = labels[i].selector;
+			return true;
+		}
+	return false;
+}
 
 static enum mortise_status read_choice(struct exchange *exchange, struct vault_choice *choice)
 {
@@ -23,10 +37,9 @@ static enum mortise_status read_choice(struct exchange *exchange, struct vault_c
 	if (!wire_has(request, WIRE_TAG_LABEL))
 		return MORTISE_OK;
 	if (wire_text(request, WIRE_TAG_LABEL, label, sizeof label) != MORTISE_OK ||
-		(strcmp(label, "current") != 0 && strcmp(label, "previous") != 0))
-		return exchange_fail(exchange, MORTISE_INVALID, "a label is current or previous");
-	if (strcmp(label, "previous") == 0)
-		choice->selector = VAULT_PREVIOUS;
+		!find_selector(label, &choice->selector))
+		return exchange_fail(
+			exchange, MORTISE_INVALID, "a label is current, previous or pending");
 	return MORTISE_OK;
 }
 
@@ -122,68 +135,50 @@ enum mortise_status request_get(struct exchange *exchange)
 	return record_gets(exchange, gets, count);
 }
 
-static enum mortise_status read_write(struct exchange *exchange, struct vault_write *write)
+static enum mortise_status check_value(struct exchange *exchange, const struct wire_field *value)
 {
-	const struct wire_message *request = exchange->request;
-	const struct wire_field *value = &request->field[WIRE_TAG_VALUE];
-	const struct wire_field *token = &request->field[WIRE_TAG_TOKEN];
-
 	if (!value->bytes || value->size > MORTISE_VALUE_MAX)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "a value is 0 to %d bytes", MORTISE_VALUE_MAX);
-	if (token->size != WIRE_TOKEN_SIZE)
-		return exchange_fail(exchange, MORTISE_INVALID,
-			"a write needs a token of %d random bytes", WIRE_TOKEN_SIZE);
-	*write = (struct vault_write){
-		.path = exchange->path,
-		.value = value->bytes,
-		.size = value->size,
-		.has_expected_version = wire_has(request, WIRE_TAG_EXPECT),
-		.uid = exchange->from->caller.subject.uid,
-		.time_us = exchange->now_us,
-	};
-	memcpy(write->token, token->bytes, WIRE_TOKEN_SIZE);
-	if (write->has_expected_version)
-		TRY(wire_number(request, WIRE_TAG_EXPECT, &write->expected_version));
+	return MORTISE_OK;
+}
+
+/* note: VAULT_NOTE_MAX + 1 bytes that outlive the write. */
+static enum mortise_status read_write(
+	struct exchange *exchange, struct vault_write *write, char *note)
+{
+	const struct wire_message *request = exchange->request;
+
+	*write = (struct vault_write){.path = exchange->path};
+	TRY(exchange_begin_write(exchange, write));
+	if (wire_has(request, WIRE_TAG_NOTE)) {
+		TRY(exchange_line(exchange, WIRE_TAG_NOTE, note, VAULT_NOTE_MAX));
+		write->note = note;
+	}
 	TRY(exchange_flag(exchange, WIRE_TAG_IF_CHANGED, &write->only_if_changed));
 	return exchange_flag(exchange, WIRE_TAG_DRY_RUN, &write->is_dry_run);
-}
-
-static void put_outcome(struct exchange *exchange, const struct vault_outcome *outcome)
-{
-	exchange->version = outcome->version;
-	wire_put_number(exchange->reply, WIRE_TAG_VERSION, outcome->version);
-	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, outcome->changed);
-}
-
-/* A missing secret, told to somebody who may ask. */
-static enum mortise_status explain(struct exchange *exchange, enum mortise_status status)
-{
-	if (status == MORTISE_NOT_FOUND)
-		return exchange_fail(exchange, status, "no such secret");
-	if (status == MORTISE_IO)
-		return exchange_fail(exchange, status,
-			"the store could not be written; is the disk full or failing?");
-	return status;
 }
 
 enum mortise_status request_set(struct exchange *exchange)
 {
 	struct vault_outcome outcome;
+	const struct wire_field *value = &exchange->request->field[WIRE_TAG_VALUE];
+	char note[VAULT_NOTE_MAX + 1];
 	struct vault_write write;
 
-	TRY(read_write(exchange, &write));
+	TRY(check_value(exchange, value));
+	TRY(read_write(exchange, &write, note));
+	write.value = value->bytes;
+	write.size = value->size;
 	/* The answer says whether the value is this one: only who may read it is told. */
 	if (write.only_if_changed && !exchange_may(exchange, VERB_READ, exchange->path).allowed)
 		return exchange_deny(exchange);
 	enum mortise_status status =
 		vault_write(lifecycle_vault(exchange->agent->lifecycle), &write, &outcome);
 	if (status == MORTISE_CONFLICT)
-		return exchange_fail(exchange, status,
-			"the current version is not %llu; look at it and try again",
-			(unsigned long long)write.expected_version);
-	TRY(explain(exchange, status));
-	put_outcome(exchange, &outcome);
+		return exchange_fail_expected(exchange, write.expected_version);
+	TRY(exchange_explain(exchange, status));
+	exchange_outcome(exchange, &outcome);
 	return MORTISE_OK;
 }
 
@@ -194,9 +189,13 @@ static enum mortise_status set_deleted(struct exchange *exchange, bool is_delete
 	bool is_dry_run = false;
 
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
-	TRY(explain(exchange, vault_set_deleted(vault, exchange->path, is_deleted, is_dry_run,
-				      exchange->now_us, &outcome)));
-	put_outcome(exchange, &outcome);
+	enum mortise_status status = vault_set_deleted(
+		vault, exchange->path, is_deleted, is_dry_run, exchange->now_us, &outcome);
+	if (status == MORTISE_CONFLICT)
+		return exchange_fail(exchange, status,
+			"its current version was destroyed; give it a value: mortise set");
+	TRY(exchange_explain(exchange, status));
+	exchange_outcome(exchange, &outcome);
 	return MORTISE_OK;
 }
 
@@ -210,127 +209,125 @@ enum mortise_status request_undelete(struct exchange *exchange)
 	return set_deleted(exchange, false);
 }
 
-enum mortise_status request_show(struct exchange *exchange)
-{
-	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
-	struct vault_version versions[VAULT_VERSIONS_MAX];
-	struct wire_writer *reply = exchange->reply;
-	struct vault_head head;
-	size_t count = 0;
-
-	TRY(explain(exchange, vault_show(vault, exchange->path, &head, versions, &count)));
-	wire_put_text(reply, WIRE_TAG_PATH, head.path);
-	wire_put_number(reply, WIRE_TAG_VERSION, head.current);
-	size_t list = wire_list_begin(reply, WIRE_TAG_ITEMS);
-	for (size_t i = 0; i < count; i++) {
-		size_t item = wire_item_begin(reply);
-		wire_put_number(reply, WIRE_TAG_VERSION, versions[i].number);
-		wire_put_number(reply, WIRE_TAG_NUMBER, versions[i].uid);
-		wire_put_number(reply, WIRE_TAG_TIME, versions[i].created_us);
-		wire_put_number(reply, WIRE_TAG_TOTAL, versions[i].size_bytes);
-		wire_item_end(reply, item);
-	}
-	wire_list_end(reply, list);
-	wire_put_number(reply, WIRE_TAG_TIME, head.created_us);
-	if (head.deleted_us)
-		wire_put_number(reply, WIRE_TAG_DELETED, head.deleted_us);
-	return MORTISE_OK;
-}
-
-struct listing {
-	char prefix[MORTISE_PATH_MAX + 2]; /* "" or ends with '/' */
-	uint8_t id[ID_SIZE];
-	const uint8_t *after; /* NULL: from the start */
-	unsigned entries, examined;
-	bool has_more;
+/* A list of writes, each path checked and allowed or not. */
+struct batch {
+	struct vault_write *writes;
+	struct vault_outcome *outcomes;
+	struct item {
+		char path[MORTISE_PATH_MAX + 1];
+		char rule[POLICY_TITLE_MAX + 1];
+		enum mortise_status status;
+	} * items;
+	size_t count;
 };
 
-static enum mortise_status read_listing(struct exchange *exchange, struct listing *listing)
+static void batch_done(struct batch *batch)
 {
-	const struct wire_message *request = exchange->request;
-	const struct wire_field *prefix = &request->field[WIRE_TAG_PREFIX];
-	const struct wire_field *cursor = &request->field[WIRE_TAG_CURSOR];
+	free(batch->writes);
+	free(batch->outcomes);
+	free(batch->items);
+}
 
-	if (prefix->bytes) {
-		if (!path_is_valid((const char *)prefix->bytes, prefix->size))
+static enum mortise_status batch_new(struct batch *batch)
+{
+	batch->writes = calloc(WIRE_SETS_MAX, sizeof *batch->writes);
+	batch->outcomes = calloc(WIRE_SETS_MAX, sizeof *batch->outcomes);
+	batch->items = calloc(WIRE_SETS_MAX, sizeof *batch->items);
+	return batch->writes && batch->outcomes && batch->items ? MORTISE_OK : MORTISE_BUSY;
+}
+
+static enum mortise_status read_batch(
+	struct exchange *exchange, const struct vault_write *like, struct batch *batch)
+{
+	struct wire_list list = wire_list_of(exchange->request, WIRE_TAG_ITEMS);
+	struct wire_message item;
+	struct wire_field field;
+
+	for (; wire_list_next(&list, &field); batch->count++) {
+		const struct wire_field *value = &item.field[WIRE_TAG_VALUE];
+		if (batch->count == WIRE_SETS_MAX)
 			return exchange_fail(exchange, MORTISE_INVALID,
-				"a prefix is a path, without a '/' at its end");
-		memcpy(listing->prefix, prefix->bytes, prefix->size);
-		listing->prefix[prefix->size] = '/';
+				"at most %d values in one request", WIRE_SETS_MAX);
+		if (wire_parse_fields(field.bytes, field.size, &item) != MORTISE_OK ||
+			item.present != (WIRE_ALLOW(WIRE_TAG_PATH) | WIRE_ALLOW(WIRE_TAG_VALUE)))
+			return exchange_fail(
+				exchange, MORTISE_INVALID, "an item is a path and a value");
+		TRY(exchange_path(
+			exchange, &item.field[WIRE_TAG_PATH], batch->items[batch->count].path));
+		TRY(check_value(exchange, value));
+		struct vault_write *write = &batch->writes[batch->count];
+		*write = *like;
+		write->path = batch->items[batch->count].path;
+		write->value = value->bytes;
+		write->size = value->size;
 	}
-	if (!cursor->bytes)
-		return MORTISE_OK;
-	if (cursor->size != ID_SIZE)
-		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
-	memcpy(listing->id, cursor->bytes, ID_SIZE);
-	listing->after = listing->id;
-	exchange_go_on(exchange, listing->id, ID_SIZE);
+	if (!wire_list_is_whole(&list) || batch->count == 0)
+		return exchange_fail(exchange, MORTISE_INVALID, "the request has no values");
 	return MORTISE_OK;
 }
 
-/* The prefix names a secret itself, or a folder above. */
-static bool is_below(const char *path, const char *prefix)
+/* All of them are looked at, so that the record has each; the first that is denied is told. */
+static enum mortise_status may_write(struct exchange *exchange, struct batch *batch, bool must_read)
 {
-	size_t size = strlen(prefix);
+	enum mortise_status status = MORTISE_OK;
 
-	return strncmp(path, prefix, size) == 0 ||
-	       (size && strncmp(path, prefix, size - 1) == 0 && path[size - 1] == '\0');
+	for (size_t i = 0; i < batch->count; i++) {
+		struct item *item = &batch->items[i];
+		struct decision decision = exchange_may(exchange, VERB_WRITE, item->path);
+		if (decision.rule)
+			snprintf(item->rule, sizeof item->rule, "%s", decision.rule);
+		bool is_allowed =
+			decision.allowed &&
+			(!must_read || exchange_may(exchange, VERB_READ, item->path).allowed);
+		item->status = is_allowed ? exchange_take(exchange, &decision) : MORTISE_DENIED;
+		if (item->status == MORTISE_DENIED && status == MORTISE_OK)
+			exchange_fail(exchange, item->status,
+				"%s: denied, or no such secret for you; nothing was set",
+				item->path);
+		if (status == MORTISE_OK)
+			status = item->status;
+	}
+	return status;
 }
 
-static void put_entry(struct exchange *exchange, const struct vault_head *head)
-{
-	size_t item = wire_item_begin(exchange->reply);
-
-	wire_put_text(exchange->reply, WIRE_TAG_PATH, head->path);
-	wire_put_number(exchange->reply, WIRE_TAG_VERSION, head->current);
-	wire_put_number(exchange->reply, WIRE_TAG_TIME, head->created_us);
-	if (head->deleted_us)
-		wire_put_number(exchange->reply, WIRE_TAG_DELETED, head->deleted_us);
-	wire_item_end(exchange->reply, item);
-}
-
-/* Puts the entries that the caller may see, until the frame has enough. */
-static enum mortise_status put_entries(struct exchange *exchange, struct listing *listing)
+static enum mortise_status put_batch(struct exchange *exchange, struct batch *batch)
 {
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
-	struct vault_head head;
+	enum mortise_status status =
+		vault_write_all(vault, batch->writes, batch->count, batch->outcomes);
 
-	while (listing->entries < LIST_ENTRIES_MAX && listing->examined < LIST_EXAMINED_MAX) {
-		enum mortise_status status = vault_next(vault, listing->after, listing->id, &head);
-		if (status == MORTISE_NOT_FOUND)
-			return MORTISE_OK;
-		TRY(status);
-		listing->after = listing->id;
-		listing->examined++;
-		if (!exchange_may(exchange, VERB_LIST, head.path).allowed ||
-			!is_below(head.path, listing->prefix))
-			continue;
-		put_entry(exchange, &head);
-		listing->entries++;
+	if (status == MORTISE_INVALID)
+		return exchange_fail(exchange, status, "a path stands twice");
+	TRY(exchange_explain(exchange, status));
+	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
+	for (size_t i = 0; i < batch->count; i++) {
+		size_t item = wire_item_begin(exchange->reply);
+		wire_put_number(exchange->reply, WIRE_TAG_VERSION, batch->outcomes[i].version);
+		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, batch->outcomes[i].changed);
+		wire_item_end(exchange->reply, item);
 	}
-	listing->has_more = true;
+	wire_list_end(exchange->reply, mark);
 	return MORTISE_OK;
 }
 
-enum mortise_status request_list(struct exchange *exchange)
+enum mortise_status request_set_batch(struct exchange *exchange)
 {
-	struct listing listing = {0};
+	CLEANUP(batch_done) struct batch batch = {0};
+	char note[VAULT_NOTE_MAX + 1];
+	struct vault_write like;
 
-	TRY(read_listing(exchange, &listing));
-	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
-	requester_gather(exchange->agent, exchange->from, exchange->agent->policy);
-	if (policy_may_ever(exchange->agent->policy, &exchange->from->caller.subject, VERB_LIST)) {
-		TRY(put_entries(exchange, &listing));
-	} else {
-		/* Whoever may list nothing gets no work done, and a line as for a denial. */
-		exchange_record(exchange, NULL, 0, 0, NULL, MORTISE_DENIED);
-		exchange->is_silent = true;
+	TRY(batch_new(&batch));
+	TRY(read_write(exchange, &like, note));
+	TRY(read_batch(exchange, &like, &batch));
+	enum mortise_status status = may_write(exchange, &batch, like.only_if_changed);
+	if (status == MORTISE_OK)
+		status = put_batch(exchange, &batch);
+	for (size_t i = 0; i < batch.count; i++) {
+		const struct item *item = &batch.items[i];
+		exchange_record(exchange, item->path, strlen(item->path), batch.outcomes[i].version,
+			item->rule[0] ? item->rule : NULL,
+			item->status != MORTISE_OK ? item->status : status);
 	}
-	wire_list_end(exchange->reply, mark);
-	if (listing.has_more) {
-		exchange_next_page(exchange, listing.id, ID_SIZE);
-		wire_put(exchange->reply, WIRE_TAG_CURSOR, listing.id, ID_SIZE);
-		wire_put_number(exchange->reply, WIRE_TAG_MORE, 1);
-	}
-	return MORTISE_OK;
+	exchange->is_silent = true;
+	return status;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include <poll.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "exchange.h"
@@ -13,6 +15,7 @@
 #define LAST_CHECKPOINT_MS 2000
 #define LAST_CHECKPOINTS   3
 #define FORGET_US          1000000
+#define PURGE_US           60000000
 
 void request_record(
 	void *context, const char *operation, enum mortise_status result, const char *note)
@@ -161,6 +164,45 @@ static void tell_of_audit(struct agent *agent)
 	agent->told_reserve = report.is_on_reserve;
 }
 
+static void record_purge(struct agent *agent, const char *path, uint64_t version, uint64_t now)
+{
+	struct audit_event event = {.time_us = now,
+		.operation = "purged",
+		.path = path,
+		.path_size = strlen(path),
+		.version = version,
+		.result = MORTISE_OK};
+
+	audit_append(agent->audit, &event);
+}
+
+/* Once a minute all secrets are looked at, some in each turn; at most one goes in a turn. */
+static void purge_deleted(struct agent *agent, uint64_t now)
+{
+	struct vault *vault = lifecycle_vault(agent->lifecycle);
+	uint8_t *cursor = agent->purge_cursor;
+	char path[VAULT_PATH_SIZE];
+	uint64_t version = 0;
+
+	if (!vault || !agent->deleted_keep_us || now < agent->deleted_keep_us ||
+		audit_report(agent->audit).is_failing ||
+		(sodium_is_zero(cursor, ID_SIZE) && now - agent->purged_us < PURGE_US))
+		return;
+	agent->purged_us = now;
+	enum mortise_status status =
+		vault_purge(vault, now - agent->deleted_keep_us, cursor, path, &version);
+	if (status == MORTISE_NOT_FOUND)
+		return;
+	if (status != MORTISE_OK) {
+		memset(cursor, 0, ID_SIZE);
+		log_warning("a deleted secret could not be purged, it is tried again: %s",
+			mortise_status_text(status));
+		return;
+	}
+	agent->has_old_keys = true; /* what was deleted is in the write-ahead log, too */
+	record_purge(agent, path, version, now);
+}
+
 void request_upkeep(struct agent *agent)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
@@ -175,6 +217,7 @@ void request_upkeep(struct agent *agent)
 		agent->audit_retry_us = now;
 		store_audit_state(agent);
 	}
+	purge_deleted(agent, now);
 	forget_old_keys(agent, now);
 	policy_names_upkeep(&agent->names, agent->monitor);
 	if (audit_checkpoint_is_due(agent->audit, now) &&

@@ -15,11 +15,13 @@
 #include "config_setting.h"
 #include "path.h"
 
-#define FILE_SIZE_MAX   1048576
-#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-#define OTHER_PATH_MAX  1023 /* leaves room in PATH_MAX for what is kept below */
-#define NAME_MAX_BYTES  255
-#define DEADLINE_MAX_S  600
+#define FILE_SIZE_MAX      1048576
+#define SOCKET_PATH_MAX    (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define OTHER_PATH_MAX     1023 /* leaves room in PATH_MAX for what is kept below */
+#define NAME_MAX_BYTES     255
+#define DEADLINE_MAX_S     600
+#define DELETED_KEEP_D     30
+#define DELETED_KEEP_MAX_D 3650
 
 enum mortise_status config_refuse_value(const struct setting *setting, const char *expected)
 {
@@ -152,6 +154,24 @@ static enum mortise_status read_exe_evidence(const struct setting *setting)
 	return read_switch(setting, &setting->config->has_exe_evidence);
 }
 
+static enum mortise_status read_deleted_keep(const struct setting *setting)
+{
+	const char *value = setting->entry->value;
+	size_t size = strspn(value, "0123456789");
+	unsigned days = 0;
+
+	if (strcmp(value, "forever") == 0) {
+		setting->config->deleted_keep_days = 0;
+		return MORTISE_OK;
+	}
+	for (size_t i = 0; i < size && size <= 4; i++)
+		days = 10 * days + (unsigned)(value[i] - '0');
+	if (strcmp(value + size, "d") != 0 || days < 1 || days > DELETED_KEEP_MAX_D)
+		return config_refuse_value(setting, "days as in 30d, at most 3650d, or forever");
+	setting->config->deleted_keep_days = days;
+	return MORTISE_OK;
+}
+
 static bool is_tcti(const char *value)
 {
 	static const char device[] = "device:", swtpm[] = "swtpm:path=", tabrmd[] = "tabrmd:";
@@ -201,8 +221,8 @@ static enum mortise_status refuse_later_key(const struct setting *setting)
 }
 
 static const char agent_keys[] =
-	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd or "
-	"exe-evidence";
+	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd, "
+	"exe-evidence or deleted-keep";
 static const char tpm2_keys[] = "tcti, deadline or pcr-signature";
 
 static const struct {
@@ -218,6 +238,7 @@ static const struct {
 	{"agent", "audit-sync", read_audit_sync},
 	{"agent", "require-pidfd", read_require_pidfd},
 	{"agent", "exe-evidence", read_exe_evidence},
+	{"agent", "deleted-keep", read_deleted_keep},
 	{"tpm2", "tcti", read_tcti},
 	{"tpm2", "deadline", read_deadline},
 	{"tpm2", "pcr-signature", read_pcr_signature},
@@ -280,7 +301,7 @@ static enum mortise_status fill_defaults(struct config *config)
 enum mortise_status config_parse(const char *name, const char *text, size_t size,
 	struct config *out_config, struct config_error *out_error)
 {
-	CLEANUP(config_done) struct config config = {0};
+	CLEANUP(config_done) struct config config = {.deleted_keep_days = DELETED_KEEP_D};
 	struct inifile_error error = {0};
 	enum mortise_status status = inifile_read(text, size, visit, &config, &error);
 

@@ -27,21 +27,22 @@ struct config_socket {
 };
 
 struct config {
-	char *socket;             /* absolute; /run/mortise/mortise.sock */
-	char *store;              /* absolute directory; /var/lib/mortise */
-	char *audit_log;          /* absolute file; /var/log/mortise/audit.log */
-	char *user;               /* NULL: whoever started it */
-	char *operators;          /* group; NULL: none */
-	char *environment;        /* one path segment; NULL: none */
-	char *tcti;               /* device:/dev/tpmrm0 */
-	char *pkcs11_modules;     /* absolute paths, a blank between them; NULL: none */
-	char *pkcs11_env;         /* NAME=VALUE words for the modules; NULL: none */
-	char *pkcs11_pin_file;    /* absolute; NULL: none */
-	char *pcr_signature;      /* absolute file; NULL: where systemd keeps it */
-	int hardware_deadline_ms; /* [tpm2] deadline, in seconds in the file; 30,000 */
-	bool audit_sync_always;   /* audit-sync = checkpoint | always */
-	bool requires_pidfd;      /* require-pidfd = yes | no */
-	bool has_exe_evidence;    /* exe-evidence = yes | no */
+	char *socket;               /* absolute; /run/mortise/mortise.sock */
+	char *store;                /* absolute directory; /var/lib/mortise */
+	char *audit_log;            /* absolute file; /var/log/mortise/audit.log */
+	char *user;                 /* NULL: whoever started it */
+	char *operators;            /* group; NULL: none */
+	char *environment;          /* one path segment; NULL: none */
+	char *tcti;                 /* device:/dev/tpmrm0 */
+	char *pkcs11_modules;       /* absolute paths, a blank between them; NULL: none */
+	char *pkcs11_env;           /* NAME=VALUE words for the modules; NULL: none */
+	char *pkcs11_pin_file;      /* absolute; NULL: none */
+	char *pcr_signature;        /* absolute file; NULL: where systemd keeps it */
+	int hardware_deadline_ms;   /* [tpm2] deadline, in seconds in the file; 30,000 */
+	bool audit_sync_always;     /* audit-sync = checkpoint | always */
+	bool requires_pidfd;        /* require-pidfd = yes | no */
+	unsigned deleted_keep_days; /* deleted-keep = 30d | forever; 0: forever */
+	bool has_exe_evidence;      /* exe-evidence = yes | no */
 	struct config_socket sockets[CONFIG_SOCKETS_MAX];
 	size_t socket_count;
 };

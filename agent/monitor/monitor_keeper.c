@@ -17,6 +17,7 @@
 #include "monitor_state.h"
 #include "witness.h"
 
+#define DAY_S         86400
 #define CONFIGURE_MAX (4 * 4096 + 1024) /* two paths, names, numbers */
 
 static int64_t now_ms(void)
@@ -62,6 +63,7 @@ static size_t build_configuration(
 	wire_begin(&writer, frame, capacity, PROCESS_CONFIGURE, 0);
 	put_listeners(&writer, settings);
 	wire_put_number(&writer, WIRE_TAG_NUMBER, (uint64_t)config->hardware_deadline_ms);
+	wire_put_number(&writer, WIRE_TAG_DELETED, (uint64_t)config->deleted_keep_days * DAY_S);
 	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
 	wire_put_text(&writer, WIRE_TAG_STORE, config->store);
 	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, config->audit_log);
