@@ -15,18 +15,10 @@ static const char *const notes[STEPS] = {"look", "begin", "promote", "abort"};
 
 static enum mortise_status explain(struct exchange *exchange, enum mortise_status status)
 {
-	switch (status) {
-	case MORTISE_NOT_FOUND:
-		return exchange_fail(exchange, status, "no such secret");
-	case MORTISE_CONFLICT:
+	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
 			"another value is pending, or none: another rotation of it is under way");
-	case MORTISE_IO:
-		return exchange_fail(exchange, status,
-			"the store could not be written; is the disk full or failing?");
-	default:
-		return status;
-	}
+	return exchange_explain(exchange, status);
 }
 
 static enum mortise_status put_pending_value(struct exchange *exchange, uint64_t pending)
@@ -61,6 +53,9 @@ static enum mortise_status look(struct exchange *exchange)
 		TRY(put_pending_value(exchange, head.pending));
 		wire_put_number(reply, WIRE_TAG_NUMBER, head.pending);
 	}
+	/* So that nobody need ask for a current value that is denied. */
+	if (exchange_may(exchange, VERB_READ, exchange->path).allowed)
+		wire_put_text(reply, WIRE_TAG_VERB, verb_name(VERB_READ));
 	if (head.metadata.hook[0])
 		wire_put_text(reply, WIRE_TAG_HOOK, head.metadata.hook);
 	return MORTISE_OK;
@@ -122,8 +117,6 @@ enum mortise_status request_rotate(struct exchange *exchange)
 	if (exchange->text[0])
 		return status;
 	TRY(explain(exchange, status));
-	exchange->version = outcome.version;
-	wire_put_number(exchange->reply, WIRE_TAG_VERSION, outcome.version);
-	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, outcome.changed);
+	exchange_outcome(exchange, &outcome);
 	return MORTISE_OK;
 }

@@ -56,6 +56,8 @@ static enum mortise_status add_items(const struct cli *cli, const struct wire_me
 		entry->version = ask_number(&item, WIRE_TAG_VERSION, 0);
 		entry->created_us = ask_number(&item, WIRE_TAG_TIME, 0);
 		entry->is_deleted = ask_flag(&item, WIRE_TAG_DELETED);
+		entry->current_us = ask_number(&item, WIRE_TAG_NUMBER, 0);
+		entry->max_age_s = ask_number(&item, WIRE_TAG_MAX_AGE, 0);
 		if (is_below(entry->path, prefix))
 			listing->count++;
 	}
@@ -96,6 +98,13 @@ enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct 
 		TRY(take_cursor(cli, &reply, &cursor));
 	} while (cursor.size > 0);
 	return MORTISE_OK;
+}
+
+bool listing_is_due(const struct listing_entry *entry, uint64_t now_us)
+{
+	return !entry->is_deleted && entry->max_age_s != 0 && entry->current_us != 0 &&
+	       entry->current_us < now_us &&
+	       (now_us - entry->current_us) / 1000000 >= entry->max_age_s;
 }
 
 void listing_done(struct listing *listing)

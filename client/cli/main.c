@@ -45,6 +45,7 @@ static const struct command *const commands[] = {
 	&command_verify,
 	&command_scan,
 	&command_watch,
+	&command_rotate,
 	&command_rekey,
 	NULL,
 };
