@@ -95,7 +95,7 @@ static void an_unknown_key_is_refused_with_its_line(void **state)
 	(void)state;
 	refuses("[agent]\n\n sockt = /s\n",
 		"c:3:2: unknown key 'sockt' in [agent]; expected socket, store, audit-log, user, "
-		"operators, environment, audit-sync, require-pidfd or "
+		"operators, environment, audit-sync, require-pidfd, "
 		"exe-evidence");
 	refuses("[tpm2]\nsocket = /s\n",
 		"c:2:1: unknown key 'socket' in [tpm2]; expected tcti, deadline or "

@@ -75,11 +75,12 @@ struct cli {
 };
 
 extern const struct command command_audit_public_key, command_audit_show, command_audit_verify,
-	command_delete, command_exec, command_get, command_init, command_list, command_policy_apply,
+	command_delete, command_destroy, command_exec, command_get, command_hygiene, command_import,
+	command_init, command_list, command_meta, command_move, command_policy_apply,
 	command_policy_check, command_policy_edit, command_policy_may, command_policy_reset,
 	command_policy_rollback, command_policy_show, command_policy_test, command_policy_who,
-	command_rekey, command_rotate, command_render, command_scan, command_seal, command_set,
-	command_show, command_status, command_undelete, command_unseal, command_verify,
+	command_rekey, command_rotate, command_render, command_rollback, command_scan, command_seal,
+	command_set, command_show, command_status, command_undelete, command_unseal, command_verify,
 	command_watch, command_whoami;
 
 #endif

@@ -82,7 +82,7 @@ static int get(struct cli *cli)
 
 static const struct option options[] = {
 	{"version", 0, "N", "that version, not the current one"},
-	{"label", 0, "L", "current or previous"},
+	{"label", 0, "L", "current, previous or pending"},
 	{"out", 'o', "F", "into a file (0600, all at once) instead of standard output"},
 	{0},
 };

@@ -151,7 +151,7 @@ bool input_confirm(const struct cli *cli, const char *question)
 
 enum mortise_status input_file_begin(const char *name, struct input_file *out_file)
 {
-	struct input_file file = {.fd = STDOUT_FILENO, .name = name};
+	struct input_file file = {.fd = STDOUT_FILENO, .mode = 0600, .name = name};
 	int size;
 
 	if (strcmp(name, "-") == 0) {
@@ -176,7 +176,7 @@ enum mortise_status input_file_commit(struct input_file *file)
 {
 	if (file->fd == STDOUT_FILENO)
 		return MORTISE_OK;
-	if (fchmod(file->fd, 0600) != 0 || fsync(file->fd) != 0 ||
+	if (fchmod(file->fd, file->mode) != 0 || fsync(file->fd) != 0 ||
 		rename(file->temporary, file->name) != 0)
 		return MORTISE_IO;
 	(void)close(file->fd);

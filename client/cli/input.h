@@ -39,6 +39,7 @@ bool input_confirm(const struct cli *cli, const char *question);
 /* A file being written: created closed to others; it appears under its name all at once. */
 struct input_file {
 	int fd;
+	mode_t mode; /* 0600 at first */
 	const char *name;
 	char temporary[4096];
 };

@@ -33,16 +33,25 @@ static bool is_folded(const struct listing_entry *entry)
 	return entry->path[strlen(entry->path) - 1] == '/';
 }
 
+static bool is_due(const struct listing_entry *entry, uint64_t now_us)
+{
+	return entry->due_us && entry->due_us <= now_us;
+}
+
 /* Leaves out and folds what is not asked for. */
 static void choose(const struct cli *cli, const char *prefix, struct listing *listing)
 {
+	bool is_due_wanted = args_has(cli, "due");
+	uint64_t now_us = when_now_us();
 	size_t kept = 0;
 
 	for (size_t i = 0; i < listing->count; i++) {
 		if (listing->entries[i].is_deleted && !args_has(cli, "deleted"))
 			continue;
+		if (is_due_wanted && !is_due(&listing->entries[i], now_us))
+			continue;
 		listing->entries[kept] = listing->entries[i];
-		if (!args_has(cli, "recursive"))
+		if (!args_has(cli, "recursive") && !is_due_wanted)
 			fold(&listing->entries[kept], prefix);
 		kept++;
 	}
@@ -73,6 +82,9 @@ static json_t *describe(const struct listing_entry *entry)
 	when_format_utc(entry->created_us, created);
 	object = json_pack("{s:s, s:o, s:s}", "path", entry->path, "version",
 		output_json_number(entry->version), "created", created);
+	when_format_utc(entry->due_us, created);
+	if (object != NULL && entry->due_us)
+		(void)json_object_set_new(object, "due", json_string(created));
 	if (object != NULL && entry->is_deleted)
 		(void)json_object_set_new(object, "deleted", json_true());
 	return object;
@@ -130,6 +142,7 @@ static int list(struct cli *cli)
 static const struct option options[] = {
 	{"recursive", 'r', NULL, "all levels"},
 	{"deleted", 0, NULL, "deleted secrets too"},
+	{"due", 0, NULL, "only those, of all levels, whose value is older than their max-age"},
 	{0},
 };
 
@@ -142,6 +155,7 @@ const struct command command_list = {
 	.verb = "list",
 	.notes = "A name that ends with '/' stands for everything below it.",
 	.examples = "  mortise list\n"
-		    "  mortise list -r prod/db",
+		    "  mortise list -r prod/db\n"
+		    "  mortise list --due",
 	.run = list,
 };

@@ -37,6 +37,14 @@ static bool is_below(const char *path, const char *prefix)
 	       (strncmp(path, prefix, size) == 0 && (path[size] == '/' || path[size] == '\0'));
 }
 
+static uint64_t due_of(const struct wire_message *item)
+{
+	uint64_t age_s = ask_number(item, WIRE_TAG_MAX_AGE, 0);
+	uint64_t made_us = ask_number(item, WIRE_TAG_NUMBER, 0);
+
+	return age_s && made_us ? made_us + age_s * 1000000 : 0;
+}
+
 static enum mortise_status add_items(const struct cli *cli, const struct wire_message *reply,
 	const char *prefix, struct listing *listing)
 {
@@ -55,9 +63,8 @@ static enum mortise_status add_items(const struct cli *cli, const struct wire_me
 				cli->agent, MORTISE_IO, "the agent's reply is malformed");
 		entry->version = ask_number(&item, WIRE_TAG_VERSION, 0);
 		entry->created_us = ask_number(&item, WIRE_TAG_TIME, 0);
+		entry->due_us = due_of(&item);
 		entry->is_deleted = ask_flag(&item, WIRE_TAG_DELETED);
-		entry->current_us = ask_number(&item, WIRE_TAG_NUMBER, 0);
-		entry->max_age_s = ask_number(&item, WIRE_TAG_MAX_AGE, 0);
 		if (is_below(entry->path, prefix))
 			listing->count++;
 	}
@@ -98,13 +105,6 @@ enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct 
 		TRY(take_cursor(cli, &reply, &cursor));
 	} while (cursor.size > 0);
 	return MORTISE_OK;
-}
-
-bool listing_is_due(const struct listing_entry *entry, uint64_t now_us)
-{
-	return !entry->is_deleted && entry->max_age_s != 0 && entry->current_us != 0 &&
-	       entry->current_us < now_us &&
-	       (now_us - entry->current_us) / 1000000 >= entry->max_age_s;
 }
 
 void listing_done(struct listing *listing)

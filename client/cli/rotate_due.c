@@ -65,7 +65,7 @@ static int rotate_all(struct cli *cli, const struct listing *listing,
 		const struct listing_entry *entry = &listing->entries[i];
 		struct rotation rotation = {.generate = generate};
 
-		if (!listing_is_due(entry, now_us))
+		if (entry->is_deleted || entry->due_us == 0 || entry->due_us > now_us)
 			continue;
 		memcpy(rotation.path.text, entry->path, sizeof rotation.path.text);
 		if (rotation_run(cli, &rotation))

@@ -4,8 +4,23 @@
 
 #include "ask.h"
 #include "input.h"
+#include "metadata.h"
 #include "output.h"
 #include "when.h"
+
+/* Its label and its note, if it has any. */
+static void put_words(const struct wire_message *item, json_t *object)
+{
+	const struct wire_field *label = &item->field[WIRE_TAG_LABEL];
+	const struct wire_field *note = &item->field[WIRE_TAG_NOTE];
+
+	if (label->size > 0)
+		(void)json_object_set_new(
+			object, "label", output_json_text(label->bytes, label->size));
+	if (note->size > 0)
+		(void)json_object_set_new(
+			object, "note", output_json_text(note->bytes, note->size));
+}
 
 static json_t *describe_version(const struct wire_message *item)
 {
@@ -16,8 +31,8 @@ static json_t *describe_version(const struct wire_message *item)
 	object = json_pack("{s:o, s:s, s:o}", "version",
 		output_json_number(ask_number(item, WIRE_TAG_VERSION, 0)), "created", created,
 		"uid", output_json_number(ask_number(item, WIRE_TAG_NUMBER, 0)));
-	if (object != NULL && ask_flag(item, WIRE_TAG_DELETED))
-		(void)json_object_set_new(object, "deleted", json_true());
+	if (object != NULL)
+		put_words(item, object);
 	return object;
 }
 
@@ -38,28 +53,36 @@ static json_t *describe(
 {
 	char created[WHEN_TEXT_SIZE];
 	struct wire_message item;
-	json_t *list = json_array();
+	json_t *list = json_array(), *object;
 	uint64_t size = size_of(reply, versions);
 
 	while (ask_next(&versions, &item))
 		if (json_array_append_new(list, describe_version(&item)) != 0)
 			break;
 	when_format_utc(ask_number(reply, WIRE_TAG_TIME, 0), created);
-	return json_pack("{s:s, s:o, s:o, s:s, s:b, s:o}", "path", path, "version",
+	object = json_pack("{s:s, s:o, s:o, s:s, s:b, s:o}", "path", path, "version",
 		output_json_number(ask_number(reply, WIRE_TAG_VERSION, 0)), "size",
 		output_json_number(size), "created", created, "deleted",
 		ask_flag(reply, WIRE_TAG_DELETED), "versions", list);
+	metadata_put(reply, object);
+	return object;
 }
 
-static void print_times(const struct wire_message *item)
+static void print_version(const struct wire_message *item)
 {
-	char created[WHEN_TEXT_SIZE];
+	char created[WHEN_TEXT_SIZE], label[16] = "", note[WIRE_TEXT_MAX] = "";
 
+	if (wire_text(item, WIRE_TAG_LABEL, label, sizeof label) != MORTISE_OK)
+		label[0] = '\0';
+	if (wire_text(item, WIRE_TAG_NOTE, note, sizeof note) != MORTISE_OK)
+		note[0] = '\0';
 	when_format_local(ask_number(item, WIRE_TAG_TIME, 0), created);
-	printf("  version %-6llu %s  uid %llu%s\n",
+	printf("  version %-6llu %s  uid %llu%s%s%s",
 		(unsigned long long)ask_number(item, WIRE_TAG_VERSION, 0), created,
 		(unsigned long long)ask_number(item, WIRE_TAG_NUMBER, 0),
-		ask_flag(item, WIRE_TAG_DELETED) ? "  deleted" : "");
+		label[0] != '\0' ? "  " : "", label, note[0] != '\0' ? "  " : "");
+	output_text(note);
+	(void)putchar('\n');
 }
 
 static int show(struct cli *cli)
@@ -85,8 +108,9 @@ static int show(struct cli *cli)
 		(unsigned long long)ask_number(&reply, WIRE_TAG_VERSION, 0),
 		(unsigned long long)size_of(&reply, versions), created,
 		ask_flag(&reply, WIRE_TAG_DELETED) ? ", deleted" : "");
+	metadata_print(&reply);
 	while (ask_next(&versions, &item))
-		print_times(&item);
+		print_version(&item);
 	return wire_list_is_whole(&versions) ? CLI_DONE : ask_fail_malformed(cli);
 }
 
@@ -140,7 +164,7 @@ static int undelete(struct cli *cli)
 const struct command command_show = {
 	.name = "show",
 	.operands = "PATH",
-	.summary = "show a secret's versions, without values",
+	.summary = "show a secret's versions and what is said of it, without values",
 	.least = 1,
 	.most = 1,
 	.verb = "list",
@@ -170,7 +194,7 @@ const struct command command_undelete = {
 	.most = 1,
 	.changes_something = true,
 	.verb = "delete",
-	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND, CLI_CONFLICT},
 	.examples = "  mortise undelete prod/db/password",
 	.run = undelete,
 };

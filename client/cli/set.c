@@ -145,6 +145,8 @@ static enum mortise_status request(struct cli *cli, const char *path, const stru
 		wire_put_number(writer, WIRE_TAG_IF_CHANGED, 1);
 	if (cli->is_dry_run)
 		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	if (args_has(cli, "note"))
+		wire_put_text(writer, WIRE_TAG_NOTE, args_value(cli, "note"));
 	return client_call(cli->agent, out_reply);
 }
 
@@ -230,6 +232,7 @@ static const struct option options[] = {
 	{"chomp", 0, NULL, "drop a final newline, from files too"},
 	{"if-changed", 0, NULL, "no new version if the value is the current one"},
 	{"expect-version", 0, "N", "only if N is the current version; 0: only if there is none"},
+	{"note", 0, "TEXT", "why, in a line, beside this version"},
 	{"allow-empty", 0, NULL, "a value may be empty"},
 	{0},
 };

@@ -71,6 +71,29 @@ bool when_parse_duration(const char *text, int *out_ms)
 	return true;
 }
 
+bool when_parse_seconds(const char *text, uint64_t *out_seconds)
+{
+	uint64_t ms;
+
+	if (!parse_span(text, UINT64_MAX / 1000000, &ms) || ms % 1000 != 0)
+		return false;
+	*out_seconds = ms / 1000;
+	return true;
+}
+
+void when_format_seconds(uint64_t seconds, char out_text[WHEN_TEXT_SIZE])
+{
+	static const char units[] = {'d', 'h', 'm', 's'};
+	static const uint64_t sizes[] = {86400, 3600, 60, 1};
+	size_t i = 0;
+
+	while (seconds == 0 || seconds % sizes[i] != 0)
+		if (++i == sizeof sizes / sizeof sizes[0] - 1)
+			break;
+	(void)snprintf(out_text, WHEN_TEXT_SIZE, "%llu%c", (unsigned long long)(seconds / sizes[i]),
+		units[i]);
+}
+
 static bool parse_span_ago(const char *text, uint64_t now_us, uint64_t *out_time_us)
 {
 	const uint64_t limit_ms = UINT64_MAX / 1000000;

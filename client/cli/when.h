@@ -11,6 +11,11 @@
 /* Seconds, with up to three decimals, or with a unit: "30", "1.5", "90s", "5m", "2h", "1d". */
 bool when_parse_duration(const char *text, int *out_ms);
 
+/* The same in whole seconds, without bound: "90d". */
+bool when_parse_seconds(const char *text, uint64_t *out_seconds);
+/* The largest unit that it is a multiple of: "90d". */
+void when_format_seconds(uint64_t seconds, char out_text[WHEN_TEXT_SIZE]);
+
 /*
  * "2026-11-23", "2026-11-23 14:03", "2026-11-23T14:03:11", in the local zone, or with a
  * closing Z in UTC; or a duration with its unit: so long ago. Microseconds since 1970.

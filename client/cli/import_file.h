@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * import_file: a .env file with its values, and what it is with references in their place.
+ * Keeps the file's text twice; both are wiped.
+ */
+#ifndef MORTISE_CLI_IMPORT_FILE_H
+#define MORTISE_CLI_IMPORT_FILE_H
+
+#include <sys/stat.h>
+
+#include "input.h"
+
+struct import_entry {
+	const char *name, *value; /* in the file's text */
+	int line;
+	size_t from, to; /* where the value stands in the text, quotes included */
+	char path[MORTISE_PATH_MAX + 2];
+	bool is_chosen;
+};
+
+struct import_file {
+	const char *name;
+	struct input *text, *parsed; /* as it was, and taken apart */
+	struct stat info;
+	struct import_entry *entries;
+	size_t count, chosen;
+};
+
+/* CLI_DONE, or an exit status after the error. The file is the caller's also on failure. */
+int import_file_read(const struct cli *cli, const char *name, struct import_file *file);
+void import_file_done(struct import_file *file);
+
+/* Is the value mortise:PATH already? */
+bool import_file_is_reference(const struct import_entry *entry);
+
+/*
+ * Replaces the file, all at once, by one with references instead of the chosen values. Mode and
+ * owner stay. MORTISE_CONFLICT if it is not what was read any more; MORTISE_IO with errno.
+ */
+enum mortise_status import_file_rewrite(const struct import_file *file) MUST_USE;
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: ISC */
+/* meta: what people say about a secret; no version is made by it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "ask.h"
+#include "metadata.h"
+#include "output.h"
+#include "when.h"
+
+struct wishes {
+	uint64_t keep, max_age_s;
+};
+
+static int read_wishes(const struct cli *cli, struct wishes *wishes)
+{
+	const char *age = args_value(cli, "max-age");
+
+	if (age != NULL && strcmp(age, "never") != 0 &&
+		!when_parse_seconds(age, &wishes->max_age_s))
+		return output_fail(cli, MORTISE_INVALID,
+			"--max-age=%s: a time such as 90d or 12h is wanted, or never", age);
+	if (args_number_of(cli, "keep", 0, &wishes->keep) != CLI_DONE)
+		return CLI_USAGE;
+	for (int i = 0; i < cli->given_count; i++) {
+		const char *name = cli->given[i].option->name, *value = cli->given[i].value;
+		bool has_equals = value != NULL && strchr(value, '=') != NULL;
+
+		if (strcmp(name, "set") == 0 && !has_equals)
+			return output_fail(
+				cli, MORTISE_INVALID, "--set=%s: KEY=VALUE is wanted", value);
+		if (strcmp(name, "unset") == 0 && has_equals)
+			return output_fail(
+				cli, MORTISE_INVALID, "--unset=%s: the key alone is wanted", value);
+	}
+	return CLI_DONE;
+}
+
+static void put_pairs(const struct cli *cli, struct wire_writer *writer)
+{
+	size_t mark = wire_list_begin(writer, WIRE_TAG_META);
+
+	for (int i = 0; i < cli->given_count; i++) {
+		const char *name = cli->given[i].option->name, *value = cli->given[i].value;
+
+		if (strcmp(name, "set") == 0 || strcmp(name, "unset") == 0)
+			wire_item_put(writer, value, strlen(value));
+	}
+	wire_list_end(writer, mark);
+}
+
+static enum mortise_status request(struct cli *cli, const char *path, const struct wishes *wishes,
+	struct wire_message *out_reply)
+{
+	struct wire_writer *writer = client_begin(cli->agent, WIRE_META);
+
+	wire_put_text(writer, WIRE_TAG_PATH, path);
+	if (cli->is_dry_run)
+		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	if (args_has(cli, "keep"))
+		wire_put_number(writer, WIRE_TAG_TOTAL, wishes->keep);
+	put_pairs(cli, writer);
+	if (args_has(cli, "note"))
+		wire_put_text(writer, WIRE_TAG_NOTE, args_value(cli, "note"));
+	if (args_has(cli, "max-age"))
+		wire_put_number(writer, WIRE_TAG_MAX_AGE, wishes->max_age_s);
+	if (args_has(cli, "hook"))
+		wire_put_text(writer, WIRE_TAG_HOOK, args_value(cli, "hook"));
+	return client_call(cli->agent, out_reply);
+}
+
+static int change(struct cli *cli, const char *path)
+{
+	struct wishes wishes = {0, 0};
+	enum mortise_status status;
+	struct wire_message reply;
+	bool is_changed;
+
+	if (read_wishes(cli, &wishes) != CLI_DONE)
+		return CLI_USAGE;
+	status = request(cli, path, &wishes, &reply);
+	if (status == MORTISE_DENIED && args_has(cli, "hook"))
+		return output_fail(cli, status,
+			"%s: denied, or no such secret for you; a hook, which others will run, "
+			"needs "
+			"the verb admin beside write",
+			path);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, path);
+	is_changed = ask_flag(&reply, WIRE_TAG_CHANGED);
+	if (cli->is_json)
+		return output_json(json_pack("{s:s, s:b, s:b}", "path", path, "changed", is_changed,
+			"dry_run", cli->is_dry_run));
+	printf("%s: %s\n", path,
+		!is_changed       ? "nothing to do"
+		: cli->is_dry_run ? "would be changed"
+				  : "changed");
+	return CLI_DONE;
+}
+
+static int show(struct cli *cli, const char *path)
+{
+	struct wire_message reply;
+	enum mortise_status status;
+	json_t *object;
+
+	wire_put_text(client_begin(cli->agent, WIRE_SHOW), WIRE_TAG_PATH, path);
+	status = client_call(cli->agent, &reply);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, path);
+	if (cli->is_json) {
+		object = json_pack("{s:s}", "path", path);
+		metadata_put(&reply, object);
+		return output_json(object);
+	}
+	printf("%s:\n", path);
+	metadata_print(&reply);
+	return CLI_DONE;
+}
+
+static int meta(struct cli *cli)
+{
+	struct ask_path path;
+	int ending = ask_expand(cli, cli->operands[0], &path);
+	bool has_wish = false;
+
+	if (ending != CLI_DONE)
+		return ending;
+	for (const struct option *option = cli->command->options; option->name != NULL; option++)
+		has_wish = has_wish || args_has(cli, option->name);
+	return has_wish ? change(cli, path.text) : show(cli, path.text);
+}
+
+static const struct option options[] = {
+	{"note", 0, "TEXT", "what it is; empty: nothing any more"},
+	{"max-age", 0, "T", "how long a version may be the current one, like 90d; or never"},
+	{"keep", 0, "N", "how many versions are kept, at most 100; 0: as usual, 10"},
+	{"hook", 0, "F", "what makes a new value for rotate: an absolute path, or empty"},
+	{"set", 0, "KEY=VALUE", "something of your own, like owner=payments"},
+	{"unset", 0, "KEY", "that no more"},
+	{0},
+};
+
+const struct command command_meta = {
+	.name = "meta",
+	.operands = "PATH",
+	.summary = "show or change what is said of a secret, without a new version",
+	.options = options,
+	.least = 1,
+	.most = 1,
+	.changes_something = true,
+	.verb = "write",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
+	.notes = "Without options it shows (verb list). Whoever rotates runs the hook: to set one\n"
+		 "takes the verb admin, too. The versions that --keep makes too many go with the\n"
+		 "next new one; the current, the previous and a pending one always stay.",
+	.examples = "  mortise meta prod/db/password\n"
+		    "  mortise meta --max-age=90d --set=owner=payments prod/db/password\n"
+		    "  mortise list --due",
+	.run = meta,
+};
