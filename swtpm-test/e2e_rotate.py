@@ -6,16 +6,22 @@ TARGET is a file that stands for the place where the value is used. A hook takes
 and does at one of its steps what the test wants: fail, hang, or kill somebody.
 """
 
+import getpass
 import json
 import os
+import pwd
 import random
+import shutil
 import signal
+import socket
+import subprocess
 import time
 
 import tap
 import wire
 from agent import ALICE
 from tap import has, same, test, until
+from tpm import AGENT_USER, end_process
 
 PATH = 'prod/db/password'
 STEPS = ('create', 'set', 'test', 'finish')
@@ -413,6 +419,59 @@ def what_is_due_is_rotated_and_a_failure_does_not_stop_the_rest(place):
         same(agent.get('prod/' + name) == b'x', value, name)
     meta(agent, 'prod/a', hook=passing)
     until(lambda: agent.do('rotate', '--due').text.count('prod/a') == 1)
+
+
+def postgres(place):
+    """The environment that reaches a PostgreSQL of the test's own, with the role shop."""
+    if not shutil.which('initdb') or not shutil.which('psql'):
+        raise tap.Skip('no PostgreSQL here')
+    user = pwd.getpwnam(AGENT_USER if os.geteuid() == 0 else getpass.getuser())
+    data, sockets = place.directory('data', 0o700), place.directory('sockets', 0o777)
+    os.chown(data, user.pw_uid, user.pw_gid)
+    options = {'cwd': '/', 'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+    if os.geteuid() == 0:
+        options.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+    subprocess.run(['initdb', '-D', data, '-U', 'postgres', '--auth-local=trust', '--no-sync',
+                    '--auth-host=scram-sha-256'], check=True, **options)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    server = subprocess.Popen(['postgres', '-D', data, '-k', sockets, '-h', '127.0.0.1', '-p', port,
+                               '-F'], **options)
+    place.callback(end_process, server)
+    env = {'PATH': os.environ['PATH'], 'PGHOST': sockets, 'PGPORT': port, 'HOST': '127.0.0.1',
+           'DATABASE': 'postgres'}
+
+    def answers():
+        return subprocess.run(['psql', '-qX', '-U', 'postgres', '-c', 'CREATE ROLE shop LOGIN'],
+                              env=env, capture_output=True).returncode == 0
+    until(answers, 60)
+    return env
+
+
+@test
+def the_sample_hook_rotates_a_password_of_postgresql(place):
+    env = postgres(place)
+    agent = place.ready()
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../dist/hooks')
+    with open(source + '/postgres-password', 'rb') as file:
+        hook = place.file('postgres-password', file.read(), 0o755)
+    agent.set(PATH, b'never worked')
+    meta(agent, PATH, hook=hook)
+
+    def logs_in(password):
+        return subprocess.run(
+            ['psql', '-qX', '-w', '-h', '127.0.0.1', '-U', 'shop', '-d', 'postgres', '-c',
+             'SELECT 1'], env={**env, 'PGPASSWORD': password.decode()},
+            capture_output=True).returncode == 0
+    for version in (2, 3):
+        same(agent.do('rotate', PATH, env=env).text, PATH + ': version %d\n' % version)
+        same((logs_in(agent.get(PATH)), logs_in(agent.get(PATH, '--label=previous'))),
+             (True, False))
+    broken = agent.run('rotate', '--generate=password:32', PATH, env=env)
+    same(broken.status, 1)
+    has(broken.err, 'step set failed', 'letters and digits only')
+    same(logs_in(agent.get(PATH)), True)
 
 
 if __name__ == '__main__':
