@@ -87,7 +87,7 @@ static enum mortise_status begin(struct exchange *exchange, struct vault_outcome
 }
 
 static enum mortise_status end(
-	struct exchange *exchange, enum step step, struct vault_outcome *outcome)
+	struct exchange *exchange, uint64_t step, struct vault_outcome *outcome)
 {
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
 	uint64_t version = 0;
