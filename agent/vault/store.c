@@ -301,6 +301,11 @@ enum mortise_status store_set_synced(struct store *store, bool is_synced)
 	return run(store, is_synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
 }
 
+enum mortise_status store_rewrite(struct store *store)
+{
+	return run(store, "VACUUM");
+}
+
 enum mortise_status store_truncate_log(struct store *store)
 {
 	return run(store, "PRAGMA wal_checkpoint(TRUNCATE)");

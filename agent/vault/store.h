@@ -181,6 +181,12 @@ enum mortise_status store_next_values(struct store *store, const struct store_pl
  */
 enum mortise_status store_set_synced(struct store *store, bool is_synced) MUST_USE;
 
+/*
+ * Writes all rows into the file anew: where SQLite has moved rows from one page to another, a copy
+ * of a deleted one may have stayed behind. As much memory, for a while, as the file is large.
+ */
+enum mortise_status store_rewrite(struct store *store) MUST_USE;
+
 /* Empties the write-ahead log, so that deleted rows are nowhere on disk. */
 enum mortise_status store_truncate_log(struct store *store) MUST_USE;
 

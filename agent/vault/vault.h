@@ -205,8 +205,9 @@ enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
 /*
  * One version's data key and value are overwritten, in the write-ahead log too, and in what a
  * rekey has written or left. MORTISE_CONFLICT for the current version unless the secret is
- * deleted; one that is gone already is no error. After a failure it may be gone from all but the
- * write-ahead log, which vault_forget_old() empties.
+ * deleted; one that is gone already is no error. The file is written anew, which takes as
+ * long as the store is large. After a failure the version may be gone for readers, but not from the
+ * files: then the call is to be repeated.
  */
 enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;

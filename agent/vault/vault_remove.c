@@ -8,6 +8,12 @@
 
 #define LOOKED_AT 1000 /* secrets, in one vault_purge() */
 
+static enum mortise_status leave_no_copy(struct vault *vault)
+{
+	TRY(store_rewrite(vault->store));
+	return store_truncate_log(vault->store);
+}
+
 enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome)
 {
@@ -27,7 +33,7 @@ enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_
 		TRY(revision_commit(vault, &revision, 1));
 	/* Also where it is gone: whoever was told of a failure tries again. */
 	if (!is_dry_run)
-		TRY(vault_forget_old(vault));
+		TRY(leave_no_copy(vault));
 	*out_outcome = outcome;
 	return MORTISE_OK;
 }
@@ -62,7 +68,7 @@ enum mortise_status vault_destroy_all(
 	const struct vault_outcome outcome = {entry->current, true};
 	if (!is_dry_run) {
 		TRY(remove_entry(vault, entry));
-		TRY(vault_forget_old(vault));
+		TRY(leave_no_copy(vault));
 	}
 	*out_outcome = outcome;
 	return MORTISE_OK;
