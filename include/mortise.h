@@ -83,6 +83,25 @@ enum mortise_status mortise_get(struct mortise *agent, const char *path, void *b
 enum mortise_status mortise_set(struct mortise *agent, const char *path, const void *value,
 	size_t size, uint64_t *out_version) __attribute__((warn_unused_result));
 
+/* A secret that is watched. */
+struct mortise_watched {
+	const char *path;
+	uint64_t version; /* the current one, as far as known; 0: none, or not known */
+	int has_changed;  /* set by mortise_watch() */
+};
+
+/*
+ * Waits until one of up to 64 secrets has another current version than the one known, which a
+ * deletion is, too (version 0); sets version and has_changed of all that have. *out_changed is
+ * how many: 0 with MORTISE_OK when timeout_ms is over. A negative timeout_ms waits for ever; 0
+ * only looks, and is how to learn the versions at first. Values are not told: get them.
+ * While it waits it survives an agent that is restarted, sealed or busy, for as long as there is
+ * time, and misses no change: only the last of several in between is told. MORTISE_DENIED, with
+ * the path in mortise_message(), where one may not be read, or not any more.
+ */
+enum mortise_status mortise_watch(struct mortise *agent, struct mortise_watched *watched,
+	size_t count, int timeout_ms, size_t *out_changed) __attribute__((warn_unused_result));
+
 /* Overwrites size bytes in a way that the compiler keeps; NULL is allowed with 0. */
 void mortise_wipe(void *buffer, size_t size);
 

@@ -12,7 +12,7 @@
 
 #define FACT_ROUNDS 4 /* as many as there are facts */
 
-#define DRY_RUN_NOTE "dry run"
+static const char dry_run_note[] = "dry run";
 
 enum mortise_status exchange_fail(
 	struct exchange *exchange, enum mortise_status status, const char *format, ...)
@@ -90,7 +90,7 @@ static void put_line(
 	struct agent *agent, const struct operation *operation, const struct audit_event *event)
 {
 	audit_append(agent->audit, event);
-	if (operation->changes && event->result == MORTISE_OK && !event->note)
+	if (operation->changes && event->result == MORTISE_OK && event->note != dry_run_note)
 		owed_add(&agent->owed, event);
 }
 
@@ -120,7 +120,7 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 		.version = exchange->is_dry_run ? 0 : version,
 		.rule = rule,
 		.result = result,
-		.note = exchange->is_dry_run ? DRY_RUN_NOTE : NULL,
+		.note = exchange->is_dry_run ? dry_run_note : exchange->note,
 	};
 
 	record(exchange, &event);
@@ -178,6 +178,7 @@ void requester_done(struct requester *requester)
 	if (requester->backup)
 		backup_forget(requester->backup, requester);
 	audit_check_free(requester->check);
+	hygiene_free(requester->hygiene);
 	caller_done(&requester->caller);
 }
 
@@ -272,7 +273,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.version = pending->version,
 		.rule = pending->rule_name[0] ? pending->rule_name : NULL,
 		.result = status,
-		.note = pending->is_dry_run ? DRY_RUN_NOTE : NULL,
+		.note = pending->is_dry_run ? dry_run_note : NULL,
 	};
 
 	if (pending->operation->is_recorded && !pending->is_silent)

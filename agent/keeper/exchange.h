@@ -9,6 +9,7 @@
 #include "request.h"
 
 struct operation;
+struct hygiene;
 
 struct exchange {
 	struct agent *agent;
@@ -25,7 +26,8 @@ struct exchange {
 	char rule_name[POLICY_TITLE_MAX +
 		       1]; /* a copy: the policy may go before the record is made */
 	char text[WIRE_TEXT_MAX];
-	bool is_silent; /* no line of its own: a later page, or lines were written already */
+	const char *note; /* for the line; NULL: none. Its text outlives the request */
+	bool is_silent;   /* no line of its own: a later page, or lines were written already */
 	bool is_pending;
 	bool is_dry_run; /* DRY_RUN was asked for: nothing is changed, and the record says so */
 };
@@ -63,7 +65,7 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_slot_test, request_slot_reseal, request_slot_suspend, request_slot_change_pin,
 	request_backup, request_backup_stage, request_backup_verify, request_recover,
 	request_doctor, request_meta, request_move, request_rollback, request_destroy,
-	request_set_batch;
+	request_set_batch, request_watch, request_rotate, request_hygiene;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
@@ -160,6 +162,9 @@ uint64_t request_now_us(void);
 void put_text_fact(struct wire_writer *reply, const char *name, const char *text);
 void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number);
 void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us);
+
+/* Forgets fingerprints; NULL is allowed. */
+void hygiene_free(struct hygiene *hygiene);
 
 /* Frees a half-uploaded policy; NULL is allowed. */
 void policy_staging_free(struct policy_staging *staging);

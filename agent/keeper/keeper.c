@@ -269,6 +269,7 @@ static enum mortise_status start(struct keeper *keeper)
 static void serve(struct keeper *keeper)
 {
 	for (;;) {
+		request_tell_watchers(&keeper->agent);
 		server_end_turn(keeper->server);
 		request_upkeep(&keeper->agent);
 		/* A break from upkeep would be forgotten by the loop. */

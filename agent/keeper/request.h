@@ -29,6 +29,16 @@ struct entrance {
 	bool is_main;                    /* operators have their rights here only */
 };
 
+struct watch;
+
+/* Requests that wait for a change of a secret, and what they were last compared with. */
+struct watch_list {
+	struct watch *first;
+	size_t paths;
+	uint64_t changes, policy_version, swept_ms;
+	size_t disabled_rules;
+};
+
 /* What the keeper's requests work with. One for the process. */
 struct agent {
 	struct event_base *base;
@@ -51,6 +61,7 @@ struct agent {
 	uint32_t agent_uid, first_uid, operators_gid;
 	char environment[64];
 	const char *store_directory, *audit_log; /* for `doctor` */
+	struct watch_list watches;
 	struct evidence *evidence;
 	bool requires_pidfd; /* a caller whom the kernel does not name is denied */
 	size_t (*connections)(void *server);
@@ -82,6 +93,7 @@ struct requester {
 	struct backup *backup;     /* in which it may have copies; NULL: it has none */
 	struct audit_check *check; /* an `audit verify` under way */
 	uint64_t check_offset;
+	struct hygiene *hygiene; /* a `hygiene` under way */
 	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */
 	uint8_t page[REQUEST_PAGE_SIZE];
 };
@@ -112,6 +124,11 @@ void request_record(
  * descriptor, as far as the kernel says.
  */
 void request_record_unknown(struct agent *agent, int descriptor, const struct ucred *sender);
+
+/* Called before a turn ends: answers the watches that have something to be told. */
+void request_tell_watchers(struct agent *agent);
+/* The vault closes: answers all of them. */
+void request_end_watches(struct agent *agent);
 
 /* Called between turns: checkpoints, a stale vault. */
 void request_upkeep(struct agent *agent);

@@ -93,6 +93,7 @@ void request_vault_closing(void *context)
 {
 	struct agent *agent = context;
 
+	request_end_watches(agent);
 	request_checkpoint_last(agent);
 	secret_drop(&agent->audit_state);
 	audit_detach(agent->audit);

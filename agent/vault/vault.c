@@ -92,6 +92,31 @@ enum mortise_status vault_read(struct vault *vault, const char *path,
 	return MORTISE_OK;
 }
 
+uint64_t vault_current(const struct vault *vault, const char *path)
+{
+	const struct entry *entry = vault_find(vault, path);
+
+	return entry && !entry->is_deleted ? entry->current : 0;
+}
+
+uint64_t vault_changes(const struct vault *vault)
+{
+	return vault->changes;
+}
+
+enum mortise_status vault_fingerprint(struct vault *vault, const char *path,
+	uint8_t out_fingerprint[ENVELOPE_HASH], bool *out_empty)
+{
+	CLEANUP(secret_drop) struct secret *value = NULL;
+	const struct vault_choice current = {VAULT_CURRENT, 0};
+	uint64_t version;
+
+	TRY(vault_read(vault, path, &current, &value, &version));
+	envelope_hash(vault->keyring.key[KEY_TWIN], value->bytes, value->size, out_fingerprint);
+	*out_empty = value->size == 0;
+	return MORTISE_OK;
+}
+
 enum mortise_status entry_complete(
 	const struct vault *vault, struct entry *entry, const struct vault_head *head)
 {
@@ -135,6 +160,14 @@ enum mortise_status vault_next(struct vault *vault, const uint8_t *after, uint8_
 	memcpy(out_id, entry->id, ID_SIZE);
 	*out_head = head;
 	return MORTISE_OK;
+}
+
+enum mortise_status vault_head(
+	struct vault *vault, const uint8_t id[ID_SIZE], struct vault_head *out_head)
+{
+	const struct entry *entry = index_get(vault->index, id);
+
+	return entry ? head_open(vault, entry, out_head) : MORTISE_NOT_FOUND;
 }
 
 enum mortise_status vault_show(struct vault *vault, const char *path, struct vault_head *out_head,

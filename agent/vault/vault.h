@@ -84,6 +84,18 @@ enum mortise_status vault_read(struct vault *vault, const char *path,
 	const struct vault_choice *choice, struct secret **out_value, uint64_t *out_version)
 	MUST_USE;
 
+/* The current version; 0: there is none, or it is deleted. Costs no reading. */
+uint64_t vault_current(const struct vault *vault, const char *path);
+/* Another number than before: a secret may have another current version. */
+uint64_t vault_changes(const struct vault *vault);
+
+/*
+ * Of the current value: the same for the same value, while the epoch is the same. It says nothing
+ * to who has not the key, and is not to leave the agent all the same. MORTISE_NOT_FOUND.
+ */
+enum mortise_status vault_fingerprint(struct vault *vault, const char *path,
+	uint8_t out_fingerprint[ENVELOPE_HASH], bool *out_empty) MUST_USE;
+
 struct vault_write {
 	const char *path;
 	const uint8_t *value;
@@ -160,6 +172,10 @@ struct vault_version {
 /* The head after `after` (an id; NULL: the first); *out_id goes on. MORTISE_NOT_FOUND: no more. */
 enum mortise_status vault_next(struct vault *vault, const uint8_t *after, uint8_t out_id[ID_SIZE],
 	struct vault_head *out_head) MUST_USE;
+
+/* The head with this id. MORTISE_NOT_FOUND: it is gone. */
+enum mortise_status vault_head(
+	struct vault *vault, const uint8_t id[ID_SIZE], struct vault_head *out_head) MUST_USE;
 
 /* At most VAULT_VERSIONS_MAX versions, oldest first. Deleted secrets are shown, too. */
 enum mortise_status vault_show(struct vault *vault, const char *path, struct vault_head *out_head,

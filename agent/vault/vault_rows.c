@@ -289,6 +289,8 @@ static bool raises_generation(const struct index_change *change)
 /* A rekey under way does again what has changed. */
 static void touch(struct vault *vault, const struct index_change *change)
 {
+	if (change->entry || change->entry_count || change->removed_id)
+		vault->changes++;
 	if (change->entry)
 		rekey_touch(vault, change->entry->id);
 	for (size_t i = 0; i < change->entry_count; i++)

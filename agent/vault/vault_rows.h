@@ -26,6 +26,7 @@ struct vault {
 	struct cache *cache;
 	uint64_t target_generation;        /* what commits raise the generation to */
 	uint64_t commits, weighty_commits; /* see struct vault_age */
+	uint64_t changes;                  /* commits that concerned a secret */
 	bool is_stale;
 	bool is_nested; /* the caller holds the transaction */
 

@@ -237,9 +237,11 @@ int args_parse(struct cli *cli, const struct command *const *commands, int argc,
 	for (int at = 1; at < argc; at++) {
 		int status = CLI_DONE;
 
-		if (!is_ended && strcmp(argv[at], "--") == 0)
+		if (!is_ended && strcmp(argv[at], "--") == 0) {
 			is_ended = true;
-		else if (!is_ended && argv[at][0] == '-' && argv[at][1] != '\0')
+			cli->behind_at = at + 1;
+			cli->operands_before = cli->operand_count;
+		} else if (!is_ended && argv[at][0] == '-' && argv[at][1] != '\0')
 			status = take_option(cli, argc, argv, &at);
 		else if (cli->command == NULL && strcmp(argv[at], "help") == 0)
 			cli->wants_help = true;

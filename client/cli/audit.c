@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "ask.h"
+#include "audit_walk.h"
 #include "output.h"
 #include "when.h"
 
@@ -122,8 +123,9 @@ static void print_record(struct view *view, const json_t *record)
 	(void)putchar('\n');
 }
 
-static enum mortise_status take_record(struct view *view, const char *line, size_t size)
+static enum mortise_status take_record(void *context, const char *line, size_t size)
 {
+	struct view *view = context;
 	json_t *record = json_loadb(line, size, 0, NULL);
 
 	if (!json_is_object(record)) {
@@ -144,42 +146,6 @@ static enum mortise_status take_record(struct view *view, const char *line, size
 		return client_fail(view->cli->agent, MORTISE_IO, "out of memory");
 	if (view->filter.last > 0 && json_array_size(view->kept) > view->filter.last)
 		(void)json_array_remove(view->kept, 0);
-	return MORTISE_OK;
-}
-
-static enum mortise_status take_chunk(struct view *view, const struct wire_field *chunk)
-{
-	const char *at = (const char *)chunk->bytes, *end = at + chunk->size;
-
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-
-		if (newline == NULL)
-			return client_fail(
-				view->cli->agent, MORTISE_IO, "the agent's reply is malformed");
-		TRY(take_record(view, at, (size_t)(newline - at)));
-		at = newline + 1;
-	}
-	return MORTISE_OK;
-}
-
-/* Up to where the log ended at first: the walk itself makes it grow. */
-static enum mortise_status walk(struct cli *cli, struct view *view)
-{
-	uint64_t offset = 0, next = 0, total = UINT64_MAX;
-
-	do {
-		struct wire_writer *writer = client_begin(cli->agent, WIRE_AUDIT_SHOW);
-		struct wire_message reply;
-
-		offset = next;
-		wire_put_number(writer, WIRE_TAG_OFFSET, offset);
-		TRY(client_call(cli->agent, &reply));
-		TRY(take_chunk(view, &reply.field[WIRE_TAG_CHUNK]));
-		next = ask_number(&reply, WIRE_TAG_OFFSET, offset);
-		if (total == UINT64_MAX)
-			total = ask_number(&reply, WIRE_TAG_TOTAL, 0);
-	} while (next > offset && next < total);
 	return MORTISE_OK;
 }
 
@@ -209,7 +175,7 @@ static int show(struct cli *cli)
 		return ending;
 	if (cli->is_json || view.filter.last > 0)
 		view.kept = json_array();
-	status = walk(cli, &view);
+	status = audit_walk(cli, take_record, &view);
 	ending = status == MORTISE_OK ? finish(&view) : ask_fail(cli, status, NULL);
 	json_decref(view.kept);
 	return ending;

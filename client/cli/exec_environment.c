@@ -6,14 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "output.h"
+#include "memory_file.h"
 
-#define LEAST_DESCRIPTOR 3
-#define NUMBER_SIZE      32
+#define NUMBER_SIZE 32
 
 /* What is left of an environment that is cleaned, besides LC_*. */
 static const char *const kept[] = {
@@ -74,30 +71,6 @@ static enum mortise_status inherit(
 	return MORTISE_OK;
 }
 
-/* Above the standard ones, also where those are closed. */
-static int make_memory_file(const char *name)
-{
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), moved = fd;
-
-	if (fd >= 0 && fd < LEAST_DESCRIPTOR) {
-		moved = fcntl(fd, F_DUPFD_CLOEXEC, LEAST_DESCRIPTOR);
-		(void)close(fd);
-	}
-	return moved;
-}
-
-/* Readable for a CMD that becomes another user: only who has the descriptor finds it. */
-static enum mortise_status fill(int fd, const struct fetched *value)
-{
-	TRY(output_write(fd, value->bytes, value->size));
-	if (fchmod(fd, 0444) != 0 || lseek(fd, 0, SEEK_SET) != 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
-			0 ||
-		fcntl(fd, F_SETFD, 0) != 0)
-		return MORTISE_IO;
-	return MORTISE_OK;
-}
-
 static enum mortise_status put_descriptor(struct exec_environment *environment,
 	const struct exec_variable *variable, const struct fetched *value)
 {
@@ -109,11 +82,13 @@ static enum mortise_status put_descriptor(struct exec_environment *environment,
 	if (descriptors == NULL)
 		return MORTISE_IO;
 	environment->descriptors = descriptors;
-	fd = make_memory_file(variable->name);
+	fd = memory_file_new(variable->name);
 	if (fd < 0)
 		return MORTISE_IO;
 	descriptors[environment->descriptor_count++] = fd;
-	TRY(fill(fd, value));
+	TRY(memory_file_fill(fd, value->bytes, value->size));
+	if (fcntl(fd, F_SETFD, 0) != 0)
+		return MORTISE_IO;
 	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	return put(environment, variable->name, strlen(variable->name), path, strlen(path));
 }

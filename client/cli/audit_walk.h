@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/* audit_walk: all lines of the agent's audit log, oldest first. */
+#ifndef MORTISE_CLI_AUDIT_WALK_H
+#define MORTISE_CLI_AUDIT_WALK_H
+
+#include "cli.h"
+
+/* A line without its newline. Anything but MORTISE_OK ends the walk. */
+typedef enum mortise_status audit_walk_take(void *context, const char *line, size_t size);
+
+/* Up to where the log ended at first: the walk itself makes it grow. */
+enum mortise_status audit_walk(struct cli *cli, audit_walk_take *take, void *context) MUST_USE;
+
+#endif
