@@ -18,6 +18,7 @@ import time
 
 import tap
 from tap import same, test
+from tpm import tool
 
 ROUNDS = int(os.environ.get('MORTISE_TEST_KILLS', 16))
 SECRETS = 200
@@ -45,7 +46,7 @@ class Slots:
         return self.agent.do('slot', 'add', '--json', *options).json()['slot']
 
     def list(self):
-        found = self.agent.do('slot', 'list', '--json', '--wait=60').json()['slots']
+        found = self.agent.do('slot', 'list', '--json', '--wait=30').json()['slots']
         return {slot['id']: slot for slot in found}
 
     def to_reseal(self):
@@ -75,6 +76,7 @@ class Slots:
         """The PIN is that which was acknowledged last, or the one that was tried after that."""
         if len(self.pins) == 1:
             return
+        tool(self.agent.tcti, 'tpm2_dictionarylockout', '--clear-lockout')
         tried = {pin: self.agent.run('slot', 'test', '--wait=60', str(self.pin_slot),
                                      '--tpm2-pin-file=' + pin) for pin in self.pins}
         opens = [pin for pin, result in tried.items() if result.status == 0]
@@ -193,6 +195,9 @@ def kill_once(slots, values, source, name, longest_s):
     if is_told and note:
         note(out)
     agent.kill()
+    # As the kernel's resource manager does for who dies. The monitor's own notes die with it.
+    for kind in ('-t', '-l', '-s'):
+        tool(agent.tcti, 'tpm2_flushcontext', kind)
     agent.start()
     return is_told
 
