@@ -64,6 +64,9 @@ enum wire_opcode {
 	WIRE_GATEWAY = 64, /* kept free: a gateway presents its client's descriptor */
 	WIRE_REKEY = 88,
 	WIRE_BACKUP = 89,
+	WIRE_RECOVER = 90,
+	WIRE_BACKUP_STAGE = 92,
+	WIRE_BACKUP_VERIFY = 93,
 };
 
 /*

@@ -6,7 +6,6 @@ Once with the unified hierarchy (cgroup v2) and once with v1's name=systemd. uni
 what runs in the container; each boot takes a second or two, and its results serve all tests.
 """
 
-import functools
 import json
 import os
 import shutil
@@ -14,12 +13,11 @@ import subprocess
 
 import tap
 from agent import prefix
+from nspawn import SYSCALLS, tree
 from tap import Skip, has, same, test
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DENIED, BOOT_S = 77, 90
-# What systemd-nspawn of 2022 keeps from its containers, and the agent cannot do without.
-SYSCALLS = 'memfd_secret landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp'
 UNIT = '''[Unit]
 SuccessAction=exit-force
 FailureAction=exit-force
@@ -33,16 +31,6 @@ store = /var/lib/mortise
 audit-log = /var/log/mortise/audit.log
 user = uucp
 '''
-
-
-@functools.lru_cache(None)
-def tree():
-    if not shutil.which('systemd-nspawn'):
-        raise Skip('systemd-nspawn is not installed')
-    done = subprocess.run([HERE + '/boot_tree'], capture_output=True, timeout=900)
-    if done.returncode != 0:
-        raise Skip(done.stderr.decode().strip() or 'no tree to boot')
-    return done.stdout.decode().strip()
 
 
 _booted = {}

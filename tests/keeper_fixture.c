@@ -35,13 +35,13 @@ static const struct {
 	{"root", false, 0},
 };
 
-static int listen_on(const char path[96])
+static int listen_on(const char path[96], int type)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int on = 1, listener;
 
 	memcpy(address.sun_path, path, 96);
-	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	listener = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_true(listener >= 0);
 	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
@@ -53,8 +53,16 @@ static int listen_on(const char path[96])
 void keeper_listen_web(struct keeper_fixture *fixture, unsigned verbs)
 {
 	snprintf(fixture->web_socket, sizeof fixture->web_socket, "%s/web", fixture->directory);
-	fixture->web_listener = listen_on(fixture->web_socket);
+	fixture->web_listener = listen_on(fixture->web_socket, SOCK_SEQPACKET);
 	fixture->web_verbs = verbs;
+}
+
+void keeper_listen_credentials(struct keeper_fixture *fixture, unsigned wait_ms)
+{
+	snprintf(fixture->credentials_socket, sizeof fixture->credentials_socket, "%s/credentials",
+		fixture->directory);
+	fixture->credentials_listener = listen_on(fixture->credentials_socket, SOCK_STREAM);
+	fixture->credentials_wait_ms = wait_ms;
 }
 
 struct keeper_fixture *keeper_prepare(void)
@@ -78,8 +86,8 @@ struct keeper_fixture *keeper_prepare(void)
 	fixture->first_uid = geteuid();
 	fixture->play = play_honest;
 	memset(fixture->h, 0x5a, sizeof fixture->h);
-	fixture->listener = listen_on(fixture->socket);
-	fixture->web_listener = -1;
+	fixture->listener = listen_on(fixture->socket, SOCK_SEQPACKET);
+	fixture->web_listener = fixture->credentials_listener = -1;
 	return fixture;
 }
 
@@ -98,15 +106,16 @@ static _Noreturn void run_keeper(const struct keeper_fixture *fixture, int end)
 	_exit(keeper_main());
 }
 
-/* Two descriptors at most; those that are -1 are none. */
-static void send_both(int fd, size_t size, const int descriptors[2])
+#define SENT_MAX 3
+
+static void send_all(int fd, size_t size, const int *descriptors, size_t count)
 {
-	_Alignas(struct cmsghdr) char room[CMSG_SPACE(2 * sizeof *descriptors)] = {0};
-	size_t bytes = (descriptors[1] >= 0 ? 2 : 1) * sizeof *descriptors;
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(SENT_MAX * sizeof *descriptors)] = {0};
+	size_t bytes = count * sizeof *descriptors;
 	struct iovec part = {out, size};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
-	if (descriptors[0] >= 0) {
+	if (count) {
 		message.msg_control = room;
 		message.msg_controllen = CMSG_SPACE(bytes);
 		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -120,12 +129,14 @@ static void send_both(int fd, size_t size, const int descriptors[2])
 
 static void send_with(int fd, size_t size, int descriptor)
 {
-	send_both(fd, size, (int[]){descriptor, -1});
+	send_all(fd, size, &descriptor, descriptor >= 0);
 }
 
 static void configure(struct keeper_fixture *fixture)
 {
 	const uint32_t ids[PROCESS_IDS] = {KEEPER_AGENT_UID, fixture->first_uid, KEEPER_OPERATORS};
+	int descriptors[SENT_MAX] = {fixture->listener};
+	size_t count = 1;
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, PROCESS_CONFIGURE, 0);
@@ -137,14 +148,22 @@ static void configure(struct keeper_fixture *fixture)
 		wire_put_text(&writer, WIRE_TAG_NAME, "web");
 		wire_put_number(&writer, WIRE_TAG_NUMBER, fixture->web_verbs);
 		wire_item_end(&writer, item);
+		descriptors[count++] = fixture->web_listener;
+	}
+	if (fixture->credentials_listener >= 0) {
+		item = wire_item_begin(&writer);
+		wire_put_text(&writer, WIRE_TAG_NAME, "credentials");
+		wire_put_number(&writer, WIRE_TAG_NUMBER, fixture->credentials_wait_ms);
+		wire_put_number(&writer, WIRE_TAG_FLAGS, PROCESS_FOR_CREDENTIALS);
+		wire_item_end(&writer, item);
+		descriptors[count++] = fixture->credentials_listener;
 	}
 	wire_list_end(&writer, list);
 	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
 	wire_put_text(&writer, WIRE_TAG_STORE, fixture->store);
 	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, fixture->audit_log);
 	wire_put_number(&writer, WIRE_TAG_FLAGS, fixture->flags);
-	send_both(fixture->monitor, wire_finish(&writer),
-		(int[]){fixture->listener, fixture->web_listener});
+	send_all(fixture->monitor, wire_finish(&writer), descriptors, count);
 }
 
 void keeper_start(struct keeper_fixture *fixture)
@@ -509,6 +528,8 @@ int tear_down_keeper(void **state)
 	close(fixture->listener);
 	if (fixture->web_listener >= 0)
 		close(fixture->web_listener);
+	if (fixture->credentials_listener >= 0)
+		close(fixture->credentials_listener);
 	snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
 	(void)!system(command);
 	free(fixture);

@@ -37,6 +37,9 @@ struct keeper_fixture {
 	char web_socket[96];
 	int web_listener; /* -1: none */
 	unsigned web_verbs;
+	char credentials_socket[96];
+	int credentials_listener; /* -1: none */
+	unsigned credentials_wait_ms;
 	uint32_t first_uid;
 	uint64_t flags;
 	void (*before)(void); /* in the keeper's process, before keeper_main() */
@@ -70,6 +73,8 @@ struct keeper_fixture *keeper_prepare(void);
 void keeper_start(struct keeper_fixture *fixture);
 /* Before the start: a second listener, "web", at which so much can be asked. */
 void keeper_listen_web(struct keeper_fixture *fixture, unsigned verbs);
+/* Before the start: a listener for service managers, who wait so long while it is sealed. */
+void keeper_listen_credentials(struct keeper_fixture *fixture, unsigned wait_ms);
 /* Initialises it, as set_up_store does. */
 void keeper_init(struct keeper_fixture *fixture);
 /* Ends it with SIGTERM; the exit status. Fails if a sanitizer complained. */

@@ -106,8 +106,8 @@ static void an_unknown_section_is_refused(void **state)
 {
 	(void)state;
 	refuses("[agents]\n",
-		"c:1:1: unknown section 'agents'; expected [agent], [tpm2], [pkcs11] or "
-		"[socket NAME]");
+		"c:1:1: unknown section 'agents'; expected [agent], [tpm2], [pkcs11], "
+		"[credentials] or [socket NAME]");
 	refuses("[agent one]\n", "c:1:1: unknown section 'agent one'; expected");
 }
 

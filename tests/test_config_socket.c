@@ -137,7 +137,7 @@ static void so_many_sockets_and_no_more(void **state)
 		}
 	}
 	refuses(text, "c:46:1: at most 15 sections");
-	assert_true(CONFIG_SOCKETS_MAX + 1 <= PROCESS_LISTENERS_MAX);
+	assert_true(CONFIG_SOCKETS_MAX + 2 <= PROCESS_LISTENERS_MAX);
 }
 
 static void the_switches_for_evidence_are_yes_or_no(void **state)
@@ -154,6 +154,52 @@ static void the_switches_for_evidence_are_yes_or_no(void **state)
 	refuses("[agent]\nexe-evidence =\n", "c:2:");
 }
 
+static void without_the_section_credentials_are_handed_out_at_no_socket_of_ours(void **state)
+{
+	reads("");
+	assert_false(config.credentials.is_wanted);
+	assert_string_equal(config.credentials.path, "/run/mortise/credentials.sock");
+	assert_int_equal(config.credentials.wait_ms, 60000);
+	config_done(&config);
+}
+
+static void credentials_have_a_socket_a_mode_and_a_wait(void **state)
+{
+	reads("[credentials]\n");
+	assert_true(config.credentials.is_wanted);
+	assert_string_equal(config.credentials.path, "/run/mortise/credentials.sock");
+	assert_int_equal(config.credentials.mode, 0600);
+	assert_int_equal(config.credentials.wait_ms, 60000);
+	config_done(&config);
+	reads("[credentials]\npath = /run/c\nmode = 0666\nwait = 0\n");
+	assert_string_equal(config.credentials.path, "/run/c");
+	assert_int_equal(config.credentials.mode, 0666);
+	assert_int_equal(config.credentials.wait_ms, 0);
+	config_done(&config);
+}
+
+static void what_credentials_do_not_take_is_refused(void **state)
+{
+	refuses("[credentials]\npath = c\n", "c:2:8: expected an absolute path");
+	refuses("[credentials]\nmode = 0700\n", "c:2:8: expected a mode");
+	refuses("[credentials]\nwait = -1\n", "c:2:8: expected seconds from 0 to 600");
+	refuses("[credentials]\nwait = 601\n", "c:2:8: expected seconds from 0 to 600");
+	refuses("[credentials]\nwait =\n", "c:2:");
+	refuses("[credentials]\nverbs = read\n",
+		"c:2:1: unknown key 'verbs' in [credentials]; expected path, mode or wait");
+	refuses("[credentials x]\n", "c:1:1: unknown section 'credentials x'");
+}
+
+static void nothing_else_is_at_the_socket_of_credentials_or_has_its_name(void **state)
+{
+	refuses("[credentials]\npath = /run/mortise/mortise.sock\n",
+		"c: [credentials]: path is that of [agent]'s socket");
+	refuses(WEB "verbs = read\n[credentials]\npath = /run/web/sock\n",
+		"c:1:1: [socket web]: another socket has this path already");
+	refuses("[socket credentials]\npath = /run/c\nverbs = read\n",
+		"c:1:1: expected [socket NAME]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +213,11 @@ int main(void)
 		cmocka_unit_test(an_unknown_key_is_refused),
 		cmocka_unit_test(so_many_sockets_and_no_more),
 		cmocka_unit_test(the_switches_for_evidence_are_yes_or_no),
+		cmocka_unit_test(
+			without_the_section_credentials_are_handed_out_at_no_socket_of_ours),
+		cmocka_unit_test(credentials_have_a_socket_a_mode_and_a_wait),
+		cmocka_unit_test(what_credentials_do_not_take_is_refused),
+		cmocka_unit_test(nothing_else_is_at_the_socket_of_credentials_or_has_its_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@
 
 #define STRANGER 12345
 
-static const struct listen_access for_all = {0666, (gid_t)-1};
+static const struct listen_access for_all = {0666, (gid_t)-1, false};
 
 struct fixture {
 	char base[32];
@@ -526,7 +526,8 @@ static void a_path_too_long_for_a_socket_is_refused(void **state)
 /* Runs body in a child in which fd stands where the service manager would have put it. */
 static int adopt_in_a_child(int fd, const char *count, struct fixture *fixture)
 {
-	const struct listen_wanted wanted[] = {{"main", fixture->socket, {0666, (gid_t)-1}}};
+	const struct listen_wanted wanted[] = {
+		{"main", fixture->socket, {0666, (gid_t)-1, false}, false}};
 	pid_t child = fork();
 	struct listen_set set;
 	char pid[16];

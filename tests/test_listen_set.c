@@ -37,8 +37,8 @@ static int set_up(void **state)
 	for (size_t i = 0; i < WANTED; i++) {
 		snprintf(fixture->paths[i], sizeof fixture->paths[i], "%s/run%zu/sock",
 			fixture->base, i);
-		fixture->wanted[i] = (struct listen_wanted){
-			names[i], fixture->paths[i], {0600 | (mode_t)(i * 0022), (gid_t)-1}};
+		fixture->wanted[i] = (struct listen_wanted){names[i], fixture->paths[i],
+			{0600 | (mode_t)(i * 0022), (gid_t)-1, false}, false};
 	}
 	fixture->us = (struct owner){geteuid(), getegid()};
 	*state = fixture;
@@ -56,12 +56,14 @@ static int tear_down(void **state)
 	return result;
 }
 
+static int passed_type = SOCK_SEQPACKET;
+
 /* Descriptors 3 and on: listening sockets bound to /base/0, /base/1... */
 static void place_sockets(const struct fixture *fixture, int count)
 {
 	for (int i = 0; i < count; i++) {
 		struct sockaddr_un address = {.sun_family = AF_UNIX};
-		int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+		int fd = socket(AF_UNIX, passed_type, 0);
 
 		snprintf(address.sun_path, sizeof address.sun_path, "%s/%d", fixture->base, i);
 		if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
@@ -74,13 +76,17 @@ static void place_sockets(const struct fixture *fixture, int count)
 	}
 }
 
-/* "2--": the main socket was adopted from /base/2, the others were made. */
+/* "2--": the main socket was adopted from /base/2, the others were made; '.': there is none. */
 static void describe(const struct listen_set *set, char *text)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		struct sockaddr_un address = {.sun_family = AF_UNIX};
 		socklen_t size = sizeof address;
 
+		if (set->listeners[i].fd < 0) {
+			*text++ = '.';
+			continue;
+		}
 		if (getsockname(set->listeners[i].fd, (struct sockaddr *)&address, &size) != 0)
 			_exit(91);
 		char last = address.sun_path[strlen(address.sun_path) - 1];
@@ -175,7 +181,7 @@ static void a_socket_is_given_to_its_group(void **state)
 	if (geteuid() != 0)
 		skip();
 	unsetenv("LISTEN_PID");
-	fixture->wanted[1].access = (struct listen_access){0660, 37};
+	fixture->wanted[1].access = (struct listen_access){0660, 37, false};
 	assert_int_equal(
 		listen_set_open(fixture->wanted, WANTED, &fixture->us, &set, &refusal), MORTISE_OK);
 	assert_int_equal(lstat(fixture->paths[1], &about), 0);
@@ -216,6 +222,48 @@ static void a_name_twice_is_refused(void **state)
 	gives(*state, 2, "main:mortise.socket", REJECTED);
 }
 
+static void a_socket_that_is_only_passed_is_taken_and_never_made(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->wanted[2].access.is_stream = true;
+	fixture->wanted[2].is_only_passed = true;
+	gives(fixture, 1, "main", "0-.");
+	passed_type = SOCK_STREAM;
+	gives(fixture, 1, "ci", "--0");
+	passed_type = SOCK_SEQPACKET;
+	assert_int_equal(access(fixture->paths[2], F_OK), -1);
+}
+
+static void a_socket_of_another_type_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->wanted[2].access.is_stream = true;
+	gives(fixture, 1, "ci", REJECTED);
+	passed_type = SOCK_STREAM;
+	gives(fixture, 1, "web", REJECTED);
+	gives(fixture, 1, "main", REJECTED);
+	passed_type = SOCK_SEQPACKET;
+}
+
+static void a_stream_socket_is_made_as_one(void **state)
+{
+	struct fixture *fixture = *state;
+	struct listen_set set;
+	struct refusal refusal;
+	int type = 0;
+	socklen_t size = sizeof type;
+
+	unsetenv("LISTEN_PID");
+	fixture->wanted[2].access.is_stream = true;
+	assert_int_equal(
+		listen_set_open(fixture->wanted, WANTED, &fixture->us, &set, &refusal), MORTISE_OK);
+	assert_int_equal(getsockopt(set.listeners[2].fd, SOL_SOCKET, SO_TYPE, &type, &size), 0);
+	assert_int_equal(type, SOCK_STREAM);
+	listen_set_close(&set);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -228,6 +276,9 @@ int main(void)
 		WITH_FIXTURE(a_single_one_without_a_name_is_the_main_one),
 		WITH_FIXTURE(a_name_that_nobody_knows_is_refused),
 		WITH_FIXTURE(a_name_twice_is_refused),
+		WITH_FIXTURE(a_socket_that_is_only_passed_is_taken_and_never_made),
+		WITH_FIXTURE(a_socket_of_another_type_is_refused),
+		WITH_FIXTURE(a_stream_socket_is_made_as_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

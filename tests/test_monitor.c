@@ -433,7 +433,8 @@ static int set_up(void **state)
 	fixture->config.hardware_deadline_ms = 60000;
 	fixture->config.audit_sync_always = true;
 	fixture->identity = (struct identity){.uid = geteuid(), .gid = getegid()};
-	fixture->listeners[0] = (struct monitor_listener){"main", 127, fixture->listener_fd};
+	fixture->listeners[0] =
+		(struct monitor_listener){.name = "main", .verbs = 127, .fd = fixture->listener_fd};
 	fixture->settings = (struct monitor_settings){
 		.config = &fixture->config,
 		.identity = &fixture->identity,

@@ -15,7 +15,9 @@
  *	           may wait for the anchor). Its descriptors
  *	           are the listening sockets, in the order of the items of ITEMS: NAME and
  *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
- *	           may leave it out, for all); then the witness's socket, if FLAGS says so.
+ *	           may leave it out, for all). One item more may be for the socket of service
+ *	           managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how many milliseconds
+ *	           they wait while sealed. Then the witness's socket, if FLAGS says so.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
  *	           sent again whenever that line changes.
  *	SPAWN      keeper -> monitor. The answer has the same request id and either
@@ -45,7 +47,7 @@
 
 #define PROCESS_FD 3
 
-#define PROCESS_LISTENERS_MAX 16
+#define PROCESS_LISTENERS_MAX 17 /* main, 15 of [socket NAME], credentials */
 #define PROCESS_NAME_MAX      64 /* bytes in a listener's name */
 
 enum process_opcode {
@@ -63,6 +65,9 @@ enum process_opcode {
 #define PROCESS_AUDIT_SYNC_ALWAYS 1u /* the audit line is on disk before its reply leaves */
 #define PROCESS_REQUIRE_PIDFD     2u /* who cannot be named by SO_PEERPIDFD is denied */
 #define PROCESS_HAS_WITNESS       4u /* the last descriptor is a witness's socket */
+
+/* FLAGS of an item of CONFIGURE. */
+#define PROCESS_FOR_CREDENTIALS 1u
 
 /* IDS of CONFIGURE: u32 little-endian, packed. */
 #define PROCESS_ID_AGENT     0 /* the keeper's uid */

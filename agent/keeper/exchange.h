@@ -54,14 +54,7 @@ struct operation {
 	operation_handler *handler;
 };
 
-operation_handler request_hello, request_status, request_whoami, request_init, request_unseal,
-	request_seal, request_get, request_set, request_list, request_show, request_delete,
-	request_undelete, request_policy_stage, request_policy_apply, request_policy_show,
-	request_policy_check, request_policy_rollback, request_policy_reset, request_audit_show,
-	request_policy_who, request_policy_may, request_audit_verify, request_audit_key,
-	request_verify, request_rekey, request_slot_list, request_slot_add, request_slot_remove,
-	request_slot_test, request_slot_reseal, request_slot_suspend, request_slot_change_pin,
-	request_backup;
+operation_handler request_hello, request_status, request_whoami, request_init, request_unseal, request_seal, request_get, request_set, request_list, request_show, request_delete, request_undelete, request_policy_stage, request_policy_apply, request_policy_show, request_policy_check, request_policy_rollback, request_policy_reset, request_audit_show, request_policy_who, request_policy_may, request_audit_verify, request_audit_key, request_verify, request_rekey, request_slot_list, request_slot_add, request_slot_remove, request_slot_test, request_slot_reseal, request_slot_suspend, request_slot_change_pin, request_backup, request_backup_stage, request_backup_verify, request_recover;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,

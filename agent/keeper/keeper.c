@@ -17,14 +17,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "credential.h"
 #include "keeper_settings.h"
 #include "log.h"
 #include "sandbox.h"
 #include "server.h"
 
-#define POOL_BYTES      (SERVER_POOL_BYTES + 1024 * 1024)
+#define POOL_BYTES      (SERVER_POOL_BYTES + CREDENTIAL_POOL_BYTES + 1024 * 1024)
 #define CONNECTIONS_MAX 4096
-#define OWN_DESCRIPTORS 64
+#define OWN_DESCRIPTORS (64 + CREDENTIAL_REFUSALS_MAX)
 #define AUDIT_TRIES     100
 #define AUDIT_PAUSE_MS  20
 
@@ -34,6 +35,7 @@ struct keeper {
 	struct event_base *base;
 	struct sealer_link *sealer;
 	struct server *server;
+	struct credentials *credentials; /* NULL: nobody listens for them */
 	struct event *checkpoint_done, *second, *terminate;
 };
 
@@ -53,6 +55,14 @@ static void tell_monitor(void *context)
 	wire_put_number(writer, WIRE_TAG_NUMBER, lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
 	if (monitor_tell(keeper->agent.monitor) != MORTISE_OK)
 		log_warning("the monitor does not take the state: %s", text);
+}
+
+static void on_changed(void *context)
+{
+	struct keeper *keeper = context;
+
+	tell_monitor(keeper);
+	credential_look_again(keeper->credentials);
 }
 
 static void on_lost_monitor(void *context)
@@ -113,7 +123,7 @@ static enum mortise_status make_lifecycle(struct keeper *keeper)
 		.store_directory = keeper->settings.store,
 		.first_uid = agent->first_uid,
 		.anchor_window_s = (int)keeper->settings.anchor_window_s,
-		.hooks = {request_vault_opened, request_vault_closing, tell_monitor, request_record,
+		.hooks = {request_vault_opened, request_vault_closing, on_changed, request_record,
 			agent},
 	};
 
@@ -212,6 +222,9 @@ static enum mortise_status start(struct keeper *keeper)
 	for (size_t i = 0; i < settings->entrance_count; i++)
 		TRY(server_listen(
 			keeper->server, settings->descriptors[i], &settings->entrances[i]));
+	if (settings->credentials >= 0)
+		TRY(credential_new(keeper->base, &keeper->agent, settings->credentials,
+			(unsigned)settings->credentials_wait_ms, &keeper->credentials));
 	tell_monitor(keeper);
 	lifecycle_start(keeper->agent.lifecycle);
 	return MORTISE_OK;
@@ -237,6 +250,8 @@ static void stop(struct keeper *keeper)
 		request_record(&keeper->agent, "stop", MORTISE_OK, NULL);
 	if (keeper->server)
 		server_end_turn(keeper->server);
+	credential_free(keeper->credentials);
+	keeper->credentials = NULL;
 	server_free(keeper->server);
 	keeper->server = NULL;
 	lifecycle_free(keeper->agent.lifecycle);

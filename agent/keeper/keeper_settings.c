@@ -30,6 +30,20 @@ static enum mortise_status read_entrance(
 	return MORTISE_OK;
 }
 
+/* The last listener, if there is one. */
+static enum mortise_status read_credentials(
+	const struct wire_message *item, struct keeper_settings *settings)
+{
+	uint64_t kind = 0;
+
+	TRY(wire_number(item, WIRE_TAG_FLAGS, &kind));
+	TRY(wire_number(item, WIRE_TAG_NUMBER, &settings->credentials_wait_ms));
+	if (kind != PROCESS_FOR_CREDENTIALS || settings->credentials_wait_ms > INT32_MAX)
+		return MORTISE_INVALID;
+	settings->credentials = settings->descriptors[settings->entrance_count];
+	return MORTISE_OK;
+}
+
 /* One item for each listening socket; a witness's comes behind them. */
 static enum mortise_status read_entrances(
 	const struct wire_message *frame, struct keeper_settings *settings)
@@ -39,16 +53,21 @@ static enum mortise_status read_entrances(
 	struct wire_message item;
 	struct wire_field field;
 
+	settings->credentials = -1;
 	while (wire_list_next(&list, &field)) {
-		if (settings->entrance_count == PROCESS_LISTENERS_MAX)
+		if (settings->entrance_count == PROCESS_LISTENERS_MAX || settings->credentials >= 0)
 			return MORTISE_INVALID;
 		TRY(wire_parse_fields(field.bytes, field.size, &item));
-		TRY(read_entrance(&item, &settings->entrances[settings->entrance_count++]));
+		if (wire_has(&item, WIRE_TAG_FLAGS))
+			TRY(read_credentials(&item, settings));
+		else
+			TRY(read_entrance(&item, &settings->entrances[settings->entrance_count++]));
 	}
+	size_t listeners = settings->entrance_count + (settings->credentials >= 0);
 	if (!wire_list_is_whole(&list) || settings->entrance_count == 0 ||
-		settings->entrance_count + has_witness != settings->descriptor_count)
+		listeners + has_witness != settings->descriptor_count)
 		return MORTISE_INVALID;
-	settings->witness = has_witness ? settings->descriptors[settings->entrance_count] : -1;
+	settings->witness = has_witness ? settings->descriptors[listeners] : -1;
 	return MORTISE_OK;
 }
 

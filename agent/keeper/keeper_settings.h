@@ -24,7 +24,9 @@ struct keeper_settings {
 	size_t descriptor_count;
 	struct entrance entrances[PROCESS_LISTENERS_MAX];
 	size_t entrance_count;
-	int witness; /* -1: none */
+	int credentials;              /* a listener for service managers; -1: none */
+	uint64_t credentials_wait_ms; /* how long it waits while sealed */
+	int witness;                  /* -1: none */
 };
 
 /*

@@ -137,6 +137,7 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	event_del(lifecycle->retry);
 	lifecycle_end_turn(lifecycle);
 	lifecycle_drop_candidate(lifecycle);
+	lifecycle_cancel_recovery(lifecycle);
 	if (lifecycle->vault)
 		close_vault(lifecycle);
 	/* Pruned versions go from the disk now; if not, SQLite overwrites them later. */
@@ -254,6 +255,7 @@ void lifecycle_free(struct lifecycle *lifecycle)
 	if (lifecycle->vault_work)
 		event_free(lifecycle->vault_work);
 	making_free(lifecycle->making);
+	recovering_free(lifecycle);
 	slot_work_free(lifecycle);
 	enrolment_end(lifecycle);
 	lifecycle_end_turn(lifecycle);

@@ -112,6 +112,29 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 	const struct secret *recovery_key, lifecycle_done *done, void *context) MUST_USE;
 
+/* What a recovery is to lead to. */
+struct recovery_wish {
+	const struct secret *key;      /* that was typed */
+	const void *owner;             /* of a copy that came in (backup.h); NULL: this store */
+	const char *kind;              /* of the hardware from now on; NULL: none */
+	const struct token_wish *seal; /* how it is to seal */
+	bool has_anchor, is_dry_run;
+};
+
+/*
+ * Opens a sealed store by a typed key whatever its anchor says, enrols hardware anew and removes
+ * what was there; with an owner the copy that came in takes the store's place. done is called
+ * later, once, with what was done; not after a dry run, or after MORTISE_DENIED (another key),
+ * MORTISE_NOT_FOUND (no typed slot, or nothing came in), MORTISE_CONFLICT (it is unsealed, or
+ * there is no store), MORTISE_BUSY, or what is wrong with the store.
+ */
+enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct recovery_wish *wish,
+	lifecycle_done *done, void *context) MUST_USE;
+
+/* What a typed key opens in any store. As slot_open(); MORTISE_NOT_FOUND without a typed slot. */
+enum mortise_status lifecycle_find_master_key(
+	struct store *store, const struct secret *key, struct secret **out_master_key) MUST_USE;
+
 /* The anchor of the open store, if it has one. */
 struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle);
 /* Between turns. */

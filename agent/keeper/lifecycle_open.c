@@ -3,7 +3,7 @@
 #include "lifecycle_parts.h"
 
 /* Keeps the vault only if what else is needed can be had from it. */
-static enum mortise_status accept_vault(struct lifecycle *lifecycle, struct vault *vault)
+enum mortise_status lifecycle_accept(struct lifecycle *lifecycle, struct vault *vault)
 {
 	const char *reason = "the store cannot be used";
 	enum mortise_status status =
@@ -47,7 +47,7 @@ static void on_checked(
 	struct vault *vault = take_candidate(lifecycle);
 
 	if (status == MORTISE_OK) {
-		status = accept_vault(lifecycle, vault);
+		status = lifecycle_accept(lifecycle, vault);
 	} else {
 		vault_close(vault);
 		lifecycle->check_may_pass =
@@ -69,7 +69,7 @@ void lifecycle_check_age(struct lifecycle *lifecycle)
 		return;
 	struct vault *vault = take_candidate(lifecycle);
 	if (status == MORTISE_NOT_FOUND) {
-		status = accept_vault(lifecycle, vault);
+		status = lifecycle_accept(lifecycle, vault);
 	} else {
 		vault_close(vault);
 		lifecycle_explain(lifecycle, "the store's anchor cannot be asked: %s",

@@ -85,6 +85,7 @@ struct lifecycle {
 	lifecycle_done *done; /* of the operation under way; NULL: nobody waits */
 	void *context;
 	struct making *making;         /* an init under way */
+	struct recovering *recovering; /* a recovery under way */
 	struct enrolment *enrolment;   /* of it, or of work on a slot */
 	struct slot_work *work;        /* on a slot, under way; while unsealed only */
 	struct event *ends;            /* when the next stand-in ends */
@@ -127,6 +128,8 @@ enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle) MUST_USE;
  */
 enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
 	const struct secret *h, lifecycle_opened *opened, bool *out_fits) MUST_USE;
+/* Keeps a vault that was checked, if all that is needed to serve can be had from it. */
+enum mortise_status lifecycle_accept(struct lifecycle *lifecycle, struct vault *vault) MUST_USE;
 /* Begins the candidate's check, or tries again to. */
 void lifecycle_check_age(struct lifecycle *lifecycle);
 /* Nobody is told. */
@@ -145,6 +148,9 @@ void lifecycle_end_work(struct lifecycle *lifecycle);
 /* For the timer: one slice of the vault's work. */
 void lifecycle_on_work(evutil_socket_t fd, short what, void *context);
 void making_free(struct making *making);
+void recovering_free(struct lifecycle *lifecycle);
+/* Whoever waits for it is told that it was sealed meanwhile. */
+void lifecycle_cancel_recovery(struct lifecycle *lifecycle);
 
 /*
  * done is called later, once: with MORTISE_OK there is h, given back by a fresh sealer too. The

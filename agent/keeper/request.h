@@ -60,6 +60,9 @@ struct agent {
 	void (*answer)(void *server, struct requester *to,
 		size_t (*build)(struct wire_writer *reply, void *context), void *context);
 	void *server;
+	/* After the audit lines of a turn were written, or could not be; NULL: nobody waits. */
+	void (*turn_ended)(void *credentials, bool is_on_record);
+	void *credentials;
 };
 
 #define REQUEST_PAGE_SIZE 16

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backup.h"
 #include "exchange.h"
+#include "request_typed.h"
 
 static enum mortise_status fail_busy(struct exchange *exchange)
 {
@@ -63,4 +66,129 @@ enum mortise_status request_backup(struct exchange *exchange)
 		return make_more(exchange);
 	TRY(wire_number(exchange->request, WIRE_TAG_OFFSET, &offset));
 	return read_more(exchange, offset);
+}
+
+/* ---- what comes in ---- */
+
+static struct backup *backup_of(struct exchange *exchange)
+{
+	return exchange->from->backup = lifecycle_backup(exchange->agent->lifecycle);
+}
+
+enum mortise_status request_backup_stage(struct exchange *exchange)
+{
+	const struct wire_field *chunk = &exchange->request->field[WIRE_TAG_CHUNK];
+	uint64_t offset = 0;
+
+	TRY(wire_number(exchange->request, WIRE_TAG_OFFSET, &offset));
+	if (chunk->size == 0 || chunk->size > WIRE_CHUNK_MAX)
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a backup comes in chunks of 1 to %d bytes", WIRE_CHUNK_MAX);
+	enum mortise_status status = backup_write(backup_of(exchange), exchange->from, offset,
+		(struct store_bytes){chunk->bytes, chunk->size});
+	if (status == MORTISE_BUSY)
+		return exchange_fail(
+			exchange, status, "somebody else is bringing in a backup; try again");
+	if (status == MORTISE_INVALID)
+		return exchange_fail(exchange, status, "a backup comes in order, from its start");
+	if (status == MORTISE_IO)
+		return exchange_fail(exchange, status,
+			"the backup could not be written into the store's directory: is its disk "
+			"full?");
+	return status;
+}
+
+static enum mortise_status fail_backup(struct exchange *exchange, enum mortise_status status)
+{
+	if (status == MORTISE_NOT_FOUND)
+		return exchange_fail(exchange, status,
+			"no backup was sent over this connection, or no key opens it");
+	if (status == MORTISE_DENIED)
+		return exchange_fail(exchange, status, "not the recovery key of that backup");
+	if (status == MORTISE_INTEGRITY || status == MORTISE_REJECTED)
+		return exchange_fail(exchange, MORTISE_INTEGRITY,
+			"not a backup of a mortise store as it was made: cut short, damaged or "
+			"edited");
+	return status;
+}
+
+/* By the key that was typed, or by our own if it is of the store that is open here. */
+static enum mortise_status find_key(
+	struct exchange *exchange, struct store *store, struct secret **out_key)
+{
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	CLEANUP(secret_drop) struct secret *typed = NULL;
+	unsigned missing = 0;
+
+	if (!wire_has(exchange->request, WIRE_TAG_RECOVERY) &&
+		!wire_has(exchange->request, WIRE_TAG_SHARES)) {
+		if (!vault)
+			return exchange_fail(exchange, MORTISE_SEALED,
+				"sealed: a backup is looked at with its recovery key then; use "
+				"--recovery");
+		return secret_copy(vault_master_key(vault)->bytes, KEY_SIZE, out_key);
+	}
+	TRY(exchange_typed(exchange, &typed, &missing));
+	if (missing)
+		return exchange_fail(
+			exchange, MORTISE_INVALID, "%u more shares are needed at once", missing);
+	return lifecycle_find_master_key(store, typed, out_key);
+}
+
+static enum mortise_status open_backup(struct exchange *exchange)
+{
+	CLEANUP(secret_drop) struct secret *key = NULL;
+	struct backup *backup = backup_of(exchange);
+	struct store *store = NULL;
+	struct vault *vault = NULL;
+
+	enum mortise_status status = backup_store(backup, exchange->from, &store);
+	if (status == MORTISE_OK)
+		status = find_key(exchange, store, &key);
+	if (status != MORTISE_OK)
+		return exchange->text[0] ? status : fail_backup(exchange, status);
+	status = backup_unlock(backup, exchange->from, key, &vault);
+	if (status == MORTISE_INTEGRITY && !wire_has(exchange->request, WIRE_TAG_RECOVERY))
+		return exchange_fail(exchange, status,
+			"this agent's key does not open it: it is of another store, of before a "
+			"rekey, or damaged; use --recovery");
+	return status == MORTISE_OK ? MORTISE_OK : fail_backup(exchange, status);
+}
+
+enum mortise_status request_backup_verify(struct exchange *exchange)
+{
+	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
+	struct wire_writer *reply = exchange->reply;
+	char complaint[320];
+	unsigned bucket = 0;
+	size_t values = 0;
+
+	if (cursor->bytes) {
+		if (cursor->size != 1 || cursor->bytes[0] == 0)
+			return exchange_fail(
+				exchange, MORTISE_INVALID, "not a cursor of this agent");
+		bucket = cursor->bytes[0];
+		exchange_go_on(exchange, cursor->bytes, 1);
+	} else {
+		TRY(open_backup(exchange));
+	}
+	struct vault *vault = backup_vault(backup_of(exchange), exchange->from);
+	if (!vault)
+		return fail_backup(exchange, MORTISE_NOT_FOUND);
+	enum mortise_status status =
+		vault_verify(vault, bucket, &values, complaint, sizeof complaint);
+	if (status != MORTISE_OK) {
+		exchange->is_silent = false;
+		return exchange_fail(exchange, status, "%s", complaint);
+	}
+	uint8_t next = (uint8_t)(bucket + 1);
+	exchange_next_page(exchange, &next, 1);
+	if (next)
+		wire_put(reply, WIRE_TAG_CURSOR, &next, 1);
+	wire_put_number(reply, WIRE_TAG_NUMBER, values);
+	if (next)
+		wire_put_number(reply, WIRE_TAG_MORE, 1);
+	wire_put_number(reply, WIRE_TAG_DONE, bucket + 1);
+	wire_put_number(reply, WIRE_TAG_TOTAL, 256);
+	return MORTISE_OK;
 }

@@ -56,6 +56,8 @@ static bool end_turn(struct server *server)
 		deliver(server, &server->answers[i], is_on_record);
 	sodium_memzero(server->arena->bytes, server->arena_used);
 	server->arena_used = 0;
+	if (server->agent->turn_ended)
+		server->agent->turn_ended(server->agent->credentials, is_on_record);
 	return is_on_record;
 }
 

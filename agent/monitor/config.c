@@ -179,17 +179,19 @@ static enum mortise_status check_section(const struct setting *setting)
 {
 	const struct inifile_entry *entry = setting->entry;
 	struct inifile_error *error = setting->error;
-	bool is_known = strcmp(entry->section, "agent") == 0 ||
-			strcmp(entry->section, "tpm2") == 0 ||
-			strcmp(entry->section, "pkcs11") == 0;
+	bool is_known =
+		strcmp(entry->section, "agent") == 0 || strcmp(entry->section, "tpm2") == 0 ||
+		strcmp(entry->section, "pkcs11") == 0 || strcmp(entry->section, "credentials") == 0;
 
 	if (strcmp(entry->section, "socket") == 0)
 		return config_socket_begin(setting);
 	if (!is_known || *entry->title != '\0')
 		return inifile_refuse(error, entry->line, entry->column,
-			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2], [pkcs11] or "
-			"[socket NAME]",
+			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2], [pkcs11], "
+			"[credentials] or [socket NAME]",
 			entry->section, *entry->title != '\0' ? " " : "", entry->title);
+	if (strcmp(entry->section, "credentials") == 0)
+		setting->config->credentials.is_wanted = true;
 	return MORTISE_OK;
 }
 
@@ -204,6 +206,8 @@ static enum mortise_status visit(
 		return config_socket_read(&setting);
 	if (strcmp(entry->section, "pkcs11") == 0)
 		return config_pkcs11_read(&setting);
+	if (strcmp(entry->section, "credentials") == 0)
+		return config_credentials_read(&setting);
 	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
 		if (strcmp(entry->section, settings[i].section) == 0 &&
 			strcmp(entry->key, settings[i].key) == 0)
@@ -215,6 +219,7 @@ static enum mortise_status visit(
 
 static enum mortise_status fill_defaults(struct config *config)
 {
+	TRY(config_credentials_fill(config));
 	if (config->socket == NULL)
 		TRY(config_store_text(&config->socket, "/run/mortise/mortise.sock"));
 	if (config->store == NULL)
@@ -331,6 +336,7 @@ enum mortise_status config_load(
 
 void config_done(struct config *config)
 {
+	free(config->credentials.path);
 	free(config->socket);
 	free(config->store);
 	free(config->audit_log);

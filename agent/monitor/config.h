@@ -14,7 +14,7 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/mortise/mortised.conf"
 
-#define CONFIG_SOCKETS_MAX 15 /* and [agent]'s own: PROCESS_LISTENERS_MAX */
+#define CONFIG_SOCKETS_MAX 15 /* with [agent]'s own and [credentials]: PROCESS_LISTENERS_MAX */
 
 /* A section [socket NAME]. */
 struct config_socket {
@@ -24,6 +24,15 @@ struct config_socket {
 	unsigned mode;  /* 0: 0660 with a group, else 0666 */
 	unsigned verbs; /* bits of enum verb */
 	unsigned line;
+};
+
+/* The section [credentials]: the socket for LoadCredential= of systemd's units. */
+struct config_credentials {
+	bool is_wanted; /* the section is there: the socket is made, unless it is passed */
+	char *path;     /* absolute; no other socket's; /run/mortise/credentials.sock */
+	unsigned mode;  /* 0600 */
+	bool has_wait;
+	int wait_ms; /* while sealed; in seconds in the file; 60,000 */
 };
 
 struct config {
@@ -45,6 +54,7 @@ struct config {
 	bool has_exe_evidence;    /* exe-evidence = yes | no */
 	struct config_socket sockets[CONFIG_SOCKETS_MAX];
 	size_t socket_count;
+	struct config_credentials credentials;
 };
 
 struct config_error {

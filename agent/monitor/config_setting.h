@@ -33,6 +33,13 @@ enum mortise_status config_read_pcr_signature(const struct setting *setting) MUS
 /* An entry of [pkcs11]. */
 enum mortise_status config_pkcs11_read(const struct setting *setting) MUST_USE;
 
+/* A socket's mode, from 0600 to 0666. */
+enum mortise_status config_read_mode(const struct setting *setting, unsigned *out_mode) MUST_USE;
+
+/* An entry of [credentials]; and what it leaves out. */
+enum mortise_status config_credentials_read(const struct setting *setting) MUST_USE;
+enum mortise_status config_credentials_fill(struct config *config) MUST_USE;
+
 /* A header [socket NAME], and an entry below it. */
 enum mortise_status config_socket_begin(const struct setting *setting) MUST_USE;
 enum mortise_status config_socket_read(const struct setting *setting) MUST_USE;

@@ -6,8 +6,9 @@
 #include "config_setting.h"
 #include "processes.h"
 
-#define MAIN_NAME "main"
-#define MODE_MAX  0666u
+#define MAIN_NAME        "main"
+#define CREDENTIALS_NAME "credentials"
+#define MODE_MAX         0666u
 
 /* Bits of enum verb, which the monitor does not see; tests/test_config_socket compares them. */
 static const struct {
@@ -38,10 +39,11 @@ enum mortise_status config_socket_begin(const struct setting *setting)
 	const struct inifile_entry *entry = setting->entry;
 	struct config *config = setting->config;
 
-	if (!is_name(entry->title) || strcmp(entry->title, MAIN_NAME) == 0)
+	if (!is_name(entry->title) || strcmp(entry->title, MAIN_NAME) == 0 ||
+		strcmp(entry->title, CREDENTIALS_NAME) == 0)
 		return inifile_refuse(setting->error, entry->line, entry->column,
 			"expected [socket NAME], a NAME of letters, digits and . _ - other than "
-			"main, which is [agent]'s own");
+			"main, which is [agent]'s own, and credentials, which is a section");
 	if (config->socket_count == CONFIG_SOCKETS_MAX)
 		return inifile_refuse(setting->error, entry->line, entry->column,
 			"at most %d sections [socket NAME]", CONFIG_SOCKETS_MAX);
@@ -53,7 +55,7 @@ enum mortise_status config_socket_begin(const struct setting *setting)
 }
 
 /* Three octal digits, perhaps a 0 before them; nobody executes a socket. */
-static enum mortise_status read_mode(const struct setting *setting, struct config_socket *socket)
+enum mortise_status config_read_mode(const struct setting *setting, unsigned *out_mode)
 {
 	const char *value = setting->entry->value;
 	size_t size = strlen(value);
@@ -64,7 +66,7 @@ static enum mortise_status read_mode(const struct setting *setting, struct confi
 			mode = 8 * mode + (unsigned)(value[i] - '0');
 	if (mode == 0 || (mode & ~MODE_MAX) != 0)
 		return config_refuse_value(setting, "a mode from 0600 to 0666, such as 0660");
-	socket->mode = mode;
+	*out_mode = mode;
 	return MORTISE_OK;
 }
 
@@ -106,7 +108,7 @@ enum mortise_status config_socket_read(const struct setting *setting)
 	if (strcmp(key, "path") == 0)
 		return config_read_socket_path(setting, &socket->path);
 	if (strcmp(key, "mode") == 0)
-		return read_mode(setting, socket);
+		return config_read_mode(setting, &socket->mode);
 	if (strcmp(key, "group") == 0)
 		return config_read_account(setting, &socket->group);
 	if (strcmp(key, "verbs") == 0)
@@ -119,7 +121,7 @@ static bool is_taken(const struct config *config, size_t index)
 {
 	const char *path = config->sockets[index].path;
 
-	if (strcmp(path, config->socket) == 0)
+	if (strcmp(path, config->socket) == 0 || strcmp(path, config->credentials.path) == 0)
 		return true;
 	for (size_t i = 0; i < index; i++)
 		if (strcmp(path, config->sockets[i].path) == 0)
@@ -142,6 +144,9 @@ enum mortise_status config_sockets_check(
 			return inifile_refuse(out_error, socket->line, 1,
 				"[socket %s]: another socket has this path already", socket->name);
 	}
+	if (strcmp(config->socket, config->credentials.path) == 0)
+		return inifile_refuse(
+			out_error, 0, 0, "[credentials]: path is that of [agent]'s socket");
 	return MORTISE_OK;
 }
 

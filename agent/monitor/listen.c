@@ -13,6 +13,11 @@
 
 #define BACKLOG 4096 /* the kernel lowers it to net.core.somaxconn */
 
+static int type_of(bool is_stream)
+{
+	return is_stream ? SOCK_STREAM : SOCK_SEQPACKET;
+}
+
 static enum mortise_status fill_address(
 	const char *path, struct sockaddr_un *out_address, struct refusal *out_refusal)
 {
@@ -136,7 +141,7 @@ enum mortise_status listen_open(const char *path, const struct listen_access *ac
 	TRY(directory_open(directory, DIRECTORY_SOCKET, owner, true, &directory_fd, out_refusal));
 	snprintf(made.name, sizeof made.name, "%s", strrchr(path, '/') + 1);
 	TRY(remove_stale(directory_fd, made.name, &address, out_refusal));
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type_of(access->is_stream) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return refuse(MORTISE_IO, out_refusal, "%s: %s", path, strerror(errno));
 	TRY(start_listening(fd, &address, access->mode, out_refusal));
@@ -157,12 +162,14 @@ static bool has_option(int fd, int option, int expected)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == expected;
 }
 
-static enum mortise_status check_passed(int fd, struct refusal *out_refusal)
+static enum mortise_status check_passed(int fd, bool is_stream, struct refusal *out_refusal)
 {
-	if (!has_option(fd, SO_DOMAIN, AF_UNIX) || !has_option(fd, SO_TYPE, SOCK_SEQPACKET))
+	if (!has_option(fd, SO_DOMAIN, AF_UNIX) || !has_option(fd, SO_TYPE, type_of(is_stream)))
 		return refuse(MORTISE_REJECTED, out_refusal,
-			"LISTEN_FDS: not a sequential-packet Unix socket "
-			"(ListenSequentialPacket= in the .socket unit)");
+			is_stream ? "LISTEN_FDS: credentials is not a stream Unix socket "
+				    "(ListenStream= in the .socket unit)"
+				  : "LISTEN_FDS: not a sequential-packet Unix socket "
+				    "(ListenSequentialPacket= in the .socket unit)");
 	if (!has_option(fd, SO_ACCEPTCONN, 1))
 		return refuse(
 			MORTISE_REJECTED, out_refusal, "LISTEN_FDS: the socket does not listen");
@@ -181,9 +188,10 @@ static enum mortise_status set_up_passed(int fd, struct refusal *out_refusal)
 	return MORTISE_OK;
 }
 
-enum mortise_status listen_adopt(int fd, struct listener *out_listener, struct refusal *out_refusal)
+enum mortise_status listen_adopt(
+	int fd, bool is_stream, struct listener *out_listener, struct refusal *out_refusal)
 {
-	TRY(check_passed(fd, out_refusal));
+	TRY(check_passed(fd, is_stream, out_refusal));
 	TRY(set_up_passed(fd, out_refusal));
 	*out_listener = (struct listener){.fd = fd, .directory_fd = -1};
 	return MORTISE_OK;

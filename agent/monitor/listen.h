@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * listen: the socket that clients connect to, made here or passed by the service manager.
- * Either way: AF_UNIX, SOCK_SEQPACKET, listening, SO_PASSCRED, non-blocking, close-on-exec.
- * Accepts no connection and reads no byte. Call it with the store's lock held: only that makes
- * sure that a socket which refuses connections is stale.
+ * Either way: AF_UNIX, SOCK_SEQPACKET (SOCK_STREAM for service managers), listening, SO_PASSCRED,
+ * non-blocking, close-on-exec. Accepts no connection and reads no byte. Call it with the store's
+ * lock held: only that makes sure that a socket which refuses connections is stale.
  */
 #ifndef MORTISE_LISTEN_H
 #define MORTISE_LISTEN_H
@@ -21,6 +21,7 @@
 struct listen_access {
 	mode_t mode;
 	gid_t gid;
+	bool is_stream; /* SOCK_STREAM */
 };
 
 struct listener {
@@ -40,8 +41,8 @@ enum mortise_status listen_open(const char *path, const struct listen_access *ac
 	MUST_USE;
 
 /* Takes over a socket that it passed, checked. MORTISE_REJECTED with out_refusal. */
-enum mortise_status listen_adopt(int fd, struct listener *out_listener, struct refusal *out_refusal)
-	MUST_USE;
+enum mortise_status listen_adopt(int fd, bool is_stream, struct listener *out_listener,
+	struct refusal *out_refusal) MUST_USE;
 
 /* Closes it; a socket that we made is removed unless another has taken its place. */
 void listen_close(struct listener *listener);

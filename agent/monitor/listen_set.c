@@ -85,12 +85,15 @@ static enum mortise_status adopt(const struct listen_wanted *wanted, size_t inde
 	size_t place = find_wanted(wanted, set->count, name);
 	if (place == set->count)
 		return refuse(MORTISE_REJECTED, out_refusal,
-			"LISTEN_FDNAMES: expected main or the NAME of a [socket NAME], not '%s'",
+			"LISTEN_FDNAMES: expected main, credentials or the NAME of a [socket "
+			"NAME], "
+			"not '%s'",
 			name);
 	if (set->listeners[place].fd >= 0)
 		return refuse(MORTISE_REJECTED, out_refusal, "LISTEN_FDNAMES: two sockets are '%s'",
 			wanted[place].name);
-	return listen_adopt(LISTEN_FIRST_FD + (int)index, &set->listeners[place], out_refusal);
+	return listen_adopt(LISTEN_FIRST_FD + (int)index, wanted[place].access.is_stream,
+		&set->listeners[place], out_refusal);
 }
 
 static enum mortise_status adopt_all(
@@ -113,7 +116,7 @@ static enum mortise_status make_others(const struct listen_wanted *wanted,
 	const struct owner *owner, struct listen_set *set, struct refusal *out_refusal)
 {
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->listeners[i].fd < 0)
+		if (set->listeners[i].fd < 0 && !wanted[i].is_only_passed)
 			TRY(listen_open(wanted[i].path, &wanted[i].access, owner,
 				&set->listeners[i], out_refusal));
 	}

@@ -13,10 +13,11 @@ struct listen_wanted {
 	const char *name; /* the first one's is "main" */
 	const char *path;
 	struct listen_access access;
+	bool is_only_passed; /* taken if it was passed, and never made: then there is none */
 };
 
 struct listen_set {
-	struct listener listeners[PROCESS_LISTENERS_MAX]; /* in the order wanted */
+	struct listener listeners[PROCESS_LISTENERS_MAX]; /* in the order wanted; fd -1: none */
 	size_t count;
 };
 

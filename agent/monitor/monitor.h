@@ -27,6 +27,8 @@ struct monitor_listener {
 	const char *name;
 	unsigned verbs;
 	int fd;
+	bool is_for_credentials; /* the last one, if any: service managers ask there, nobody else */
+	int wait_ms;             /* they, while sealed */
 };
 
 /* All borrowed, for as long as monitor_run() runs. */

@@ -32,10 +32,15 @@ static void put_listeners(struct wire_writer *writer, const struct monitor_setti
 	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
 
 	for (size_t i = 0; i < settings->listener_count; i++) {
+		const struct monitor_listener *listener = &settings->listeners[i];
+		bool is_special = listener->is_for_credentials;
 		size_t item = wire_item_begin(writer);
 
-		wire_put_text(writer, WIRE_TAG_NAME, settings->listeners[i].name);
-		wire_put_number(writer, WIRE_TAG_NUMBER, settings->listeners[i].verbs);
+		wire_put_text(writer, WIRE_TAG_NAME, listener->name);
+		wire_put_number(writer, WIRE_TAG_NUMBER,
+			is_special ? (uint64_t)listener->wait_ms : listener->verbs);
+		if (is_special)
+			wire_put_number(writer, WIRE_TAG_FLAGS, PROCESS_FOR_CREDENTIALS);
 		wire_item_end(writer, item);
 	}
 	wire_list_end(writer, list);

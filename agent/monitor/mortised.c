@@ -45,7 +45,8 @@ struct agent {
 	struct listen_set listeners;
 };
 
-#define ALL_VERBS 127u
+#define ALL_VERBS        127u
+#define CREDENTIALS_NAME "credentials"
 
 static const char help[] =
 	"usage: mortised [OPTIONS]\n"
@@ -234,13 +235,16 @@ static enum mortise_status check_listeners(struct agent *agent, struct refusal *
 	for (size_t i = 0; i < config->socket_count; i++)
 		TRY(check_directory_of(
 			agent, config->sockets[i].path, DIRECTORY_SOCKET, out_refusal));
+	if (config->credentials.is_wanted)
+		TRY(check_directory_of(
+			agent, config->credentials.path, DIRECTORY_SOCKET, out_refusal));
 	return MORTISE_OK;
 }
 
 static enum mortise_status find_access(const struct config_socket *socket,
 	struct listen_access *out_access, struct refusal *out_refusal)
 {
-	struct listen_access access = {.mode = 0666, .gid = (gid_t)-1};
+	struct listen_access access = {.mode = 0666, .gid = (gid_t)-1, .is_stream = false};
 
 	if (socket->group != NULL) {
 		access.mode = 0660;
@@ -258,20 +262,23 @@ static enum mortise_status find_access(const struct config_socket *socket,
 static enum mortise_status open_listeners(struct agent *agent, struct refusal *out_refusal)
 {
 	const struct config *config = &agent->config;
-	struct listen_wanted wanted[1 + CONFIG_SOCKETS_MAX] = {
-		{"main", config->socket, {0666, (gid_t)-1}}};
+	const struct config_credentials *credentials = &config->credentials;
+	struct listen_wanted wanted[PROCESS_LISTENERS_MAX] = {
+		{"main", config->socket, {0666, (gid_t)-1, false}, false}};
+	size_t count = 1 + config->socket_count;
 	enum mortise_status status;
 
 	for (size_t i = 0; i < config->socket_count; i++) {
 		const struct config_socket *socket = &config->sockets[i];
 
-		wanted[i + 1] = (struct listen_wanted){socket->name, socket->path, {0, 0}};
+		wanted[i + 1] = (struct listen_wanted){.name = socket->name, .path = socket->path};
 		TRY(find_access(socket, &wanted[i + 1].access, out_refusal));
 	}
 	if (agent->options.check_only)
 		return check_listeners(agent, out_refusal);
-	status = listen_set_open(
-		wanted, 1 + config->socket_count, &agent->owner, &agent->listeners, out_refusal);
+	wanted[count++] = (struct listen_wanted){CREDENTIALS_NAME, credentials->path,
+		{credentials->mode, (gid_t)-1, true}, !credentials->is_wanted};
+	status = listen_set_open(wanted, count, &agent->owner, &agent->listeners, out_refusal);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
@@ -309,8 +316,10 @@ static enum mortise_status clean(struct agent *agent)
 static int monitor(struct agent *agent)
 {
 	const struct config *config = &agent->config;
+	const struct listener *opened = agent->listeners.listeners;
+	size_t count = 1 + config->socket_count;
 	struct monitor_listener listeners[PROCESS_LISTENERS_MAX] = {
-		{"main", ALL_VERBS, agent->listeners.listeners[0].fd}};
+		{.name = "main", .verbs = ALL_VERBS, .fd = opened[0].fd}};
 	const struct monitor_settings settings = {
 		.config = &agent->config,
 		.identity = &agent->identity,
@@ -318,15 +327,20 @@ static int monitor(struct agent *agent)
 		.keeper_program = "/proc/self/exe",
 		.sealer_program = agent->options.sealer_path,
 		.listeners = listeners,
-		.listener_count = agent->listeners.count,
+		.listener_count = count + (opened[count].fd >= 0),
 		.ready_fd = agent->options.ready_fd,
 		.notify_socket = agent->notify_socket,
 		.timing = monitor_usual_timing,
 	};
 
-	for (size_t i = 1; i < agent->listeners.count; i++)
-		listeners[i] = (struct monitor_listener){config->sockets[i - 1].name,
-			config->sockets[i - 1].verbs, agent->listeners.listeners[i].fd};
+	for (size_t i = 1; i < count; i++)
+		listeners[i] = (struct monitor_listener){.name = config->sockets[i - 1].name,
+			.verbs = config->sockets[i - 1].verbs,
+			.fd = opened[i].fd};
+	listeners[count] = (struct monitor_listener){.name = CREDENTIALS_NAME,
+		.fd = opened[count].fd,
+		.is_for_credentials = true,
+		.wait_ms = config->credentials.wait_ms};
 	return monitor_run(&settings);
 }
 

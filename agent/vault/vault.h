@@ -52,6 +52,9 @@ enum mortise_status vault_open(
 /* Wipes the keys. NULL is allowed. */
 void vault_close(struct vault *vault);
 
+/* The key that opened it, for what came from the same store. */
+const struct secret *vault_master_key(const struct vault *vault);
+
 /* A commit failed half-way: what is on disk is unknown until the vault is opened anew. */
 bool vault_is_stale(const struct vault *vault);
 size_t vault_count(const struct vault *vault);

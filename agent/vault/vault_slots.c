@@ -118,3 +118,8 @@ enum mortise_status vault_try_slot(struct vault *vault, uint64_t id, const struc
 	return secret_equals(master_key, vault->keyring.key[KEY_MASTER]) ? MORTISE_OK
 									 : MORTISE_INTEGRITY;
 }
+
+const struct secret *vault_master_key(const struct vault *vault)
+{
+	return vault->keyring.key[KEY_MASTER];
+}

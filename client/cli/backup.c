@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* backup: a copy of the store, as the agent makes it while it serves. */
+#include "backup.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "args.h"
@@ -10,6 +14,7 @@
 #include "input.h"
 #include "output.h"
 #include "progress.h"
+#include "typed.h"
 
 /* The agent makes a copy of its own first, a little with each request. */
 static enum mortise_status make_copy(struct cli *cli, uint64_t *out_total)
@@ -54,6 +59,65 @@ static enum mortise_status fetch_copy(struct cli *cli, int fd, uint64_t total)
 	return MORTISE_OK;
 }
 
+static int send_file(struct cli *cli, int fd, const char *name, uint64_t size)
+{
+	struct progress progress = progress_begin();
+	uint8_t chunk[WIRE_CHUNK_MAX];
+	uint64_t offset = 0;
+	ssize_t got;
+
+	while ((got = read(fd, chunk, sizeof chunk)) > 0) {
+		struct wire_writer *writer = client_begin(cli->agent, WIRE_BACKUP_STAGE);
+		struct wire_message reply;
+
+		wire_put(writer, WIRE_TAG_CHUNK, chunk, (size_t)got);
+		wire_put_number(writer, WIRE_TAG_OFFSET, offset);
+		enum mortise_status status = client_call(cli->agent, &reply);
+		if (status != MORTISE_OK)
+			return ask_fail(cli, status, NULL);
+		offset += (uint64_t)got;
+		progress_show(&progress, "sent %llu of %llu bytes", (unsigned long long)offset,
+			(unsigned long long)size);
+	}
+	progress_clear(&progress);
+	if (got < 0)
+		return output_fail(cli, MORTISE_IO, "cannot read %s: %s", name, strerror(errno));
+	if (offset == 0)
+		return output_fail(cli, MORTISE_INTEGRITY, "%s is empty", name);
+	return CLI_DONE;
+}
+
+static int bring_file(struct cli *cli, const char *name)
+{
+	struct stat about = {0};
+	int fd = strcmp(name, "-") == 0 ? dup(STDIN_FILENO) : open(name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &about) != 0)
+		return output_fail(cli, MORTISE_IO, "cannot read %s: %s", name, strerror(errno));
+	enum mortise_status status = client_pin(cli->agent);
+	int ending = status == MORTISE_OK ? send_file(cli, fd, name, (uint64_t)about.st_size)
+					  : ask_fail(cli, status, NULL);
+	(void)close(fd);
+	return ending;
+}
+
+int backup_bring(struct cli *cli, const char *name, struct paged *out_totals)
+{
+	const struct typed_call call = {.opcode = WIRE_BACKUP_VERIFY};
+	bool has_key = args_has(cli, "recovery") || args_has(cli, "recovery-file");
+	struct wire_message reply;
+	int ending = bring_file(cli, name);
+	enum mortise_status status;
+
+	if (ending == CLI_DONE && has_key)
+		ending = typed_key_call(cli, &call, &reply);
+	if (ending != CLI_DONE)
+		return ending;
+	status = has_key ? paged_go_on(cli, WIRE_BACKUP_VERIFY, &reply, out_totals)
+			 : paged_run(cli, WIRE_BACKUP_VERIFY, out_totals);
+	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, NULL);
+}
+
 static int report(struct cli *cli, const char *name, uint64_t size, const char *key_id)
 {
 	if (cli->is_json)
@@ -96,6 +160,43 @@ static int create(struct cli *cli)
 	input_file_abandon(&file);
 	return ending == CLI_DONE ? report(cli, name, total, key_id) : ending;
 }
+
+static int verify(struct cli *cli)
+{
+	struct paged totals = {0};
+	int ending = backup_bring(cli, cli->operands[0], &totals);
+
+	client_unpin(cli->agent);
+	if (ending != CLI_DONE)
+		return ending;
+	if (cli->is_json)
+		return output_json(json_pack("{s:b, s:s, s:o}", "intact", 1, "file",
+			cli->operands[0], "values", output_json_number(totals.sum)));
+	printf("%s: intact, %llu values\n", cli->operands[0], (unsigned long long)totals.sum);
+	return CLI_DONE;
+}
+
+static const struct option verify_options[] = {
+	{"recovery", 0, NULL, "ask for its recovery key on the terminal"},
+	{"recovery-file", 0, "F", "read its recovery key, or shares of it, from F"},
+	{0},
+};
+
+const struct command command_backup_verify = {
+	.name = "backup verify",
+	.operands = "FILE",
+	.summary = "read a whole backup, and say whether it is one",
+	.options = verify_options,
+	.least = 1,
+	.most = 1,
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
+	.notes =
+		"The agent reads all of it with its own key, or with the recovery key where it is\n"
+		"sealed, or the backup is of another store or of before a rekey.",
+	.examples = "  mortise backup verify /mnt/backup/mortise.db\n"
+		    "  mortise backup verify --recovery web1.mortise",
+	.run = verify,
+};
 
 const struct command command_backup_create = {
 	.name = "backup create",

@@ -32,6 +32,7 @@ static enum mortise_status request(
 	struct wire_writer *writer = client_begin(cli->agent, WIRE_INIT);
 
 	seal_wish_put(cli, wish, writer);
+	seal_wish_put_anchor(cli, writer);
 	return client_call(cli->agent, out_reply);
 }
 

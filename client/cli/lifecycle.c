@@ -178,7 +178,8 @@ static int unseal(struct cli *cli)
 	if (ways == 0)
 		return unseal_by_hardware(cli);
 	mortise_set_deadline(cli->agent, UNSEAL_DEADLINE_MS, cli->wait_ms);
-	ending = typed_key_call(cli, WIRE_UNSEAL, 0, &reply);
+	const struct typed_call call = {.opcode = WIRE_UNSEAL};
+	ending = typed_key_call(cli, &call, &reply);
 	return ending == CLI_DONE ? report_unsealed(cli, &reply) : ending;
 }
 

@@ -54,6 +54,8 @@ static const struct command *const commands[] = {
 	&command_slot_change_pin,
 	&command_slot_escrow_key,
 	&command_backup_create,
+	&command_backup_verify,
+	&command_recover,
 	NULL,
 };
 

@@ -96,6 +96,10 @@ void seal_wish_put(const struct cli *cli, const struct seal_wish *wish, struct w
 		wire_put_number(writer, WIRE_TAG_PCRS, wish->pcrs);
 	if (wish->pcr_key != NULL)
 		wire_put(writer, WIRE_TAG_PUBLIC_KEY, wish->pcr_key->bytes, wish->pcr_key->size);
+}
+
+void seal_wish_put_anchor(const struct cli *cli, struct wire_writer *writer)
+{
 	if (args_has(cli, "no-anchor"))
 		wire_put_number(writer, WIRE_TAG_COUNTER, 0);
 }

@@ -32,5 +32,7 @@ void seal_wish_done(struct seal_wish *wish);
 
 /* Puts all of its fields, and DRY_RUN. */
 void seal_wish_put(const struct cli *cli, const struct seal_wish *wish, struct wire_writer *writer);
+/* COUNTER, for --no-anchor; it stands behind all others. */
+void seal_wish_put_anchor(const struct cli *cli, struct wire_writer *writer);
 
 #endif

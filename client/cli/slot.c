@@ -76,7 +76,8 @@ static int test(struct cli *cli)
 		return ending != CLI_DONE ? ending : output_fail(cli, MORTISE_IO, "out of memory");
 	mortise_set_deadline(cli->agent, SLOT_DEADLINE_MS, cli->wait_ms);
 	if (slot_is_typed(line)) {
-		ending = typed_key_call(cli, WIRE_SLOT_TEST, line->id, &reply);
+		const struct typed_call typed = {.opcode = WIRE_SLOT_TEST, .number = line->id};
+		ending = typed_key_call(cli, &typed, &reply);
 	} else {
 		ending = begin(cli, WIRE_SLOT_TEST, line, "PIN", pin);
 		if (ending == CLI_DONE)

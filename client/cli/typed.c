@@ -98,26 +98,35 @@ static bool is_share(const char *line, size_t size)
 	return letters * 2 > KEY_LETTERS + SHARE_LETTERS;
 }
 
-/* All lines there are, as shares or as the key. */
-static enum mortise_status call_with(struct cli *cli, enum wire_opcode opcode, uint64_t slot,
+static void put_shares(struct wire_writer *writer, const struct input *lines)
+{
+	size_t list = wire_list_begin(writer, WIRE_TAG_SHARES), at = 0, size;
+	const char *line;
+
+	while (typed_next_line(lines, &at, &line, &size))
+		wire_item_put(writer, line, size);
+	wire_list_end(writer, list);
+}
+
+/* All lines there are, as shares or as the key; fields stand in the order of their tags. */
+static enum mortise_status call_with(struct cli *cli, const struct typed_call *call,
 	const struct input *lines, struct wire_message *out_reply)
 {
-	struct wire_writer *writer = client_begin(cli->agent, opcode);
+	struct wire_writer *writer = client_begin(cli->agent, call->opcode);
 	const char *line = "";
 	size_t at = 0, size = 0;
 
-	if (slot > 0)
-		wire_put_number(writer, WIRE_TAG_NUMBER, slot);
+	if (call->number > 0)
+		wire_put_number(writer, WIRE_TAG_NUMBER, call->number);
 	(void)typed_next_line(lines, &at, &line, &size);
-	if (!is_share(line, size)) {
+	if (!is_share(line, size))
 		wire_put(writer, WIRE_TAG_RECOVERY, line, size);
-		return client_call(cli->agent, out_reply);
-	}
-	size_t list = wire_list_begin(writer, WIRE_TAG_SHARES);
-	do
-		wire_item_put(writer, line, size);
-	while (typed_next_line(lines, &at, &line, &size));
-	wire_list_end(writer, list);
+	if (call->wish != NULL)
+		seal_wish_put(cli, call->wish, writer);
+	if (is_share(line, size))
+		put_shares(writer, lines);
+	if (call->wish != NULL)
+		seal_wish_put_anchor(cli, writer);
 	return client_call(cli->agent, out_reply);
 }
 
@@ -158,7 +167,7 @@ static void describe_missing(uint64_t missing, char prompt[64])
 
 /* A wrong share is asked for again; what was right before it is kept. */
 static int call_by_terminal(
-	struct cli *cli, enum wire_opcode opcode, uint64_t slot, struct wire_message *out_reply)
+	struct cli *cli, const struct typed_call *call, struct wire_message *out_reply)
 {
 	CLEANUP(input_free) struct input *lines = input_new();
 	char prompt[64] = "recovery key, or a share of it";
@@ -172,7 +181,7 @@ static int call_by_terminal(
 
 		if (ending != CLI_DONE)
 			return ending;
-		enum mortise_status status = call_with(cli, opcode, slot, lines, out_reply);
+		enum mortise_status status = call_with(cli, call, lines, out_reply);
 		if (status == MORTISE_INVALID && ++attempts < ATTEMPTS) {
 			output_note("%s; type it again", mortise_message(cli->agent));
 			lines->size = kept;
@@ -189,7 +198,7 @@ static int call_by_terminal(
 	}
 }
 
-static int call_by_file(struct cli *cli, enum wire_opcode opcode, uint64_t slot, const char *name,
+static int call_by_file(struct cli *cli, const struct typed_call *call, const char *name,
 	struct wire_message *out_reply)
 {
 	CLEANUP(input_free) struct input *lines = input_new();
@@ -205,7 +214,7 @@ static int call_by_file(struct cli *cli, enum wire_opcode opcode, uint64_t slot,
 			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
 	if (!typed_next_line(lines, &at, &line, &size))
 		return output_fail(cli, MORTISE_INVALID, "there is no recovery key in the input");
-	status = call_with(cli, opcode, slot, lines, out_reply);
+	status = call_with(cli, call, lines, out_reply);
 	if (status != MORTISE_OK)
 		return fail_key(cli, status);
 	uint64_t missing = ask_number(out_reply, WIRE_TAG_NUMBER, 0);
@@ -237,18 +246,17 @@ int typed_key(const struct cli *cli, struct input *input, const char **out_key, 
 	return CLI_DONE;
 }
 
-int typed_key_call(
-	struct cli *cli, enum wire_opcode opcode, uint64_t slot, struct wire_message *out_reply)
+int typed_key_call(struct cli *cli, const struct typed_call *call, struct wire_message *out_reply)
 {
 	const char *name = args_value(cli, "recovery-file");
 
 	if (name != NULL && args_has(cli, "recovery"))
 		return output_fail(cli, MORTISE_INVALID, "either --recovery or --recovery-file");
 	if (name != NULL)
-		return call_by_file(cli, opcode, slot, name, out_reply);
+		return call_by_file(cli, call, name, out_reply);
 	if (!isatty(STDIN_FILENO))
 		return output_fail(cli, MORTISE_INVALID,
 			"--recovery asks on a terminal, and there is none; "
 			"use --recovery-file=F, or --recovery-file=- for standard input");
-	return call_by_terminal(cli, opcode, slot, out_reply);
+	return call_by_terminal(cli, call, out_reply);
 }

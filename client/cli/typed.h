@@ -7,6 +7,7 @@
 #define MORTISE_CLI_TYPED_H
 
 #include "input.h"
+#include "seal_wish.h"
 
 /*
  * The PIN in the file that the option names, without its newline; "-" on a terminal, or no option
@@ -21,13 +22,18 @@ int typed_pin(const struct cli *cli, const char *option, const char *prompt, boo
  */
 int typed_key(const struct cli *cli, struct input *input, const char **out_key, size_t *out_size);
 
+struct typed_call {
+	enum wire_opcode opcode;
+	uint64_t number;              /* NUMBER, such as a slot's id; 0: none */
+	const struct seal_wish *wish; /* its fields go along; NULL: none */
+};
+
 /*
  * Asks the agent with the recovery key, or with shares one after another until there are enough: in
- * the file of --recovery-file, or typed. slot: NUMBER, 0 for none. CLI_DONE with the last reply,
- * or an exit status after the error.
+ * the file of --recovery-file, or typed. CLI_DONE with the last reply, or an exit status after the
+ * error.
  */
-int typed_key_call(
-	struct cli *cli, enum wire_opcode opcode, uint64_t slot, struct wire_message *out_reply);
+int typed_key_call(struct cli *cli, const struct typed_call *call, struct wire_message *out_reply);
 
 /* The first line that is neither empty nor a comment, without blanks around it; then the next. */
 bool typed_next_line(

@@ -1,66 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* verify: reads all of the store, or of the audit log, in steps that the agent sets. */
 #include <stdio.h>
-#include <string.h>
 
 #include "ask.h"
 #include "output.h"
-#include "progress.h"
-
-#define CURSOR_MAX 512
-
-struct totals {
-	uint64_t done, total;
-	uint64_t number, sum; /* the last step's NUMBER, and that of all steps */
-};
-
-static enum mortise_status step(struct cli *cli, enum wire_opcode opcode,
-	uint8_t cursor[CURSOR_MAX], size_t *cursor_size, struct totals *totals)
-{
-	struct wire_writer *writer = client_begin(cli->agent, opcode);
-	const struct wire_field *next;
-	struct wire_message reply;
-
-	if (*cursor_size > 0)
-		wire_put(writer, WIRE_TAG_CURSOR, cursor, *cursor_size);
-	TRY(client_call(cli->agent, &reply));
-	totals->done = ask_number(&reply, WIRE_TAG_DONE, totals->done);
-	totals->total = ask_number(&reply, WIRE_TAG_TOTAL, totals->total);
-	totals->number = ask_number(&reply, WIRE_TAG_NUMBER, 0);
-	totals->sum += totals->number;
-	*cursor_size = 0;
-	if (!ask_flag(&reply, WIRE_TAG_MORE))
-		return MORTISE_OK;
-	next = &reply.field[WIRE_TAG_CURSOR];
-	if (next->size == 0 || next->size > CURSOR_MAX)
-		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
-	memcpy(cursor, next->bytes, next->size);
-	*cursor_size = next->size;
-	return MORTISE_OK;
-}
-
-static enum mortise_status run_all(
-	struct cli *cli, enum wire_opcode opcode, struct totals *out_totals)
-{
-	struct progress progress = progress_begin();
-	uint8_t cursor[CURSOR_MAX];
-	enum mortise_status status;
-	size_t cursor_size = 0;
-
-	do {
-		status = step(cli, opcode, cursor, &cursor_size, out_totals);
-		progress_show(&progress, "verified %llu of %llu",
-			(unsigned long long)out_totals->done,
-			(unsigned long long)out_totals->total);
-	} while (status == MORTISE_OK && cursor_size > 0);
-	progress_clear(&progress);
-	return status;
-}
+#include "paged.h"
 
 static int verify(struct cli *cli)
 {
-	struct totals totals = {0};
-	enum mortise_status status = run_all(cli, WIRE_VERIFY, &totals);
+	struct paged totals = {0};
+	enum mortise_status status = paged_run(cli, WIRE_VERIFY, &totals);
 
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, NULL);
@@ -73,8 +22,8 @@ static int verify(struct cli *cli)
 
 static int audit_verify(struct cli *cli)
 {
-	struct totals totals = {0};
-	enum mortise_status status = run_all(cli, WIRE_AUDIT_VERIFY, &totals);
+	struct paged totals = {0};
+	enum mortise_status status = paged_run(cli, WIRE_AUDIT_VERIFY, &totals);
 
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, NULL);

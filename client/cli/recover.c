@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/* recover: one guided way back, with the recovery key. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "ask.h"
+#include "backup.h"
+#include "input.h"
+#include "output.h"
+#include "seal_wish.h"
+#include "typed.h"
+
+#define RECOVER_DEADLINE_MS 120000
+
+static int kind_of(const struct cli *cli, const char **out_kind)
+{
+	if (args_has(cli, "tpm2") + args_has(cli, "no-hardware") + args_has(cli, "pkcs11") > 1)
+		return output_fail(
+			cli, MORTISE_INVALID, "either --tpm2, --pkcs11=URI or --no-hardware");
+	*out_kind = args_has(cli, "no-hardware") ? "none"
+		    : args_has(cli, "pkcs11")    ? "pkcs11"
+						 : "tpm2";
+	return CLI_DONE;
+}
+
+/* Why it does not open, before the key is asked for. */
+static int explain(struct cli *cli)
+{
+	char state[32], reason[512];
+	enum mortise_status status = ask_fact(cli, "state", state, sizeof state);
+
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, NULL);
+	if (strcmp(state, "unsealed") == 0)
+		return output_fail(cli, MORTISE_CONFLICT,
+			"it is unsealed: there is nothing to recover from; see: mortise doctor");
+	if (!cli->is_json && ask_fact(cli, "reason", reason, sizeof reason) == MORTISE_OK)
+		output_note("%s: %s", state, reason);
+	return CLI_DONE;
+}
+
+static bool is_agreed(const struct cli *cli, const char *kind, const char *backup)
+{
+	char question[512];
+
+	(void)snprintf(question, sizeof question,
+		"%s%sThe hardware that opened the store goes, %s. Recover?",
+		backup != NULL ? "What is in the store now gives way to the backup. " : "",
+		backup != NULL ? "" : "It is opened as it is, however old. ",
+		strcmp(kind, "none") == 0 ? "and none comes" : "and this host's comes instead");
+	return input_confirm(cli, question);
+}
+
+static int report(const struct cli *cli, const struct wire_message *reply)
+{
+	char text[WIRE_TEXT_MAX] = "";
+
+	if (cli->is_dry_run) {
+		if (cli->is_json)
+			return output_json(json_pack("{s:b, s:b}", "changed", 1, "dry_run", 1));
+		puts("the key opens it; would recover");
+		return CLI_DONE;
+	}
+	(void)!wire_text(reply, WIRE_TAG_TEXT, text, sizeof text);
+	if (cli->is_json)
+		return output_json(
+			json_pack("{s:b, s:b, s:s}", "changed", 1, "dry_run", 0, "done", text));
+	printf("recovered and unsealed: ");
+	output_text(text);
+	puts("\nIt may be older than you think: look at mortise list and mortise policy show.");
+	return CLI_DONE;
+}
+
+static int ask(struct cli *cli, const struct seal_wish *wish)
+{
+	const char *backup = args_value(cli, "backup");
+	const struct typed_call call = {
+		.opcode = WIRE_RECOVER, .number = backup != NULL, .wish = wish};
+	struct paged totals = {0};
+	struct wire_message reply;
+	int ending = backup != NULL ? backup_bring(cli, backup, &totals) : CLI_DONE;
+
+	mortise_set_deadline(cli->agent, RECOVER_DEADLINE_MS, cli->wait_ms);
+	if (ending == CLI_DONE)
+		ending = typed_key_call(cli, &call, &reply);
+	client_unpin(cli->agent);
+	return ending == CLI_DONE ? report(cli, &reply) : ending;
+}
+
+static int recover(struct cli *cli)
+{
+	CLEANUP(seal_wish_done) struct seal_wish wish = {.kind = NULL};
+	const char *kind = "tpm2", *backup = args_value(cli, "backup");
+	int ending = kind_of(cli, &kind);
+
+	if (ending == CLI_DONE && backup != NULL && !args_has(cli, "recovery-file") &&
+		!args_has(cli, "recovery"))
+		ending = output_fail(cli, MORTISE_INVALID,
+			"a backup is opened by its recovery key: use --recovery, or "
+			"--recovery-file=F");
+	if (ending == CLI_DONE)
+		ending = explain(cli);
+	if (ending == CLI_DONE)
+		ending = seal_wish_read(cli, kind, &wish);
+	if (ending != CLI_DONE)
+		return ending;
+	if (!cli->is_dry_run && !is_agreed(cli, kind, backup))
+		return output_fail(cli, MORTISE_INVALID, "nothing is recovered");
+	return ask(cli, &wish);
+}
+
+static const struct option options[] = {
+	{"backup", 0, "F", "put this backup in the store's place; - is standard input"},
+	{"recovery", 0, NULL, "ask for the recovery key on the terminal (the default)"},
+	{"recovery-file", 0, "F", "read the recovery key, or shares of it, from F"},
+	{"tpm2", 0, NULL, "bind the store to this host's TPM from now on (the default)"},
+	{"no-hardware", 0, NULL, "from now on only keys that are typed open it"},
+	SEAL_OPTIONS,
+	{"no-anchor", 0, NULL,
+		"make no counter in the TPM: an old copy of the store is not noticed"},
+	{0},
+};
+
+const struct command command_recover = {
+	.name = "recover",
+	.operands = "",
+	.summary = "open a store whose hardware does not, and bind it to this host's",
+	.options = options,
+	.changes_something = true,
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND, CLI_CONFLICT},
+	.notes = "For another board, a cleared TPM, an old or restored copy of the store, or a "
+		 "backup:\n"
+		 "the recovery key opens it, this host's hardware is enrolled, and the slots of "
+		 "hardware\n"
+		 "that was there before go. It can be repeated. What it did is on record. Where "
+		 "the store\n"
+		 "is damaged, it can come from a backup only. " SEAL_NOTES,
+	.examples = "  mortise recover\n"
+		    "  mortise recover --recovery-file=key --backup=/mnt/backup/mortise.db\n"
+		    "  mortise recover --no-hardware",
+	.run = recover,
+};

@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: ISC */
+/* The test plays systemd: it binds addresses, connects, and reads until the end. */
+#include "keeper_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "credential_address.h"
+
+#define REFUSED   (1024 * 1024 + 1) /* bytes at least: more than systemd takes */
+#define READ_MAX  (4 * 1024 * 1024)
+#define ADDRESS   "@12ab/unit/backup.service/dbpass"
+#define BIG_VALUE 65536
+#define FIRST                                                                                      \
+	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n" \
+	"socket = main\n"
+#define SECTIONS                                                                                   \
+	"[credential dbpass]\nunit = backup.service\nsecret = prod/db\n"                           \
+	"[credential empty]\nunit = backup.service\nsecret = prod/empty\n"                         \
+	"[credential big]\nunit = backup.service\nsecret = prod/big\n"                             \
+	"[credential gone]\nunit = backup.service\nsecret = prod/gone\n"                           \
+	"[credential others]\nunit = other.service\nsecret = prod/db\n"                            \
+	"[credential own]\nunit = sync.service\nuser = 1000\nsecret = prod/own\n"
+
+static uint8_t taken[READ_MAX];
+
+/* What /proc/PID/cgroup says in the keeper: the test is in no unit. */
+static char cgroup[256];
+
+int open(const char *path, int flags, ...)
+{
+	size_t size = strlen(path);
+	int ends[2];
+
+	if (cgroup[0] == '\0' || strncmp(path, "/proc/", 6) != 0 || size < 7 ||
+		strcmp(path + size - 7, "/cgroup") != 0)
+		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return -1;
+	(void)!write(ends[1], cgroup, strlen(cgroup));
+	close(ends[1]);
+	return ends[0];
+}
+
+/* Is the kernel, to the keeper, one without SO_PEERPIDFD? Shared with it. */
+static _Atomic bool *lacks_pidfd;
+
+int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
+{
+	if (option == 77 && lacks_pidfd && *lacks_pidfd) {
+		errno = ENOPROTOOPT;
+		return -1;
+	}
+	return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
+}
+
+/* This kernel's id of the test's cgroup is as good as one of another. */
+static void sit_in(const char *place)
+{
+	snprintf(cgroup, sizeof cgroup, "0::%s\n", place);
+}
+
+static uint64_t flags;
+
+static int set_up_waiting(void **state, const char *place, unsigned wait_ms, bool has_store)
+{
+	struct keeper_fixture *fixture = keeper_prepare();
+
+	*state = fixture;
+	fixture->flags = flags;
+	lacks_pidfd = mmap(NULL, sizeof *lacks_pidfd, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(lacks_pidfd != MAP_FAILED);
+	sit_in(place);
+	keeper_listen_credentials(fixture, wait_ms);
+	keeper_start(fixture);
+	if (!has_store)
+		return 0;
+	keeper_init(fixture);
+	if (!is_root())
+		return 0; /* each test is skipped */
+	keeper_put(fixture, "prod/db", "s3cret");
+	keeper_put(fixture, "prod/own", "mine");
+	keeper_put(fixture, "prod/empty", "");
+	keeper_apply(fixture, FIRST SECTIONS);
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_waiting(state, "/system.slice/backup.service", 120000, true);
+}
+
+static int set_up_strict(void **state)
+{
+	flags = PROCESS_REQUIRE_PIDFD;
+	int result = set_up(state);
+	flags = 0;
+	return result;
+}
+
+static int set_up_of_a_user(void **state)
+{
+	return set_up_waiting(state,
+		"/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service", 120000,
+		true);
+}
+
+static int set_up_in_no_unit(void **state)
+{
+	return set_up_waiting(state, "/", 120000, true);
+}
+
+static int set_up_impatient(void **state)
+{
+	return set_up_waiting(state, "/system.slice/backup.service", 50, true);
+}
+
+static int set_up_uninitialised(void **state)
+{
+	return set_up_waiting(state, "/system.slice/backup.service", 50, false);
+}
+
+/* "@..." is an abstract address, with '#' for a NUL; "": none is bound. */
+static int connect_as(const struct keeper_fixture *fixture, const char *bound)
+{
+	struct sockaddr_un own = {.sun_family = AF_UNIX}, server = {.sun_family = AF_UNIX};
+	size_t size = strlen(bound);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0 && size <= sizeof own.sun_path);
+	memcpy(own.sun_path, bound, size);
+	for (size_t i = 0; i < size; i++)
+		if (bound[i] == '#' || (i == 0 && bound[i] == '@'))
+			own.sun_path[i] = '\0';
+	if (size)
+		assert_int_equal(
+			bind(fd, (struct sockaddr *)&own,
+				(socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)),
+			0);
+	memcpy(server.sun_path, fixture->credentials_socket, sizeof fixture->credentials_socket);
+	assert_int_equal(connect(fd, (struct sockaddr *)&server, sizeof server), 0);
+	return fd;
+}
+
+/* The same for backup.service, of an address that nobody else has. */
+static int connect_nth(const struct keeper_fixture *fixture, unsigned number, const char *id)
+{
+	char bound[108];
+
+	snprintf(bound, sizeof bound, "@%x/unit/backup.service/%s", 0x100 + number, id);
+	return connect_as(fixture, bound);
+}
+
+/* Reads as systemd does: until the end, or more than it takes. Closes. */
+static size_t take(struct keeper_fixture *fixture, int fd)
+{
+	size_t used = 0;
+	ssize_t got = 1;
+
+	while (got > 0 && used < READ_MAX) {
+		keeper_pump(fixture, fd);
+		got = read(fd, taken + used, READ_MAX - used);
+		used += got > 0 ? (size_t)got : 0;
+	}
+	assert_int_equal(got, 0);
+	close(fd);
+	return used;
+}
+
+static size_t ask(struct keeper_fixture *fixture, const char *bound)
+{
+	return take(fixture, connect_as(fixture, bound));
+}
+
+static bool is_zero(size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (taken[i] != 0)
+			return false;
+	return true;
+}
+
+static void assert_refused(struct keeper_fixture *fixture, const char *bound)
+{
+	size_t size = ask(fixture, bound);
+
+	if (size < REFUSED || !is_zero(size))
+		fail_msg("%s: %zu bytes", bound, size);
+}
+
+static void assert_value(struct keeper_fixture *fixture, const char *bound, const char *value)
+{
+	assert_int_equal(ask(fixture, bound), strlen(value));
+	assert_memory_equal(taken, value, strlen(value));
+}
+
+static void seal(struct keeper_fixture *fixture)
+{
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(ask_plain(fixture, asker, WIRE_SEAL), MORTISE_OK);
+	asker_close(asker);
+}
+
+static void unseal(struct keeper_fixture *fixture)
+{
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
+	asker_close(asker);
+}
+
+/* Has anything come, the end included? The keeper has had its turns before: it was asked twice. */
+static bool has_anything(struct keeper_fixture *fixture, int fd)
+{
+	struct pollfd end = {.fd = fd, .events = POLLIN | POLLRDHUP};
+	char text[256];
+
+	keeper_fact(fixture, "state", text);
+	keeper_fact(fixture, "state", text);
+	return poll(&end, 1, 0) > 0;
+}
+
+static void a_unit_has_its_credential_and_a_line_says_so(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_value(fixture, ADDRESS, "s3cret");
+	assert_last_line(fixture,
+		"\"op\":\"credential\",\"uid\":0,\"gid\":0,\"path\":\"prod/db\",\"version\":1,"
+		"\"rule\":\"dbpass\",\"result\":\"ok\",\"note\":\"dbpass for backup.service\"");
+	assert_value(fixture, "@0/unit/backup.service/dbpass", "s3cret");
+	assert_value(fixture, "@0123456789abcdef/unit/backup.service/dbpass", "s3cret");
+}
+
+static void an_address_that_systemd_would_not_bind_is_refused(void **state)
+{
+	static const char *const addresses[] = {
+		"",
+		"@",
+		"@x",
+		"@/unit/backup.service/dbpass",
+		"@12ag/unit/backup.service/dbpass",
+		"@12AB/unit/backup.service/dbpass",
+		"@0123456789abcdef0/unit/backup.service/dbpass",
+		"@12ab",
+		"@12ab/unit/",
+		"@12ab/unit/backup.service",
+		"@12ab/unit/backup.service/",
+		"@12ab/unit//dbpass",
+		"@12ab/unix/backup.service/dbpass",
+		"@12ab/unit/backup/dbpass",
+		"@12ab/unit/backup.service /dbpass",
+		"@12ab/unit/backup.service/dbpass/",
+		"@12ab/unit/backup.service/db/pass",
+		"@12ab/unit/backup.service/dbpass#",
+		"@12ab/unit/backup.service/dbpass#x",
+		"@12ab/unit/backup.service#/dbpass",
+		"@12ab#/unit/backup.service/dbpass",
+		"@12ab/unit/backup.service/db:pass",
+		"@12ab/unit/backup.service/db\tpass",
+		"@12ab/unit/backup.service/db\xc3\xa4",
+		"@12ab/unit/backup.service/..",
+		"#12ab/unit/backup.service/dbpass ",
+		"@12ab/unit/user:backup.service/dbpass",
+		"@12ab/unit/b.service/"
+		"iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii"
+		"ii",
+	};
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+		assert_refused(fixture, addresses[i]);
+	assert_false(
+		keeper_log_has(fixture, "\"path\":\"prod/db\",\"version\":1,\"rule\":\"dbpass\""));
+}
+
+static void an_address_in_the_file_system_is_refused(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char path[108];
+
+	NEEDS_ROOT();
+	snprintf(path, sizeof path, "%s/12ab", fixture->directory);
+	assert_refused(fixture, path);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void the_unit_is_that_of_the_cgroup_and_not_what_the_address_says(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_refused(fixture, "@1/unit/other.service/others");
+	assert_last_line(fixture,
+		"\"op\":\"credential\",\"uid\":0,\"gid\":0,\"result\":\"denied\",\"note\":"
+		"\"others for other.service: who asks is in backup.service system.slice\"");
+	assert_refused(fixture, "@1/unit/system.slice/others");
+	assert_refused(fixture, "@1/unit/backup.servicex.service/dbpass");
+}
+
+static void who_is_in_no_unit_is_refused(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_refused(fixture, ADDRESS);
+	assert_true(keeper_log_has(fixture, "in which unit it is cannot be found out"));
+}
+
+static void what_no_section_names_is_refused(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_refused(fixture, "@1/unit/backup.service/unheard-of");
+	assert_refused(fixture, "@1/unit/backup.service/others");
+	assert_refused(fixture, "@1/unit/backup.service/own");
+	assert_true(keeper_log_has(fixture, "no [credential] section has it for this unit"));
+}
+
+static void a_deny_of_the_unit_of_its_slice_or_of_root_is_a_refusal(void **state)
+{
+	static const char *const denies[] = {"unit = backup.service", "unit = system.slice",
+		"user = 0", "exe = /usr/bin/true", "socket = credentials", "secret = prod/*"};
+	struct keeper_fixture *fixture = *state;
+	char text[1024];
+
+	NEEDS_ROOT();
+	for (size_t i = 0; i < sizeof denies / sizeof *denies; i++) {
+		snprintf(text, sizeof text, FIRST SECTIONS "[rule never]\ndeny = read\n%s\n",
+			denies[i]);
+		keeper_apply(fixture, text);
+		assert_refused(fixture, ADDRESS);
+	}
+	assert_true(keeper_log_has(fixture, "\"rule\":\"never\",\"result\":\"denied\""));
+	keeper_apply(fixture, FIRST SECTIONS
+		"[rule never]\ndeny = read\nuser = 1000\n[rule web]\ndeny = read\nsocket = web\n");
+	assert_value(fixture, ADDRESS, "s3cret");
+}
+
+static void a_secret_that_is_not_there_or_deleted_is_a_refusal(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker;
+
+	NEEDS_ROOT();
+	assert_refused(fixture, "@1/unit/backup.service/gone");
+	asker = asker_open(fixture);
+	assert_int_equal(ask_path(fixture, asker, WIRE_DELETE, "prod/db"), MORTISE_OK);
+	assert_refused(fixture, ADDRESS);
+	asker_close(asker);
+}
+
+static void an_empty_value_is_refused_since_systemd_could_not_tell_it_from_none(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_refused(fixture, "@1/unit/backup.service/empty");
+	assert_true(keeper_log_has(fixture, "empty for backup.service: the value is empty"));
+}
+
+static void the_largest_value_comes_whole_though_it_is_read_late(void **state)
+{
+	static uint8_t value[BIG_VALUE];
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker;
+
+	NEEDS_ROOT();
+	memset(value, 'v', sizeof value);
+	asker = asker_open(fixture);
+	assert_int_equal(ask_set(fixture, asker, "prod/big", value, sizeof value), MORTISE_OK);
+	asker_close(asker);
+	int fd = connect_as(fixture, "@1/unit/backup.service/big");
+	keeper_pump(fixture, fd);
+	assert_int_equal(keeper_stop(fixture), 0);
+	keeper_start(fixture);
+	assert_int_equal(take(fixture, fd), sizeof value);
+	assert_memory_equal(taken, value, sizeof value);
+}
+
+/* In a child: real and effective ids are the user's, as those of his manager. */
+static size_t ask_as_user(struct keeper_fixture *fixture, uint32_t uid, const char *bound)
+{
+	become(uid, uid);
+	int fd = connect_as(fixture, bound);
+	size_t size = take(fixture, fd);
+
+	become_root();
+	return size;
+}
+
+static void a_user_s_own_manager_has_what_names_the_user(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_int_equal(ask_as_user(fixture, 1000, "@1/unit/sync.service/own"), 4);
+	assert_memory_equal(taken, "mine", 4);
+	assert_true(ask_as_user(fixture, 1000, "@1/unit/other.service/own") >= REFUSED);
+	assert_true(ask_as_user(fixture, 1001, "@1/unit/sync.service/own") >= REFUSED);
+	assert_refused(fixture, "@1/unit/sync.service/own");
+}
+
+static void a_deny_of_the_user_s_unit_is_a_refusal(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	keeper_apply(fixture, FIRST SECTIONS "[rule n]\ndeny = read\nunit = user:sync.service\n");
+	assert_true(ask_as_user(fixture, 1000, "@1/unit/sync.service/own") >= REFUSED);
+}
+
+static void who_is_not_root_is_refused_what_is_for_the_system_s_units(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_true(ask_as_user(fixture, 1000, ADDRESS) >= REFUSED);
+	assert_true(keeper_log_has(fixture, "\"uid\":1000"));
+}
+
+static void while_sealed_it_waits_and_has_its_credential_afterwards(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	seal(fixture);
+	int fd = connect_as(fixture, ADDRESS);
+	assert_false(has_anything(fixture, fd));
+	unseal(fixture);
+	assert_int_equal(take(fixture, fd), 6);
+	assert_memory_equal(taken, "s3cret", 6);
+}
+
+static void sealed_for_longer_than_it_waits_is_a_refusal(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	seal(fixture);
+	assert_refused(fixture, ADDRESS);
+	assert_last_line(fixture,
+		"\"op\":\"credential\",\"uid\":0,\"gid\":0,\"result\":\"sealed\",\"note\":"
+		"\"dbpass for backup.service: sealed for too long\"");
+	assert_refused(fixture, ADDRESS);
+	unseal(fixture);
+	assert_value(fixture, ADDRESS, "s3cret");
+}
+
+static void without_a_store_it_is_refused_after_the_wait(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_refused(fixture, ADDRESS);
+	assert_true(keeper_log_has(fixture, "not initialised; run: mortise init"));
+}
+
+static void who_waits_outlives_the_keeper_and_never_has_an_empty_credential(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	seal(fixture);
+	int fd = connect_as(fixture, ADDRESS);
+	assert_false(has_anything(fixture, fd));
+	kill(fixture->pid, SIGKILL);
+	assert_int_equal(keeper_reap(fixture), 128 + SIGKILL);
+	keeper_start(fixture);
+	assert_false(has_anything(fixture, fd));
+	unseal(fixture);
+	assert_int_equal(take(fixture, fd), 6);
+}
+
+static void a_log_that_cannot_be_written_releases_nothing(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	keeper_stop_log(fixture);
+	assert_refused(fixture, ADDRESS);
+	keeper_mend_log(fixture);
+	assert_value(fixture, ADDRESS, "s3cret");
+}
+
+static void a_peer_that_is_gone_harms_nobody(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	for (int i = 0; i < 50; i++) {
+		close(connect_as(fixture, ADDRESS));
+		close(connect_as(fixture, "@1/unit/backup.service/unheard-of"));
+	}
+	assert_value(fixture, ADDRESS, "s3cret");
+}
+
+static size_t count_descriptors(const struct keeper_fixture *fixture)
+{
+	char command[128];
+	FILE *lines;
+	size_t count = 0;
+
+	snprintf(command, sizeof command, "ls /proc/%d/fd | wc -l", (int)fixture->pid);
+	lines = popen(command, "r");
+	assert_non_null(lines);
+	assert_int_equal(fscanf(lines, "%zu", &count), 1);
+	pclose(lines);
+	return count;
+}
+
+/* They fill all places; the next one waits until the first are dropped, and is answered. */
+static void peers_that_never_read_are_dropped_and_the_others_served(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	int fds[40];
+	size_t before;
+
+	NEEDS_ROOT();
+	assert_value(fixture, ADDRESS, "s3cret");
+	before = count_descriptors(fixture);
+	for (unsigned i = 0; i < 40; i++)
+		fds[i] = connect_nth(fixture, i, "unheard-of");
+	int fd = connect_as(fixture, ADDRESS);
+	keeper_pump(fixture, fds[31]);
+	assert_true(count_descriptors(fixture) <= before + 34);
+	assert_int_equal(take(fixture, fd), 6);
+	for (size_t i = 0; i < 40; i++)
+		close(fds[i]);
+}
+
+static void a_user_who_never_reads_does_not_keep_root_waiting(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	int fds[40];
+
+	NEEDS_ROOT();
+	become(1000, 1000);
+	for (unsigned i = 0; i < 40; i++)
+		fds[i] = connect_nth(fixture, i, "dbpass");
+	become_root();
+	assert_value(fixture, ADDRESS, "s3cret");
+	assert_int_equal(take(fixture, fds[39]), 0); /* not even refused */
+	for (size_t i = 0; i < 39; i++)
+		close(fds[i]);
+}
+
+static void what_a_peer_sends_is_not_read_and_changes_nothing(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	int fd = connect_as(fixture, ADDRESS);
+	(void)!send(fd, "GET", 3, MSG_NOSIGNAL);
+	keeper_pump(fixture, fd);
+	assert_int_equal(read(fd, taken, sizeof taken), 6);
+	close(fd);
+}
+
+static void two_hundred_at_once_have_all_their_credential(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	int fds[200];
+
+	NEEDS_ROOT();
+	seal(fixture);
+	for (unsigned i = 0; i < 200; i++)
+		fds[i] = connect_nth(fixture, i, "dbpass");
+	unseal(fixture);
+	for (size_t i = 0; i < 200; i++)
+		assert_int_equal(take(fixture, fds[i]), 6);
+}
+
+static void on_an_old_kernel_the_process_that_has_the_pid_is_judged(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	*lacks_pidfd = true;
+	assert_value(fixture, ADDRESS, "s3cret");
+	assert_refused(fixture, "@1/unit/other.service/others");
+	*lacks_pidfd = false;
+}
+
+static void on_an_old_kernel_require_pidfd_refuses_all(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_value(fixture, ADDRESS, "s3cret");
+	*lacks_pidfd = true;
+	assert_refused(fixture, ADDRESS);
+	*lacks_pidfd = false;
+}
+
+static void a_refusal_under_way_is_finished_when_the_agent_stops(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	size_t size = 0;
+	ssize_t got;
+
+	NEEDS_ROOT();
+	int fd = connect_as(fixture, "@1/unit/backup.service/unheard-of");
+	keeper_pump(fixture, fd);
+	kill(fixture->pid, SIGTERM);
+	while ((got = read(fd, taken, sizeof taken)) > 0)
+		size += (size_t)got;
+	close(fd);
+	assert_true(size >= REFUSED);
+	assert_int_equal(keeper_reap(fixture), 0);
+}
+
+#define WITH(set_up, name) cmocka_unit_test_setup_teardown(name, set_up, tear_down_keeper)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH(set_up, a_unit_has_its_credential_and_a_line_says_so),
+		WITH(set_up, an_address_that_systemd_would_not_bind_is_refused),
+		WITH(set_up, an_address_in_the_file_system_is_refused),
+		WITH(set_up, the_unit_is_that_of_the_cgroup_and_not_what_the_address_says),
+		WITH(set_up_in_no_unit, who_is_in_no_unit_is_refused),
+		WITH(set_up, what_no_section_names_is_refused),
+		WITH(set_up, a_deny_of_the_unit_of_its_slice_or_of_root_is_a_refusal),
+		WITH(set_up, a_secret_that_is_not_there_or_deleted_is_a_refusal),
+		WITH(set_up, an_empty_value_is_refused_since_systemd_could_not_tell_it_from_none),
+		WITH(set_up, the_largest_value_comes_whole_though_it_is_read_late),
+		WITH(set_up_of_a_user, a_user_s_own_manager_has_what_names_the_user),
+		WITH(set_up_of_a_user, a_deny_of_the_user_s_unit_is_a_refusal),
+		WITH(set_up, who_is_not_root_is_refused_what_is_for_the_system_s_units),
+		WITH(set_up, while_sealed_it_waits_and_has_its_credential_afterwards),
+		WITH(set_up_impatient, sealed_for_longer_than_it_waits_is_a_refusal),
+		WITH(set_up_uninitialised, without_a_store_it_is_refused_after_the_wait),
+		WITH(set_up, who_waits_outlives_the_keeper_and_never_has_an_empty_credential),
+		WITH(set_up, a_log_that_cannot_be_written_releases_nothing),
+		WITH(set_up, a_peer_that_is_gone_harms_nobody),
+		WITH(set_up, peers_that_never_read_are_dropped_and_the_others_served),
+		WITH(set_up, a_user_who_never_reads_does_not_keep_root_waiting),
+		WITH(set_up, what_a_peer_sends_is_not_read_and_changes_nothing),
+		WITH(set_up, two_hundred_at_once_have_all_their_credential),
+		WITH(set_up, on_an_old_kernel_the_process_that_has_the_pid_is_judged),
+		WITH(set_up_strict, on_an_old_kernel_require_pidfd_refuses_all),
+		WITH(set_up, a_refusal_under_way_is_finished_when_the_agent_stops),
+	};
+
+	(void)!unshare(CLONE_NEWNET); /* abstract addresses are the network namespace's */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
