@@ -1,26 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""A new master key while the agent serves, and SIGKILL at any moment of it.
-
-The kill loop has MORTISE_TEST_KILLS rounds (a share of 12); the long run is
-  MORTISE_TEST_KILLS=1000 swtpm-test/e2e_rekey.py sigkill
-OPERATIONS are what is under way when the keeper dies: add to them what else must survive.
-"""
+"""A new master key while the agent serves; SIGKILL during one is e2e_kill_loop.py's."""
 
 import json
 import os
-import random
-import signal
 import sqlite3
-import time
 
 import tap
 from agent import ALICE
 from tap import has, same, test, until
 
-ROUNDS = int(os.environ.get('MORTISE_TEST_KILLS', 12))
 SECRETS = 150
-LONGEST_S = 0.08  # a rekey of them, and some more
 
 
 def fill(agent, count=SECRETS):
@@ -183,82 +173,6 @@ def a_store_of_another_format_is_refused_in_one_clear_line(place):
     result = agent.refuse()
     same(result.status, 78)
     has(result.err, 'made by another version of mortise', 'mortise init')
-
-
-def begin_rekey(agent, _source, _acknowledged):
-    return [agent.popen('rekey')]
-
-
-def begin_reencryption(agent, _source, _acknowledged):
-    return [agent.popen('rekey', '--reencrypt')]
-
-
-def begin_set(_agent, _source, _acknowledged):
-    return []
-
-
-# Each starts something and gives its processes; sets are made beside all of them.
-OPERATIONS = {'rekey': begin_rekey, 'rekey --reencrypt': begin_reencryption, 'set': begin_set}
-
-
-def set_until(agent, source, acknowledged, end):
-    """Sets one secret after the other; those acknowledged are noted, the others are either."""
-    while time.monotonic() < end:
-        path, value = 'prod/key/%d' % source.randrange(SECRETS), source.randbytes(40)
-        result = agent.run('set', '--raw', '--json', path, input=value)
-        acknowledged.setdefault(path, []).append((value, result.status == 0))
-
-
-def kill_keeper(agent, delay_s):
-    """Forks a process that kills the keeper after delay_s; its pid."""
-    victim = agent.keeper()
-    child = os.fork()
-    if child == 0:
-        time.sleep(delay_s)
-        os.kill(victim, signal.SIGKILL)
-        os._exit(0)
-    return child
-
-
-def newest_of(history):
-    """What may be read: what was acknowledged last, or what was tried after that."""
-    values = [value for value, _ in history]
-    last = max((i for i, (_, is_told) in enumerate(history) if is_told), default=0)
-    return values[last:]
-
-
-@test
-def sigkill_at_any_moment_leaves_a_store_that_opens_with_all_that_was_acknowledged(place):
-    seed = int(os.environ.get('MORTISE_TEST_SEED', random.randrange(1 << 30)))
-    source = random.Random(seed)
-    agent = place.ready()
-    acknowledged = {path: [(value, True)] for path, value in fill(agent).items()}
-    counts, cut_off = dict.fromkeys(OPERATIONS, 0), 0
-    for _ in range(ROUNDS):
-        name = source.choice(list(OPERATIONS))
-        counts[name] += 1
-        delay_s, epoch = source.random() * LONGEST_S, agent.status()['key_epoch']
-        begun = OPERATIONS[name](agent, source, acknowledged)
-        child = kill_keeper(agent, delay_s)
-        set_until(agent, source, acknowledged, time.monotonic() + delay_s + 0.02)
-        os.waitpid(child, 0)
-        for process in begun:
-            process.communicate(timeout=60)
-        agent.do('status', '--wait=60')
-        for path in source.sample(sorted(acknowledged), 8):
-            found = agent.get(path, '--wait=60')
-            assert found in newest_of(acknowledged[path]), (path, found)
-            acknowledged[path] = [(found, True)]
-        cut_off += bool(begun) and agent.status()['key_epoch'] == epoch
-    same(agent.do('verify', '--wait=60').status, 0)
-    same(agent.do('audit', 'verify').status, 0)
-    agent.restart()
-    agent.do('status', '--wait=60')
-    for path, history in acknowledged.items():
-        assert agent.get(path, '--wait=60') in newest_of(history), path
-    print('# seed %d, %d kills: %s; cut off before its end: %d; key epoch %d' % (
-        seed, ROUNDS, ', '.join('%s %d' % (name, count) for name, count in counts.items()),
-        cut_off, agent.status()['key_epoch']))
 
 
 if __name__ == '__main__':
