@@ -152,11 +152,10 @@ enum wire_tag {
 	WIRE_TAG_THRESHOLD = 58,  /* number: so many shares make the key */
 	WIRE_TAG_BOOTS = 59,      /* number: so many boots */
 
-	WIRE_TAG_META = 60, /* list of KEY=VALUE; in META a KEY alone is taken away */
-	WIRE_TAG_NOTE = 61, /* of a secret or one of its versions; one line */
-	WIRE_TAG_MAX_AGE =
-		62,         /* number: seconds that a version may be the current one; 0: for ever */
-	WIRE_TAG_HOOK = 63, /* absolute path of what makes new values */
+	WIRE_TAG_META = 60,    /* list of KEY=VALUE; in META a KEY alone is taken away */
+	WIRE_TAG_NOTE = 61,    /* of a secret or one of its versions; one line */
+	WIRE_TAG_MAX_AGE = 62, /* number: seconds that a version may be current */
+	WIRE_TAG_HOOK = 63,    /* absolute path of what makes new values */
 };
 
 struct wire_field {

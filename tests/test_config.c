@@ -377,10 +377,13 @@ static void a_deleted_secret_is_kept_for_days_or_forever(void **state)
 		refuses_value("agent", "deleted-keep", wrong[i]);
 	reads("[agent]\n");
 	assert_int_equal(config.deleted_keep_days, 30);
+	config_done(&config);
 	reads("[agent]\ndeleted-keep = 3650d\n");
 	assert_int_equal(config.deleted_keep_days, 3650);
+	config_done(&config);
 	reads("[agent]\ndeleted-keep = forever\n");
 	assert_int_equal(config.deleted_keep_days, 0);
+	config_done(&config);
 }
 
 int main(void)
