@@ -268,7 +268,7 @@ def cleared():
     until(lambda: 'cleared' in show('mortised.service', 'StatusText'))
     results['text'] = show('mortised.service', 'StatusText')
     results['get'] = run(*get('root'))
-    results['recovery'] = run(MORTISE, 'unseal', '--recovery-file=/root/recovery')
+    results['recovery'] = run(MORTISE, 'recover', '--recovery-file=/root/recovery')
     results['then'] = run(*get('root'))
 
 

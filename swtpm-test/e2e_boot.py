@@ -313,7 +313,7 @@ def behind_a_tpm_that_does_not_answer_the_host_boots_and_jobs_wait(place):
 def behind_a_cleared_tpm_it_says_so_and_the_recovery_key_opens_the_store(place):
     came = step('cleared')
     same(came['boot'], [0, 'active'])
-    has(came['text'], 'sealed', 'cleared', 'mortise unseal --recovery')
+    has(came['text'], 'sealed', 'cleared', 'mortise recover')
     same(came['get'][0], TRY_AGAIN, came['get'])
     same(came['recovery'][0], 0, came['recovery'])
     same(came['then'], [0, 'root'])

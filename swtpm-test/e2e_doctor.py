@@ -20,7 +20,7 @@ def doctor(agent, *options, **more):
     result = agent.run('doctor', '--json', '--config=' + agent.conf, *options, **more)
     if result.status not in (0, 1):
         raise AssertionError('doctor: %r' % result)
-    return result.status, result.json()
+    return result.status, result.json()['findings']
 
 
 def found(agent, check, *parts, severity='wrong', options=(), **more):

@@ -10,7 +10,7 @@ import subprocess
 
 import tap
 from agent import ALICE
-from tap import Skip, has, same, test
+from tap import Skip, has, same, test, until
 
 RULE = ('[rule shop]\nallow = read write delete list\nsecret = shop/**\nuser = %s\n'
         '[rule look]\nallow = read list\nsecret = prod/**\nuser = %s\n' % (ALICE, ALICE))
@@ -67,6 +67,7 @@ def a_bad_value_is_rolled_back_and_then_destroyed(place):
     refused(agent, 66, 'get', '--version=2', 'prod/db/password', about='mortise show')
     same(versions(agent, 'prod/db/password'), {1: None, 3: 'current'})
     agent.restart()
+    until(lambda: agent.status()['state'] == 'unsealed')
     same(versions(agent, 'prod/db/password'), {1: None, 3: 'current'})
     agent.do('verify')
 

@@ -214,7 +214,8 @@ static int report(struct doctor *doctor)
 	if (doctor->is_incomplete)
 		return output_fail(doctor->cli, MORTISE_IO, "out of memory");
 	if (doctor->cli->is_json)
-		ending = output_json(json_incref(doctor->findings));
+		ending = output_json(json_pack("{s:b, s:O}", "wrong",
+			count(doctor, DOCTOR_WRONG) > 0, "findings", doctor->findings));
 	else
 		print_all(doctor);
 	if (ending != CLI_DONE)
