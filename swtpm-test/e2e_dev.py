@@ -76,8 +76,11 @@ def family(pid):
         found, grown = found | more, bool(more)
     lines = {}
     for member in found - {pid}:
-        with open('/proc/%d/cmdline' % member) as line:
-            lines[member] = line.read().replace('\0', ' ')
+        try:
+            with open('/proc/%d/cmdline' % member) as line:
+                lines[member] = line.read().replace('\0', ' ')
+        except OSError:  # it has ended meanwhile
+            pass
     return lines
 
 

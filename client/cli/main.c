@@ -65,6 +65,7 @@ static const struct command *const commands[] = {
 	&command_slot_escrow_key,
 	&command_backup_create,
 	&command_backup_verify,
+	&command_backup_restore,
 	&command_recover,
 	NULL,
 };

@@ -35,7 +35,8 @@ static int explain(struct cli *cli)
 		return ask_fail(cli, status, NULL);
 	if (strcmp(state, "unsealed") == 0)
 		return output_fail(cli, MORTISE_CONFLICT,
-			"it is unsealed: there is nothing to recover from; see: mortise doctor");
+			"it is unsealed: there is nothing to recover from; to go back to a backup, "
+			"run first: mortise seal");
 	if (!cli->is_json && ask_fact(cli, "reason", reason, sizeof reason) == MORTISE_OK)
 		output_note("%s: %s", state, reason);
 	return CLI_DONE;
@@ -73,9 +74,8 @@ static int report(const struct cli *cli, const struct wire_message *reply)
 	return CLI_DONE;
 }
 
-static int ask(struct cli *cli, const struct seal_wish *wish)
+static int ask(struct cli *cli, const struct seal_wish *wish, const char *backup)
 {
-	const char *backup = args_value(cli, "backup");
 	const struct typed_call call = {
 		.opcode = WIRE_RECOVER, .number = backup != NULL, .wish = wish};
 	struct paged totals = {0};
@@ -89,10 +89,10 @@ static int ask(struct cli *cli, const struct seal_wish *wish)
 	return ending == CLI_DONE ? report(cli, &reply) : ending;
 }
 
-static int recover(struct cli *cli)
+static int recover_from(struct cli *cli, const char *backup)
 {
 	CLEANUP(seal_wish_done) struct seal_wish wish = {.kind = NULL};
-	const char *kind = "tpm2", *backup = args_value(cli, "backup");
+	const char *kind = "tpm2";
 	int ending = kind_of(cli, &kind);
 
 	if (ending == CLI_DONE && backup != NULL && !args_has(cli, "recovery-file") &&
@@ -108,18 +108,35 @@ static int recover(struct cli *cli)
 		return ending;
 	if (!cli->is_dry_run && !is_agreed(cli, kind, backup))
 		return output_fail(cli, MORTISE_INVALID, "nothing is recovered");
-	return ask(cli, &wish);
+	return ask(cli, &wish, backup);
 }
+
+static int recover(struct cli *cli)
+{
+	return recover_from(cli, args_value(cli, "backup"));
+}
+
+static int restore(struct cli *cli)
+{
+	return recover_from(cli, cli->operands[0]);
+}
+
+#define HARDWARE_OPTIONS                                                                           \
+	{"recovery", 0, NULL, "ask for the recovery key on the terminal"},                         \
+		{"recovery-file", 0, "F", "read the recovery key, or shares of it, from F"},       \
+		{"tpm2", 0, NULL, "bind the store to this host's TPM from now on (the default)"},  \
+		{"no-hardware", 0, NULL, "from now on only keys that are typed open it"},          \
+		SEAL_OPTIONS,                                                                      \
+	{                                                                                          \
+		"no-anchor", 0, NULL,                                                              \
+			"make no counter in the TPM: an old copy of the store is not noticed"      \
+	}
+
+static const struct option restore_options[] = {HARDWARE_OPTIONS, {0}};
 
 static const struct option options[] = {
 	{"backup", 0, "F", "put this backup in the store's place; - is standard input"},
-	{"recovery", 0, NULL, "ask for the recovery key on the terminal (the default)"},
-	{"recovery-file", 0, "F", "read the recovery key, or shares of it, from F"},
-	{"tpm2", 0, NULL, "bind the store to this host's TPM from now on (the default)"},
-	{"no-hardware", 0, NULL, "from now on only keys that are typed open it"},
-	SEAL_OPTIONS,
-	{"no-anchor", 0, NULL,
-		"make no counter in the TPM: an old copy of the store is not noticed"},
+	HARDWARE_OPTIONS,
 	{0},
 };
 
@@ -141,4 +158,21 @@ const struct command command_recover = {
 		    "  mortise recover --recovery-file=key --backup=/mnt/backup/mortise.db\n"
 		    "  mortise recover --no-hardware",
 	.run = recover,
+};
+
+const struct command command_backup_restore = {
+	.name = "backup restore",
+	.operands = "FILE",
+	.summary = "put a backup in the store's place, and bind it to this host's hardware",
+	.options = restore_options,
+	.least = 1,
+	.most = 1,
+	.changes_something = true,
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND, CLI_CONFLICT},
+	.notes =
+		"The same as: mortise recover --backup=FILE. The agent must be sealed, or have no\n"
+		"store yet. The store that was there stays aside as store.db.replaced.",
+	.examples = "  mortise backup restore --recovery /mnt/backup/mortise.db\n"
+		    "  mortise backup restore --recovery-file=key --no-hardware web1.mortise",
+	.run = restore,
 };
