@@ -42,15 +42,14 @@ static enum mortise_status keep_key(struct key_file *target, const char *key, co
 	struct key_line line = {key, strlen(key)};
 
 	(void)snprintf(comment, sizeof comment,
-		"# The recovery key (id %s) of this host's mortise store. It opens the store "
-		"without\n"
-		"# the TPM: mortise unseal --recovery-file=FILE. Keep it away from this host.\n",
+		"# The recovery key (id %s) of this host's mortise store. It opens the store when\n"
+		"# the TPM does not: mortise recover --recovery-file=FILE. Keep it elsewhere.\n",
 		key_id);
 	(void)snprintf(before, sizeof before,
 		"\nThis is the recovery key, with the id %s. It is shown this once:\n\n", key_id);
 	return key_file_keep(target, comment, before, &line, 1,
 		"\nWrite it down, and keep it away from this host. If the TPM or the board is\n"
-		"ever gone, it alone opens the store: mortise unseal --recovery\n\n");
+		"ever gone, it alone opens the store: mortise recover --recovery\n\n");
 }
 
 static int report(const struct cli *cli, const struct wire_message *reply, const char *key_id,
