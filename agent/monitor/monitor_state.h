@@ -62,6 +62,7 @@ struct monitor {
 	int notes_fd; /* what sealers leave for the next one */
 	int ready_fd;
 	bool is_ready, stopping;
+	bool has_pin_flag;
 	int exit_status;
 	char state[WIRE_TEXT_MAX + 1]; /* the keeper's last line */
 	uint8_t frame[WIRE_FRAME_MAX];
