@@ -89,9 +89,9 @@ class Machine:
     def put_installed(self, name):
         with open('%s/%s' % (prefix(), name)) as file:
             text = file.read().replace(prefix(), '/opt/mortise')
-        text = re.sub(r'^(ExecStart=.*/mortised)$',
+        text = re.sub(r'^(ExecStart=.*/mortised|exec .*/mortised)$',
                       r'\1 --sealer=/opt/mortise/libexec/mortise-sealer', text, flags=re.M)
-        self.put('/usr/' + name, text)
+        self.put('/usr/' + name, text, os.stat('%s/%s' % (prefix(), name)).st_mode & 0o777)
 
     def let_in(self):
         """The container's users are not the host's."""
