@@ -232,15 +232,6 @@ def slow():
     results['late'] = run(*get('root', 50))
 
 
-def cleared():
-    booted()
-    until(lambda: 'cleared' in show('mortised.service', 'StatusText'))
-    results['text'] = show('mortised.service', 'StatusText')
-    results['get'] = run(*get('root'))
-    results['recovery'] = run(MORTISE, 'recover', '--recovery-file=/root/recovery')
-    results['then'] = run(*get('root'))
-
-
 def booted():
     results['boot'] = run('systemctl', 'is-active', 'multi-user.target')
     results['agent'] = show('mortised.service', 'ActiveState')
@@ -263,4 +254,4 @@ if __name__ == '__main__':
     if sys.argv[1:2] == ['client']:
         client(sys.argv[2])
     else:
-        perform(first, again, slow, missing, cleared)
+        perform(first, again, slow, missing)
