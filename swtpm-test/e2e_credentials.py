@@ -221,6 +221,15 @@ def who_waits_outlives_a_killed_keeper_and_a_restarted_agent(results):
     has_it(results, 'agent restarted')
 
 
+@on_first
+def units_that_start_while_keepers_are_killed_have_it_or_fail(results):
+    came = results['storm']
+    print('# %s' % came)
+    assert came.pop('ran:s3cret ExecMainStatus=0 Result=success', 0) > 0, came
+    came.pop('never ran ExecMainStatus=%d Result=exit-code' % REFUSED, None)
+    same(came, {}, 'units that are neither')
+
+
 @test(root=True)
 def at_a_boot_200_credentials_cost_one_unseal(place):
     second = boot(1)

@@ -132,7 +132,7 @@ static enum mortise_status judge(struct wish *wish, struct secret **out_value)
 	if (state == LIFECYCLE_UNINITIALISED)
 		return fail(wish, MORTISE_SEALED, "not initialised; run: mortise init");
 	if (state != LIFECYCLE_UNSEALED || wish->agent->policy == NULL)
-		return fail(wish, MORTISE_SEALED, "sealed for too long");
+		return fail(wish, MORTISE_SEALED, "sealed");
 	TRY(check_unit(wish));
 	TRY(ask_policy(wish));
 	return read_value(wish, out_value);

@@ -206,6 +206,9 @@ static const struct {
 	{PROCESS_READY, WIRE_ALLOW(WIRE_TAG_TEXT) | WIRE_ALLOW(WIRE_TAG_NUMBER), ready},
 	{PROCESS_SPAWN, 0, spawn},
 	{PROCESS_RESOLVE, WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS), resolve},
+	{PROCESS_ACCEPT, 0, monitor_credential_accept},
+	{PROCESS_RELEASE, WIRE_ALLOW(WIRE_TAG_STATUS) | WIRE_ALLOW(WIRE_TAG_NUMBER),
+		monitor_credential_release},
 };
 
 void monitor_request(struct monitor *monitor, const struct wire_message *message)
