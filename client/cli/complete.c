@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "complete.h"
 
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "accounts.h"
 #include "args.h"
 #include "output.h"
 
@@ -139,18 +138,18 @@ static void offer_options(const struct complete *complete)
 
 static void offer_users(const struct complete *complete)
 {
-	setpwent();
-	for (const struct passwd *user; (user = getpwent()) != NULL;)
+	accounts_begin();
+	for (const struct passwd *user; (user = accounts_next_user()) != NULL;)
 		complete_offer(complete, user->pw_name, NULL);
-	endpwent();
+	accounts_end();
 }
 
 static void offer_groups(const struct complete *complete)
 {
-	setgrent();
-	for (const struct group *group; (group = getgrent()) != NULL;)
+	accounts_begin();
+	for (const struct group *group; (group = accounts_next_group()) != NULL;)
 		complete_offer(complete, group->gr_name, NULL);
-	endgrent();
+	accounts_end();
 }
 
 /* All that a command needs; each once, where it comes first. */
