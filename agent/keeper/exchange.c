@@ -245,9 +245,7 @@ static size_t build(struct wire_writer *reply, void *context)
 	uint32_t id = building->pending->request_id;
 
 	if (building->status != MORTISE_OK)
-		return request_refuse(id, building->status,
-			building->text[0] ? building->text : mortise_status_text(building->status),
-			buffer, capacity);
+		return request_refuse(id, building->status, building->text, buffer, capacity);
 	wire_begin(reply, buffer, capacity, MORTISE_OK, id);
 	if (building->put_fields)
 		building->put_fields(reply, building->context);

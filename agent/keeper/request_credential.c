@@ -116,7 +116,7 @@ static enum mortise_status read_value(struct wish *wish, struct secret **out_val
 		return fail(
 			wish, status, "section %s names a secret that does not exist", wish->rule);
 	if (status != MORTISE_OK)
-		return fail(wish, status, "%s", mortise_status_text(status));
+		return fail(wish, status, "%s", request_words(status));
 	if (value->size == 0)
 		return fail(wish, MORTISE_REJECTED, "the value is empty");
 	*out_value = secret_take(&value);
