@@ -59,7 +59,8 @@ void help_overview(const struct command *const *commands)
 {
 	puts("usage: mortise [OPTIONS] COMMAND [OPTIONS]\n\ncommands:");
 	for (; *commands != NULL; commands++)
-		printf("  %-24s %s\n", (*commands)->name, (*commands)->summary);
+		if (!(*commands)->is_hidden)
+			printf("  %-24s %s\n", (*commands)->name, (*commands)->summary);
 	puts("\noptions everywhere:");
 	print_options(args_global_options);
 	puts("  --dry-run, --yes         where something changes");

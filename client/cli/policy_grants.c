@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "policy_grants.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "ask.h"
 #include "output.h"
 
@@ -113,20 +112,20 @@ static char *find_members(const char *who)
 	FILE *file;
 
 	if (strncmp(who, "group ", 6) == 0)
-		entry = getgrnam(who + 6);
+		entry = accounts_group(who + 6);
 	else if (strncmp(who, "gid ", 4) == 0)
-		entry = getgrgid((gid_t)strtoul(who + 4, NULL, 10));
+		entry = accounts_group_of((gid_t)strtoul(who + 4, NULL, 10));
 	if (entry == NULL || (file = open_memstream(&text, &size)) == NULL)
 		return NULL;
 	for (char **member = entry->gr_mem; *member != NULL; member++, gap = " ")
 		(void)fprintf(file, "%s%s", gap, *member);
-	setpwent();
-	for (const struct passwd *user; (user = getpwent()) != NULL;)
+	accounts_begin();
+	for (const struct passwd *user; (user = accounts_next_user()) != NULL;)
 		if (user->pw_gid == entry->gr_gid) {
 			(void)fprintf(file, "%s%s", gap, user->pw_name);
 			gap = " ";
 		}
-	endpwent();
+	accounts_end();
 	if (fclose(file) == 0)
 		return text;
 	free(text);
