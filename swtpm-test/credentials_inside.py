@@ -113,6 +113,7 @@ def units():
     load('empty', identity='empty')
     results['journal'] = run('journalctl', '--no-pager', '-o', 'cat', '-u', 'mortised.service')
     results['audit'] = run(MORTISE, 'audit', 'show', '--op=credential')
+    results['hygiene'] = run(MORTISE, 'hygiene', '--json')
 
 
 def closing_listener():

@@ -185,6 +185,13 @@ def log_and_audit_say_why(results):
 
 
 @on_first
+def what_a_unit_was_handed_counts_as_read(results):
+    unread = [found['path'] for found in json.loads(results['hygiene'][1])['findings']
+              if found['kind'] == 'never_read']
+    same(sorted(unread), ['prod/empty', 'prod/own/password'])
+
+
+@on_first
 def root_that_forges_the_address_of_another_unit_is_refused(results):
     for case in ('forged outside', 'forged in a unit'):
         same(results[case][0], 0, results[case])
