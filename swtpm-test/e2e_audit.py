@@ -126,5 +126,22 @@ def a_log_that_is_removed_under_the_agent_is_noticed_before_anything_leaves(plac
     same(result.status == 0, bool(kept), 'released, and on record')
 
 
+@test(root=True)
+def the_agent_s_log_says_who_was_denied_what_and_is_not_flooded_by_it(place):
+    agent = place.ready()
+    agent.set(PATH, 'hunter2')
+    agent.apply('[rule no-bob]\ndeny = read\nsecret = **\nuser = %s\n' % BOB)
+    uid = pwd.getpwnam(ALICE).pw_uid
+    agent.run('set', PATH, user=ALICE, input='of-alice')
+    has(agent.log(), 'denied: set prod/db/password for uid %d (pid ' % uid)
+    for _ in range(40):
+        same(agent.run('get', PATH, user=BOB).status, 77)
+    lines = [line for line in agent.log().splitlines() if 'denied: get ' + PATH in line]
+    assert 10 <= len(lines) <= 30, lines  # ten a minute, of which these may be three
+    has(lines[0], 'for uid %d (pid ' % pwd.getpwnam(BOB).pw_uid, ') by rule no-bob')
+    for value in ('hunter2', 'of-alice'):
+        assert value not in agent.log(), value
+
+
 if __name__ == '__main__':
     tap.main()

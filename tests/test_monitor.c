@@ -52,6 +52,17 @@ static void say(const char *text)
 		_exit(99);
 }
 
+static void say_that_it_waits_for_a_pin(void)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, PROCESS_READY, 0);
+	wire_put_text(&writer, WIRE_TAG_TEXT, "waits");
+	wire_put_number(&writer, WIRE_TAG_FLAGS, PROCESS_WAITS_FOR_PIN);
+	if (send(PROCESS_FD, out, wire_finish(&writer), MSG_NOSIGNAL) < 0)
+		_exit(99);
+}
+
 static void say_number(const char *what, long number)
 {
 	char text[256];
@@ -427,6 +438,11 @@ static int keeper(void)
 		say("two");
 	} else if (strcmp(scenario, "calm") == 0) {
 		say("calm");
+	} else if (strcmp(scenario, "pin") == 0) {
+		say_that_it_waits_for_a_pin();
+	} else if (strcmp(scenario, "pin and then none") == 0) {
+		say_that_it_waits_for_a_pin();
+		say("open");
 	} else if (strcmp(scenario, "listens") == 0) {
 		say("listens");
 		message = hear(&listener);
@@ -602,6 +618,8 @@ static int tear_down(void **state)
 	close(fixture->ready[1]);
 	unlink(fixture->notify_path);
 	unlink(fixture->mark);
+	snprintf(fixture->mark, sizeof fixture->mark, "%s/waits-for-pin", fixture->base);
+	unlink(fixture->mark);
 	assert_int_equal(rmdir(fixture->base), 0);
 	free(fixture);
 	return 0;
@@ -663,6 +681,45 @@ static void a_state_stays_one_line(void **state)
 	start(*state, "lines");
 	assert_told(*state, "READY=1\nSTATUS=one?READY=0?");
 	assert_told(*state, "STATUS=two");
+}
+
+static bool has_pin_flag(const struct fixture *fixture)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/waits-for-pin", fixture->base);
+	return access(path, F_OK) == 0;
+}
+
+static void a_file_is_there_while_a_pin_is_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.runtime_directory = fixture->base;
+	start(fixture, "pin");
+	assert_told(fixture, "READY=1\nSTATUS=waits");
+	assert_true(has_pin_flag(fixture));
+}
+
+static void it_is_gone_when_none_is(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.runtime_directory = fixture->base;
+	start(fixture, "pin and then none");
+	assert_told(fixture, "READY=1\nSTATUS=waits");
+	assert_told(fixture, "STATUS=open");
+	assert_false(has_pin_flag(fixture));
+}
+
+static void where_it_cannot_be_made_all_else_goes_on(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.runtime_directory = "/nowhere";
+	start(fixture, "pin and then none");
+	assert_told(fixture, "READY=1\nSTATUS=waits");
+	assert_told(fixture, "STATUS=open");
 }
 
 static void assert_survives(struct fixture *fixture, const char *scenario)
@@ -1237,6 +1294,9 @@ static void a_keeper_that_cannot_work_leaves_nobody_without_a_refusal(void **sta
 static int test_all(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_file_is_there_while_a_pin_is_waited_for),
+		TEST(it_is_gone_when_none_is),
+		TEST(where_it_cannot_be_made_all_else_goes_on),
 		TEST(a_keeper_gets_a_clean_state),
 		TEST(a_keeper_gets_the_configuration_and_the_listener),
 		TEST(the_starter_is_told_once_it_is_ready),

@@ -22,9 +22,9 @@
  *	           nobody (see ACCEPT). Then the witness's socket, if FLAGS says so.
  *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
  *	           the operators, NUMBER and REQUIRE_PIDFD count, and the rest is as it was.
- *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
- *	           sent again whenever that line changes, and every few seconds: a loop that
- *	           turns.
+ *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed, and
+ *	           FLAGS (PROCESS_WAITS_FOR_PIN, or absent); sent again whenever they
+ *	           change, and every few seconds: a loop that turns.
  *	SPAWN      keeper -> monitor. The answer has the same request id and either
  *	           MORTISE_OK with one descriptor (the sealer's socket) or a status and TEXT. One
  *	           sealer runs at a time: a request waits until the one before has ended.
@@ -84,6 +84,9 @@ enum process_opcode {
 #define PROCESS_REQUIRE_PIDFD     2u /* who cannot be named by SO_PEERPIDFD is denied */
 #define PROCESS_HAS_WITNESS       4u /* the last descriptor is a witness's socket */
 #define PROCESS_INSECURE_MEMORY   8u /* secrets may lie in memory that cannot be locked */
+
+/* FLAGS of READY. */
+#define PROCESS_WAITS_FOR_PIN 1u /* somebody who types a slot's PIN can open the store */
 
 /* FLAGS of an item of CONFIGURE. */
 #define PROCESS_FOR_CREDENTIALS 1u

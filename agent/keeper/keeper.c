@@ -56,6 +56,8 @@ static void tell_monitor(void *context)
 	struct wire_writer *writer = monitor_begin(keeper->agent.monitor, PROCESS_READY);
 	wire_put_text(writer, WIRE_TAG_TEXT, text);
 	wire_put_number(writer, WIRE_TAG_NUMBER, lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
+	if (lifecycle_waits_for_pin(lifecycle) > 0)
+		wire_put_number(writer, WIRE_TAG_FLAGS, PROCESS_WAITS_FOR_PIN);
 	if (monitor_tell(keeper->agent.monitor) != MORTISE_OK)
 		log_warning("the monitor does not take the state: %s", text);
 }

@@ -47,7 +47,8 @@ struct monitor_settings {
 	size_t listener_count;
 	int ready_fd;              /* gets a newline at the first READY, and is closed; -1: none */
 	const char *notify_socket; /* NULL: none */
-	bool has_watchdog;         /* the service manager wants to hear from us */
+	const char *runtime_directory; /* for the file of pin_flag.h; NULL: none */
+	bool has_watchdog;             /* the service manager wants to hear from us */
 	/* Reads the configuration again and changes *config and operators_gid; logs. May be NULL.
 	 */
 	enum mortise_status (*reload)(void *context);

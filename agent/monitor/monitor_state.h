@@ -66,6 +66,7 @@ struct monitor {
 	int ready_fd;
 	bool is_ready, stopping;
 	bool is_ending; /* only refusals are left to be finished */
+	bool has_pin_flag;
 	int exit_status;
 	char state[WIRE_TEXT_MAX + 1]; /* the keeper's last line */
 	uint8_t frame[WIRE_FRAME_MAX];
