@@ -52,6 +52,13 @@ def has(text, *parts):
             raise AssertionError('%r is not in %.800r' % (part, text))
 
 
+def has_not(text, *parts):
+    """Fails if one of parts is in text."""
+    for part in parts:
+        if part in text:
+            raise AssertionError('%r is in %.800r' % (part, text))
+
+
 def _explain(place):
     for line in traceback.format_exc().splitlines():
         print('# ' + line)

@@ -227,6 +227,9 @@ static const struct {
 		ready},
 	{PROCESS_SPAWN, 0, spawn},
 	{PROCESS_RESOLVE, WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS), resolve},
+	{PROCESS_ACCEPT, 0, monitor_credential_accept},
+	{PROCESS_RELEASE, WIRE_ALLOW(WIRE_TAG_STATUS) | WIRE_ALLOW(WIRE_TAG_NUMBER),
+		monitor_credential_release},
 };
 
 void monitor_request(struct monitor *monitor, const struct wire_message *message)
