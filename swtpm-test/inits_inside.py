@@ -85,8 +85,8 @@ def runit():
     must('sv', 'restart', SERVICE)
     results['runit restart'] = run(*GET)
     must('sv', 'down', SERVICE)
-    until(lambda: not monitors())
-    results['runit down'] = [must('sv', 'status', SERVICE).split(':')[0], run(MORTISE, 'get', 'prod/db/password')[0]]
+    until(lambda: run('sv', 'status', SERVICE)[1].startswith('down:'))
+    results['runit down'] = [monitors(), run(MORTISE, 'get', 'prod/db/password')[0]]
     must('sv', 'exit', SERVICE)
     runsvdir.terminate()
     runsvdir.wait()
