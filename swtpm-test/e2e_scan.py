@@ -3,14 +3,19 @@
 """Generated values, and stored values found where other programs have left them."""
 
 import base64
+import contextlib
 import json
 import os
 import pty
+import random
 import re
+import string
 import subprocess
+import time
 import urllib.parse
 
 import tap
+import wire
 from agent import ALICE
 from tap import has, same, test
 
@@ -361,8 +366,38 @@ def no_value_is_in_what_the_agent_itself_writes(place):
     assert result['texts'] >= 5 and result['bytes'] > 10000, result
     for name in ('/store/store.db', '/log/audit.log', '/stderr'):
         assert os.path.getsize(agent.path + name) > 0, name
-    place.file('agent/store/leak', KEY)  # and it would be found there
+    leak = place.file('agent/store/leak', KEY)  # and it would be found there
     one(scan(agent, agent.path))
+    os.unlink(leak)  # tests/last/leaks searches what is left
+
+
+def store_large(agent, count, versions):
+    """Values of 4 KiB, which have some 17 forms that begin differently and 45 in all."""
+    letters = (string.ascii_letters + string.digits + '+/%! \n').encode()
+    connection = wire.connect(agent.socket)
+    for number in range(count * versions):
+        code, _ = wire.ask(connection, wire.pack(wire.SET, {
+            wire.PATH: b'prod/large/s%d' % (number % count), wire.TOKEN: os.urandom(16),
+            wire.VALUE: bytes(random.choices(letters, k=4096))}))
+        same(code, 0)
+    connection.close()
+
+
+@test
+def a_large_value_takes_a_few_kilobytes_of_memory(place):
+    agent = place.ready()
+    store_large(agent, 1000, 2)
+    process = agent.popen('scan', '--json', place.file('log', b'nothing here\n'))
+    peak = 0
+    while process.poll() is None:
+        with contextlib.suppress(OSError), open('/proc/%d/status' % process.pid) as status:
+            peak = max([peak] + [int(line.split()[1]) for line in status
+                                 if line.startswith('VmHWM:')])
+        time.sleep(0.005)
+    out, err = process.communicate()
+    same((process.returncode, json.loads(out)['values']), (0, 2000), err)
+    print('# 2000 values of 4 KiB: at most %.1f MiB' % (peak / 1024))
+    assert 4 << 10 < peak < 20 << 10, peak
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keeper.h"
@@ -520,8 +521,13 @@ void keeper_await_accepts(struct keeper_fixture *fixture, unsigned count)
 
 void keeper_await_releases(struct keeper_fixture *fixture, unsigned count)
 {
-	while (fixture->delivered + fixture->refused < count)
+	time_t end = time(NULL) + PATIENCE_MS / 1000; /* the keeper's heartbeat goes on */
+
+	while (fixture->delivered + fixture->refused < count) {
 		(void)serve_some(fixture, -1);
+		if (time(NULL) > end)
+			fail_msg("%u releases of %u", fixture->delivered + fixture->refused, count);
+	}
 }
 
 static void assert_no_complaints(const struct keeper_fixture *fixture)

@@ -43,6 +43,11 @@ static void note(void *context, uint32_t tag, uint64_t offset, uint64_t line)
 	hits->hit[hits->count++] = (struct hit){.offset = offset, .line = line, .tag = tag};
 }
 
+static void note_place(void *context, uint32_t tag, size_t at)
+{
+	note(context, tag, at, 0);
+}
+
 static int compare(const void *one, const void *other)
 {
 	const struct hit *a = one, *b = other;
@@ -272,6 +277,49 @@ static void a_common_beginning_is_no_window(void **state)
 	assert_true(ours.count == 20000 / 41 - (20000 % 41 == 0));
 }
 
+/* As forms of one value do: they share what is kept. */
+static void strings_of_one_beginning_are_all_found(void **state)
+{
+	static const size_t sizes[] = {300, SCAN_MATCH_KEPT, 100, SCAN_MATCH_KEPT + 1, 301};
+	uint8_t bytes[301];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)('a' + any(26));
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		add(bytes, sizes[i]);
+	memset(text, '.', 6000);
+	memcpy(text + 1000, bytes, sizeof bytes - 1);
+	memcpy(text + 5900, bytes, 100);
+	search_both_ways(6000, 500);
+	assert_int_equal(ours.count, 4 + 3);
+}
+
+/* So many that the window is a shorter one. */
+static void some_of_very_many_strings_are_found(void **state)
+{
+	size_t used = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 70000; i++) {
+		uint8_t bytes[24];
+
+		for (size_t at = 0; at < sizeof bytes; at++)
+			bytes[at] = (uint8_t)any(256);
+		assert_int_equal(scan_match_add(match, bytes, sizeof bytes, i), MORTISE_OK);
+		if (i % 700 != 0)
+			continue;
+		memcpy(text + used + i % 13, bytes, sizeof bytes);
+		used += sizeof bytes + 13;
+	}
+	assert_int_equal(scan_match_prepare(match), MORTISE_OK);
+	ours.count = 0;
+	(void)scan_match_search(match, text, used, 0, true, note_place, &ours);
+	assert_int_equal(ours.count, 100);
+	for (size_t i = 0; i < ours.count; i++)
+		assert_int_equal(ours.hit[i].tag % 700, 0);
+}
+
 static void a_text_of_many_buffers_has_right_offsets_and_lines(void **state)
 {
 	(void)state;
@@ -324,6 +372,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(any_byte_may_be_in_a_string, begin, end),
 		cmocka_unit_test_setup_teardown(equal_strings_are_all_reported, begin, end),
 		cmocka_unit_test_setup_teardown(a_common_beginning_is_no_window, begin, end),
+		cmocka_unit_test_setup_teardown(strings_of_one_beginning_are_all_found, begin, end),
+		cmocka_unit_test_setup_teardown(some_of_very_many_strings_are_found, begin, end),
 		cmocka_unit_test_setup_teardown(
 			a_text_of_many_buffers_has_right_offsets_and_lines, begin, end),
 		cmocka_unit_test_setup_teardown(

@@ -6,10 +6,14 @@
 #include <sys/mman.h>
 
 #define WINDOW_MAX      24 /* a longer stride would only make the filter larger */
+#define WINDOW_MANY     16 /* of so many stems that their grams would fill the memory */
+#define MANY_STEMS      65536
 #define CENSUS_BITS     18
 #define FILTER_BITS_MIN 16
 #define FILTER_BITS_MAX 24
 #define FIRST_CAPACITY  65536
+#define NONE            UINT32_MAX
+#define RECENT          64 /* stems among which that of a further form is looked for */
 #define MULTIPLIER      UINT64_C(0x9e3779b97f4a7c15)
 
 /* Memory that grows by moving pages: nothing is copied, so nothing is left behind. */
@@ -18,21 +22,30 @@ struct region {
 	size_t used, capacity;
 };
 
-struct needle {
-	size_t at; /* in the region of strings: at most SCAN_MATCH_KEPT bytes */
-	uint32_t size, tag;
-	uint64_t check; /* hash of all of it, if it is longer than that */
+/*
+ * What needles begin with: all of one, or SCAN_MATCH_KEPT bytes of some. Long forms of one value
+ * often begin alike, as base64 with and without line breaks: these have one stem.
+ */
+struct stem {
+	uint32_t at; /* in the region of strings */
+	uint32_t first;
 };
 
-/* A gram of a needle's window: the low 24 bits of its hash, and 8 for where in the needle it is. */
+struct needle {
+	uint64_t check; /* hash of all of it, if it is longer than what is kept */
+	uint32_t size, tag;
+	uint32_t next; /* of the same stem; NONE */
+};
+
+/* A gram of a stem's window: the low 24 bits of its hash, and 8 for where in the stem it is. */
 struct entry {
-	uint32_t needle, check;
+	uint32_t stem, check;
 };
 
 _Static_assert(SCAN_MATCH_KEPT < 256, "a gram's offset has 8 bits");
 
 struct scan_match {
-	struct region strings, needles, entries, slots, filter;
+	struct region strings, stems, needles, entries, slots, filter;
 	size_t shortest, longest, behind;
 	size_t gram, stride;
 	uint64_t mask; /* the bytes of a gram */
@@ -75,6 +88,24 @@ static struct needle *needles_of(const struct scan_match *match)
 	return (struct needle *)(void *)match->needles.bytes;
 }
 
+static struct stem *stems_of(const struct scan_match *match)
+{
+	return (struct stem *)(void *)match->stems.bytes;
+}
+
+static size_t count_stems(const struct scan_match *match)
+{
+	return match->stems.used / sizeof(struct stem);
+}
+
+/* Bytes that are kept of it. */
+static size_t size_of(const struct scan_match *match, const struct stem *stem)
+{
+	size_t size = needles_of(match)[stem->first].size;
+
+	return size < SCAN_MATCH_KEPT ? size : SCAN_MATCH_KEPT;
+}
+
 struct scan_match *scan_match_new(void)
 {
 	struct scan_match *match = calloc(1, sizeof *match);
@@ -89,6 +120,7 @@ void scan_match_free(struct scan_match **match)
 	if (*match == NULL)
 		return;
 	release(&(*match)->strings);
+	release(&(*match)->stems);
 	release(&(*match)->needles);
 	release(&(*match)->entries);
 	release(&(*match)->slots);
@@ -121,21 +153,55 @@ uint64_t scan_match_hash(const uint8_t *bytes, size_t size)
 	return hash;
 }
 
+/* A recent stem that long strings like this begin with; NULL: there is none. */
+static struct stem *find_stem(const struct scan_match *match, const uint8_t *bytes)
+{
+	size_t count = count_stems(match);
+
+	for (size_t i = 0; i < RECENT && i < count; i++) {
+		struct stem *stem = &stems_of(match)[count - 1 - i];
+
+		if (size_of(match, stem) == SCAN_MATCH_KEPT &&
+			memcmp(match->strings.bytes + stem->at, bytes, SCAN_MATCH_KEPT) == 0)
+			return stem;
+	}
+	return NULL;
+}
+
+static bool add_stem(struct scan_match *match, const uint8_t *bytes, size_t size, uint32_t needle)
+{
+	size_t kept = size < SCAN_MATCH_KEPT ? size : SCAN_MATCH_KEPT;
+	struct stem stem = {(uint32_t)match->strings.used, needle};
+
+	if (match->strings.used > UINT32_MAX - SCAN_MATCH_KEPT ||
+		!grow(&match->strings, kept + SCAN_MATCH_PADDING) ||
+		!grow(&match->stems, sizeof stem))
+		return false;
+	memcpy(match->strings.bytes + stem.at, bytes, kept);
+	match->strings.used += kept;
+	memcpy(match->stems.bytes + match->stems.used, &stem, sizeof stem);
+	match->stems.used += sizeof stem;
+	return true;
+}
+
 enum mortise_status scan_match_add(
 	struct scan_match *match, const uint8_t *bytes, size_t size, uint32_t tag)
 {
-	size_t kept = size < SCAN_MATCH_KEPT ? size : SCAN_MATCH_KEPT;
-	struct needle needle = {.at = match->strings.used, .size = (uint32_t)size, .tag = tag};
+	struct needle needle = {.size = (uint32_t)size, .tag = tag, .next = NONE};
+	uint32_t number = (uint32_t)scan_match_count(match);
+	struct stem *stem = size >= SCAN_MATCH_KEPT ? find_stem(match, bytes) : NULL;
 
 	if (size < SCAN_MATCH_SHORTEST || size > UINT32_MAX)
 		return MORTISE_INVALID;
-	if (!grow(&match->strings, kept + SCAN_MATCH_PADDING) ||
-		!grow(&match->needles, sizeof needle))
+	if (!grow(&match->needles, sizeof needle) ||
+		(stem == NULL && !add_stem(match, bytes, size, number)))
 		return MORTISE_IO;
-	if (size > kept)
+	if (size > SCAN_MATCH_KEPT)
 		needle.check = scan_match_hash(bytes, size);
-	memcpy(match->strings.bytes + needle.at, bytes, kept);
-	match->strings.used += kept;
+	if (stem != NULL) {
+		needle.next = stem->first;
+		stem->first = number;
+	}
 	memcpy(match->needles.bytes + match->needles.used, &needle, sizeof needle);
 	match->needles.used += sizeof needle;
 	match->shortest = size < match->shortest ? size : match->shortest;
@@ -151,19 +217,18 @@ static uint32_t hash_gram(const struct scan_match *match, const uint8_t *bytes)
 /* A longer gram passes the filter less often, a longer stride asks it less often. */
 static void choose_gram(struct scan_match *match)
 {
-	size_t window = match->shortest < WINDOW_MAX ? match->shortest : WINDOW_MAX;
+	size_t most = count_stems(match) > MANY_STEMS ? WINDOW_MANY : WINDOW_MAX;
+	size_t window = match->shortest < most ? match->shortest : most;
 
 	match->gram = window < 12 ? 4 : window < 16 ? 6 : 8;
 	match->stride = window - match->gram + 1;
 	match->mask = match->gram == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * match->gram) - 1;
 }
 
-/* How many grams of a needle may be in its window. */
-static size_t grams_of(const struct scan_match *match, const struct needle *needle)
+/* How many grams of a stem may be in its window. */
+static size_t grams_of(const struct scan_match *match, const struct stem *stem)
 {
-	size_t kept = needle->size < SCAN_MATCH_KEPT ? needle->size : SCAN_MATCH_KEPT;
-
-	return kept - match->gram + 1;
+	return size_of(match, stem) - match->gram + 1;
 }
 
 /* "000000" and the like stand in many texts, though perhaps in one string only. */
@@ -176,12 +241,12 @@ static uint32_t weight_of(
 	return ((load(gram) ^ same) & match->mask) == 0 ? weight + UINT16_MAX : weight;
 }
 
-/* The window whose grams are the rarest among those of all needles. */
+/* The window whose grams are the rarest among those of all stems. */
 static uint32_t choose_window(
-	const struct scan_match *match, const uint32_t *census, const struct needle *needle)
+	const struct scan_match *match, const uint32_t *census, const struct stem *stem)
 {
-	const uint8_t *bytes = match->strings.bytes + needle->at;
-	size_t grams = grams_of(match, needle);
+	const uint8_t *bytes = match->strings.bytes + stem->at;
+	size_t grams = grams_of(match, stem);
 	uint64_t sum = 0, best = UINT64_MAX;
 	uint32_t chosen = 0;
 
@@ -200,11 +265,11 @@ static uint32_t choose_window(
 
 static void take_census(const struct scan_match *match, uint32_t *census)
 {
-	const struct needle *needles = needles_of(match);
+	const struct stem *stems = stems_of(match);
 
-	for (size_t i = 0; i < scan_match_count(match); i++)
-		for (size_t at = 0; at < grams_of(match, &needles[i]); at++)
-			census[hash_gram(match, match->strings.bytes + needles[i].at + at) >>
+	for (size_t i = 0; i < count_stems(match); i++)
+		for (size_t at = 0; at < grams_of(match, &stems[i]); at++)
+			census[hash_gram(match, match->strings.bytes + stems[i].at + at) >>
 				(32 - CENSUS_BITS)]++;
 }
 
@@ -234,9 +299,9 @@ static bool make_room(struct scan_match *match, size_t count)
 	return true;
 }
 
-static void put_window(struct scan_match *match, uint32_t needle, uint32_t window, bool is_counting)
+static void put_window(struct scan_match *match, uint32_t stem, uint32_t window, bool is_counting)
 {
-	const uint8_t *bytes = match->strings.bytes + needles_of(match)[needle].at;
+	const uint8_t *bytes = match->strings.bytes + stems_of(match)[stem].at;
 	struct entry *entries = (struct entry *)(void *)match->entries.bytes;
 	uint32_t *slots = (uint32_t *)(void *)match->slots.bytes;
 
@@ -249,7 +314,7 @@ static void put_window(struct scan_match *match, uint32_t needle, uint32_t windo
 			match->filter.bytes[bit >> 3] |= (uint8_t)(1U << (bit & 7));
 			match->behind = at > match->behind ? at : match->behind;
 		} else {
-			entries[--slots[slot + 1]] = (struct entry){needle, hash << 8 | at};
+			entries[--slots[slot + 1]] = (struct entry){stem, hash << 8 | at};
 		}
 	}
 }
@@ -261,7 +326,7 @@ static void put_window(struct scan_match *match, uint32_t needle, uint32_t windo
 static void fill(struct scan_match *match, const uint32_t *windows)
 {
 	uint32_t *slots = (uint32_t *)(void *)match->slots.bytes;
-	size_t slot_count = match->slots.used / sizeof *slots, count = scan_match_count(match);
+	size_t slot_count = match->slots.used / sizeof *slots, count = count_stems(match);
 
 	for (size_t i = 0; i < count; i++)
 		put_window(match, (uint32_t)i, windows[i], true);
@@ -273,7 +338,7 @@ static void fill(struct scan_match *match, const uint32_t *windows)
 
 enum mortise_status scan_match_prepare(struct scan_match *match)
 {
-	size_t count = scan_match_count(match);
+	size_t count = count_stems(match);
 	uint32_t *census, *windows;
 
 	if (count == 0)
@@ -286,7 +351,7 @@ enum mortise_status scan_match_prepare(struct scan_match *match)
 	if (census != NULL && windows != NULL) {
 		take_census(match, census);
 		for (size_t i = 0; i < count; i++)
-			windows[i] = choose_window(match, census, &needles_of(match)[i]);
+			windows[i] = choose_window(match, census, &stems_of(match)[i]);
 		fill(match, windows);
 	}
 	free(census);
@@ -297,17 +362,24 @@ enum mortise_status scan_match_prepare(struct scan_match *match)
 }
 
 /* The time that this takes tells nobody anything: what is found is reported. */
-static bool is_at(const struct scan_match *match, const struct needle *needle, const uint8_t *text)
+static void look_at_stem(const struct scan_match *match, const struct stem *stem,
+	const uint8_t *text, size_t left, size_t at, scan_match_found *found, void *context)
 {
-	const uint8_t *bytes = match->strings.bytes + needle->at;
+	size_t kept = size_of(match, stem);
 
-	if (needle->size <= SCAN_MATCH_KEPT)
-		return memcmp(text, bytes, needle->size) == 0;
-	return memcmp(text, bytes, SCAN_MATCH_KEPT) == 0 &&
-	       scan_match_hash(text, needle->size) == needle->check;
+	if (left < kept || memcmp(text, match->strings.bytes + stem->at, kept) != 0)
+		return;
+	for (uint32_t i = stem->first; i != NONE; i = needles_of(match)[i].next) {
+		const struct needle *needle = &needles_of(match)[i];
+
+		if (needle->size <= left &&
+			(needle->size <= SCAN_MATCH_KEPT ||
+				scan_match_hash(text, needle->size) == needle->check))
+			found(context, needle->tag, at);
+	}
 }
 
-/* The filter let a gram pass: is it in a needle's window, and the needle there? */
+/* The filter let a gram pass: is it in a stem's window, and a string there? */
 static void look_closer(const struct scan_match *match, uint32_t hash, const uint8_t *bytes,
 	size_t size, size_t at, scan_match_found *found, void *context)
 {
@@ -316,12 +388,11 @@ static void look_closer(const struct scan_match *match, uint32_t hash, const uin
 	uint32_t slot = hash >> match->slot_shift;
 
 	for (uint32_t i = slots[slot + 1]; i < slots[slot + 2]; i++) {
-		const struct needle *needle = &needles_of(match)[entries[i].needle];
 		size_t offset = entries[i].check & 255, start = at - offset;
 
-		if ((entries[i].check ^ hash << 8) >> 8 == 0 && at >= offset &&
-			size - start >= needle->size && is_at(match, needle, bytes + start))
-			found(context, needle->tag, start);
+		if ((entries[i].check ^ hash << 8) >> 8 == 0 && at >= offset)
+			look_at_stem(match, &stems_of(match)[entries[i].stem], bytes + start,
+				size - start, start, found, context);
 	}
 }
 

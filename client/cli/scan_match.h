@@ -8,8 +8,9 @@
  *
  * How: of each string one window as long as the shortest string is chosen, where its grams (runs
  * of a few bytes) are rare among all strings. Grams at all offsets of that window go into a filter
- * of bits. Then it is enough to look at every stride-th gram of the text: one of them lies in the
- * window, wherever the string begins. What passes the filter is compared byte by byte.
+ * of bits, those of strings that have their first SCAN_MATCH_KEPT bytes in common only once. Then
+ * it is enough to look at every stride-th gram of the text: one of them lies in the window,
+ * wherever the string begins. What passes the filter is compared byte by byte.
  */
 #ifndef MORTISE_CLI_SCAN_MATCH_H
 #define MORTISE_CLI_SCAN_MATCH_H
@@ -19,7 +20,7 @@
 #include "client.h"
 
 #define SCAN_MATCH_SHORTEST 8
-#define SCAN_MATCH_KEPT     192
+#define SCAN_MATCH_KEPT     64
 #define SCAN_MATCH_PADDING  8 /* bytes behind a text that may be read */
 
 struct scan_match;
