@@ -178,6 +178,25 @@ def several_values_come_all_or_none(place):
 
 
 @test
+def each_of_several_values_has_its_own_result(place):
+    agent = place.ready()
+    agent.set('prod/a', b'one')
+    agent.set('prod/j', b'{"user": "me", "n": 1}')
+    result = agent.run('get', '--json', '--each', 'prod/a', 'prod/none', 'prod/j#user', 'prod/j#n')
+    missing = {'error': 'not-found', 'status': 66, 'message': 'no such secret or version'}
+    same((result.status, result.err), (66, ''))
+    same(result.json(), {'secrets': [
+        {'path': 'prod/a', 'version': 1, 'value': 'one'}, {'path': 'prod/none', **missing},
+        {'path': 'prod/j', 'version': 1, 'value': 'me', 'field': 'user'},
+        {'path': 'prod/j', 'field': 'n', **missing}]})
+    same(agent.do('get', '--json', '--each', 'prod/a').json()['secrets'][0]['value'], 'one')
+    same(agent.run('get', '--each', 'prod/a').status, 64)
+    agent.apply('[rule no]\ndeny = read\nsecret = prod/a\n')
+    result = agent.run('get', '--json', '--each', 'prod/j', 'prod/a')
+    same((result.status, [one.get('status', 0) for one in result.json()['secrets']]), (77, [0, 77]))
+
+
+@test
 def an_at_sign_stands_for_the_configured_environment(place):
     agent = place.ready(lines=['environment = prod'])
     agent.set('@/db/password', b'one')

@@ -18,7 +18,14 @@ static int choose_version(const struct cli *cli, struct fetch_version *out_versi
 	return CLI_DONE;
 }
 
-static json_t *describe(const struct fetched *item)
+static json_t *describe_failure(const struct fetched *item)
+{
+	return json_pack("{s:s, s:s, s:i, s:s}", "path", item->path.text, "error",
+		output_word(item->status), "status", output_exit(item->status), "message",
+		mortise_status_text(item->status));
+}
+
+static json_t *describe_value(const struct fetched *item)
 {
 	json_t *value = output_json_text(item->bytes, item->size);
 	const char *name = "value";
@@ -30,6 +37,13 @@ static json_t *describe(const struct fetched *item)
 	}
 	object = json_pack("{s:s, s:o, s:o}", "path", item->path.text, "version",
 		output_json_number(item->version), name, value);
+	return object;
+}
+
+static json_t *describe(const struct fetched *item)
+{
+	json_t *object = item->status == MORTISE_OK ? describe_value(item) : describe_failure(item);
+
 	if (object != NULL && item->field != NULL)
 		(void)json_object_set_new(object, "field", json_string(item->field));
 	return object;
@@ -59,21 +73,35 @@ static enum mortise_status write_values(int fd, const void *context)
 	return MORTISE_OK;
 }
 
+/* The exit status of the first that could not be had. */
+static int print_each(const struct fetch *fetch)
+{
+	int ending = output_json(describe_all(fetch));
+
+	for (int i = 0; i < fetch->count && ending == CLI_DONE; i++)
+		ending = output_exit(fetch->items[i].status);
+	return ending;
+}
+
 static int get(struct cli *cli)
 {
+	bool is_each = args_has(cli, "each");
 	struct fetch_version version;
 	struct fetch fetch = {.count = 0};
 	int status;
 
 	if (cli->is_json && args_has(cli, "out"))
 		return output_fail(cli, MORTISE_INVALID, "either --json or --out");
+	if (is_each && !cli->is_json)
+		return output_fail(cli, MORTISE_INVALID, "--each goes with --json");
 	status = choose_version(cli, &version);
 	for (int i = 0; i < cli->operand_count && status == CLI_DONE; i++)
 		status = fetch_add(cli, &fetch, cli->operands[i]);
 	if (status == CLI_DONE)
-		status = fetch_values(cli, &fetch, &version);
+		status = is_each ? fetch_each(cli, &fetch, &version)
+				 : fetch_values(cli, &fetch, &version);
 	if (status == CLI_DONE)
-		status = cli->is_json ? output_json(describe_all(&fetch))
+		status = cli->is_json ? print_each(&fetch)
 				      : input_file_write(
 						cli, args_value(cli, "out"), write_values, &fetch);
 	fetch_drop(cli, &fetch);
@@ -83,6 +111,7 @@ static int get(struct cli *cli)
 static const struct option options[] = {
 	{"version", 0, "N", "that version, not the current one"},
 	{"label", 0, "L", "current, previous or pending"},
+	{"each", 0, NULL, "with --json: what can be had, and why the rest cannot"},
 	{"out", 'o', "F", "into a file (0600, all at once) instead of standard output"},
 	{0},
 };
@@ -98,9 +127,12 @@ const struct command command_get = {
 	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
 	.notes =
 		"One value is printed byte for byte, several one on a line. #FIELD picks a string\n"
-		"of a value that is a JSON object. Nothing is printed unless all can be had.",
+		"of a value that is a JSON object. Nothing is printed unless all can be had, or "
+		"with\n"
+		"--each, where each has its own result, and the first failure is the exit status.",
 	.examples = "  mortise get prod/db/password\n"
 		    "  mortise get @/db/credentials#user @/db/credentials#password\n"
+		    "  mortise get --json --each prod/db/password prod/s3/key\n"
 		    "  mortise get --out=/run/backup/key prod/backup/key",
 	.run = get,
 };

@@ -63,6 +63,11 @@ int output_exit(enum mortise_status status)
 								     : CLI_IO;
 }
 
+const char *output_word(enum mortise_status status)
+{
+	return (unsigned)status < sizeof endings / sizeof endings[0] ? endings[status].word : "io";
+}
+
 static void print_line(char *line)
 {
 	for (char *at = line; *at != '\0'; at++)
@@ -97,7 +102,7 @@ int output_fail(const struct cli *cli, enum mortise_status status, const char *f
 	int exit;
 
 	va_start(arguments, format);
-	exit = fail(cli, output_exit(status), endings[status].word, format, arguments);
+	exit = fail(cli, output_exit(status), output_word(status), format, arguments);
 	va_end(arguments);
 	return exit;
 }

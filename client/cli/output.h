@@ -13,6 +13,8 @@
 
 /* The exit status of the contract for a status. */
 int output_exit(enum mortise_status status);
+/* Its word in JSON: "not-found" */
+const char *output_word(enum mortise_status status);
 
 /* Prints the error "mortise: WHAT; WHAT NEXT" and returns its exit status. */
 int output_fail(const struct cli *cli, enum mortise_status status, const char *format, ...)
