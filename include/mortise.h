@@ -76,6 +76,25 @@ void mortise_set_deadline(struct mortise *agent, int deadline_ms, int wait_ms);
 enum mortise_status mortise_get(struct mortise *agent, const char *path, void *buffer,
 	size_t buffer_size, size_t *out_size) __attribute__((warn_unused_result));
 
+/* A secret that is asked for along with others. */
+struct mortise_wanted {
+	const char *path;
+	void *buffer; /* gets the value */
+	size_t buffer_size;
+	size_t size;      /* of the value; above buffer_size: it is not in buffer */
+	uint64_t version; /* its current version; 0 where there is none to be told */
+	enum mortise_status status;
+};
+
+/*
+ * Asks for up to 64 secrets at once: their values are of one moment, and each has a status of
+ * its own. MORTISE_OK if all are in their buffers; otherwise the first status that is another,
+ * and mortise_message() says that one's. A buffer without a value is left alone. MORTISE_INVALID
+ * for one that is larger than its buffer, and for all if they make more than a frame (128 KiB).
+ */
+enum mortise_status mortise_get_each(struct mortise *agent, struct mortise_wanted *wanted,
+	size_t count) __attribute__((warn_unused_result));
+
 /*
  * Stores size bytes as the newest version of the secret at path. A call that is repeated
  * by the library after a lost connection is done once. out_version may be NULL.

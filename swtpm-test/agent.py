@@ -31,6 +31,10 @@ def prefix():
     return os.environ['MORTISE_TEST_PREFIX']
 
 
+class Skip(Exception):
+    """The test cannot run here; the text says why."""
+
+
 class Result:
     """What a command came to: exit status, bytes of stdout, text of stderr."""
 
@@ -45,6 +49,15 @@ class Result:
 
     def __repr__(self):
         return 'status %d, out %.300r, err %.600r' % (self.status, self.out, self.err)
+
+
+def fill(path):
+    """A file that takes all the room there is on its disk."""
+    with open(path, 'wb', buffering=0) as file:
+        for size in (65536, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
 
 
 def in_child(user, work):
@@ -92,6 +105,17 @@ class Place(contextlib.ExitStack):
             file.write(content if isinstance(content, bytes) else content.encode())
         os.chmod(self(name), mode)
         return self(name)
+
+    def disk(self, name, size, mode='0755', user=None):
+        """A directory that is a small file system of its own, user's; skips where none can be."""
+        path = self.directory(name)
+        owner = ',uid=%d,gid=%d' % pwd.getpwnam(user)[2:4] if user else ''
+        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=%s,mode=%s%s' % (
+            size, mode, owner), 'mortise-e2e', path], capture_output=True, check=False)
+        if done.returncode != 0:
+            raise Skip('no tmpfs can be mounted here')
+        self.callback(subprocess.run, ['umount', '-l', path], check=False)
+        return path
 
     def tpm(self, name='tpm'):
         return self.enter_context(Tpm(self(name)))
@@ -251,9 +275,9 @@ class Agent:
                            extra_groups=[grp.getgrnam(name).gr_gid for name in groups])
         pipes = {name: subprocess.PIPE for name in ('stdin', 'stdout', 'stderr')}
         return subprocess.Popen(
-            [self.prefix + '/bin/mortise', *arguments], cwd='/',
+            [self.prefix + '/bin/mortise', *arguments],
             env={'PATH': '/usr/bin:/bin', 'MORTISE_SOCKET': self.socket, **dict(env)},
-            **{**pipes, **options})
+            **{'cwd': '/', **pipes, **options})
 
     def run(self, *arguments, input=b'', timeout=90, **options):
         """Runs `mortise ARGUMENTS`: a Result."""

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 """boot_inside: what e2e_boot.py has done in a container that boots the installed units.
 
-`boot_inside.py STEP` does what a new operator would, as root, and writes {case: result} to
-/out/STEP.json; then the host pulls the plug. `client N` is one of the eight that ask all the time.
+It does what a new operator would, as root; then the host pulls the plug. `client N` is one of the
+eight that ask all the time.
 """
 
 import ctypes
@@ -13,9 +13,9 @@ import pathlib
 import subprocess
 import sys
 import time
-import traceback
 
-MORTISE, MORTISED = '/opt/mortise/bin/mortise', '/opt/mortise/sbin/mortised'
+from inside import (MORTISE, MORTISED, in_unit, must, perform, results, run, show, until, want)
+
 CONF = pathlib.Path('/etc/mortise/mortised.conf')
 DROP_IN = pathlib.Path('/run/systemd/system/mortised.service.d/exe.conf')
 CLIENTS, REQUESTS, MARK = 8, 1250, 50
@@ -44,37 +44,6 @@ allow = read
 secret = prod/early/* prod/load/*
 user = alice
 '''
-results = {}
-
-
-def run(*command, **options):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=60, **options)
-    return [done.returncode, done.stdout.decode(errors='replace').strip()]
-
-
-def must(*command, **options):
-    result = run(*command, **options)
-    if result[0] != 0:
-        raise AssertionError('%s: %r' % (' '.join(command), result))
-    return result[1]
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError('waited %d s in vain' % seconds)
-        time.sleep(0.02)
-
-
-def show(unit, name):
-    return must('systemctl', 'show', '--value', '-p', name, unit)
-
-
-def in_unit(name, *command, user='alice'):
-    return run('systemd-run', '--quiet', '--wait', '--pipe', '--collect', '--unit=' + name,
-               '--uid=' + user, *command)
 
 
 def get(name, wait=0):
@@ -259,7 +228,7 @@ def slow():
     booted()
     results['text'] = show('mortised.service', 'StatusText')
     results['get'] = run(*get('root'))
-    pathlib.Path('/out/want-tpm').touch()
+    want('tpm')
     results['late'] = run(*get('root', 50))
 
 
@@ -286,26 +255,12 @@ def missing():
     results['get'] = run(*get('root'))
     results['waiting'] = run(*get('root', 1))
     results['unsealed'] = run(MORTISE, '--wait=1', 'status')
-    pathlib.Path('/out/want-tpm').touch()
+    want('tpm')
     results['late'] = run(*get('root', 50))
 
 
-def main():
-    if sys.argv[1] == 'client':
-        return client(sys.argv[2])
-    step = pathlib.Path('/out/step').read_text()
-    began = time.monotonic()
-    try:
-        {'first': first, 'again': again, 'slow': slow, 'missing': missing, 'cleared': cleared}[step]()
-    except Exception as fault:  # whatever it was, the host is to hear of it
-        results['failed'] = '%r in %s' % (fault, traceback.format_exc().splitlines()[-6:])
-        results['journal'] = run('journalctl', '--no-pager', '-o', 'cat', '-n', '40')[1]
-    results['seconds'] = [began, time.monotonic() - began]
-    with open('/out/new', 'w') as file:
-        json.dump(results, file, indent=1)
-    os.sync()
-    os.rename('/out/new', '/out/%s.json' % step)
-
-
 if __name__ == '__main__':
-    main()
+    if sys.argv[1:2] == ['client']:
+        client(sys.argv[2])
+    else:
+        perform(first, again, slow, missing, cleared)

@@ -19,6 +19,7 @@ import time
 
 MORTISE, SOCKET = '/opt/mortise/bin/mortise', '/run/mortise/credentials.sock'
 VALUE, MANY, DEADLINE_S = b's3cret', 200, 60
+STORM, KILLS = range(1000, 1060), 5
 POLICY = '''[rule root]
 allow = read list write delete rotate audit admin
 secret = **
@@ -84,10 +85,10 @@ def end_loading(case, process):
     results[case] = [process.returncode, out.decode().strip()]
 
 
-def waiting():
+def waiting(unit='backup.service/'):
     """How many connections wait in the queue, or have been accepted: those that are not closed."""
     with open('/proc/net/unix') as lines:
-        return sum('/unit/backup.service/' in line for line in lines)
+        return lines.read().count('/unit/' + unit)
 
 
 def set_up():
@@ -112,6 +113,7 @@ def units():
     load('empty', identity='empty')
     results['journal'] = run('journalctl', '--no-pager', '-o', 'cat', '-u', 'mortised.service')
     results['audit'] = run(MORTISE, 'audit', 'show', '--op=credential')
+    results['hygiene'] = run(MORTISE, 'hygiene', '--json')
 
 
 def closing_listener():
@@ -181,8 +183,7 @@ def while_sealed():
     must(MORTISE, 'seal')
     process = start_loading()
     wait_until(waiting)
-    os.kill(next(int(pid) for pid in os.listdir('/proc') if pid.isdigit() and is_keeper(pid)),
-            signal.SIGKILL)
+    os.kill(keeper(), signal.SIGKILL)
     wait_until(lambda: run(MORTISE, 'unseal')[0] == 0)
     end_loading('keeper killed', process)
     must(MORTISE, 'seal')
@@ -193,9 +194,43 @@ def while_sealed():
     end_loading('agent restarted', process)
 
 
+def keeper():
+    return next((int(pid) for pid in os.listdir('/proc') if pid.isdigit() and is_keeper(pid)), None)
+
+
+def storm():
+    """Units that start while keepers are killed: each one's result, and the value that it ran with."""
+    units = ['many@%d.service' % number for number in STORM]
+    each = len(units) // KILLS
+    for start in range(0, len(units), each):
+        must(MORTISE, 'status', '--wait=%d' % DEADLINE_S)
+        victim = keeper()
+        process = subprocess.Popen(['systemctl', 'start', *units[start:start + each]],
+                                   stderr=subprocess.DEVNULL)
+        while not waiting('many@') and process.poll() is None:
+            pass
+        os.kill(victim, signal.SIGKILL)
+        process.wait(timeout=DEADLINE_S)
+    came = [state_of(unit) for unit in units]
+    results['storm'] = {text: came.count(text) for text in sorted(set(came))}
+
+
+def state_of(unit):
+    try:
+        with open('/run/many/' + re.sub(r'\D', '', unit)) as file:
+            had = 'ran:' + file.read()
+    except FileNotFoundError:
+        had = 'never ran'
+    shown = must('systemctl', 'show', '-p', 'Result', '-p', 'ExecMainStatus', unit).split()
+    return ' '.join([had, *sorted(shown)])
+
+
 def is_keeper(pid):
-    with open('/proc/%s/cmdline' % pid, 'rb') as line:
-        return b'--keeper' in line.read()
+    try:
+        with open('/proc/%s/cmdline' % pid, 'rb') as line:
+            return b'--keeper' in line.read()
+    except OSError:  # it is gone
+        return False
 
 
 def first():
@@ -205,6 +240,7 @@ def first():
     forgeries()
     user_manager()
     while_sealed()
+    storm()
 
 
 def seconds_of(unit, name):
@@ -221,7 +257,7 @@ def second():
                           seconds_of('mortise-credentials.socket', 'ActiveEnterTimestampMonotonic'))
     wait_until(lambda: run(MORTISE, 'status')[0] == 0)
     lines = must(MORTISE, 'audit', 'show', '--op=credential').splitlines()
-    lines = [line for line in lines if re.search(r'many for many@', line)]
+    lines = [line for line in lines if re.search(r'many for many@\d{1,3}\.service', line)]
     results['lines'] = [len(lines), lines[:1]]
 
 

@@ -5,12 +5,11 @@
 import json
 import os
 import pwd
-import subprocess
 
 import tap
 import wire
-from agent import AGENT_USER, ALICE, BOB
-from tap import Skip, has, same, test, until
+from agent import AGENT_USER, ALICE, BOB, fill
+from tap import has, same, test, until
 
 PATH = 'prod/db/password'
 BUSY = 6
@@ -27,30 +26,6 @@ def edit_line(agent, number, old, new):
     lines[number - 1] = lines[number - 1].replace(old, new)
     with open(agent.audit, 'r+b') as file:
         file.write(b'\n'.join(lines))
-
-
-def tmpfs(place, size):
-    """A small file system of its own for the log's directory."""
-    path = place.directory('small')
-    options = 'size=%s,mode=0750,uid=%d,gid=%d' % (size, pwd.getpwnam(AGENT_USER).pw_uid,
-                                                   pwd.getpwnam(AGENT_USER).pw_gid)
-    done = subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'mortise-e2e', path],
-                          capture_output=True, check=False)
-    if done.returncode != 0:
-        raise Skip('no tmpfs can be mounted here')
-    place.callback(subprocess.run, ['umount', '-l', path], check=False)
-    return path
-
-
-def fill(path):
-    """Takes all the room there is."""
-    with open(path, 'wb', buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError:
-                pass
 
 
 @test(root=True)
@@ -107,7 +82,7 @@ def audit_verify_names_the_first_line_that_was_edited(place):
 
 @test(root=True)
 def on_a_full_disk_nothing_is_released_and_when_there_is_room_all_goes_on(place):
-    path = tmpfs(place, '4m')
+    path = place.disk('small', '4m', '0750', AGENT_USER)
     agent = place.ready(audit=path + '/audit.log')
     agent.set(PATH, b'hunter2')
     connection = wire.connect(agent.socket)
@@ -149,6 +124,23 @@ def a_log_that_is_removed_under_the_agent_is_noticed_before_anything_leaves(plac
         with open(agent.audit) as file:
             kept += [line for line in map(json.loads, file) if line['op'] == 'get']
     same(result.status == 0, bool(kept), 'released, and on record')
+
+
+@test(root=True)
+def the_agent_s_log_says_who_was_denied_what_and_is_not_flooded_by_it(place):
+    agent = place.ready()
+    agent.set(PATH, 'hunter2')
+    agent.apply('[rule no-bob]\ndeny = read\nsecret = **\nuser = %s\n' % BOB)
+    uid = pwd.getpwnam(ALICE).pw_uid
+    agent.run('set', PATH, user=ALICE, input='of-alice')
+    has(agent.log(), 'denied: set prod/db/password for uid %d (pid ' % uid)
+    for _ in range(40):
+        same(agent.run('get', PATH, user=BOB).status, 77)
+    lines = [line for line in agent.log().splitlines() if 'denied: get ' + PATH in line]
+    assert 10 <= len(lines) <= 30, lines  # ten a minute, of which these may be three
+    has(lines[0], 'for uid %d (pid ' % pwd.getpwnam(BOB).pw_uid, ') by rule no-bob')
+    for value in ('hunter2', 'of-alice'):
+        assert value not in agent.log(), value
 
 
 if __name__ == '__main__':

@@ -6,34 +6,15 @@ docs/operations.md says, used, cut off from power, booted again, and booted with
 boot_inside.py is what runs in the container. The three boots are made once, for all tests.
 """
 
-import functools
-import glob
-import json
-import os
 import re
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 
 import tap
-from agent import Place, prefix
-from tap import Skip, has, same, test, until
+from nspawn import Machine, in_turn
+from tap import has, same, test
 from tpm import tool
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DENIED, TRY_AGAIN, BOOT_S, EXPOSURE_MAX = 77, 75, 120, 0.7
+DENIED, TRY_AGAIN, EXPOSURE_MAX = 77, 75, 0.7
 CAP_SYS_PTRACE = 1 << 19
-# What systemd-nspawn of 2022 keeps from its containers, and the agent cannot do without.
-SYSCALLS = 'memfd_secret landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp'
-CONF = '[agent]\nenvironment = prod\n[tpm2]\ntcti = swtpm:path=/tpm/tpm.sock\n'
-PROBE = '''[Unit]
-After=multi-user.target
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/python3 /out/boot_inside.py step
-'''
 EARLY = '''[Unit]
 DefaultDependencies=no
 Requires=mortised.socket
@@ -46,152 +27,24 @@ ExecStart=/opt/mortise/bin/mortise --wait=30 get --out=/var/lib/early/said prod/
 [Install]
 WantedBy=sockets.target
 '''
-# The machine has a namespace of processes around its own: with whoever made that, all of it dies
-# at once, and the mount goes too. Of systemd-nspawn alone it would not.
-BOOT = '''disk=lowerdir=$1,upperdir=$2/upper,workdir=$2/work
-mount -t overlay overlay -o "$disk" "$2/root" || exit 99
-shift 2
-exec "$@"'''
 
 
-def find_tree():
-    if not shutil.which('systemd-nspawn'):
-        raise Skip('systemd-nspawn is not installed')
-    done = subprocess.run([HERE + '/boot_tree'], capture_output=True, timeout=900)
-    if done.returncode != 0:
-        raise Skip(done.stderr.decode().strip() or 'no tree to boot')
-    return done.stdout.decode().strip()
+def plan(place, came):
+    machine = Machine(place, 'boot_inside.py')
+    machine.install()
+    machine.put('/etc/systemd/system/early.service', EARLY)
+    came['first'] = machine.boot('first')
+    machine.restart_tpm()
+    came['again'] = machine.boot('again')
+    machine.tpm.freeze()
+    came['slow'] = machine.boot('slow')
+    machine.tpm.stop()
+    came['missing'] = machine.boot('missing')
+    tool(machine.tpm.tcti, 'tpm2_clear', '-c', 'p')
+    came['cleared'] = machine.boot('cleared')
 
 
-class Machine:
-    """A disk that outlives its boots: what was written to the tree."""
-
-    def __init__(self, place):
-        self.place, self.tree, self.tpm = place, find_tree(), place.tpm()
-        for name in ('upper', 'work', 'root', 'out'):
-            place.directory(name)
-        shutil.copy(HERE + '/boot_inside.py', place('out'))
-        self.install()
-
-    def put(self, path, text):
-        path = self.place('upper') + path
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, 'w') as file:
-            file.write(text)
-
-    def install(self):
-        """The installation, at /opt/mortise: its units know it by another name."""
-        lib = prefix() + '/lib/'
-        for name in ('systemd/system/mortised.service', 'systemd/system/mortised.socket',
-                     'systemd/system/mortise-unsealed.service', 'sysusers.d/mortise.conf',
-                     'tmpfiles.d/mortise.conf'):
-            with open(lib + name) as file:
-                text = file.read().replace(prefix(), '/opt/mortise')
-            text = re.sub(r'^(ExecStart=.*/mortised)$',
-                          r'\1 --sealer=/opt/mortise/libexec/mortise-sealer', text, flags=re.M)
-            self.put('/usr/lib/' + name, text)
-        self.put('/etc/mortise/mortised.conf', CONF)
-        self.put('/etc/systemd/system/probe.service', PROBE)
-        self.put('/etc/systemd/system/early.service', EARLY)
-        wants = self.place('upper/etc/systemd/system/multi-user.target.wants')
-        os.mkdir(wants)
-        os.symlink('/etc/systemd/system/probe.service', wants + '/probe.service')
-
-    def let_in(self):
-        """The container's users are not the host's."""
-        for name in ('/tpm.sock', '/tpm.sock.ctrl'):
-            os.chmod(self.tpm.path + name, 0o666)
-
-    def give_tpm(self):
-        """To who waits for it: it comes late, or answers at last."""
-        if self.tpm.process:
-            self.tpm.thaw()
-        else:
-            self.tpm.start()
-            self.let_in()
-
-    def boot(self, step):
-        """Boots, until its results are there; then the plug is pulled."""
-        self.place.file('out/step', step)
-        self.began = time.monotonic()
-        place = self.place.path
-        with open(self.place('console.' + step), 'wb') as console:
-            process = subprocess.Popen(
-                ['setpriv', '--pdeathsig=KILL', 'unshare', '--mount', '--pid', '--mount-proc',
-                 '--fork', '--kill-child=KILL', 'sh', '-c', BOOT, 'sh', self.tree, place,
-                 'systemd-nspawn', '--quiet', '--directory=%s/root' % place, '--register=no',
-                 '--keep-unit', '--system-call-filter=' + SYSCALLS, '--rlimit=MEMLOCK=64M',
-                 '--machine=mortise-boot-%d' % os.getpid(), '--bind=%s/out:/out' % place,
-                 '--bind=%s:/tpm' % self.tpm.path, '--bind-ro=%s:/opt/mortise' % prefix(),
-                 '--boot', 'systemd.unit=multi-user.target', 'systemd.mask=console-getty.service',
-                 'systemd.mask=getty.target', 'systemd.mask=systemd-logind.service'],
-                stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
-                env={**os.environ, 'SYSTEMD_NSPAWN_UNIFIED_HIERARCHY': '1'})
-        try:
-            return self.wait_for(step, process)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            until(lambda: not self.is_running(), what='something outlives the machine')
-
-    def is_running(self):
-        """Is there still a process that has the machine's disk mounted?"""
-        found = subprocess.run(['grep', '-Fqs', self.place('upper'),
-                                *glob.glob('/proc/[0-9]*/mountinfo')], check=False)
-        return found.returncode == 0
-
-    def wait_for(self, step, process):
-        path, end = self.place('out/%s.json' % step), time.monotonic() + BOOT_S
-        while not os.path.exists(path):
-            if process.poll() is not None or time.monotonic() > end:
-                with open(self.place('console.' + step), errors='replace') as console:
-                    said = console.read()
-                if 'Welcome to' not in said:
-                    raise Skip('no container boots here: %r' % said[-200:])
-                raise AssertionError('booted, and came to nothing:\n' + said[-1500:])
-            if os.path.exists(self.place('out/want-tpm')):
-                os.unlink(self.place('out/want-tpm'))
-                self.give_tpm()
-            time.sleep(0.02)
-        with open(path) as file:
-            results = json.load(file)
-        assert 'failed' not in results, '%s\n%s' % (results['failed'], results['journal'])
-        results['up'] = results['seconds'][0] - self.began
-        return results
-
-
-@functools.lru_cache(None)
-def boots():
-    """{step: results}, up to the first that fails, and why there are no more."""
-    came = {}
-    with Place() as place:
-        try:
-            machine = Machine(place)
-            machine.let_in()
-            came['first'] = machine.boot('first')
-            machine.tpm.stop()
-            machine.tpm.start()
-            machine.let_in()
-            came['again'] = machine.boot('again')
-            machine.tpm.freeze()
-            came['slow'] = machine.boot('slow')
-            machine.tpm.stop()
-            came['missing'] = machine.boot('missing')
-            tool(machine.tpm.tcti, 'tpm2_clear', '-c', 'p')
-            came['cleared'] = machine.boot('cleared')
-        except Skip as reason:
-            came['skip'] = str(reason)
-        except Exception as fault:
-            came['fault'] = str(fault)
-    return came
-
-
-def step(name):
-    came = boots()
-    if 'skip' in came:
-        raise Skip(came['skip'])
-    assert name in came, came.get('fault')
-    return came[name]
+step = in_turn(plan)
 
 
 @test(root=True)

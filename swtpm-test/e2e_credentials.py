@@ -185,6 +185,13 @@ def log_and_audit_say_why(results):
 
 
 @on_first
+def what_a_unit_was_handed_counts_as_read(results):
+    unread = [found['path'] for found in json.loads(results['hygiene'][1])['findings']
+              if found['kind'] == 'never_read']
+    same(sorted(unread), ['prod/empty', 'prod/own/password'])
+
+
+@on_first
 def root_that_forges_the_address_of_another_unit_is_refused(results):
     for case in ('forged outside', 'forged in a unit'):
         same(results[case][0], 0, results[case])
@@ -219,6 +226,15 @@ def who_waits_has_it_after_the_unseal(results):
 def who_waits_outlives_a_killed_keeper_and_a_restarted_agent(results):
     has_it(results, 'keeper killed')
     has_it(results, 'agent restarted')
+
+
+@on_first
+def units_that_start_while_keepers_are_killed_have_it_or_fail(results):
+    came = results['storm']
+    print('# %s' % came)
+    assert came.pop('ran:s3cret ExecMainStatus=0 Result=success', 0) > 0, came
+    came.pop('never ran ExecMainStatus=%d Result=exit-code' % REFUSED, None)
+    same(came, {}, 'units that are neither')
 
 
 @test(root=True)

@@ -7,7 +7,7 @@ import sqlite3
 
 import tap
 from agent import ALICE
-from tap import has, same, test, until
+from tap import has, has_not, same, test, until
 
 
 def findings(result, *kinds):
@@ -102,6 +102,62 @@ def it_needs_admin_and_says_what_it_cannot_know_without_audit(place):
     has(result.err, 'verb audit')
 
 
+def doctors(agent, *options, **more):
+    """What doctor says of hygiene: severities and texts; its exit status, which is not hygiene's."""
+    result = agent.run('doctor', '--json', *options, **more)
+    said = [(one['severity'], one['text']) for one in result.json()['findings']
+            if one['check'] == 'hygiene']
+    return result.status, said
+
+
+@test
+def doctor_tells_of_it_as_a_warning_or_note_and_names_no_value(place):
+    agent = place.ready()
+    agent.set('prod/a', b'a value of its own')
+    agent.get('prod/a')
+    same(doctors(agent), (0, [('ok', 'no value is used twice or overdue, and each was read')]))
+    for name in ('prod/b', 'staging/b', 'prod/c', 'prod/d'):
+        agent.set(name, b'of two environments' if name.endswith('b') else b'used once again')
+    agent.do('meta', '--max-age=1s', 'prod/d')
+    until(lambda: len(doctors(agent)[1]) == 4)
+    same(doctors(agent), (0, [
+        ('warning', 'one value in several environments: 2 secrets: prod/b = staging/b'),
+        ('warning', 'one value for several secrets: 2 secrets: prod/c = prod/d'),
+        ('warning', 'older than its max-age: 1 secret: prod/d'),
+        ('note', 'never read, as far as the log goes back: 4 secrets: '
+         'prod/b, prod/c, prod/d, staging/b')]))
+    until(lambda: ('note', 'older than asked for: 4 secrets: prod/a, prod/b, prod/c, staging/b')
+          in doctors(agent, '--older-than=1s')[1])
+    same(len(doctors(agent, '--quick')[1]), 3)
+    text = agent.do('doctor').text
+    has(text, 'warning  hygiene one value in several environments', 'next: mortise hygiene names')
+    has_not(text, 'of two environments', 'used once again')
+    same(agent.run('doctor', '--older-than=soon').status, 64)
+
+
+@test
+def doctor_names_some_and_says_how_many_more(place):
+    agent = place.ready()
+    for number in range(9):
+        agent.set('prod/s%d' % number, b'one and the same')
+    has(agent.do('doctor', '--quick').text, 'one value for several secrets: 9 secrets: prod/s0 = '
+        'prod/s1 = prod/s2 = prod/s3 = prod/s4 = prod/s5, and 3 more; next')
+
+
+@test(root=True)
+def doctor_says_what_it_cannot_know_of_secrets(place):
+    agent = place.ready()
+    agent.set('prod/a', b'one')
+    agent.apply('[rule a]\nallow = admin\nuser = %s\n' % ALICE)
+    same(doctors(agent, user=ALICE)[1], [
+        ('ok', 'no value is used twice or overdue'),
+        ('note', 'what was never read is not known: that takes the verb audit')])
+    agent.do('seal', '--yes')
+    status, said = doctors(agent)
+    same((status, said), (1, []))
+    has(agent.run('doctor').text, 'hygiene were not looked at')
+
+
 @test
 def no_fingerprint_is_in_the_store_or_an_answer(place):
     agent = place.ready()
@@ -133,6 +189,9 @@ def a_damaged_value_is_named(place):
     result = agent.run('hygiene')
     same(result.status, 65)
     has(result.err, 'prod/a', 'mortise verify')
+    status, said = doctors(agent)
+    same((status, said[0][0]), (1, 'wrong'))
+    has(said[0][1], 'secrets could not be examined: ', 'prod/a')
 
 
 if __name__ == '__main__':

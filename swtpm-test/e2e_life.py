@@ -4,13 +4,12 @@
 
 import os
 import pty
-import pwd
 import stat
 import subprocess
 
 import tap
-from agent import ALICE
-from tap import Skip, has, same, test, until
+from agent import ALICE, fill
+from tap import has, same, test, until
 
 RULE = ('[rule shop]\nallow = read write delete list\nsecret = shop/**\nuser = %s\n'
         '[rule look]\nallow = read list\nsecret = prod/**\nuser = %s\n' % (ALICE, ALICE))
@@ -195,21 +194,11 @@ def an_import_that_is_denied_in_one_place_stores_nothing(place):
 @test(root=True)
 def on_a_full_disk_an_import_is_refused_and_what_was_is_there(place):
     agent = place.agent()
-    os.mkdir(agent.store)
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=512k,mode=0700,uid=%d' %
-                       pwd.getpwnam(agent.user).pw_uid, 'mortise-e2e', agent.store],
-                      capture_output=True, check=False).returncode:
-        raise Skip('no tmpfs can be mounted here')
-    place.callback(subprocess.run, ['umount', '-l', agent.store], check=False)
+    place.disk('agent/store', '512k', '0700', agent.user)
     agent.start()
     agent.init()
     agent.set('prod/a', b'old')
-    with open(agent.store + '/ballast', 'wb', 0) as ballast:
-        try:
-            while True:
-                ballast.write(bytes(4096))
-        except OSError:
-            pass
+    fill(agent.store + '/ballast')
     env = place.file('big.env', ''.join('N%d=%s\n' % (i, 'v' * 900) for i in range(60)))
     before = open(env, encoding='utf-8').read()
     refused(agent, 74, 'import', '--rewrite', env, 'prod/app', about='is the disk full')

@@ -269,6 +269,33 @@ def a_pin_is_asked_for_on_a_terminal_and_never_taken_from_the_command_line(place
 
 
 @test
+def password_agents_are_asked_by_another_program_and_only_while_a_slot_waits(place):
+    agent = with_secret(place)
+    add(agent, '--tpm2', '--tpm2-pin-file=' + place.file('pin', 'correct horse', 0o600))
+    has(agent.do('unseal', '--ask-agents').text, 'no slot waits for its PIN')
+    same(agent.run('unseal', '--ask-agents', '--recovery').status, 64)
+    agent.do('slot', 'remove', '1', '--yes')
+    agent.restart()
+    until(lambda: 'pin_slot' in agent.status())
+    path = place.directory('bin')
+    missing = agent.run('unseal', '--ask-agents', env=[('PATH', path)])
+    same(missing.status, 74)
+    has(missing.err, 'systemd-ask-password cannot be run', 'mortise unseal')
+    place.file('bin/systemd-ask-password', """#!/bin/sh
+echo "$@" >>%s
+[ -e %s/second ] && echo 'correct horse' || { : >%s/second; echo wrong; }
+""" % (place('asked'), path, path), 0o755)
+    place.file('asked', '', 0o666)
+    done = agent.do('unseal', '--ask-agents', env=[('PATH', path + ':/usr/bin:/bin')])
+    same(done.text, 'unsealed\n')
+    has(done.err, 'the PIN is wrong')
+    with open(place('asked')) as asked:
+        first, second = asked.read().splitlines()
+    has(first, '--no-tty', '--timeout=0', 'PIN of mortise')
+    has(second, 'the PIN is wrong', 'PIN of mortise')
+
+
+@test
 def pcrs_hold_until_they_change_and_the_way_on_is_named(place):
     agent = with_secret(place)
     slot = add(agent, '--tpm2', '--pcrs=16,23')

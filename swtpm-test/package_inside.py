@@ -2,62 +2,36 @@
 # SPDX-License-Identifier: ISC
 """package_inside: what e2e_package.py has an operator do with the packages in a booted Debian.
 
-/out/now has them, /out/next those of a later version. Writes {case: result} to /out/results.json.
+/debs/now has them, /debs/next those of a later version.
 """
 
 import contextlib
 import glob
 import grp
-import json
 import os
 import pathlib
 import pwd
 import stat
-import subprocess
 import threading
-import time
-import traceback
+
+from inside import has_booted, must, perform, results, run, show, until, write
 
 CONF = pathlib.Path('/etc/mortise/mortised.conf')
 CLIENTS, WAIT_S = 4, 60
 PACKAGES = ('mortise', 'libmortise1', 'libmortise-dev')
 SOCKETS = ('/run/mortise/mortise.sock', '/run/mortise/credentials.sock')
-UNITS = ('mortised.socket', 'mortised.service', 'mortise-credentials.socket')
+UNITS = ('mortised.socket', 'mortised.service', 'mortise-ask-pin.path', 'mortise-credentials.socket',
+         'mortise-rotate.timer')
 GET = ('mortise', '--wait=%d' % WAIT_S, 'get', 'prod/db/password')
-results = {}
-
-
-def run(*command, **options):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=90,
-                          env={**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}, **options)
-    return [done.returncode, done.stdout.decode(errors='replace').strip()]
-
-
-def must(*command, **options):
-    result = run(*command, **options)
-    if result[0] != 0:
-        raise AssertionError('%s: %r' % (' '.join(command), result))
-    return result[1]
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError('waited %d s in vain' % seconds)
-        time.sleep(0.02)
 
 
 def apt(verb, *what):
-    return run('apt-get', '-qq', '-y', '-o', 'Dpkg::Use-Pty=0', verb, *what, stdin=subprocess.DEVNULL)
+    return run('apt-get', '-qq', '-y', '-o', 'Dpkg::Use-Pty=0', verb, *what, timeout=100,
+               env={**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'})
 
 
 def install(which):
-    return apt('install', *glob.glob('/out/%s/*.deb' % which))
-
-
-def show(unit, name):
-    return run('systemctl', 'show', '--value', '-p', name, unit)[1]
+    return apt('install', *glob.glob('/debs/%s/*.deb' % which))
 
 
 def states():
@@ -116,16 +90,14 @@ def configure():
     must('systemctl', 'restart', 'mortised.service')
 
 
-def use():
-    """Installation, and the first hour."""
-    results['before'] = remains()
-    results['install'] = install('now')
-    facts()
+def initialise():
+    """The first hour, and what the package does not enable by itself."""
     configure()
     must('mortise', 'init', '--recovery-file=/root/recovery')
     must('mortise', 'set', '--raw', 'prod/db/password', input=b'secret')
-    pathlib.Path('/etc/mortise/policy.d/10-first.policy').write_text(must('mortise', 'policy', 'show'))
-    pathlib.Path('/etc/mortise/token.pin').write_text('1234')
+    write('/etc/mortise/policy.d/10-first.policy', must('mortise', 'policy', 'show'))
+    write('/etc/mortise/token.pin', '1234', 0o600)
+    must('systemctl', 'enable', '--quiet', '--now', 'mortise-rotate.timer')
     must('systemctl', 'enable', '--quiet', 'mortise-credentials.socket')
     must('systemctl', 'stop', 'mortised.service')
     must('systemctl', 'start', 'mortise-credentials.socket', 'mortised.service')
@@ -153,7 +125,7 @@ class Clients:
     def more(self, number=20):
         """Waits until so many more have been answered."""
         so_far = self.done
-        until(lambda: self.done >= so_far + number)
+        until(lambda: self.done >= so_far + number, WAIT_S)
 
     def end(self):
         self.going = False
@@ -174,15 +146,24 @@ def upgrade():
         began = clients.done
         results['upgrade'] = install('next')
         during = clients.done - began
+        results['whose'] = [before, whose()]
+        results['conf'] = CONF.read_text() == conf
         clients.more()
     finally:
         clients.end()
-    results['clients'] = [clients.done, during, clients.failures]
-    results['whose'] = [before, whose()]
+        results['clients'] = [clients.done, clients.failures]
+    results['during'] = during
     results['versions'] = must('dpkg-query', '-W', '-f', '${Version} ', 'mortise', 'libmortise1').split()
-    results['conf'] = CONF.read_text() == conf
     results['states then'] = states()
     results['program'] = os.readlink('/proc/%s/exe' % show('mortised.service', 'MainPID'))
+
+
+def first():
+    results['before'] = remains()
+    results['install'] = install('now')
+    facts()
+    initialise()
+    upgrade()
 
 
 def processes():
@@ -194,37 +175,29 @@ def processes():
     return [name for name in found if name.startswith('mortise')]
 
 
-def remove():
+def removed():
+    """After the plug was pulled: up again, and then removed, and installed once more."""
+    has_booted()
+    results['booted'] = run(*GET)
     results['remove'] = apt('remove', 'mortise')
     results['processes'] = processes()
-    results['removed'] = [os.path.exists(path) for path in (
+    results['still'] = [os.path.exists(path) for path in (
         '/usr/sbin/mortised', str(CONF), '/var/lib/mortise/store.db', '/var/log/mortise/audit.log')]
     results['active'] = [run('systemctl', 'is-active', unit)[1] for unit in UNITS]
     results['reinstall'] = install('next')
     results['get'] = run(*GET)
 
 
-def purge():
+def purged():
     results['purge'] = apt('purge', *PACKAGES)
     results['kept'] = remains()
     results['pin'] = os.path.exists('/etc/mortise/token.pin')
-    results['install after purge'] = install('next')
+    results['policies'] = os.path.exists('/etc/mortise/policy.d')
+    results['install'] = install('next')
     configure()
-    results['get after purge'] = run(*GET)
+    results['get'] = run(*GET)
     results['audit'] = run('mortise', 'audit', 'verify')
 
 
-def main():
-    try:
-        for step in (use, upgrade, remove, purge):
-            began = time.monotonic()
-            step()
-            results['seconds ' + step.__name__] = time.monotonic() - began
-    except Exception as fault:  # whatever it was, the host is to hear of it
-        results['failed'] = '%r in %s' % (fault, traceback.format_exc().splitlines()[-6:])
-        results['log'] = run('journalctl', '--no-pager', '-o', 'cat', '-n', '40')[1]
-    pathlib.Path('/out/results.json').write_text(json.dumps(results))
-
-
 if __name__ == '__main__':
-    main()
+    perform(first, removed, purged)

@@ -21,6 +21,7 @@ struct fake_agent {
 	int listener, stop[2], links[LINKS_MAX];
 	pthread_t thread;
 	atomic_int connections, frames;
+	int items; /* for an answer that wants to know how many to give */
 	uint8_t first_token[WIRE_TOKEN_SIZE];
 	/* What to do with the frame that is number count, from 1. */
 	enum deed (*answer)(struct fake_agent *fake, int count, const struct wire_message *request,

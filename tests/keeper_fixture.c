@@ -88,6 +88,7 @@ struct keeper_fixture *keeper_prepare(void)
 	memset(fixture->h, 0x5a, sizeof fixture->h);
 	fixture->listener = listen_on(fixture->socket, SOCK_SEQPACKET);
 	fixture->web_listener = fixture->credentials_listener = -1;
+	memset(fixture->accepted, 0xff, sizeof fixture->accepted);
 	return fixture;
 }
 
@@ -171,6 +172,10 @@ void keeper_start(struct keeper_fixture *fixture)
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	if (fixture->monitor_room)
+		assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &fixture->monitor_room,
+					 sizeof fixture->monitor_room),
+			0);
 	fixture->state[0] = '\0';
 	fixture->states = 0;
 	fflush(NULL);
@@ -279,6 +284,64 @@ static void hold_names(struct keeper_fixture *fixture, const uint8_t *frame, siz
 	fixture->held_size = size;
 }
 
+/* ---- connections of service managers ---- */
+
+static void answer_accept(struct keeper_fixture *fixture, uint32_t id)
+{
+	int descriptor = fixture->accept_answer == MORTISE_OK
+				 ? accept4(fixture->credentials_listener, NULL, NULL,
+					   SOCK_CLOEXEC | SOCK_NONBLOCK)
+				 : -1;
+	struct wire_writer writer;
+
+	if (descriptor < 0) {
+		answer(fixture, id,
+			fixture->accept_answer ? fixture->accept_answer : MORTISE_NOT_FOUND, -1);
+		return;
+	}
+	unsigned number = fixture->accepts % KEEPER_ACCEPTS;
+	assert_true(fixture->accepted[number] < 0);
+	fixture->accepted[number] = descriptor;
+	if (fixture->credentials_room)
+		assert_int_equal(setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF,
+					 &fixture->credentials_room, sizeof(int)),
+			0);
+	wire_begin(&writer, out, sizeof out, MORTISE_OK, id);
+	wire_put_number(&writer, WIRE_TAG_NUMBER, number);
+	send_with(fixture->monitor, wire_finish(&writer), descriptor);
+}
+
+void keeper_answer_accepts(struct keeper_fixture *fixture)
+{
+	for (unsigned i = 0; i < fixture->held_accept_count; i++)
+		answer_accept(fixture, fixture->held_accepts[i]);
+	fixture->held_accept_count = 0;
+	fixture->holds_accepts = false;
+}
+
+static void serve_accept(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	fixture->accepts++;
+	if (fixture->holds_accepts)
+		fixture->held_accepts[fixture->held_accept_count++] = request->request_id;
+	else
+		answer_accept(fixture, request->request_id);
+}
+
+/* Here a refusal is no more than the end: what is sent then is credential_hold's affair. */
+static void serve_release(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	uint64_t number = 0, status = 99;
+
+	assert_int_equal(wire_number(request, WIRE_TAG_NUMBER, &number), MORTISE_OK);
+	assert_int_equal(wire_number(request, WIRE_TAG_STATUS, &status), MORTISE_OK);
+	assert_true(number < KEEPER_ACCEPTS && fixture->accepted[number] >= 0);
+	close(fixture->accepted[number]);
+	fixture->accepted[number] = -1;
+	fixture->delivered += status == MORTISE_OK;
+	fixture->refused += status != MORTISE_OK;
+}
+
 static void serve_monitor(struct keeper_fixture *fixture)
 {
 	ssize_t size = recv(fixture->monitor, in, sizeof in, MSG_DONTWAIT);
@@ -297,6 +360,10 @@ static void serve_monitor(struct keeper_fixture *fixture)
 		fixture->states++;
 	} else if (message.code == PROCESS_SPAWN) {
 		spawn(fixture, message.request_id);
+	} else if (message.code == PROCESS_ACCEPT) {
+		serve_accept(fixture, &message);
+	} else if (message.code == PROCESS_RELEASE) {
+		serve_release(fixture, &message);
 	} else {
 		assert_int_equal(message.code, PROCESS_RESOLVE);
 		fixture->lookups++;
@@ -445,6 +512,18 @@ void keeper_await_lookups(struct keeper_fixture *fixture, unsigned count)
 		(void)serve_some(fixture, -1);
 }
 
+void keeper_await_accepts(struct keeper_fixture *fixture, unsigned count)
+{
+	while (fixture->accepts < count)
+		(void)serve_some(fixture, -1);
+}
+
+void keeper_await_releases(struct keeper_fixture *fixture, unsigned count)
+{
+	while (fixture->delivered + fixture->refused < count)
+		(void)serve_some(fixture, -1);
+}
+
 static void assert_no_complaints(const struct keeper_fixture *fixture)
 {
 	static char text[65536];
@@ -530,6 +609,9 @@ int tear_down_keeper(void **state)
 		close(fixture->web_listener);
 	if (fixture->credentials_listener >= 0)
 		close(fixture->credentials_listener);
+	for (size_t i = 0; i < KEEPER_ACCEPTS; i++)
+		if (fixture->accepted[i] >= 0)
+			close(fixture->accepted[i]);
 	snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
 	(void)!system(command);
 	free(fixture);

@@ -29,6 +29,7 @@
 #define BACKUP           34
 #define DBA_GROUP        50
 #define ASKER_CLOSED     0xfffe
+#define KEEPER_ACCEPTS   1024 /* credentials that can be asked for in a test */
 
 struct keeper_fixture {
 	char directory[64], socket[96], store[96], audit_directory[96], audit_log[128], errors[96];
@@ -40,6 +41,14 @@ struct keeper_fixture {
 	char credentials_socket[96];
 	int credentials_listener; /* -1: none */
 	unsigned credentials_wait_ms;
+	int credentials_room;   /* SO_SNDBUF of what is accepted; 0: the usual */
+	uint16_t accept_answer; /* MORTISE_OK, or what ACCEPT is told */
+	bool holds_accepts;     /* until keeper_answer_accepts() */
+	uint32_t held_accepts[KEEPER_ACCEPTS];
+	unsigned held_accept_count;
+	int accepted[KEEPER_ACCEPTS]; /* what is not released, by number; or -1 */
+	unsigned accepts, delivered, refused;
+	int monitor_room; /* SO_SNDBUF of the keeper's end; 0: the usual */
 	uint32_t first_uid;
 	uint64_t flags;
 	void (*before)(void); /* in the keeper's process, before keeper_main() */
@@ -89,6 +98,11 @@ void keeper_pump(struct keeper_fixture *fixture, int fd);
 void keeper_await_state(struct keeper_fixture *fixture, const char *start);
 /* Serves it until so many sealers' requests have been seen. */
 void keeper_await_questions(struct keeper_fixture *fixture, unsigned count);
+/* Serves it until it has asked for connections so often, or has released so many. */
+void keeper_await_accepts(struct keeper_fixture *fixture, unsigned count);
+void keeper_await_releases(struct keeper_fixture *fixture, unsigned count);
+/* Answers the ACCEPTs that holds_accepts held back. */
+void keeper_answer_accepts(struct keeper_fixture *fixture);
 /* Answers the look-up that holds_names held back. */
 void keeper_answer_names(struct keeper_fixture *fixture);
 void keeper_await_lookups(struct keeper_fixture *fixture, unsigned count);

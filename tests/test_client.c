@@ -100,6 +100,106 @@ static void a_buffer_too_small_is_told_the_size(void **state)
 	mortise_close(agent);
 }
 
+/* Of four: a value, none, one that is too large, an empty one. */
+static enum deed give_four(struct fake_agent *fake, int count, const struct wire_message *request,
+	struct wire_writer *writer)
+{
+	static const char *const values[] = {"one", NULL, "much too large", ""};
+	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+
+	(void)count;
+	for (int i = 0; i < fake->items; i++) {
+		size_t item = wire_item_begin(writer);
+
+		if (values[i % 4] != NULL) {
+			wire_put_number(writer, WIRE_TAG_VERSION, (uint64_t)i + 1);
+			wire_put_text(writer, WIRE_TAG_VALUE, values[i % 4]);
+		} else {
+			wire_put_text(writer, WIRE_TAG_TEXT, "not for you");
+		}
+		wire_put_number(
+			writer, WIRE_TAG_STATUS, values[i % 4] ? MORTISE_OK : MORTISE_DENIED);
+		wire_item_end(writer, item);
+	}
+	wire_list_end(writer, list);
+	return wire_has(request, WIRE_TAG_PATHS) ? REPLY : CLOSE;
+}
+
+static struct mortise_wanted *want_four(char buffers[4][8])
+{
+	static struct mortise_wanted wanted[4];
+
+	for (size_t i = 0; i < 4; i++) {
+		(void)snprintf(buffers[i], sizeof buffers[i], "old");
+		wanted[i] = (struct mortise_wanted){
+			.path = "prod/a", .buffer = buffers[i], .buffer_size = sizeof buffers[i]};
+	}
+	return wanted;
+}
+
+static void of_several_secrets_each_has_its_own_result(void **state)
+{
+	struct fake_agent *fake = *state;
+	char buffers[4][8];
+	struct mortise_wanted *wanted = want_four(buffers);
+	struct mortise *agent;
+
+	fake->answer = give_four;
+	fake->items = 4;
+	agent = fake_agent_open(fake);
+	assert_int_equal(mortise_get_each(agent, wanted, 4), MORTISE_DENIED);
+	assert_string_equal(mortise_message(agent), "not for you");
+	assert_int_equal(wanted[0].status, MORTISE_OK);
+	assert_int_equal(wanted[0].size, 3);
+	assert_int_equal(wanted[0].version, 1);
+	assert_memory_equal(buffers[0], "one", 4);
+	assert_int_equal(wanted[1].status, MORTISE_DENIED);
+	assert_int_equal(wanted[1].size, 0);
+	assert_string_equal(buffers[1], "old");
+	assert_int_equal(wanted[2].status, MORTISE_INVALID);
+	assert_int_equal(wanted[2].size, 14);
+	assert_string_equal(buffers[2], "old");
+	assert_int_equal(wanted[3].status, MORTISE_OK);
+	assert_int_equal(wanted[3].size, 0);
+	assert_false(is_in_memory(agent->reply, "one"));
+	mortise_close(agent);
+}
+
+static void an_answer_with_more_or_fewer_items_is_none_and_fills_no_buffer(void **state)
+{
+	static const int numbers[] = {0, 3, 5};
+	struct fake_agent *fake = *state;
+	char buffers[4][8];
+	struct mortise_wanted *wanted = want_four(buffers);
+	struct mortise *agent;
+
+	fake->answer = give_four;
+	agent = fake_agent_open(fake);
+	for (size_t number = 0; number < sizeof numbers / sizeof numbers[0]; number++) {
+		fake->items = numbers[number];
+		assert_int_equal(mortise_get_each(agent, wanted, 4), MORTISE_IO);
+		for (size_t i = 0; i < 4; i++) {
+			assert_int_equal(wanted[i].status, MORTISE_IO);
+			assert_string_equal(buffers[i], "old");
+		}
+	}
+	mortise_close(agent);
+}
+
+static void none_and_more_than_64_at_once_are_refused_unasked(void **state)
+{
+	struct fake_agent *fake = *state;
+	struct mortise_wanted wanted[WIRE_BATCH_MAX + 1] = {{.path = "prod/a"}};
+	struct mortise *agent;
+
+	fake->answer = give_four;
+	agent = fake_agent_open(fake);
+	assert_int_equal(mortise_get_each(agent, wanted, 0), MORTISE_INVALID);
+	assert_int_equal(mortise_get_each(agent, wanted, WIRE_BATCH_MAX + 1), MORTISE_INVALID);
+	assert_int_equal(atomic_load(&fake->frames), 0);
+	mortise_close(agent);
+}
+
 static void a_value_above_the_limit_is_not_sent(void **state)
 {
 	static uint8_t large[MORTISE_VALUE_MAX + 1];
@@ -235,6 +335,9 @@ int main(void)
 		WITH_FAKE(a_set_that_fails_keeps_no_copy_and_tells_the_agents_text),
 		WITH_FAKE(a_call_wipes_its_request),
 		WITH_FAKE(a_buffer_too_small_is_told_the_size),
+		WITH_FAKE(of_several_secrets_each_has_its_own_result),
+		WITH_FAKE(an_answer_with_more_or_fewer_items_is_none_and_fills_no_buffer),
+		WITH_FAKE(none_and_more_than_64_at_once_are_refused_unasked),
 		WITH_FAKE(a_value_above_the_limit_is_not_sent),
 		WITH_FAKE(a_greeting_is_answered_and_the_request_sent_again),
 		WITH_FAKE(a_second_greeting_is_an_error),

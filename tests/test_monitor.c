@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "credential_hold.h"
 #include "log.h"
 #include "monitor.h"
 #include "processes.h"
@@ -47,6 +48,17 @@ static void say(const char *text)
 
 	wire_begin(&writer, out, sizeof out, PROCESS_READY, 0);
 	wire_put_text(&writer, WIRE_TAG_TEXT, text);
+	if (send(PROCESS_FD, out, wire_finish(&writer), MSG_NOSIGNAL) < 0)
+		_exit(99);
+}
+
+static void say_that_it_waits_for_a_pin(void)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, PROCESS_READY, 0);
+	wire_put_text(&writer, WIRE_TAG_TEXT, "waits");
+	wire_put_number(&writer, WIRE_TAG_FLAGS, PROCESS_WAITS_FOR_PIN);
 	if (send(PROCESS_FD, out, wire_finish(&writer), MSG_NOSIGNAL) < 0)
 		_exit(99);
 }
@@ -133,6 +145,88 @@ static void tell_state(void)
 		hup_action.sa_handler == SIG_DFL, sigismember(&blocked, SIGTERM),
 		files.rlim_cur == files.rlim_max, variable == NULL ? "clean" : variable);
 	say(text);
+}
+
+/* ---- connections of service managers ---- */
+
+/* The next one and its number; or what the monitor says instead. */
+static uint16_t accept_one(int *out_fd, uint64_t *out_number)
+{
+	struct wire_message answer;
+
+	ask(PROCESS_ACCEPT, 9);
+	answer = hear(out_fd);
+	if (answer.request_id != 9 || (answer.code == MORTISE_OK) != (*out_fd >= 0) ||
+		(answer.code == MORTISE_OK &&
+			wire_number(&answer, WIRE_TAG_NUMBER, out_number) != MORTISE_OK))
+		_exit(90);
+	return answer.code;
+}
+
+static void release(uint64_t number, enum mortise_status status)
+{
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, PROCESS_RELEASE, 0);
+	wire_put_number(&writer, WIRE_TAG_STATUS, status);
+	wire_put_number(&writer, WIRE_TAG_NUMBER, number);
+	if (send(PROCESS_FD, out, wire_finish(&writer), MSG_NOSIGNAL) < 0)
+		_exit(89);
+}
+
+/* Polls: in the order of the test, somebody has connected or will. */
+static uint64_t await_one(int *out_fd)
+{
+	uint64_t number = 0;
+
+	while (accept_one(out_fd, &number) != MORTISE_OK)
+		poll(NULL, 0, 1);
+	return number;
+}
+
+/* The first keeper does it all and ends as told; the next one lives. */
+static int answer_and_end(const char *how)
+{
+	int fd;
+	uint64_t number = await_one(&fd);
+
+	if (strstr(how, "whole") != NULL)
+		(void)!send(fd, "s3cret", 6, MSG_NOSIGNAL);
+	if (strstr(how, "part") != NULL)
+		(void)!send(fd, "s3", 2, MSG_NOSIGNAL);
+	if (strstr(how, "stops") != NULL) /* the monitor, so that it reads this after our end */
+		kill(getppid(), SIGSTOP);
+	for (int i = 0; i < 5 && strstr(how, "stops") != NULL; i++)
+		say("much to read");
+	if (strstr(how, "released") != NULL)
+		release(number, MORTISE_OK);
+	if (strstr(how, "declined") != NULL)
+		release(number, MORTISE_DENIED);
+	if (strstr(how, "twice") != NULL)
+		release(number, MORTISE_OK);
+	if (strstr(how, "lives") != NULL)
+		say("answered");
+	if (strstr(how, "lives") != NULL || strstr(how, "twice") != NULL)
+		run_until_killed();
+	return strstr(how, "final") != NULL ? 78 : 0;
+}
+
+static void accept_all(void)
+{
+	uint64_t number, last = 0;
+	long count = 0;
+	uint16_t code;
+	int fd;
+
+	await_one(&fd);
+	say("first");
+	while ((code = accept_one(&fd, &number)) != MORTISE_BUSY)
+		if (code == MORTISE_OK && number > last) {
+			last = number;
+			count++;
+		}
+	say_number("busy after", count + 1);
+	run_until_killed();
 }
 
 static uint32_t id_at(const struct wire_message *message, size_t index)
@@ -269,7 +363,7 @@ static bool is_first_time(const struct wire_message *configuration)
 		_exit(93);
 	memcpy(path + strlen(path), "/mark", sizeof "/mark");
 	fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-	return fd >= 0;
+	return fd >= 0 && dprintf(fd, "%d", (int)getpid()) > 0;
 }
 
 static void send_bytes(const char *bytes, size_t size)
@@ -304,6 +398,8 @@ static void misbehave(const char *scenario)
 		send_field(PROCESS_RESOLVE, WIRE_TAG_USERS, "torn");
 	if (strcmp(scenario, "textless") == 0)
 		ask(PROCESS_READY, 1);
+	if (strcmp(scenario, "release") == 0)
+		ask(PROCESS_RELEASE, 1);
 	if (strcmp(scenario, "hangup") == 0)
 		close(PROCESS_FD);
 	if (strcmp(scenario, "crash") == 0)
@@ -342,6 +438,11 @@ static int keeper(void)
 		say("two");
 	} else if (strcmp(scenario, "calm") == 0) {
 		say("calm");
+	} else if (strcmp(scenario, "pin") == 0) {
+		say_that_it_waits_for_a_pin();
+	} else if (strcmp(scenario, "pin and then none") == 0) {
+		say_that_it_waits_for_a_pin();
+		say("open");
 	} else if (strcmp(scenario, "listens") == 0) {
 		say("listens");
 		message = hear(&listener);
@@ -354,7 +455,14 @@ static int keeper(void)
 	} else if (strcmp(scenario, "dies-often") == 0) {
 		say_number("pid", getpid());
 		return 1;
+	} else if (strcmp(scenario, "accept-all") == 0) {
+		accept_all();
+	} else if (strcmp(scenario, "accept-none") == 0) {
+		uint64_t number;
+		say_number("none:", accept_one(&listener, &number));
 	} else if (is_first_time(&message)) {
+		if (strncmp(scenario, "answers", 7) == 0)
+			return answer_and_end(scenario);
 		misbehave(scenario);
 	} else {
 		say("again");
@@ -401,8 +509,8 @@ static int sealer(int argc, char **argv)
 
 struct fixture {
 	char base[40], notify_path[64], mark[64];
-	int notify_fd, listener_fd;
-	struct monitor_listener listeners[1];
+	int notify_fd, listener_fd, credentials_fd;
+	struct monitor_listener listeners[2];
 	int ready[2];
 	pid_t monitor;
 	struct config config;
@@ -410,13 +518,13 @@ struct fixture {
 	struct monitor_settings settings;
 };
 
-static int listening_socket(void)
+static int listening_socket(int type)
 {
 	struct sockaddr_un autobind = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	assert_int_equal(bind(fd, (struct sockaddr *)&autobind, sizeof(sa_family_t)), 0);
-	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(listen(fd, 64), 0);
 	return fd;
 }
 
@@ -440,7 +548,8 @@ static int set_up(void **state)
 	snprintf(fixture->notify_path, sizeof fixture->notify_path, "%s/notify", fixture->base);
 	snprintf(fixture->mark, sizeof fixture->mark, "%s/mark", fixture->base);
 	fixture->notify_fd = notify_socket(fixture->notify_path);
-	fixture->listener_fd = listening_socket();
+	fixture->listener_fd = listening_socket(SOCK_SEQPACKET);
+	fixture->credentials_fd = listening_socket(SOCK_STREAM);
 	assert_int_equal(pipe2(fixture->ready, O_CLOEXEC), 0);
 	fixture->config.store = fixture->base;
 	fixture->config.audit_log = (char *)(uintptr_t) "/audit.log";
@@ -450,6 +559,10 @@ static int set_up(void **state)
 	fixture->identity = (struct identity){.uid = geteuid(), .gid = getegid()};
 	fixture->listeners[0] =
 		(struct monitor_listener){.name = "main", .verbs = 127, .fd = fixture->listener_fd};
+	fixture->listeners[1] = (struct monitor_listener){.name = "credentials",
+		.fd = fixture->credentials_fd,
+		.is_for_credentials = true,
+		.wait_ms = 1000};
 	fixture->settings = (struct monitor_settings){
 		.config = &fixture->config,
 		.identity = &fixture->identity,
@@ -500,9 +613,12 @@ static int tear_down(void **state)
 	}
 	close(fixture->notify_fd);
 	close(fixture->listener_fd);
+	close(fixture->credentials_fd);
 	close(fixture->ready[0]);
 	close(fixture->ready[1]);
 	unlink(fixture->notify_path);
+	unlink(fixture->mark);
+	snprintf(fixture->mark, sizeof fixture->mark, "%s/waits-for-pin", fixture->base);
 	unlink(fixture->mark);
 	assert_int_equal(rmdir(fixture->base), 0);
 	free(fixture);
@@ -565,6 +681,45 @@ static void a_state_stays_one_line(void **state)
 	start(*state, "lines");
 	assert_told(*state, "READY=1\nSTATUS=one?READY=0?");
 	assert_told(*state, "STATUS=two");
+}
+
+static bool has_pin_flag(const struct fixture *fixture)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/waits-for-pin", fixture->base);
+	return access(path, F_OK) == 0;
+}
+
+static void a_file_is_there_while_a_pin_is_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.runtime_directory = fixture->base;
+	start(fixture, "pin");
+	assert_told(fixture, "READY=1\nSTATUS=waits");
+	assert_true(has_pin_flag(fixture));
+}
+
+static void it_is_gone_when_none_is(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.runtime_directory = fixture->base;
+	start(fixture, "pin and then none");
+	assert_told(fixture, "READY=1\nSTATUS=waits");
+	assert_told(fixture, "STATUS=open");
+	assert_false(has_pin_flag(fixture));
+}
+
+static void where_it_cannot_be_made_all_else_goes_on(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->settings.runtime_directory = "/nowhere";
+	start(fixture, "pin and then none");
+	assert_told(fixture, "READY=1\nSTATUS=waits");
+	assert_told(fixture, "STATUS=open");
 }
 
 static void assert_survives(struct fixture *fixture, const char *scenario)
@@ -910,11 +1065,238 @@ static void the_watchdog_hears_of_each_sign_of_life_of_the_keeper(void **state)
 	assert_told(fixture, "STATUS=two");
 }
 
+/* ---- connections of service managers ---- */
+
+static int connect_manager(struct fixture *fixture)
+{
+	struct sockaddr_un address;
+	socklen_t size = sizeof address;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(
+		getsockname(fixture->credentials_fd, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, size), 0);
+	fixture->settings.listener_count = 2;
+	return fd;
+}
+
+/* Reads to the end; counts what is no zero. */
+static size_t take(int fd, size_t *out_others)
+{
+	static uint8_t bytes[65536];
+	size_t size = 0;
+	ssize_t got;
+
+	*out_others = 0;
+	while ((got = read(fd, bytes, sizeof bytes)) > 0) {
+		size += (size_t)got;
+		for (ssize_t i = 0; i < got; i++)
+			*out_others += bytes[i] != 0;
+	}
+	assert_int_equal(got, 0);
+	close(fd);
+	return size;
+}
+
+static void assert_refused_behind(int fd, size_t others)
+{
+	size_t found;
+
+	assert_true(take(fd, &found) > 1024 * 1024);
+	assert_int_equal(found, others);
+}
+
+static void assert_whole(int fd)
+{
+	size_t others;
+
+	assert_int_equal(take(fd, &others), 6);
+	assert_int_equal(others, 6);
+}
+
+static void where_nobody_waits_the_keeper_is_told_so(void **state)
+{
+	struct fixture *fixture = *state;
+	char expected[64];
+
+	snprintf(expected, sizeof expected, "READY=1\nSTATUS=none: %d", MORTISE_NOT_FOUND);
+	fixture->settings.listener_count = 2;
+	start(fixture, "accept-none");
+	assert_told(fixture, expected);
+}
+
+static void without_a_listener_for_them_nobody_waits(void **state)
+{
+	struct fixture *fixture = *state;
+	char expected[64];
+
+	snprintf(expected, sizeof expected, "READY=1\nSTATUS=none: %d", MORTISE_NOT_FOUND);
+	start(fixture, "accept-none");
+	assert_told(fixture, expected);
+}
+
+static void what_is_released_as_delivered_is_closed(void **state)
+{
+	int fd = connect_manager(*state);
+
+	start(*state, "answers whole released lives");
+	assert_told(*state, "READY=1\nSTATUS=answered");
+	/* The fake keeper has it open, too. */
+	kill(((struct fixture *)*state)->monitor, SIGTERM);
+	assert_whole(fd);
+}
+
+static void what_is_released_as_not_delivered_is_refused(void **state)
+{
+	int fd = connect_manager(*state);
+	size_t others = 1;
+
+	start(*state, "answers declined");
+	assert_true(take(fd, &others) > 1024 * 1024);
+	assert_int_equal(others, 0);
+}
+
+static void what_a_keeper_leaves_at_its_end_is_refused(void **state)
+{
+	int fd = connect_manager(*state);
+
+	start(*state, "answers");
+	assert_refused_behind(fd, 0);
+	assert_told(*state, "READY=1\nSTATUS=again");
+}
+
+static void so_it_is_behind_a_part_of_a_value(void **state)
+{
+	int fd = connect_manager(*state);
+
+	start(*state, "answers part");
+	assert_refused_behind(fd, 2);
+}
+
+static void so_it_is_behind_a_whole_one_that_was_not_released(void **state)
+{
+	int fd = connect_manager(*state);
+
+	start(*state, "answers whole");
+	assert_refused_behind(fd, 6);
+}
+
+/* Whether the first keeper has ended and nobody has taken notice yet. */
+static bool is_first_a_zombie(const struct fixture *fixture)
+{
+	char path[64], text[256] = "";
+	FILE *file = fopen(fixture->mark, "re");
+	int pid = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%d", &pid), 1);
+	fclose(file);
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof text, file));
+	fclose(file);
+	return strstr(text, ") Z ") != NULL;
+}
+
+static void what_a_keeper_released_last_counts_though_it_has_ended(void **state)
+{
+	struct fixture *fixture = *state;
+	int fd = connect_manager(fixture), status;
+
+	start(fixture, "answers whole stops released");
+	assert_int_equal(waitpid(fixture->monitor, &status, WUNTRACED), fixture->monitor);
+	assert_true(WIFSTOPPED(status));
+	while (!is_first_a_zombie(fixture))
+		poll(NULL, 0, 1);
+	kill(fixture->monitor, SIGCONT);
+	assert_whole(fd);
+	assert_told(fixture, "READY=1\nSTATUS=much to read");
+	assert_told(fixture, "STATUS=again");
+}
+
+static void a_release_of_what_is_not_held_ends_the_keeper(void **state)
+{
+	int fd = connect_manager(*state);
+
+	start(*state, "answers whole released twice");
+	assert_whole(fd);
+	assert_told(*state, "READY=1\nSTATUS=again");
+}
+
+static void a_release_without_a_number_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "release");
+}
+
+static void a_keeper_that_asks_for_ever_gets_no_more_than_its_share(void **state)
+{
+	struct fixture *fixture = *state;
+	char expected[64];
+	int fds[CREDENTIAL_HELD_MAX + 2];
+	size_t others;
+
+	for (size_t i = 0; i < CREDENTIAL_HELD_MAX + 2; i++)
+		fds[i] = connect_manager(fixture);
+	snprintf(expected, sizeof expected, "STATUS=busy after %d", CREDENTIAL_HELD_MAX);
+	fixture->settings.timing.refusals_ms = PATIENCE_MS;
+	start(fixture, "accept-all");
+	assert_told(fixture, "READY=1\nSTATUS=first");
+	assert_told(fixture, expected);
+	kill(fixture->monitor, SIGTERM);
+	for (size_t i = 0; i < CREDENTIAL_HELD_MAX; i++)
+		assert_true(take(fds[i], &others) > 1024 * 1024 || geteuid() != 0);
+	assert_int_equal(exit_status(fixture), 0);
+	close(fds[CREDENTIAL_HELD_MAX]);
+	close(fds[CREDENTIAL_HELD_MAX + 1]);
+}
+
+static void at_a_stop_refusals_are_finished_behind_the_keeper(void **state)
+{
+	struct fixture *fixture = *state;
+	int fd = connect_manager(fixture);
+
+	start(fixture, "answers part lives");
+	assert_told(fixture, "READY=1\nSTATUS=answered");
+	kill(fixture->monitor, SIGTERM);
+	assert_refused_behind(fd, 2);
+	assert_int_equal(exit_status(fixture), 0);
+}
+
+static void a_stop_does_not_wait_for_who_does_not_read(void **state)
+{
+	struct fixture *fixture = *state;
+	int fd = connect_manager(fixture);
+	int64_t begun = now_ms();
+
+	fixture->settings.timing.refusals_ms = 20;
+	fixture->settings.timing.unread_ms = 2 * PATIENCE_MS;
+	start(fixture, "answers lives");
+	assert_told(fixture, "READY=1\nSTATUS=answered");
+	kill(fixture->monitor, SIGTERM);
+	assert_int_equal(exit_status(fixture), 0);
+	assert_true(now_ms() - begun < PATIENCE_MS);
+	close(fd);
+}
+
+static void a_keeper_that_cannot_work_leaves_nobody_without_a_refusal(void **state)
+{
+	struct fixture *fixture = *state;
+	int fd = connect_manager(fixture);
+
+	start(fixture, "answers final");
+	assert_refused_behind(fd, 0);
+	assert_int_equal(exit_status(fixture), 78);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static int test_all(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_file_is_there_while_a_pin_is_waited_for),
+		TEST(it_is_gone_when_none_is),
+		TEST(where_it_cannot_be_made_all_else_goes_on),
 		TEST(a_keeper_gets_a_clean_state),
 		TEST(a_keeper_gets_the_configuration_and_the_listener),
 		TEST(the_starter_is_told_once_it_is_ready),
@@ -950,6 +1332,20 @@ static int test_all(void)
 		TEST(a_hangup_hands_the_new_configuration_to_the_keeper_that_runs),
 		TEST(a_configuration_that_is_wrong_does_not_reach_the_keeper),
 		TEST(the_watchdog_hears_of_each_sign_of_life_of_the_keeper),
+		TEST(where_nobody_waits_the_keeper_is_told_so),
+		TEST(without_a_listener_for_them_nobody_waits),
+		TEST(what_is_released_as_delivered_is_closed),
+		TEST(what_is_released_as_not_delivered_is_refused),
+		TEST(what_a_keeper_leaves_at_its_end_is_refused),
+		TEST(so_it_is_behind_a_part_of_a_value),
+		TEST(so_it_is_behind_a_whole_one_that_was_not_released),
+		TEST(what_a_keeper_released_last_counts_though_it_has_ended),
+		TEST(a_release_of_what_is_not_held_ends_the_keeper),
+		TEST(a_release_without_a_number_ends_the_keeper),
+		TEST(a_keeper_that_asks_for_ever_gets_no_more_than_its_share),
+		TEST(at_a_stop_refusals_are_finished_behind_the_keeper),
+		TEST(a_stop_does_not_wait_for_who_does_not_read),
+		TEST(a_keeper_that_cannot_work_leaves_nobody_without_a_refusal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

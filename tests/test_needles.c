@@ -169,21 +169,30 @@ static uint8_t letter(int letters)
 	return (uint8_t)(rand() % letters == 0 ? 0 : rand() % letters + 'a');
 }
 
-static void run_one(int letters)
+/* Each letter up to run times. */
+static void fill(uint8_t *bytes, size_t size, int letters, int run)
+{
+	for (size_t at = 0; at < size;) {
+		uint8_t one = letter(letters);
+
+		for (int left = rand() % run + 1; left > 0 && at < size; left--)
+			bytes[at++] = one;
+	}
+}
+
+static void run_one(int count_max, int letters, int run)
 {
 	static struct string strings[COUNT_MAX];
 	static uint8_t text[400];
-	int count = rand() % COUNT_MAX + 1;
+	int count = rand() % count_max + 1;
 	size_t size = (size_t)rand() % sizeof text, from = (size_t)rand() % (size + 1);
 	struct needles *needles;
 
 	assert_int_equal(needles_new(&needles), MORTISE_OK);
-	for (size_t i = 0; i < size; i++)
-		text[i] = letter(letters);
+	fill(text, size, letters, run);
 	for (int i = 0; i < count; i++) {
 		strings[i].size = (size_t)(8 + rand() % (rand() % 2 ? 3 : 40));
-		for (size_t at = 0; at < strings[i].size; at++)
-			strings[i].bytes[at] = letter(letters);
+		fill(strings[i].bytes, strings[i].size, letters, run);
 		assert_int_equal(
 			needles_add(needles, strings[i].bytes, strings[i].size, (uint32_t)i),
 			MORTISE_OK);
@@ -212,7 +221,15 @@ static void finds_what_the_plainest_search_finds(void **state)
 	(void)state;
 	srand(1);
 	for (int round = 0; round < 6000; round++)
-		run_one(round % 4 + 1);
+		run_one(COUNT_MAX, round % 4 + 1, 1);
+}
+
+static void finds_the_same_in_long_runs(void **state)
+{
+	(void)state;
+	srand(2);
+	for (int round = 0; round < 12000; round++)
+		run_one(3, round % 3 + 2, round % 60 + 10);
 }
 
 int main(void)
@@ -226,6 +243,7 @@ int main(void)
 		cmocka_unit_test(less_than_8_bytes_are_refused),
 		cmocka_unit_test(nothing_is_found_without_needles),
 		cmocka_unit_test(finds_what_the_plainest_search_finds),
+		cmocka_unit_test(finds_the_same_in_long_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,8 +21,9 @@ static bool note_grant(void *context, const struct policy_grant *grant)
 
 	if (room != NULL && (*room)-- == 0)
 		return false;
-	(void)snprintf(line, sizeof line, "%s%s %s %s (%s) by %s", grant->is_deny ? "but not " : "",
-		grant->who, grant->verbs, grant->secrets, grant->conditions, grant->rule);
+	(void)snprintf(line, sizeof line, "%s%s %s %s (%s) by %s%s",
+		grant->is_deny ? "but not " : "", grant->who, grant->verbs, grant->secrets,
+		grant->conditions, grant->is_credential ? "credential " : "", grant->rule);
 	note(line);
 	return true;
 }
@@ -209,7 +210,9 @@ static void an_answer_in_parts_is_the_same(void **state)
 {
 	static const char text[] = ALLOW "user = 7 8 9\n[rule d]\ndeny = read\nuser = 8\n"
 					 "[rule b]\nallow = read\nsecret = **\nunit = a.service\n"
-					 "[rule e]\ndeny = read\nuser = 9\nhours = 01:00-02:00Z\n";
+					 "[rule e]\ndeny = read\nuser = 9\nhours = 01:00-02:00Z\n"
+					 "[credential pass]\nunit = a.service b.service\n"
+					 "secret = prod/a\n";
 	struct policy *policy = compile(text);
 	struct policy_place place = {0};
 	char whole[sizeof said];
@@ -226,18 +229,73 @@ static void an_answer_in_parts_is_the_same(void **state)
 	place = (struct policy_place){0};
 	for (is_whole = false; !is_whole; parts++) {
 		int room = 1;
-		assert_in_range(parts, 0, 10);
+		assert_in_range(parts, 0, 12);
 		assert_int_equal(policy_who(policy, VERB_READ, "prod/a", MONDAY, &place, note_grant,
 					 &room, &is_whole),
 			MORTISE_OK);
 	}
 	assert_string_equal(said, whole);
-	assert_int_equal(parts, 5);
-	place = (struct policy_place){UINT32_MAX, UINT32_MAX, true};
+	assert_int_equal(parts, 7);
+	place = (struct policy_place){UINT32_MAX, UINT32_MAX, POLICY_DENIES};
 	assert_int_equal(policy_who(policy, VERB_READ, "prod/a", MONDAY, &place, note_grant, NULL,
 				 &is_whole),
 		MORTISE_OK);
 	assert_string_equal(said, whole);
+	policy_free(policy);
+}
+
+#define HANDED                                                                                     \
+	"[credential pass]\nunit = a.service b@*.service\nsecret = prod/a\n"                       \
+	"[credential own]\nid = pass\nunit = sync.service\nuser = 1000 7\nsecret = prod/a\n"       \
+	"[credential other]\nunit = a.service\nsecret = prod/b\n"
+#define TO_A    "unit a.service read prod/a (LoadCredential=pass) by credential pass\n"
+#define TO_B    "unit b@*.service read prod/a (LoadCredential=pass) by credential pass\n"
+#define TO_7    "uid 7 read prod/a (unit sync.service, LoadCredential=pass) by credential own\n"
+#define TO_1000 "uid 1000 read prod/a (unit sync.service, LoadCredential=pass) by credential own\n"
+
+static void units_that_are_handed_it_are_listed(void **state)
+{
+	(void)state;
+	who_is(ALLOW "user = backup\n" HANDED, VERB_READ, "prod/a",
+		"backup read prod/** () by a\n" TO_A TO_B TO_7 TO_1000);
+	who_is(HANDED, VERB_LIST, "prod/a", "");
+	who_is(HANDED, VERB_READ, "prod/c", "");
+	who_is(HANDED, VERB_ADMIN, NULL, "");
+}
+
+/* The system's manager is root, at a listener of its own. */
+static void from_what_units_are_handed_denies_take_as_from_their_manager(void **state)
+{
+	(void)state;
+	who_is(HANDED "[rule d]\ndeny = read\nuser = 0\n", VERB_READ, "prod/a",
+		TO_7 TO_1000 "but not uid 0 read  () by d\n");
+	who_is(HANDED "[rule d]\ndeny = read\nunit = b@*.service sync.service\n", VERB_READ,
+		"prod/a", TO_A "but not unit b@*.service sync.service read  () by d\n");
+	who_is(HANDED "[rule d]\ndeny = read\nsocket = credentials\n", VERB_READ, "prod/a",
+		"but not socket credentials read  () by d\n");
+	who_is(HANDED "[rule d]\ndeny = read\nsocket = main\n", VERB_READ, "prod/a",
+		TO_A TO_B TO_7 TO_1000);
+	who_is(HANDED "[rule d]\ndeny = read\nuser = 9\n", VERB_READ, "prod/a",
+		TO_A TO_B TO_7 TO_1000);
+	who_is(HANDED "[rule d]\ndeny = read\nuser = 7\nhours = 01:00-02:00Z\n", VERB_READ,
+		"prod/a", TO_A TO_B TO_7 TO_1000 "but not uid 7 read  (hours 01:00-02:00Z) by d\n");
+}
+
+static void a_credential_whose_user_is_gone_is_not_listed(void **state)
+{
+	struct policy *policy =
+		compile("[credential own]\nunit = a.service\nuser = alice\nsecret = prod/a\n");
+	struct policy_place place = {0};
+	bool is_whole = false;
+
+	(void)state;
+	said[0] = '\0';
+	policy_name_became(policy, 0, POLICY_NAME_GONE);
+	assert_int_equal(policy_who(policy, VERB_READ, "prod/a", MONDAY, &place, note_grant, NULL,
+				 &is_whole),
+		MORTISE_OK);
+	assert_true(is_whole);
+	assert_string_equal(said, "");
 	policy_free(policy);
 }
 
@@ -290,6 +348,43 @@ static void known_facts_exclude_rules(void **state)
 	may_be(ALLOW "user = 7\nunit = a.service\n", &subject, "");
 	subject.unit = (struct fact){FACT_UNKNOWN, NULL};
 	may_be(ALLOW "user = 7\nunit = a.service\n", &subject, "");
+}
+
+#define ALL_A "unit a.service b@*.service read prod/a (LoadCredential=pass) by credential pass\n"
+#define ALL_OWN                                                                                    \
+	"uid 7 1000 read prod/a (unit sync.service, LoadCredential=pass) by credential own\n"
+#define OTHER "unit a.service read prod/b (LoadCredential=other) by credential other\n"
+
+static void what_a_unit_is_handed_is_listed(void **state)
+{
+	struct subject subject = *USER(33);
+
+	(void)state;
+	may_be(HANDED, USER(7), ALL_A ALL_OWN OTHER);
+	may_be(HANDED, &subject, ALL_A OTHER);
+	subject.unit = (struct fact){FACT_KNOWN, "a.service system.slice"};
+	may_be(HANDED, &subject, ALL_A OTHER);
+	may_be(HANDED "[rule d]\ndeny = read\nuser = 0\nsecret = prod/b\n", &subject,
+		ALL_A OTHER "but not uid 0 read prod/b () by d\n");
+	subject.unit = (struct fact){FACT_KNOWN, "sync.service system.slice"};
+	may_be(HANDED, &subject, "");
+	subject.unit = (struct fact){FACT_UNKNOWN, NULL};
+	may_be(HANDED, &subject, "");
+}
+
+static void what_a_unit_of_a_user_is_handed_is_his(void **state)
+{
+	struct subject subject = *USER(7);
+
+	(void)state;
+	subject.unit = (struct fact){FACT_KNOWN,
+		"user@7.service user-7.slice user.slice user:sync.service user:app.slice"};
+	may_be(HANDED, &subject, ALL_OWN);
+	subject.socket = (struct fact){FACT_KNOWN, "main"};
+	may_be(HANDED, &subject, "");
+	subject.uid = 65534;
+	subject.socket = (struct fact){FACT_UNGATHERED, NULL};
+	may_be(HANDED, &subject, "");
 }
 
 static bool has_admin(const char *text)
@@ -449,6 +544,11 @@ int main(void)
 		cmocka_unit_test(who_is_denied_for_certain_is_left_out),
 		cmocka_unit_test(of_several_verbs_those_are_told_that_no_deny_takes),
 		cmocka_unit_test(an_answer_in_parts_is_the_same),
+		cmocka_unit_test(units_that_are_handed_it_are_listed),
+		cmocka_unit_test(from_what_units_are_handed_denies_take_as_from_their_manager),
+		cmocka_unit_test(a_credential_whose_user_is_gone_is_not_listed),
+		cmocka_unit_test(what_a_unit_is_handed_is_listed),
+		cmocka_unit_test(what_a_unit_of_a_user_is_handed_is_his),
 		cmocka_unit_test(administrators_are_listed_without_a_path),
 		cmocka_unit_test(what_one_may_is_listed_with_what_cuts_into_it),
 		cmocka_unit_test(known_facts_exclude_rules),

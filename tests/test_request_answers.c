@@ -261,7 +261,8 @@ static void list_items(const struct asker *asker)
 		while (wire_list_next(&patterns, &pattern))
 			used += (size_t)snprintf(listed + used, sizeof listed - used, " %.*s",
 				(int)pattern.size, (const char *)pattern.bytes);
-		snprintf(listed + used, sizeof listed - used, " (%s) %s\n", conditions, rule);
+		snprintf(listed + used, sizeof listed - used, " (%s) %s%s\n", conditions,
+			wire_has(&fields, WIRE_TAG_NUMBER) ? "credential " : "", rule);
 	}
 }
 
@@ -334,6 +335,49 @@ static void all_that_one_may_is_listed(void **state)
 	assert_string_equal(listed,
 		"group dba: read prod/db/** () dbas\nuid 1001 4242: read prod/web (socket web) "
 		"web\n");
+	asker_close(asker);
+}
+
+static void what_units_are_handed_is_listed_as_such(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	NEEDS_ROOT();
+	keeper_apply(fixture,
+		FIRST "[credential pass]\nunit = a.service b.service\n"
+		      "secret = prod/db/a\n[rule d]\ndeny = read\nunit = b.service\n");
+	(void)list_all(fixture, asker, WIRE_POLICY_WHO, "prod/db/a", NULL, NULL);
+	assert_string_equal(listed, "uid 0: read list write delete rotate (socket main) first\n"
+				    "unit a.service: read (LoadCredential=pass) credential pass\n"
+				    "not unit b.service: read () d\n");
+	(void)list_all(fixture, asker, WIRE_POLICY_MAY, NULL, "4242", NULL);
+	assert_string_equal(listed,
+		"unit a.service b.service: read prod/db/a (LoadCredential=pass) credential pass\n"
+		"not unit b.service: read () d\n");
+	(void)list_all(fixture, asker, WIRE_POLICY_MAY, NULL, "4242", "main");
+	assert_string_equal(listed, "");
+	asker_close(asker);
+}
+
+/* 600 credentials of two units: the parts of an answer end and begin within pages. */
+static void credentials_come_in_pages_too(void **state)
+{
+	static char text[600 * 90];
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	size_t used = (size_t)snprintf(text, sizeof text, FIRST), count = 0;
+
+	NEEDS_ROOT();
+	for (unsigned i = 0; i < 600; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used,
+			"[credential c%u]\nunit = a%u.service b%u.service\nsecret = a/b\n", i, i,
+			i);
+	keeper_apply(fixture, text);
+	assert_int_equal(list_all(fixture, asker, WIRE_POLICY_WHO, "a/b", NULL, NULL), 3);
+	for (const char *at = listed; *at; at++)
+		count += *at == '\n';
+	assert_int_equal(count, 1201);
 	asker_close(asker);
 }
 
@@ -479,6 +523,8 @@ int main(void)
 		WITH_DOORS(who_is_no_admin_gets_no_answer),
 		WITH_DOORS(everyone_who_may_is_listed_with_conditions),
 		WITH_DOORS(all_that_one_may_is_listed),
+		WITH_DOORS(what_units_are_handed_is_listed_as_such),
+		WITH_DOORS(credentials_come_in_pages_too),
 		WITH_DOORS(a_long_answer_comes_in_pages_and_has_one_line),
 		WITH_DOORS(a_rule_as_long_as_they_get_is_listed),
 		WITH_DOORS(a_page_of_another_policy_is_refused),

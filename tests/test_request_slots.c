@@ -417,6 +417,36 @@ static void a_slot_with_a_pin_waits_for_it_and_is_not_tried_without(void **state
 	asker_close(asker);
 }
 
+static void assert_waits_for(struct keeper_fixture *fixture, const char *slot)
+{
+	char fact[256];
+
+	keeper_fact(fixture, "pin_slot", fact);
+	assert_string_equal(fact, slot);
+}
+
+static void it_waits_until_the_pin_is_right_or_an_admin_wants_it_sealed(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pin = "1234")), 2);
+	assert_waits_for(fixture, "");
+	asker_close(asker);
+	keeper_restart(fixture);
+	assert_reason(fixture, "slot 2: it waits for its PIN");
+	asker = asker_open(fixture);
+	assert_int_equal(ASK(WIRE_UNSEAL, .pin = "0000"), MORTISE_HARDWARE);
+	assert_waits_for(fixture, "2");
+	assert_int_equal(seal(fixture, asker), MORTISE_OK);
+	assert_waits_for(fixture, "");
+	assert_int_equal(ASK(WIRE_UNSEAL, .pin = "0000"), MORTISE_HARDWARE);
+	assert_waits_for(fixture, "2");
+	assert_int_equal(ASK(WIRE_UNSEAL, .pin = "1234"), MORTISE_OK);
+	assert_waits_for(fixture, "");
+	asker_close(asker);
+}
+
 static void a_wrong_pin_is_tried_once_and_at_one_slot_only(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -788,6 +818,7 @@ int main(void)
 		IN_FIXTURE(other_pcr_values_are_named_with_their_slot_and_the_way_on),
 		IN_FIXTURE(a_slot_that_fails_does_not_stop_the_next),
 		IN_FIXTURE(a_slot_with_a_pin_waits_for_it_and_is_not_tried_without),
+		IN_FIXTURE(it_waits_until_the_pin_is_right_or_an_admin_wants_it_sealed),
 		IN_FIXTURE(a_wrong_pin_is_tried_once_and_at_one_slot_only),
 		IN_FIXTURE(a_changed_pin_opens_and_the_old_one_does_not),
 		IN_FIXTURE(a_token_whose_pin_failed_is_not_tried_again_by_a_restart),

@@ -104,14 +104,16 @@ void audit_put(
 	audit_line_hash(line, size - 1, audit->chain.head);
 }
 
-void audit_append(struct audit *audit, const struct audit_event *event)
+bool audit_append(struct audit *audit, const struct audit_event *event)
 {
 	if (audit_role_of(event->operation, strlen(event->operation)) != AUDIT_EVENT) {
 		audit->has_turn_failed = true;
-		return;
+		return true;
 	}
-	if (!audit_denials_absorb(audit, event))
-		audit_put(audit, event, NULL);
+	if (audit_denials_absorb(audit, event))
+		return false;
+	audit_put(audit, event, NULL);
+	return true;
 }
 
 static void commit(struct audit *audit)

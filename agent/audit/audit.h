@@ -92,8 +92,9 @@ void audit_detach(struct audit *audit);
  * have one each, and the others one together, operation `denials`, whose note says how many.
  * It is put when the minute is over (at the next append or checkpoint), and before each
  * checkpoint. 64 uids are told apart; a further one has the oldest's count written out.
+ * False: it is one of those that are only counted.
  */
-void audit_append(struct audit *audit, const struct audit_event *event);
+bool audit_append(struct audit *audit, const struct audit_event *event);
 
 /*
  * Writes the turn's lines with one write (and fdatasync if sync_always). On failure they are

@@ -18,12 +18,13 @@
  *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
  *	           may leave it out, for all). One item more may be for the socket of service
  *	           managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how many milliseconds
- *	           they wait while sealed. Then the witness's socket, if FLAGS says so.
+ *	           they wait while sealed. There the keeper sees that somebody waits, and accepts
+ *	           nobody (see ACCEPT). Then the witness's socket, if FLAGS says so.
  *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
  *	           the operators, NUMBER and REQUIRE_PIDFD count, and the rest is as it was.
- *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed;
- *	           sent again whenever that line changes, and every few seconds: a loop that
- *	           turns.
+ *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed, and
+ *	           FLAGS (PROCESS_WAITS_FOR_PIN, or absent); sent again whenever they
+ *	           change, and every few seconds: a loop that turns.
  *	SPAWN      keeper -> monitor. The answer has the same request id and either
  *	           MORTISE_OK with one descriptor (the sealer's socket) or a status and TEXT. One
  *	           sealer runs at a time: a request waits until the one before has ended.
@@ -32,6 +33,12 @@
  *	           certain no such name; MORTISE_IO: could not be asked), NAME, NUMBER (the
  *	           id), for a user IDS (all its gids). A name of digits is an id: it is looked
  *	           up by id, and is MORTISE_OK with that id even where no entry exists.
+ *	ACCEPT     keeper -> monitor: the next connection of a service manager. The answer:
+ *	           MORTISE_OK, one descriptor and NUMBER, which names it; MORTISE_NOT_FOUND:
+ *	           nobody waits; MORTISE_BUSY: none can be had now. The monitor holds it, too.
+ *	RELEASE    keeper -> monitor: STATUS and NUMBER. MORTISE_OK: the value has left whole,
+ *	           and the connection is closed; anything else: the monitor refuses it, as it
+ *	           does with what is not released when the keeper ends. There is no answer.
  *	EXE        keeper -> witness: NUMBER, a pid. The answer: MORTISE_OK and TEXT, the absolute
  *	           path of the program it runs, if that is the file which has this path here; or
  *	           MORTISE_NOT_FOUND. The keeper makes sure that the process lives before and
@@ -63,6 +70,8 @@ enum process_opcode {
 	PROCESS_READY = 513,
 	PROCESS_SPAWN = 514,
 	PROCESS_RESOLVE = 515,
+	PROCESS_ACCEPT = 516,
+	PROCESS_RELEASE = 517,
 	WITNESS_EXE = 520,
 	SEALER_ENROL = 528,
 	SEALER_OPEN = 529,
@@ -75,6 +84,9 @@ enum process_opcode {
 #define PROCESS_REQUIRE_PIDFD     2u /* who cannot be named by SO_PEERPIDFD is denied */
 #define PROCESS_HAS_WITNESS       4u /* the last descriptor is a witness's socket */
 #define PROCESS_INSECURE_MEMORY   8u /* secrets may lie in memory that cannot be locked */
+
+/* FLAGS of READY. */
+#define PROCESS_WAITS_FOR_PIN 1u /* somebody who types a slot's PIN can open the store */
 
 /* FLAGS of an item of CONFIGURE. */
 #define PROCESS_FOR_CREDENTIALS 1u

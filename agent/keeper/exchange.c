@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "log.h"
 #include "path.h"
 #include "rate.h"
 
@@ -85,13 +86,37 @@ bool exchange_is_operator(const struct exchange *exchange)
 			       caller_has_group(caller, agent->operators_gid)));
 }
 
-/* A change is made already: its line is kept until it is on record. */
-static void put_line(
+/* What the audit log has a line of: of one caller's so many denials in a minute, not of more. */
+static void log_denial(const struct audit_event *event, const char *unit)
+{
+	bool has_path = event->path && path_is_valid(event->path, event->path_size);
+
+	log_warning("denied: %s%s%.*s for uid %u (pid %u%s%.80s)%s%.64s", event->operation,
+		has_path ? " " : "", has_path ? (int)event->path_size : 0,
+		has_path ? event->path : "", event->uid, event->pid, unit[0] ? ", " : "", unit,
+		event->rule ? " by rule " : "", event->rule ? event->rule : "");
+}
+
+/*
+ * A change is made already: its line is kept until it is on record. True of a denial that the
+ * operator's log is to have, too.
+ */
+static bool put_line(
 	struct agent *agent, const struct operation *operation, const struct audit_event *event)
 {
-	audit_append(agent->audit, event);
+	bool has_line = audit_append(agent->audit, event);
+
 	if (operation->changes && event->result == MORTISE_OK && event->note != dry_run_note)
 		owed_add(&agent->owed, event);
+	return has_line && event->result == MORTISE_DENIED;
+}
+
+static const char *unit_of(const struct agent *agent, struct caller *caller)
+{
+	const struct fact *unit = &caller->subject.unit;
+
+	evidence_gather(agent->evidence, caller, 1u << ATTRIBUTE_UNIT);
+	return unit->state == FACT_KNOWN ? unit->text : "";
 }
 
 static void record(const struct exchange *exchange, const struct audit_event *event)
@@ -106,7 +131,8 @@ static void record(const struct exchange *exchange, const struct audit_event *ev
 	whole.pid = caller->pid;
 	whole.login_uid = caller->login_uid;
 	whole.session = caller->session;
-	put_line(exchange->agent, exchange->operation, &whole);
+	if (put_line(exchange->agent, exchange->operation, &whole))
+		log_denial(&whole, unit_of(exchange->agent, caller));
 }
 
 void exchange_record(const struct exchange *exchange, const char *path, size_t path_size,
@@ -245,9 +271,7 @@ static size_t build(struct wire_writer *reply, void *context)
 	uint32_t id = building->pending->request_id;
 
 	if (building->status != MORTISE_OK)
-		return request_refuse(id, building->status,
-			building->text[0] ? building->text : mortise_status_text(building->status),
-			buffer, capacity);
+		return request_refuse(id, building->status, building->text, buffer, capacity);
 	wire_begin(reply, buffer, capacity, MORTISE_OK, id);
 	if (building->put_fields)
 		building->put_fields(reply, building->context);
@@ -276,8 +300,9 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.note = pending->is_dry_run ? dry_run_note : NULL,
 	};
 
-	if (pending->operation->is_recorded && !pending->is_silent)
-		put_line(agent, pending->operation, &event);
+	if (pending->operation->is_recorded && !pending->is_silent &&
+		put_line(agent, pending->operation, &event))
+		log_denial(&event, "");
 	if (pending->from)
 		agent->answer(agent->server, pending->from, build, &building);
 	pending_free(pending);

@@ -59,9 +59,6 @@ enum mortise_status exchange_explain(struct exchange *exchange, enum mortise_sta
 {
 	if (status == MORTISE_NOT_FOUND)
 		return exchange_fail(exchange, status, "no such secret");
-	if (status == MORTISE_IO)
-		return exchange_fail(exchange, status,
-			"the store could not be written; is the disk full or failing?");
 	return status;
 }
 

@@ -25,7 +25,7 @@
 
 #define POOL_BYTES      (SERVER_POOL_BYTES + CREDENTIAL_POOL_BYTES + 1024 * 1024)
 #define CONNECTIONS_MAX 4096
-#define OWN_DESCRIPTORS (64 + CREDENTIAL_REFUSALS_MAX)
+#define OWN_DESCRIPTORS 64
 #define AUDIT_TRIES     100
 #define AUDIT_PAUSE_MS  20
 #define HEARTBEAT_S     5
@@ -39,6 +39,7 @@ struct keeper {
 	struct credentials *credentials; /* NULL: nobody listens for them */
 	struct event *checkpoint_done, *second, *terminate;
 	unsigned seconds;
+	bool is_terminating;
 };
 
 static void tell_monitor(void *context)
@@ -55,6 +56,8 @@ static void tell_monitor(void *context)
 	struct wire_writer *writer = monitor_begin(keeper->agent.monitor, PROCESS_READY);
 	wire_put_text(writer, WIRE_TAG_TEXT, text);
 	wire_put_number(writer, WIRE_TAG_NUMBER, lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
+	if (lifecycle_waits_for_pin(lifecycle) > 0)
+		wire_put_number(writer, WIRE_TAG_FLAGS, PROCESS_WAITS_FOR_PIN);
 	if (monitor_tell(keeper->agent.monitor) != MORTISE_OK)
 		log_warning("the monitor does not take the state: %s", text);
 }
@@ -130,7 +133,8 @@ static void on_terminate(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	event_base_loopbreak(keeper->base);
+	keeper->is_terminating = true;
+	credential_stop(keeper->credentials);
 }
 
 static enum mortise_status watch(struct keeper *keeper)
@@ -265,16 +269,23 @@ static enum mortise_status start(struct keeper *keeper)
 	return MORTISE_OK;
 }
 
+/* Whom the monitor has accepted for it a keeper does not leave without an answer. */
+static bool is_over(const struct keeper *keeper)
+{
+	return event_base_got_break(keeper->base) ||
+	       (keeper->is_terminating && credential_is_idle(keeper->credentials));
+}
+
 /* Turns: every frame that is ready, then its audit lines, then its answers. */
 static void serve(struct keeper *keeper)
 {
 	for (;;) {
 		request_tell_watchers(&keeper->agent);
 		server_end_turn(keeper->server);
-		request_upkeep(&keeper->agent);
+		if (!keeper->is_terminating)
+			request_upkeep(&keeper->agent);
 		/* A break from upkeep would be forgotten by the loop. */
-		if (event_base_got_break(keeper->base) ||
-			event_base_loop(keeper->base, EVLOOP_ONCE) != 0 ||
+		if (is_over(keeper) || event_base_loop(keeper->base, EVLOOP_ONCE) != 0 ||
 			event_base_got_break(keeper->base))
 			return;
 	}

@@ -51,6 +51,11 @@ const char *lifecycle_recovery_id(const struct lifecycle *lifecycle)
 	return lifecycle->recovery_id;
 }
 
+uint64_t lifecycle_waits_for_pin(const struct lifecycle *lifecycle)
+{
+	return lifecycle->pin_slot;
+}
+
 struct backup *lifecycle_backup(const struct lifecycle *lifecycle)
 {
 	return lifecycle->backup;
@@ -78,8 +83,10 @@ void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state
 {
 	lifecycle->state = state;
 	lifecycle->since_us = lifecycle_now_us();
-	if (state == LIFECYCLE_UNSEALED)
+	if (state == LIFECYCLE_UNSEALED) {
 		lifecycle->reason[0] = '\0';
+		lifecycle->pin_slot = 0;
+	}
 	lifecycle->parts.hooks.changed(lifecycle->parts.hooks.context);
 }
 
@@ -136,6 +143,7 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	TRY(lifecycle_set_hold(lifecycle, word));
 	event_del(lifecycle->retry);
 	lifecycle_end_turn(lifecycle);
+	lifecycle->pin_slot = 0;
 	lifecycle_drop_candidate(lifecycle);
 	lifecycle_cancel_recovery(lifecycle);
 	if (lifecycle->vault)

@@ -70,7 +70,10 @@ uint64_t lifecycle_since(const struct lifecycle *lifecycle);
 const char *lifecycle_recovery_id(const struct lifecycle *lifecycle);
 /* "1 tpm2, 2 recovery": the slots as the store says. False where there are none. */
 bool lifecycle_slots(const struct lifecycle *lifecycle, char *buffer, size_t size) MUST_USE;
-/* The slot whose PIN is needed before it can be asked, as far as the store says; 0: none. */
+/*
+ * The slot that somebody who types its PIN could open; it stays until the end of the next turn, so
+ * that a question needs not be taken back for each. 0: none, or an admin wants it sealed.
+ */
 uint64_t lifecycle_waits_for_pin(const struct lifecycle *lifecycle);
 /* Text of the policy that init applies: uid may do everything. */
 size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size);

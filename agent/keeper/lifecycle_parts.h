@@ -46,6 +46,7 @@ struct turn {
 	bool may_pass;      /* a fault that may be gone later */
 	bool was_asked;     /* did hardware answer at all? */
 	bool is_foreign;    /* some opened, and was not this store's */
+	uint64_t wants_pin; /* the first slot that was left out, or failed, for lack of its PIN */
 	struct secret *pin; /* NULL: none, or used up */
 	char pin_kind[SLOT_KIND_SIZE];
 	uint64_t
@@ -77,6 +78,7 @@ struct lifecycle {
 	lifecycle_done *typed_done; /* of a key that was typed; NULL: nobody waits */
 	void *typed_context;
 
+	uint64_t pin_slot; /* that waits for its PIN, as far as the last turn went; 0: none */
 	struct event *retry;
 	unsigned attempts;
 

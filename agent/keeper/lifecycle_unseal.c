@@ -99,6 +99,7 @@ static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
 {
 	const struct lifecycle_hooks *hooks = &lifecycle->parts.hooks;
 
+	lifecycle->pin_slot = lifecycle->turn.wants_pin;
 	lifecycle_end_turn(lifecycle);
 	if (status != MORTISE_OK)
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
@@ -114,6 +115,16 @@ static void go_on(struct lifecycle *lifecycle)
 {
 	lifecycle->turn.at++;
 	ask_next_slot(lifecycle);
+}
+
+/* Somebody who types it, or types it again, could open this one. */
+static void want_pin(struct lifecycle *lifecycle, const struct kept_slot *kept)
+{
+	const struct slot slot = lifecycle_slot_of(kept);
+	struct turn *turn = &lifecycle->turn;
+
+	if ((slot.hints.flags & SLOT_HAS_PIN) && turn->wants_pin == 0)
+		turn->wants_pin = family_of(kept, &slot);
 }
 
 /* Was the PIN tried, and is it not known to have been right? */
@@ -177,6 +188,7 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	}
 	if (doubts_pin(answer))
 		secret_drop(&turn->pin);
+	want_pin(lifecycle, kept);
 	lifecycle_describe(answer, text, sizeof text);
 	explain_slot(lifecycle, kept->id, text);
 	turn->may_pass |=
@@ -192,6 +204,7 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 
 	if ((slot.hints.flags & SLOT_HAS_PIN) && !pin) {
 		explain_slot(lifecycle, kept->id, "it waits for its PIN; run: mortise unseal");
+		want_pin(lifecycle, kept);
 		return false;
 	}
 	if (!lifecycle->turn.is_attended && lifecycle_pin_is_noted(lifecycle, kept->id)) {
@@ -245,6 +258,7 @@ void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
 	event_del(lifecycle->retry);
 	lifecycle->turn.is_attended = is_attended;
 	lifecycle->turn.may_pass = lifecycle->turn.was_asked = lifecycle->turn.is_foreign = false;
+	lifecycle->turn.wants_pin = 0;
 	order_slots(lifecycle);
 	lifecycle->reason[0] = '\0';
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
@@ -381,14 +395,4 @@ enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 		lifecycle_end_turn(lifecycle);
 	}
 	return MORTISE_OK;
-}
-
-uint64_t lifecycle_waits_for_pin(const struct lifecycle *lifecycle)
-{
-	for (size_t i = 0; i < lifecycle->slot_count; i++) {
-		const struct slot slot = slot_at(lifecycle, i);
-		if ((slot.hints.flags & SLOT_HAS_PIN) && slot_is_hardware(&slot))
-			return lifecycle->slots[i].id;
-	}
-	return 0;
 }

@@ -238,8 +238,7 @@ static size_t finish(
 	if (status == MORTISE_OK)
 		return request_refuse(request_id, MORTISE_INVALID,
 			"the answer is larger than a frame; ask for less at once", reply, capacity);
-	return request_refuse(request_id, status,
-		exchange->text[0] ? exchange->text : mortise_status_text(status), reply, capacity);
+	return request_refuse(request_id, status, exchange->text, reply, capacity);
 }
 
 size_t request_handle(struct agent *agent, struct requester *from,
@@ -261,12 +260,19 @@ size_t request_handle(struct agent *agent, struct requester *from,
 	return exchange.is_pending ? 0 : finish(&exchange, status, reply, capacity);
 }
 
+const char *request_words(enum mortise_status status)
+{
+	return status == MORTISE_IO
+		       ? "the store could not be read or written; is the disk full or failing?"
+		       : mortise_status_text(status);
+}
+
 size_t request_refuse(uint32_t request_id, enum mortise_status status, const char *text,
 	uint8_t *reply, size_t capacity)
 {
 	struct wire_writer writer;
 
 	wire_begin(&writer, reply, capacity, (uint16_t)status, request_id);
-	wire_put_text(&writer, WIRE_TAG_TEXT, text);
+	wire_put_text(&writer, WIRE_TAG_TEXT, text[0] ? text : request_words(status));
 	return wire_finish(&writer);
 }

@@ -108,7 +108,10 @@ void requester_done(struct requester *requester);
 size_t request_handle(struct agent *agent, struct requester *from,
 	const struct wire_message *request, uint8_t *reply, size_t capacity);
 
-/* An answer that only says what went wrong. */
+/* What a status means where nothing more is known: what the agent reads and writes is its store. */
+const char *request_words(enum mortise_status status);
+
+/* An answer that only says what went wrong; text "": in request_words(). */
 size_t request_refuse(uint32_t request_id, enum mortise_status status, const char *text,
 	uint8_t *reply, size_t capacity);
 

@@ -99,7 +99,7 @@ static void put_admin_facts(struct exchange *exchange)
 		put_text_fact(reply, "recovery_key_id", lifecycle_recovery_id(agent->lifecycle));
 	if (lifecycle_slots(agent->lifecycle, slots, sizeof slots))
 		put_text_fact(reply, "slots", slots);
-	uint64_t waiting = vault ? 0 : lifecycle_waits_for_pin(agent->lifecycle);
+	uint64_t waiting = lifecycle_waits_for_pin(agent->lifecycle);
 	if (waiting) {
 		snprintf(slots, sizeof slots, "%llu", (unsigned long long)waiting);
 		put_text_fact(reply, "pin_slot", slots);

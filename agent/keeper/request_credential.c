@@ -8,8 +8,7 @@
 #include "exchange.h"
 
 #define UNIT_BIT    (1u << ATTRIBUTE_UNIT)
-#define FACT_ROUNDS 4             /* as many as there are facts */
-#define LISTENER    "credentials" /* no [socket NAME] is called so */
+#define FACT_ROUNDS 4 /* as many as there are facts */
 
 struct wish {
 	struct agent *agent;
@@ -81,7 +80,7 @@ static enum mortise_status ask_policy(struct wish *wish)
 	struct subject claimed;
 	struct decision decision;
 	time_t now = (time_t)(wish->now_us / 1000000);
-	caller->subject.socket = (struct fact){FACT_KNOWN, LISTENER};
+	caller->subject.socket = (struct fact){FACT_KNOWN, SUBJECT_SOCKET_CREDENTIALS};
 	unsigned needed = policy_needs(policy, &caller->subject);
 	for (unsigned round = 0; needed && round < FACT_ROUNDS; round++) {
 		evidence_gather(wish->agent->evidence, caller, needed);
@@ -116,7 +115,7 @@ static enum mortise_status read_value(struct wish *wish, struct secret **out_val
 		return fail(
 			wish, status, "section %s names a secret that does not exist", wish->rule);
 	if (status != MORTISE_OK)
-		return fail(wish, status, "%s", mortise_status_text(status));
+		return fail(wish, status, "%s", request_words(status));
 	if (value->size == 0)
 		return fail(wish, MORTISE_REJECTED, "the value is empty");
 	*out_value = secret_take(&value);
@@ -132,7 +131,7 @@ static enum mortise_status judge(struct wish *wish, struct secret **out_value)
 	if (state == LIFECYCLE_UNINITIALISED)
 		return fail(wish, MORTISE_SEALED, "not initialised; run: mortise init");
 	if (state != LIFECYCLE_UNSEALED || wish->agent->policy == NULL)
-		return fail(wish, MORTISE_SEALED, "sealed for too long");
+		return fail(wish, MORTISE_SEALED, "sealed");
 	TRY(check_unit(wish));
 	TRY(ask_policy(wish));
 	return read_value(wish, out_value);

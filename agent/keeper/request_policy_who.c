@@ -11,8 +11,8 @@
 #define GRANTS_MAX  500 /* on a page */
 #define VERBS_ALONE (VERB_AUDIT | VERB_ADMIN)
 #define VERBS_ALL   (2u * VERB_ADMIN - 1)
-#define DENIES_BIT  0x80000000u
-#define CURSOR_SIZE REQUEST_PAGE_SIZE /* u64 version, u32 rule, u32 value and DENIES_BIT */
+#define PART_SHIFT  30
+#define CURSOR_SIZE REQUEST_PAGE_SIZE /* u64 version, u32 rule, u32 value and part above it */
 #define CUT         " ..."
 
 struct page {
@@ -61,6 +61,8 @@ static void put_grant(struct page *page, const struct policy_grant *grant)
 		put_secrets(items, grant->secrets);
 	wire_put_number(items, WIRE_TAG_STATUS, grant->is_deny ? MORTISE_DENIED : MORTISE_OK);
 	put_cut(items, WIRE_TAG_NAME, grant->who);
+	if (grant->is_credential)
+		wire_put_number(items, WIRE_TAG_NUMBER, 1);
 	wire_put_text(items, WIRE_TAG_VERB, grant->verbs);
 	wire_put_text(items, WIRE_TAG_RULE, grant->rule);
 	wire_item_end(items, item);
@@ -112,8 +114,10 @@ static enum mortise_status begin_page(struct exchange *exchange, struct page *pa
 	page->version = load(cursor->bytes, 8);
 	page->place.rule = (uint32_t)load(cursor->bytes + 8, 4);
 	page->place.value = (uint32_t)load(cursor->bytes + 12, 4);
-	page->place.is_denies = page->place.value & DENIES_BIT;
-	page->place.value &= ~DENIES_BIT;
+	page->place.part = page->place.value >> PART_SHIFT;
+	page->place.value &= (1u << PART_SHIFT) - 1;
+	if (page->place.part > POLICY_DENIES)
+		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
 	exchange_go_on(exchange, cursor->bytes, cursor->size);
 	return MORTISE_OK;
 }
@@ -122,7 +126,7 @@ static void write_cursor(const struct page *page, uint8_t cursor[CURSOR_SIZE])
 {
 	store(cursor, 8, page->version);
 	store(cursor + 8, 4, page->place.rule);
-	store(cursor + 12, 4, page->place.value | (page->place.is_denies ? DENIES_BIT : 0));
+	store(cursor + 12, 4, page->place.value | (uint32_t)page->place.part << PART_SHIFT);
 }
 
 /* A place in one policy is none in another. */

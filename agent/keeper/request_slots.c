@@ -163,7 +163,7 @@ static enum mortise_status refuse(
 	if (status == MORTISE_BUSY)
 		return exchange_fail(exchange, status,
 			"the hardware is being asked something else just now; try again");
-	return exchange_fail(exchange, status, "%s", mortise_status_text(status));
+	return status;
 }
 
 static enum mortise_status check_pin(

@@ -23,6 +23,8 @@ const struct monitor_timing monitor_usual_timing = {
 	.healthy_ms = 10000,
 	.stop_ms = 5000,
 	.sealer_grace_ms = 2000,
+	.unread_ms = 10000,
+	.refusals_ms = 500,
 };
 
 void monitor_arm(struct event *timer, int timeout_ms)
@@ -36,7 +38,18 @@ void monitor_arm(struct event *timer, int timeout_ms)
 void monitor_end(struct monitor *monitor, int exit_status)
 {
 	monitor->exit_status = exit_status;
-	event_base_loopbreak(monitor->base);
+	monitor->is_ending = true;
+	credential_hold_hurry(monitor->hold, monitor->settings->timing.refusals_ms);
+	if (credential_hold_is_empty(monitor->hold))
+		event_base_loopbreak(monitor->base);
+}
+
+static void on_refused_all(void *context)
+{
+	struct monitor *monitor = context;
+
+	if (monitor->is_ending)
+		event_base_loopbreak(monitor->base);
 }
 
 static struct monitor_resolver *find_resolver(struct monitor *monitor, pid_t pid)
@@ -79,7 +92,7 @@ static void on_stop(evutil_socket_t number, short what, void *context)
 	struct monitor *monitor = context;
 
 	(void)what;
-	if (monitor->stopping)
+	if (monitor->stopping || monitor->is_ending)
 		return;
 	monitor->stopping = true;
 	log_info("stopping (%s)", number == SIGINT ? "SIGINT" : "SIGTERM");
@@ -169,6 +182,8 @@ static enum mortise_status set_up(struct monitor *monitor)
 	monitor->keeper.restart = evtimer_new(monitor->base, on_restart, monitor);
 	monitor->sealer.deadline = evtimer_new(monitor->base, monitor_sealer_overdue, monitor);
 	monitor->notes_fd = memfd_create("mortise-notes", MFD_CLOEXEC);
+	TRY(credential_hold_new(monitor->base, monitor->settings->timing.unread_ms, on_refused_all,
+		monitor, &monitor->hold));
 	if (monitor->stop_deadline == NULL || monitor->keeper.restart == NULL ||
 		monitor->sealer.deadline == NULL || monitor->notes_fd < 0)
 		return MORTISE_IO;
@@ -195,6 +210,7 @@ static void tear_down(struct monitor *monitor)
 	free_event(monitor->keeper.restart);
 	free_event(monitor->sealer.deadline);
 	free_event(monitor->stop_deadline);
+	credential_hold_free(monitor->hold);
 	if (monitor->base != NULL)
 		event_base_free(monitor->base);
 	close_drop(&monitor->keeper.fd);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * monitor: keeps a keeper running, and does for it what its sandbox forbids: starting sealers
- * and asking name services. Holds no key, accepts no connection, reads no client byte. It
- * believes nothing of what the keeper sends: a frame that is not of processes.h ends the keeper.
+ * and asking name services. Holds no key, reads no client byte. The only connections that it
+ * accepts are those of service managers, for the keeper, and it refuses those that a keeper leaves
+ * unanswered. It believes nothing of what the keeper sends: a frame that is not of processes.h ends
+ * the keeper.
  */
 #ifndef MORTISE_MONITOR_H
 #define MORTISE_MONITOR_H
@@ -18,6 +20,8 @@ struct monitor_timing {
 	int healthy_ms;      /* a keeper that lived so long has not failed in a row */
 	int stop_ms;         /* between SIGTERM and SIGKILL */
 	int sealer_grace_ms; /* beyond the sealer's own deadline */
+	int unread_ms;       /* for which a service manager may leave a refusal unread */
+	int refusals_ms;     /* the same at the monitor's end */
 };
 
 extern const struct monitor_timing monitor_usual_timing;
@@ -43,7 +47,8 @@ struct monitor_settings {
 	size_t listener_count;
 	int ready_fd;              /* gets a newline at the first READY, and is closed; -1: none */
 	const char *notify_socket; /* NULL: none */
-	bool has_watchdog;         /* the service manager wants to hear from us */
+	const char *runtime_directory; /* for the file of pin_flag.h; NULL: none */
+	bool has_watchdog;             /* the service manager wants to hear from us */
 	/* Reads the configuration again and changes *config and operators_gid; logs. May be NULL.
 	 */
 	enum mortise_status (*reload)(void *context);

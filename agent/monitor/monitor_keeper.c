@@ -242,8 +242,9 @@ void monitor_keeper_ended(struct monitor *monitor, int wait_status)
 {
 	struct monitor_keeper *keeper = &monitor->keeper;
 
-	stop_reading(keeper);
 	keeper->pid = 0;
+	monitor_credential_keeper_ended(monitor);
+	stop_reading(keeper);
 	if (!monitor->stopping)
 		monitor_sealer_kill(monitor);
 	if (now_ms() - keeper->started_ms >= monitor->settings->timing.healthy_ms)

@@ -16,6 +16,7 @@
 #include "monitor_state.h"
 #include "names.h"
 #include "notify.h"
+#include "pin_flag.h"
 #include "processes.h"
 
 #define ANSWER_MAX     (WIRE_TEXT_MAX + 64)
@@ -120,6 +121,22 @@ static void tell_starter(struct monitor *monitor)
 	close_drop(&monitor->ready_fd);
 }
 
+/* A malformed field is none. */
+static void raise_pin_flag(struct monitor *monitor, const struct wire_message *message)
+{
+	uint64_t flags = 0;
+
+	if (wire_has(message, WIRE_TAG_FLAGS))
+		(void)!wire_number(message, WIRE_TAG_FLAGS, &flags);
+	bool is_up = (flags & PROCESS_WAITS_FOR_PIN) != 0;
+	if (is_up == monitor->has_pin_flag)
+		return;
+	monitor->has_pin_flag = is_up;
+	if (pin_flag_set(monitor->settings->runtime_directory, is_up) != MORTISE_OK)
+		log_warning("%s/" PIN_FLAG_NAME ": %s; nobody is asked for the PIN by systemd",
+			monitor->settings->runtime_directory, strerror(errno));
+}
+
 static void ready(struct monitor *monitor, const struct wire_message *message)
 {
 	char text[sizeof monitor->state];
@@ -132,6 +149,7 @@ static void ready(struct monitor *monitor, const struct wire_message *message)
 	make_printable(text);
 	if (monitor->settings->has_watchdog)
 		tell(monitor, "WATCHDOG=1");
+	raise_pin_flag(monitor, message);
 	if (!first && strcmp(text, monitor->state) == 0)
 		return;
 	memcpy(monitor->state, text, strlen(text) + 1);
@@ -203,9 +221,15 @@ static const struct {
 	uint64_t fields; /* which may be there */
 	void (*act)(struct monitor *monitor, const struct wire_message *message);
 } requests[] = {
-	{PROCESS_READY, WIRE_ALLOW(WIRE_TAG_TEXT) | WIRE_ALLOW(WIRE_TAG_NUMBER), ready},
+	{PROCESS_READY,
+		WIRE_ALLOW(WIRE_TAG_TEXT) | WIRE_ALLOW(WIRE_TAG_NUMBER) |
+			WIRE_ALLOW(WIRE_TAG_FLAGS),
+		ready},
 	{PROCESS_SPAWN, 0, spawn},
 	{PROCESS_RESOLVE, WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS), resolve},
+	{PROCESS_ACCEPT, 0, monitor_credential_accept},
+	{PROCESS_RELEASE, WIRE_ALLOW(WIRE_TAG_STATUS) | WIRE_ALLOW(WIRE_TAG_NUMBER),
+		monitor_credential_release},
 };
 
 void monitor_request(struct monitor *monitor, const struct wire_message *message)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * monitor_state: what monitor.c (the loop), monitor_keeper.c (the keeper's life),
- * monitor_request.c (what it asks for) and monitor_sealer.c share. Nobody else includes it.
+ * monitor_request.c (what it asks for), monitor_credential.c and monitor_sealer.c share. Nobody
+ * else includes it.
  */
 #ifndef MORTISE_MONITOR_STATE_H
 #define MORTISE_MONITOR_STATE_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "credential_hold.h"
 #include "monitor.h"
 #include "processes.h"
 #include "wire.h"
@@ -59,9 +61,12 @@ struct monitor {
 	struct monitor_sealer sealer;
 	struct monitor_witness witness;
 	struct monitor_resolver resolvers[MONITOR_RESOLVERS];
+	struct credential_hold *hold;
 	int notes_fd; /* what sealers leave for the next one */
 	int ready_fd;
 	bool is_ready, stopping;
+	bool is_ending; /* only refusals are left to be finished */
+	bool has_pin_flag;
 	int exit_status;
 	char state[WIRE_TEXT_MAX + 1]; /* the keeper's last line */
 	uint8_t frame[WIRE_FRAME_MAX];
@@ -69,6 +74,7 @@ struct monitor {
 
 /* monitor.c */
 void monitor_arm(struct event *timer, int timeout_ms);
+/* The keeper has ended, for good: so does the monitor when it has refused who is owed that. */
 void monitor_end(struct monitor *monitor, int exit_status);
 
 /* monitor_keeper.c */
@@ -91,6 +97,12 @@ void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_s
 	const char *text, int fd);
 void monitor_resolver_ended(
 	struct monitor *monitor, struct monitor_resolver *resolver, int wait_status);
+
+/* monitor_credential.c */
+void monitor_credential_accept(struct monitor *monitor, const struct wire_message *message);
+void monitor_credential_release(struct monitor *monitor, const struct wire_message *message);
+/* Before its socket is closed. */
+void monitor_credential_keeper_ended(struct monitor *monitor);
 
 /* monitor_sealer.c */
 void monitor_sealer_start(struct monitor *monitor, uint32_t request_id);

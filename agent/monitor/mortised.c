@@ -28,7 +28,7 @@ struct agent {
 	struct owner owner;
 	struct monitor_settings settings;
 	char *config_path; /* absolute, of the one that was loaded */
-	char *notify_socket;
+	char *notify_socket, *runtime_directory;
 	bool has_watchdog;
 	int lock_fd;
 	struct listen_set listeners;
@@ -229,18 +229,24 @@ static enum mortise_status prepare(struct agent *agent, struct refusal *out_refu
 	return open_listeners(agent, out_refusal);
 }
 
+static enum mortise_status keep_variable(const char *name, char **out_value)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL)
+		return MORTISE_OK;
+	*out_value = strdup(value);
+	return *out_value != NULL ? MORTISE_OK : MORTISE_IO;
+}
+
 static enum mortise_status clean(struct agent *agent)
 {
-	const char *notify_socket = getenv("NOTIFY_SOCKET");
 	size_t passed = listen_set_passed();
 
 	if (agent->options.ready_fd >= 0 && agent->options.ready_fd < LISTEN_FIRST_FD + (int)passed)
 		mortised_misuse("--ready-fd: is a passed socket");
-	if (notify_socket != NULL) {
-		agent->notify_socket = strdup(notify_socket);
-		if (agent->notify_socket == NULL)
-			return MORTISE_IO;
-	}
+	TRY(keep_variable("NOTIFY_SOCKET", &agent->notify_socket));
+	TRY(keep_variable("RUNTIME_DIRECTORY", &agent->runtime_directory));
 	agent->has_watchdog = getenv("WATCHDOG_USEC") != NULL;
 	TRY(startup_clean(passed, agent->options.ready_fd));
 	return startup_set_limits();
@@ -298,6 +304,7 @@ static int monitor(struct agent *agent)
 		.listener_count = count + (opened[count].fd >= 0),
 		.ready_fd = agent->options.ready_fd,
 		.notify_socket = agent->notify_socket,
+		.runtime_directory = agent->runtime_directory,
 		.has_watchdog = agent->has_watchdog,
 		.reload = reload,
 		.context = agent,
@@ -340,6 +347,7 @@ static void drop_agent(struct agent *agent)
 	close_drop(&agent->lock_fd);
 	config_done(&agent->config);
 	free(agent->notify_socket);
+	free(agent->runtime_directory);
 	free(agent->config_path);
 }
 

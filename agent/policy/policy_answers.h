@@ -59,20 +59,31 @@ struct policy_grant {
 	const char *conditions; /* "unit backup.service, hours 02:30-04:30, at most 20/h"; or "" */
 	const char *rule, *file;
 	unsigned line;
+	/* By [credential RULE], which hands it to a unit; "LoadCredential=ID" ends the conditions.
+	 */
+	bool is_credential;
 };
 /* Takes a grant; false if it has no room for it: the answer ends before that grant. */
 typedef bool policy_grant_visit(void *context, const struct policy_grant *grant);
 
+/* The parts of an answer, one behind the other. */
+enum policy_part {
+	POLICY_ALLOWS,
+	POLICY_CREDENTIALS,
+	POLICY_DENIES,
+};
+
 /* Where a long answer goes on, in the same policy: zeros are its start. Any numbers are safe. */
 struct policy_place {
 	uint32_t rule, value;
-	bool is_denies;
+	enum policy_part part;
 };
 
 /*
  * Everyone who may do some of verbs (bits), one grant for each user, or else group, unit, label
- * or socket of each rule, with the verbs that are left of them; then the denies that may take
- * it from some of them under conditions. Those from whom a deny takes it for certain are left
+ * or socket of each rule, with the verbs that are left of them; then the units (or users) to
+ * whom a credential hands it; then the denies that may take it from some of them under
+ * conditions. Those from whom a deny takes it for certain are left
  * out, as are disabled and expired rules. Goes on from *place, and leaves there where the next
  * call does; *out_is_whole: there is no more. A call may end early, without a visit, if much
  * has to be compared.
@@ -83,8 +94,8 @@ enum mortise_status policy_who(const struct policy *policy, unsigned verbs, cons
 
 /*
  * All of verbs that a subject may: each allow that his ids and facts do not exclude (facts that
- * were not gathered are conditions), and each deny that may cut into one of those. In parts, as
- * policy_who().
+ * were not gathered are conditions), each credential of a unit that may be his, and each deny
+ * that may cut into one of those. In parts, as policy_who().
  */
 enum mortise_status policy_may(const struct policy *policy, const struct subject *subject,
 	unsigned verbs, time_t now, struct policy_place *place, policy_grant_visit *visit,

@@ -123,3 +123,61 @@ struct decision policy_credential(const struct policy *policy, const struct subj
 		.rule_number = NO_RULE,
 	};
 }
+
+/* Without `user` a unit of the system, whose processes may be anybody's. */
+static bool is_of_manager(const struct credential *credential, const struct subject *subject)
+{
+	return rule_condition(&credential->rule, ATTRIBUTE_USER) == NULL ||
+	       has_user(credential, subject->uid);
+}
+
+/* Its own unit: the first name, or below a user's manager the first with "user:". */
+static bool is_in_unit(const struct credential *credential, const char *names)
+{
+	bool is_users = rule_condition(&credential->rule, ATTRIBUTE_USER) != NULL;
+	const char *own = is_users ? strstr(names, " user:") : names;
+	char name[POLICY_UNIT_MAX + 6];
+	size_t size;
+
+	if (own == NULL)
+		return false;
+	own += is_users ? strlen(" user:") : 0;
+	size = strcspn(own, " ");
+	if (size >= sizeof name)
+		return false;
+	memcpy(name, own, size);
+	name[size] = '\0';
+	return has_unit(credential, &(struct fact){FACT_KNOWN, name});
+}
+
+bool credential_may_concern(const struct credential *credential, const struct subject *subject)
+{
+	const struct fact *unit = &subject->unit, *socket = &subject->socket;
+
+	if (id_is_nobody(subject->uid) || !is_of_manager(credential, subject))
+		return false;
+	if (socket->state == FACT_KNOWN && strcmp(socket->text, SUBJECT_SOCKET_CREDENTIALS) != 0)
+		return false;
+	return unit->state == FACT_UNGATHERED ||
+	       (unit->state == FACT_KNOWN && is_in_unit(credential, unit->text));
+}
+
+void credential_in_full(const struct rule *rule, struct narrowed *out_full)
+{
+	static uint32_t root[] = {0};
+	struct condition *next;
+
+	out_full->rule = *rule;
+	out_full->rule.verbs = VERB_READ;
+	out_full->rule.conditions = out_full->conditions;
+	memcpy(out_full->conditions, rule->conditions,
+		rule->condition_count * sizeof *rule->conditions);
+	next = out_full->conditions + rule->condition_count;
+	*next++ = (struct condition){.attribute = ATTRIBUTE_SOCKET,
+		.value_count = 1,
+		.texts = SUBJECT_SOCKET_CREDENTIALS};
+	if (rule_condition(rule, ATTRIBUTE_USER) == NULL)
+		*next++ = (struct condition){
+			.attribute = ATTRIBUTE_USER, .value_count = 1, .ids = root};
+	out_full->rule.condition_count = (uint8_t)(next - out_full->conditions);
+}

@@ -122,6 +122,13 @@ struct condition *rule_condition(const struct rule *rule, enum attribute attribu
 	return NULL;
 }
 
+bool rule_is_over(const struct policy *policy, const struct rule *rule, time_t now)
+{
+	const struct condition *expires = rule_condition(rule, ATTRIBUTE_EXPIRES);
+
+	return rule_is_disabled(policy, rule, NULL) || (expires != NULL && expires->expires <= now);
+}
+
 const char *condition_text(const struct condition *condition, const char *before)
 {
 	return before != NULL ? before + strlen(before) + 1 : condition->texts;

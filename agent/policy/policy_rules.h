@@ -123,6 +123,9 @@ struct condition *rule_condition(const struct rule *rule, enum attribute attribu
 bool rule_is_disabled(
 	const struct policy *policy, const struct rule *rule, const struct name **out_name);
 
+/* Does it count no more: its time is over, or a name disabled it? */
+bool rule_is_over(const struct policy *policy, const struct rule *rule, time_t now);
+
 /* The first text of the condition, then each next one. */
 const char *condition_text(const struct condition *condition, const char *before);
 

@@ -162,7 +162,7 @@ static void put_rate(FILE *file, const struct rate_limit *rate)
 	(void)fprintf(file, "at most %u/%s", rate->count, period);
 }
 
-void text_conditions(FILE *file, const struct policy *policy, const struct rule *rule)
+bool text_conditions(FILE *file, const struct policy *policy, const struct rule *rule)
 {
 	enum attribute principal = rule_principal(rule);
 	const char *gap = "";
@@ -179,7 +179,9 @@ void text_conditions(FILE *file, const struct policy *policy, const struct rule 
 	if (rule->rate.count > 0) {
 		(void)fputs(gap, file);
 		put_rate(file, &rule->rate);
+		gap = ", ";
 	}
+	return gap[0] != '\0';
 }
 
 void text_canonical(FILE *file, const struct policy *policy, const struct rule *rule)

@@ -32,8 +32,11 @@ void text_values(FILE *file, const struct policy *policy, const struct condition
  */
 void text_principal(FILE *file, const struct policy *policy, const struct rule *rule);
 
-/* "group dba, hours 02:30-04:30, at most 20/h": all but secret and that first attribute. */
-void text_conditions(FILE *file, const struct policy *policy, const struct rule *rule);
+/*
+ * "group dba, hours 02:30-04:30, at most 20/h": all but secret and that first attribute. False
+ * if that is nothing.
+ */
+bool text_conditions(FILE *file, const struct policy *policy, const struct rule *rule);
 
 /* All that a rule says but its name, alike for rules that say the same. */
 void text_canonical(FILE *file, const struct policy *policy, const struct rule *rule);

@@ -6,12 +6,11 @@
 #include <string.h>
 
 #include "policy_cover.h"
+#include "policy_credential.h"
 #include "policy_match.h"
 #include "policy_text.h"
 
 #define COMPARISONS_MAX 1000000 /* in one part of an answer */
-#define EXEMPLARS_MAX   1000
-#define WEEK_S          (7 * 86400)
 
 struct asking {
 	const struct policy *policy;
@@ -21,6 +20,7 @@ struct asking {
 	void *context;
 	struct policy_place *place;
 	struct rule_list allows, denies; /* those that concern the question */
+	struct rule_list credentials;    /* likewise */
 	unsigned long comparisons;
 	bool is_over; /* the visitor is full, or enough was compared */
 };
@@ -28,6 +28,7 @@ struct asking {
 static void drop_asking(struct asking *asking)
 {
 	free(asking->allows.rules);
+	free(asking->credentials.rules);
 	free(asking->denies.rules);
 }
 
@@ -42,19 +43,14 @@ static enum mortise_status add(struct rule_list *list, uint32_t rule)
 	return MORTISE_OK;
 }
 
-static bool is_over(const struct policy *policy, const struct rule *rule, time_t now)
-{
-	const struct condition *expires = rule_condition(rule, ATTRIBUTE_EXPIRES);
-
-	return rule_is_disabled(policy, rule, NULL) || (expires != NULL && expires->expires <= now);
-}
-
-/* Texts in one, each behind the other's NUL. */
-static enum mortise_status grant(struct asking *asking, const struct rule *rule, unsigned verbs)
+/* Texts in one, each behind the other's NUL; id is a credential's, or NULL. */
+static enum mortise_status grant(
+	struct asking *asking, const struct rule *rule, unsigned verbs, const char *id)
 {
 	CLEANUP(text_drop) struct text text = {0};
 	const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
 	struct policy_grant grant = {.is_deny = rule->is_deny,
+		.is_credential = id != NULL,
 		.rule = rule->origin->title,
 		.file = rule->origin->file,
 		.line = rule->origin->line};
@@ -67,7 +63,10 @@ static enum mortise_status grant(struct asking *asking, const struct rule *rule,
 	if (secret != NULL)
 		text_values(text.file, asking->policy, secret);
 	(void)fputc('\0', text.file);
-	text_conditions(text.file, asking->policy, rule);
+	if (text_conditions(text.file, asking->policy, rule) && id != NULL)
+		(void)fputs(", ", text.file);
+	if (id != NULL)
+		(void)fprintf(text.file, "LoadCredential=%s", id);
 	TRY(text_end(&text));
 	grant.who = text.at;
 	grant.verbs = grant.who + strlen(grant.who) + 1;
@@ -98,8 +97,9 @@ static unsigned verbs_left(struct asking *asking, struct rule *rule, unsigned ve
 }
 
 /* Each of those whom the rule names, from the place's value on. */
-static enum mortise_status grant_each(struct asking *asking, const struct rule *rule)
+static enum mortise_status grant_each(struct asking *asking, uint32_t number)
 {
+	const struct rule *rule = &asking->policy->rules[number];
 	struct policy_place *place = asking->place;
 
 	for (; place->value < rule_principal_count(rule); place->value++) {
@@ -113,16 +113,64 @@ static enum mortise_status grant_each(struct asking *asking, const struct rule *
 		if (verbs == 0)
 			continue;
 		rule_narrow(rule, place->value, NULL, &shown);
-		TRY(grant(asking, &shown.rule, verbs));
+		TRY(grant(asking, &shown.rule, verbs, NULL));
 		if (asking->is_over)
 			return MORTISE_OK;
 	}
 	return MORTISE_OK;
 }
 
-static enum mortise_status grant_whole(struct asking *asking, const struct rule *rule)
+static enum mortise_status grant_whole(struct asking *asking, uint32_t number)
 {
-	return is_tired(asking) ? MORTISE_OK : grant(asking, rule, rule->verbs & asking->verbs);
+	const struct rule *rule = &asking->policy->rules[number];
+
+	return is_tired(asking) ? MORTISE_OK
+				: grant(asking, rule, rule->verbs & asking->verbs, NULL);
+}
+
+/* Each unit or user that the credential names, from the place's value on. */
+static enum mortise_status hand_to_each(struct asking *asking, uint32_t number)
+{
+	const struct credential *credential = &asking->policy->credentials[number];
+	struct policy_place *place = asking->place;
+
+	for (; place->value < rule_principal_count(&credential->rule); place->value++) {
+		struct narrowed shown, asked;
+
+		if (is_tired(asking))
+			return MORTISE_OK;
+		rule_narrow(&credential->rule, place->value, NULL, &shown);
+		credential_in_full(&shown.rule, &asked);
+		if (verbs_left(asking, &asked.rule, VERB_READ) == 0)
+			continue;
+		TRY(grant(asking, &shown.rule, VERB_READ, credential->id));
+		if (asking->is_over)
+			return MORTISE_OK;
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status hand_to_all(struct asking *asking, uint32_t number)
+{
+	const struct credential *credential = &asking->policy->credentials[number];
+
+	return is_tired(asking) ? MORTISE_OK
+				: grant(asking, &credential->rule, VERB_READ, credential->id);
+}
+
+static bool meets_a_credential(struct asking *asking, const struct rule *deny)
+{
+	struct narrowed full;
+
+	for (size_t i = 0; i < asking->credentials.count; i++) {
+		uint32_t number = asking->credentials.rules[i];
+
+		asking->comparisons++;
+		credential_in_full(&asking->policy->credentials[number].rule, &full);
+		if (rules_meet(deny, &full.rule))
+			return true;
+	}
+	return false;
 }
 
 static bool meets_an_allow(struct asking *asking, const struct rule *deny)
@@ -135,18 +183,22 @@ static bool meets_an_allow(struct asking *asking, const struct rule *deny)
 		if (rules_meet(&cut, &asking->policy->rules[asking->allows.rules[i]]))
 			return true;
 	}
-	return false;
+	return meets_a_credential(asking, &cut);
 }
 
-static enum mortise_status show_deny(struct asking *asking, const struct rule *deny)
+static enum mortise_status show_deny(struct asking *asking, uint32_t number)
 {
+	const struct rule *deny = &asking->policy->rules[number];
+
 	return is_tired(asking) || !meets_an_allow(asking, deny) ? MORTISE_OK
-								 : grant_whole(asking, deny);
+								 : grant_whole(asking, number);
 }
+
+typedef enum mortise_status show_rule(struct asking *asking, uint32_t number);
 
 /* The list's rules from the place on; the place is then behind them, or where the answer ends. */
-static enum mortise_status show(struct asking *asking, const struct rule_list *list,
-	enum mortise_status (*show_rule)(struct asking *asking, const struct rule *rule))
+static enum mortise_status show(
+	struct asking *asking, const struct rule_list *list, show_rule *show_one)
 {
 	struct policy_place *place = asking->place;
 
@@ -156,7 +208,7 @@ static enum mortise_status show(struct asking *asking, const struct rule_list *l
 		if (list->rules[i] > place->rule)
 			place->value = 0;
 		place->rule = list->rules[i];
-		TRY(show_rule(asking, &asking->policy->rules[place->rule]));
+		TRY(show_one(asking, place->rule));
 		if (asking->is_over)
 			return MORTISE_OK;
 		place->rule++;
@@ -165,17 +217,24 @@ static enum mortise_status show(struct asking *asking, const struct rule_list *l
 	return MORTISE_OK;
 }
 
-static enum mortise_status answer(struct asking *asking,
-	enum mortise_status (*show_allow)(struct asking *asking, const struct rule *rule),
-	bool *out_is_whole)
+/* One part, if the answer is there by now; then it is at the start of the next. */
+static enum mortise_status show_part(struct asking *asking, enum policy_part part,
+	const struct rule_list *list, show_rule *show_one)
 {
-	if (!asking->place->is_denies) {
-		TRY(show(asking, &asking->allows, show_allow));
-		if (!asking->is_over)
-			*asking->place = (struct policy_place){.is_denies = true};
-	}
-	if (!asking->is_over)
-		TRY(show(asking, &asking->denies, show_deny));
+	if (asking->is_over || asking->place->part != part)
+		return MORTISE_OK;
+	TRY(show(asking, list, show_one));
+	if (!asking->is_over && part != POLICY_DENIES)
+		*asking->place = (struct policy_place){.part = part + 1};
+	return MORTISE_OK;
+}
+
+static enum mortise_status answer(struct asking *asking, show_rule *show_allow,
+	show_rule *show_credential, bool *out_is_whole)
+{
+	TRY(show_part(asking, POLICY_ALLOWS, &asking->allows, show_allow));
+	TRY(show_part(asking, POLICY_CREDENTIALS, &asking->credentials, show_credential));
+	TRY(show_part(asking, POLICY_DENIES, &asking->denies, show_deny));
 	*out_is_whole = !asking->is_over;
 	return MORTISE_OK;
 }
@@ -186,10 +245,28 @@ static enum mortise_status sort_for(struct asking *asking, time_t now)
 		const struct rule *rule = &asking->policy->rules[i];
 		const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
 
-		if ((rule->verbs & asking->verbs) == 0 || is_over(asking->policy, rule, now) ||
+		if ((rule->verbs & asking->verbs) == 0 || rule_is_over(asking->policy, rule, now) ||
 			(secret != NULL && !texts_match_path(secret, asking->path)))
 			continue;
 		TRY(add(rule->is_deny ? &asking->denies : &asking->allows, (uint32_t)i));
+	}
+	return MORTISE_OK;
+}
+
+/* Those of that path, or NULL: of a subject. */
+static enum mortise_status find_credentials(
+	struct asking *asking, const struct subject *subject, time_t now)
+{
+	const struct policy *policy = asking->policy;
+
+	for (size_t i = 0; (asking->verbs & VERB_READ) && i < policy->credential_count; i++) {
+		const struct credential *credential = &policy->credentials[i];
+		const char *path = rule_condition(&credential->rule, ATTRIBUTE_SECRET)->texts;
+
+		if (!rule_is_over(policy, &credential->rule, now) &&
+			(subject != NULL ? credential_may_concern(credential, subject)
+					 : asking->path != NULL && strcmp(path, asking->path) == 0))
+			TRY(add(&asking->credentials, (uint32_t)i));
 	}
 	return MORTISE_OK;
 }
@@ -202,7 +279,8 @@ enum mortise_status policy_who(const struct policy *policy, unsigned verbs, cons
 	struct asking asking = {policy, verbs, path, visit, context, place, .comparisons = 0};
 
 	TRY(sort_for(&asking, now));
-	return answer(&asking, grant_each, out_is_whole);
+	TRY(find_credentials(&asking, NULL, now));
+	return answer(&asking, grant_each, hand_to_each, out_is_whole);
 }
 
 /* By what will not change between requests: ids and facts. */
@@ -235,79 +313,16 @@ enum mortise_status policy_may(const struct policy *policy, const struct subject
 	CLEANUP(drop_asking)
 	struct asking asking = {policy, verbs, NULL, visit, context, place, .comparisons = 0};
 
+	TRY(find_credentials(&asking, subject, now));
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct rule *rule = &policy->rules[i];
 
-		if ((rule->verbs & verbs) == 0 || is_over(policy, rule, now) ||
-			!may_concern(rule, subject))
+		if ((rule->verbs & verbs) == 0 || rule_is_over(policy, rule, now))
+			continue;
+		if (!may_concern(rule, subject) &&
+			!(rule->is_deny && meets_a_credential(&asking, rule)))
 			continue;
 		TRY(add(rule->is_deny ? &asking.denies : &asking.allows, (uint32_t)i));
 	}
-	return answer(&asking, grant_whole, out_is_whole);
-}
-
-/* A text that the pattern matches, and no shorter one. */
-static struct fact exemplar_fact(const struct rule *rule, enum attribute attribute, char *room)
-{
-	const struct condition *condition = rule_condition(rule, attribute);
-	size_t used = 0;
-
-	if (condition == NULL)
-		return (struct fact){
-			FACT_KNOWN, attribute == ATTRIBUTE_SOCKET ? SUBJECT_SOCKET_MAIN : "x"};
-	if (attribute != ATTRIBUTE_UNIT)
-		return (struct fact){FACT_KNOWN, condition->texts};
-	for (const char *at = condition->texts; *at != '\0' && used < POLICY_UNIT_MAX + 5; at++)
-		room[used++] = *at == '*' ? 'x' : *at;
-	room[used] = '\0';
-	return (struct fact){FACT_KNOWN, room};
-}
-
-static uint32_t first_id(const struct rule *rule, enum attribute attribute)
-{
-	const struct condition *condition = rule_condition(rule, attribute);
-
-	return condition != NULL ? condition->ids[0] : SUBJECT_STRANGER;
-}
-
-/* Is he whom the rule describes an administrator at some time? */
-static bool finds_admin(const struct policy *policy, const struct rule *rule, time_t now)
-{
-	char unit[POLICY_UNIT_MAX + 6];
-	uint32_t group = first_id(rule, ATTRIBUTE_GROUP);
-	const struct subject subject = {.uid = first_id(rule, ATTRIBUTE_USER),
-		.groups = &group,
-		.group_count = 1,
-		.unit = exemplar_fact(rule, ATTRIBUTE_UNIT, unit),
-		.exe = exemplar_fact(rule, ATTRIBUTE_EXE, unit),
-		.label = exemplar_fact(rule, ATTRIBUTE_LABEL, unit),
-		.socket = exemplar_fact(rule, ATTRIBUTE_SOCKET, unit)};
-	time_t step_s = rule_condition(rule, ATTRIBUTE_HOURS) != NULL ? 60 : 3600;
-
-	for (time_t at = now; at < now + WEEK_S; at += step_s)
-		if (policy_decide(policy, &subject, VERB_ADMIN, NULL, at).allowed)
-			return true;
-	return false;
-}
-
-bool policy_has_admin(const struct policy *policy, time_t now)
-{
-	unsigned tried = 0;
-
-	for (size_t i = 0; i < policy->rule_count; i++) {
-		const struct rule *rule = &policy->rules[i];
-
-		if (rule->is_deny || !(rule->verbs & VERB_ADMIN) || is_over(policy, rule, now))
-			continue;
-		for (uint32_t j = 0; j < rule_principal_count(rule); j++) {
-			struct narrowed narrowed;
-
-			if (tried++ == EXEMPLARS_MAX)
-				return false;
-			rule_narrow(rule, j, NULL, &narrowed);
-			if (finds_admin(policy, &narrowed.rule, now))
-				return true;
-		}
-	}
-	return false;
+	return answer(&asking, grant_whole, hand_to_all, out_is_whole);
 }

@@ -37,8 +37,10 @@ const char *attribute_name(enum attribute attribute);
 		1u << ATTRIBUTE_SOCKET)
 
 #define SUBJECT_SOCKET_MAIN "main" /* the agent's own listener */
-#define SUBJECT_NAMES_MAX   4096   /* bytes in the text of a fact, with its NUL */
-#define SUBJECT_UNSAID      "-"    /* a fact that nobody said: one that no rule can name */
+#define SUBJECT_SOCKET_CREDENTIALS                                                                 \
+	"credentials"          /* that of the service manager; no [socket NAME] is called so */
+#define SUBJECT_NAMES_MAX 4096 /* bytes in the text of a fact, with its NUL */
+#define SUBJECT_UNSAID    "-"  /* a fact that nobody said: one that no rule can name */
 
 enum fact_state {
 	FACT_UNGATHERED,

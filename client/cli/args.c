@@ -12,7 +12,7 @@
 #define WORD_MAX 40
 
 const struct option args_global_options[] = {
-	{"socket", 0, "PATH", "the agent's socket (MORTISE_SOCKET)"},
+	{"socket", 0, "F", "the agent's socket (MORTISE_SOCKET)"},
 	{"json", 0, NULL, "print one JSON object, errors too"},
 	{"wait", 0, "S", "wait up to S seconds for an absent or sealed agent (MORTISE_WAIT)"},
 	{"help", 'h', NULL, "say how to use the command"},
@@ -32,7 +32,8 @@ static int refuse_word(
 	struct suggest nearest = {.word = word};
 
 	for (; *commands != NULL; commands++)
-		suggest_consider(&nearest, (*commands)->name);
+		if (!(*commands)->is_hidden)
+			suggest_consider(&nearest, (*commands)->name);
 	if (nearest.found != NULL)
 		return output_fail(cli, MORTISE_INVALID,
 			"unknown command '%s'; did you mean: mortise %s", word, nearest.found);
@@ -55,21 +56,19 @@ static const struct option *find_letter(const struct option *options, char lette
 	return NULL;
 }
 
-/* The tables in force; a command's own come first: get has a --version=N. */
-static void tables_of(const struct cli *cli, const struct option *out_tables[3])
+void args_tables(const struct command *command, const struct option *out_tables[3])
 {
-	const struct command *command = cli->command;
 
 	out_tables[0] = command != NULL ? command->options : NULL;
 	out_tables[1] = command != NULL && command->changes_something ? args_change_options : NULL;
 	out_tables[2] = args_global_options;
 }
 
-static const struct option *lookup(const struct cli *cli, const char *argument)
+const struct option *args_find(const struct cli *cli, const char *argument)
 {
 	const struct option *tables[3], *found = NULL;
 
-	tables_of(cli, tables);
+	args_tables(cli->command, tables);
 	for (int i = 0; i < 3 && found == NULL; i++) {
 		if (argument[1] == '-')
 			found = find(tables[i], argument + 2, strcspn(argument + 2, "="));
@@ -89,7 +88,7 @@ static int refuse_option(const struct cli *cli, const char *argument)
 
 	(void)snprintf(word, sizeof word, "%.*s", (int)strcspn(argument, "="), argument);
 	nearest.word = word + strspn(word, "-");
-	tables_of(cli, tables);
+	args_tables(cli->command, tables);
 	for (int i = 0; i < 3; i++)
 		for (const struct option *at = tables[i]; at != NULL && at->name != NULL; at++)
 			suggest_consider(&nearest, at->name);
@@ -139,7 +138,7 @@ static bool is_in(const struct option *option, const struct option *options)
 static int take_option(struct cli *cli, int argc, char *const *argv, int *at)
 {
 	const char *argument = argv[*at], *equals = strchr(argument, '='), *value = NULL;
-	const struct option *option = lookup(cli, argument);
+	const struct option *option = args_find(cli, argument);
 
 	if (option == NULL)
 		return refuse_option(cli, argument);
@@ -224,35 +223,76 @@ static int check_counts(const struct cli *cli, const char *group)
 	return CLI_DONE;
 }
 
+/* A command line on its way through the tables. */
+struct line {
+	const struct command *const *commands;
+	int argc;
+	char *const *argv;
+	const char *group; /* of a name of two words, the first */
+	bool is_ended;     /* no option follows */
+};
+
+/* Takes argv[*at], and what belongs to it. */
+static int take_argument(struct cli *cli, struct line *line, int *at)
+{
+	const char *argument = line->argv[*at];
+
+	if (!line->is_ended && strcmp(argument, "--") == 0) {
+		line->is_ended = true;
+		cli->behind_at = *at + 1;
+		cli->operands_before = cli->operand_count;
+	} else if (!line->is_ended && argument[0] == '-' && argument[1] != '\0')
+		return take_option(cli, line->argc, line->argv, at);
+	else if (cli->command == NULL && strcmp(argument, "help") == 0)
+		cli->wants_help = true;
+	else if (cli->command == NULL)
+		return take_word(cli, line->commands, &line->group, argument);
+	else
+		line->is_ended |= take_operand(cli, *at);
+	return CLI_DONE;
+}
+
 int args_parse(struct cli *cli, const struct command *const *commands, int argc, char *const *argv,
 	const char **operands)
 {
-	const char *group = NULL, *wait = getenv("MORTISE_WAIT");
-	bool is_ended = false;
+	struct line line = {.commands = commands, .argc = argc, .argv = argv};
+	const char *wait = getenv("MORTISE_WAIT");
 
-	*cli = (struct cli){
-		.operands = operands, .argv = argv, .is_json = asks_for_json(argc, argv)};
+	*cli = (struct cli){.commands = commands,
+		.operands = operands,
+		.argv = argv,
+		.is_json = asks_for_json(argc, argv)};
 	if (wait != NULL && wait[0] != '\0' && take_wait(cli, "MORTISE_WAIT", wait) != CLI_DONE)
 		return CLI_USAGE;
 	for (int at = 1; at < argc; at++) {
-		int status = CLI_DONE;
+		int status = take_argument(cli, &line, &at);
 
-		if (!is_ended && strcmp(argv[at], "--") == 0) {
-			is_ended = true;
-			cli->behind_at = at + 1;
-			cli->operands_before = cli->operand_count;
-		} else if (!is_ended && argv[at][0] == '-' && argv[at][1] != '\0')
-			status = take_option(cli, argc, argv, &at);
-		else if (cli->command == NULL && strcmp(argv[at], "help") == 0)
-			cli->wants_help = true;
-		else if (cli->command == NULL)
-			status = take_word(cli, commands, &group, argv[at]);
-		else
-			is_ended |= take_operand(cli, at);
 		if (status != CLI_DONE)
 			return status;
 	}
-	return check_counts(cli, group);
+	return check_counts(cli, line.group);
+}
+
+bool args_locate(struct cli *cli, const struct command *const *commands, int argc,
+	char *const *argv, const char **operands, struct args_place *out_place)
+{
+	struct line line = {.commands = commands, .argc = argc, .argv = argv};
+	const char *word = argv[argc - 1];
+	int at;
+
+	*cli = (struct cli){
+		.commands = commands, .operands = operands, .argv = argv, .is_quiet = true};
+	for (at = 1; at < argc - 1; at++)
+		if (take_argument(cli, &line, &at) != CLI_DONE)
+			return false;
+	*out_place = (struct args_place){.group = line.group};
+	if (at == argc) { /* the option before took it for its value */
+		out_place->option = args_find(cli, argv[argc - 2]);
+	} else if (!line.is_ended && word[0] == '-') {
+		out_place->is_option = true;
+		out_place->option = strchr(word, '=') != NULL ? args_find(cli, word) : NULL;
+	}
+	return true;
 }
 
 const char *args_value(const struct cli *cli, const char *name)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* audit: who asked for what, from the agent's log; and the key that checks it. */
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "args.h"
 #include "ask.h"
 #include "audit_walk.h"
@@ -33,7 +33,7 @@ static int read_filter(struct cli *cli, struct filter *out_filter)
 	struct filter filter = {
 		.path = args_value(cli, "path"), .operation = args_value(cli, "op")};
 	const char *user = args_value(cli, "user"), *since = args_value(cli, "since");
-	const struct passwd *entry = user != NULL ? getpwnam(user) : NULL;
+	const struct passwd *entry = user != NULL ? accounts_user(user) : NULL;
 	uint64_t uid = 0;
 
 	if (user != NULL && entry == NULL && (!args_number(user, &uid) || uid > UINT32_MAX))
@@ -88,7 +88,7 @@ static const char *user_of(struct view *view, json_int_t uid)
 
 	if (view->user[0] != '\0' && view->uid == uid)
 		return view->user;
-	entry = getpwuid((uid_t)uid);
+	entry = accounts_user_of((uid_t)uid);
 	view->uid = uid;
 	(void)snprintf(view->user, sizeof view->user, "%s", entry != NULL ? entry->pw_name : "uid");
 	return view->user;

@@ -2,11 +2,12 @@
 #include "caller.h"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "accounts.h"
 
 #define CGROUP_TEXT_SIZE 4096
 
@@ -62,7 +63,7 @@ static void read_cgroup(char text[CGROUP_TEXT_SIZE])
 struct caller caller_find(void)
 {
 	uid_t uid = geteuid();
-	const struct passwd *entry = getpwuid(uid);
+	const struct passwd *entry = accounts_user_of(uid);
 	char cgroup[CGROUP_TEXT_SIZE], unit[96];
 	struct caller caller;
 

@@ -49,12 +49,14 @@ struct command {
 	const char *verb;             /* what a rule must allow; NULL: for operators */
 	int exits[5];                 /* statuses beside those that every command may have */
 	bool ends_options;            /* what stands behind its first operand is that one's */
+	bool is_hidden;               /* for programs: no overview lists it, and it asks no agent */
 	const char *notes;            /* lines for --help, or NULL */
 	const char *examples;
 	int (*run)(struct cli *cli);
 };
 
 struct cli {
+	const struct command *const *commands; /* all of them; ends with NULL */
 	const struct command *command;
 	const char **operands;
 	int operand_count;
@@ -71,13 +73,14 @@ struct cli {
 	const char *socket_path;
 	int wait_ms;
 	bool is_json, is_dry_run, is_yes, wants_help, wants_version;
+	bool is_quiet;         /* no error is printed */
 	struct mortise *agent; /* there while a command runs */
 };
 
 extern const struct command command_audit_public_key, command_audit_show, command_audit_verify,
-	command_backup_create, command_backup_restore, command_backup_verify, command_delete,
-	command_destroy, command_dev, command_doctor, command_exec, command_get, command_hygiene,
-	command_import, command_init, command_list, command_meta, command_move,
+	command_backup_create, command_backup_restore, command_backup_verify, command_complete,
+	command_delete, command_destroy, command_dev, command_doctor, command_exec, command_get,
+	command_hygiene, command_import, command_init, command_list, command_meta, command_move,
 	command_policy_apply, command_policy_check, command_policy_edit, command_policy_may,
 	command_policy_reset, command_policy_rollback, command_policy_show, command_policy_test,
 	command_policy_who, command_recover, command_rekey, command_render, command_rollback,

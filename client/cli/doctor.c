@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "ask.h"
+#include "hygiene.h"
 #include "output.h"
 
 /* What a check needs to know; without it, it is left out. */
@@ -35,6 +36,7 @@ static const struct {
 	{"memory", NEEDS_STATUS, doctor_memory},
 	{"kernel", NEEDS_STATUS, doctor_kernel},
 	{"clock", NEEDS_NOTHING, doctor_clock},
+	{"hygiene", NEEDS_UNSEALED, doctor_hygiene},
 };
 
 #define CHECKS (sizeof checks / sizeof checks[0])
@@ -141,10 +143,11 @@ static void look(struct doctor *doctor)
 	doctor->check = checks[0].name;
 	if (doctor->is_there && !doctor->is_admin)
 		doctor_say(doctor, DOCTOR_NOTE, NULL,
-			"slots, files and disks were not looked at: that takes the verb admin");
+			"slots, files, disks and hygiene were not looked at: that takes the verb "
+			"admin");
 	if (doctor->is_admin && !doctor->is_unsealed)
 		doctor_say(doctor, DOCTOR_NOTE, NULL,
-			"slots and policy were not looked at: the agent is not unsealed");
+			"slots, policy and hygiene were not looked at: the agent is not unsealed");
 }
 
 /* ---- telling ---- */
@@ -231,6 +234,8 @@ static int run(struct cli *cli)
 	if (doctor.facts == NULL || doctor.findings == NULL)
 		ending = output_fail(cli, MORTISE_IO, "out of memory");
 	else
+		ending = hygiene_read_age(cli, &doctor.older_than_us);
+	if (ending == CLI_DONE)
 		ending = gather(&doctor);
 	if (ending == CLI_DONE) {
 		look(&doctor);
@@ -243,7 +248,8 @@ static int run(struct cli *cli)
 
 static const struct option options[] = {
 	{"all", 0, NULL, "print what is right, too"},
-	{"quick", 0, NULL, "ask no hardware"},
+	{"quick", 0, NULL, "ask no hardware, and do not look through the audit log"},
+	{"older-than", 0, "TIME", "also note values older than that, like 365d"},
 	{"pins", 0, NULL, "try slots that have a PIN, each with one right or wrong try"},
 	{"config", 0, "F", "the agent's configuration, if it is not /etc/mortise/mortised.conf"},
 	{0},
@@ -260,10 +266,10 @@ const struct command command_doctor = {
 		 "What is\n"
 		 "wrong makes exit status 1; a warning or a note does not. A PIN is tried only "
 		 "with --pins,\n"
-		 "and never if it could be the last try. With --json it is a list of objects with "
-		 "check,\n"
-		 "severity (ok, note, warning, wrong), text and remedy.",
+		 "and never if it could be the last try. With --json it is an object with "
+		 "findings, each\n"
+		 "with check, severity (ok, note, warning, wrong), text and remedy.",
 	.examples = "  mortise doctor\n"
-		    "  mortise doctor --json | jq '.[] | select(.severity == \"wrong\")'",
+		    "  mortise doctor --json | jq '.findings[] | select(.severity == \"wrong\")'",
 	.run = run,
 };

@@ -27,7 +27,8 @@ struct doctor {
 	bool is_there;     /* an agent answers; else absence says why not */
 	bool is_admin;
 	bool is_unsealed;
-	bool is_incomplete; /* memory was short */
+	bool is_incomplete;     /* memory was short */
+	uint64_t older_than_us; /* values of before are old; 0: none is by age alone */
 	char absence[WIRE_TEXT_MAX];
 };
 
@@ -49,6 +50,7 @@ bool doctor_number(const json_t *facts, const char *name, uint64_t *out_number);
 typedef void doctor_check(struct doctor *doctor);
 
 doctor_check doctor_anchor, doctor_audit, doctor_clock, doctor_config, doctor_disks, doctor_files,
-	doctor_kernel, doctor_memory, doctor_policy, doctor_rekey, doctor_slots, doctor_state;
+	doctor_hygiene, doctor_kernel, doctor_memory, doctor_policy, doctor_rekey, doctor_slots,
+	doctor_state;
 
 #endif

@@ -25,8 +25,8 @@ void doctor_state(struct doctor *doctor)
 
 	if (!doctor->is_there) {
 		doctor_say(doctor, DOCTOR_WRONG,
-			"start mortised; if it does not stay, mortised --check says why",
-			"no agent answers: %s", doctor->absence);
+			"start mortised; if it does not stay, mortised --check says why", "%s",
+			doctor->absence);
 		return;
 	}
 	if (doctor->is_unsealed)

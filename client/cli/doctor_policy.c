@@ -2,25 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ask.h"
 #include "doctor.h"
 #include "policy_grants.h"
-
-static enum mortise_status collect_admins(struct cli *cli, struct policy_grants *grants)
-{
-	do {
-		struct wire_writer *writer = client_begin(cli->agent, WIRE_POLICY_WHO);
-		struct wire_message reply;
-
-		if (grants->cursor_size > 0)
-			wire_put(writer, WIRE_TAG_CURSOR, grants->cursor, grants->cursor_size);
-		wire_put_text(writer, WIRE_TAG_VERB, "admin");
-		TRY(client_call(cli->agent, &reply));
-		if (!policy_grants_add(grants, &reply))
-			return client_fail(cli->agent, MORTISE_IO, "%s", ask_malformed);
-	} while (grants->cursor_size > 0);
-	return MORTISE_OK;
-}
 
 /* A group or a unit may stand for several. NULL: there are two. */
 static const char *only_one(const struct policy_grants *grants)
@@ -44,7 +27,7 @@ static void check_admins(struct doctor *doctor)
 {
 	struct policy_grants grants = {0};
 
-	if (collect_admins(doctor->cli, &grants) != MORTISE_OK) {
+	if (policy_grants_who(doctor->cli, NULL, "admin", &grants) != MORTISE_OK) {
 		doctor_repeat(doctor, DOCTOR_WARNING, "administrators could not be listed: ",
 			mortise_message(doctor->cli->agent));
 	} else {

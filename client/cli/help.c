@@ -59,12 +59,13 @@ void help_overview(const struct command *const *commands)
 {
 	puts("usage: mortise [OPTIONS] COMMAND [OPTIONS]\n\ncommands:");
 	for (; *commands != NULL; commands++)
-		printf("  %-24s %s\n", (*commands)->name, (*commands)->summary);
+		if (!(*commands)->is_hidden)
+			printf("  %-24s %s\n", (*commands)->name, (*commands)->summary);
 	puts("\noptions everywhere:");
 	print_options(args_global_options);
 	puts("  --dry-run, --yes         where something changes");
 	print_exits(NULL);
-	puts("\nmore: mortise COMMAND --help");
+	puts("\nmore: mortise COMMAND --help, mortise(1)");
 }
 
 void help_command(const struct command *command)
@@ -79,5 +80,6 @@ void help_command(const struct command *command)
 	if (command->notes != NULL)
 		printf("\n%s\n", command->notes);
 	printf("\nexamples:\n%s\n", command->examples);
+	printf("\nmore: mortise-%.*s(1)\n", (int)strcspn(command->name, " "), command->name);
 	print_exits(command);
 }

@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "args.h"
 #include "hygiene_log.h"
+#include "output.h"
 #include "progress.h"
+#include "when.h"
 
 #define CURSOR_MAX 64
 
@@ -27,6 +30,17 @@ const char *hygiene_text(enum hygiene_kind kind)
 const char *hygiene_word(enum hygiene_kind kind)
 {
 	return kinds[kind].word;
+}
+
+int hygiene_read_age(const struct cli *cli, uint64_t *out_older_than_us)
+{
+	const char *text = args_value(cli, "older-than");
+
+	*out_older_than_us = 0;
+	if (text != NULL && !when_parse_time(text, when_now_us(), out_older_than_us))
+		return output_fail(cli, MORTISE_INVALID,
+			"--older-than wants how long ago, like 90d, or a time like 2026-01-31");
+	return CLI_DONE;
 }
 
 static enum mortise_status add(
@@ -196,8 +210,9 @@ enum mortise_status hygiene_collect(
 	if (status == MORTISE_OK) {
 		sort(hygiene);
 		judge_groups(hygiene);
-		status = add_never_read(cli, &progress, hygiene);
 	}
+	if (status == MORTISE_OK && !hygiene->leaves_out_log)
+		status = add_never_read(cli, &progress, hygiene);
 	progress_clear(&progress);
 	return status;
 }

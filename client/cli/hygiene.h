@@ -31,8 +31,12 @@ struct hygiene_finding {
 struct hygiene {
 	struct hygiene_finding *findings; /* by kind, group and path */
 	size_t count, capacity;
-	bool has_log; /* else nobody can say what was never read */
+	bool leaves_out_log; /* set by who asks: the log may be long */
+	bool has_log;        /* else nobody can say what was never read */
 };
+
+/* --older-than, or 0 without it. An exit status. */
+int hygiene_read_age(const struct cli *cli, uint64_t *out_older_than_us);
 
 /*
  * Asks for all of it; older_than_us 0: no age by itself is too old. The log is looked through

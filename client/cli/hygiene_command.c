@@ -57,22 +57,11 @@ static void print_findings(const struct hygiene *hygiene)
 		(void)putchar('\n');
 }
 
-static int read_age(const struct cli *cli, uint64_t *out_older_than_us)
-{
-	const char *text = args_value(cli, "older-than");
-
-	*out_older_than_us = 0;
-	if (text != NULL && !when_parse_time(text, when_now_us(), out_older_than_us))
-		return output_fail(cli, MORTISE_INVALID,
-			"--older-than wants how long ago, like 90d, or a time like 2026-01-31");
-	return CLI_DONE;
-}
-
 static int hygiene(struct cli *cli)
 {
 	struct hygiene found = {0};
 	uint64_t older_than_us;
-	int ending = read_age(cli, &older_than_us);
+	int ending = hygiene_read_age(cli, &older_than_us);
 
 	if (ending != CLI_DONE)
 		return ending;

@@ -32,8 +32,7 @@ static void note_read(struct hygiene_log *log, const json_t *record)
 	const char *path = text_of(record, "path");
 	struct hygiene_secret key = {.is_read = false}, *found;
 
-	if (strcmp(text_of(record, "op"), "get") != 0 ||
-		strcmp(text_of(record, "result"), "ok") != 0 || strlen(path) > MORTISE_PATH_MAX)
+	if (strcmp(text_of(record, "result"), "ok") != 0 || strlen(path) > MORTISE_PATH_MAX)
 		return;
 	memcpy(key.path, path, strlen(path) + 1);
 	found = bsearch(&key, log->secrets, log->count, sizeof key, compare);
@@ -41,14 +40,22 @@ static void note_read(struct hygiene_log *log, const json_t *record)
 		found->is_read = true;
 }
 
+/* What is handed to a unit as a credential was read, too. */
+static bool is_reading(const char *line, size_t size)
+{
+	static const char get[] = "\"op\":\"get\"", credential[] = "\"op\":\"credential\"";
+
+	return memmem(line, size, get, sizeof get - 1) != NULL ||
+	       memmem(line, size, credential, sizeof credential - 1) != NULL;
+}
+
 /* Most lines of most logs are gets; the others are not worth taking apart. */
 static enum mortise_status take_line(void *context, const char *line, size_t size)
 {
-	static const char mark[] = "\"op\":\"get\"";
 	struct walk *walk = context;
 
 	progress_show(walk->progress, "looked through %llu lines of the audit log", ++walk->lines);
-	if (memmem(line, size, mark, sizeof mark - 1) == NULL)
+	if (!is_reading(line, size))
 		return MORTISE_OK;
 	json_t *record = json_loadb(line, size, 0, NULL);
 	note_read(walk->log, record);

@@ -162,7 +162,7 @@ static const struct option destroy_options[] = {
 
 const struct command command_move = {
 	.name = "move",
-	.operands = "OLD NEW",
+	.operands = "PATH NEW-PATH",
 	.summary = "give a secret another path",
 	.least = 2,
 	.most = 2,

@@ -10,9 +10,9 @@
 #include "input.h"
 #include "output.h"
 #include "typed.h"
+#include "unseal_pin.h"
 
-#define STATUS_PAUSE_MS    250
-#define UNSEAL_DEADLINE_MS 120000 /* several slots, each as slow as its hardware may be */
+#define STATUS_PAUSE_MS 250
 
 static const char unsealed[] = "unsealed";
 
@@ -121,8 +121,6 @@ static int unseal_with_pin(struct cli *cli, const char *option, const char *kind
 {
 	CLEANUP(input_free) struct input *pin = input_new();
 	struct wire_message reply;
-	struct wire_writer *writer;
-	enum mortise_status status;
 	char prompt[64];
 
 	(void)snprintf(prompt, sizeof prompt, "PIN of slot %llu", (unsigned long long)slot);
@@ -131,13 +129,7 @@ static int unseal_with_pin(struct cli *cli, const char *option, const char *kind
 	int ending = typed_pin(cli, option, option != NULL ? "PIN" : prompt, false, pin);
 	if (ending != CLI_DONE)
 		return ending;
-	writer = client_begin(cli->agent, WIRE_UNSEAL);
-	if (slot > 0)
-		wire_put_number(writer, WIRE_TAG_NUMBER, slot);
-	if (kind != NULL)
-		wire_put_text(writer, WIRE_TAG_SLOT_KIND, kind);
-	wire_put(writer, WIRE_TAG_PIN, pin->bytes, pin->size);
-	status = call_unseal(cli, &reply);
+	enum mortise_status status = unseal_pin_send(cli, kind, slot, pin, &reply);
 	return status == MORTISE_OK ? report_unsealed(cli, &reply) : ask_fail(cli, status, NULL);
 }
 
@@ -160,21 +152,34 @@ static int unseal_by_hardware(struct cli *cli)
 	return unseal_with_pin(cli, NULL, NULL, id);
 }
 
+static int unseal_by_agents(struct cli *cli)
+{
+	bool is_changed;
+	int ending = unseal_pin_by_agents(cli, &is_changed);
+
+	return ending == CLI_DONE ? report(cli, is_changed, "unsealed", "no slot waits for its PIN")
+				  : ending;
+}
+
 static int unseal(struct cli *cli)
 {
 	struct wire_message reply;
 	int ways = args_has(cli, "tpm2-pin-file") + args_has(cli, "pin-file") +
+		   args_has(cli, "ask-agents") +
 		   (args_has(cli, "recovery") || args_has(cli, "recovery-file"));
 	int ending;
 
 	if (ways > 1)
-		return output_fail(cli, MORTISE_INVALID, "either a PIN or a recovery key");
+		return output_fail(
+			cli, MORTISE_INVALID, "either a PIN or a recovery key, and by one way");
 	if (cli->is_dry_run)
 		return report_dry_unseal(cli);
 	if (args_has(cli, "tpm2-pin-file"))
 		return unseal_with_pin(cli, "tpm2-pin-file", "tpm2", 0);
 	if (args_has(cli, "pin-file"))
 		return unseal_with_pin(cli, "pin-file", "pkcs11", 0);
+	if (args_has(cli, "ask-agents"))
+		return unseal_by_agents(cli);
 	if (ways == 0)
 		return unseal_by_hardware(cli);
 	mortise_set_deadline(cli->agent, UNSEAL_DEADLINE_MS, cli->wait_ms);
@@ -209,6 +214,7 @@ static const struct option unseal_options[] = {
 	{"recovery-file", 0, "F", "read the recovery key, or shares, from F; - is standard input"},
 	{"tpm2-pin-file", 0, "F", "read the PIN of a TPM slot from F; - asks on a terminal"},
 	{"pin-file", 0, "F", "the same for a PKCS #11 token"},
+	{"ask-agents", 0, NULL, "ask by systemd-ask-password, for as long as a slot waits"},
 	{0},
 };
 
@@ -248,6 +254,10 @@ const struct command command_unseal = {
 	.notes = "Hardware slots are asked in turn; one that fails does not stop the next. A PIN "
 		 "is\n"
 		 "asked for where a slot wants one, is given to that slot alone, and tried once.\n"
+		 "--ask-agents is for root, and for mortise-ask-pin.service: after three wrong "
+		 "PINs, "
+		 "or\n"
+		 "a question turned down, it asks no more and waits.\n"
 		 "Shares of a recovery key are typed one after another, in any order.",
 	.examples = "  mortise unseal\n"
 		    "  mortise unseal --recovery",

@@ -10,24 +10,6 @@
 #include "output.h"
 #include "when.h"
 
-/* Cuts what is deeper than the next level. */
-static void fold(struct listing_entry *entry, const char *prefix)
-{
-	size_t skip = strlen(prefix);
-	char *slash;
-
-	skip += skip > 0 && entry->path[skip] == '/';
-	slash = strchr(entry->path + skip, '/');
-	if (slash != NULL)
-		slash[1] = '\0';
-}
-
-static int compare(const void *one, const void *other)
-{
-	return strcmp(((const struct listing_entry *)one)->path,
-		((const struct listing_entry *)other)->path);
-}
-
 static bool is_folded(const struct listing_entry *entry)
 {
 	return entry->path[strlen(entry->path) - 1] == '/';
@@ -50,26 +32,11 @@ static void choose(const struct cli *cli, const char *prefix, struct listing *li
 			continue;
 		if (is_due_wanted && !is_due(&listing->entries[i], now_us))
 			continue;
-		listing->entries[kept] = listing->entries[i];
-		if (!args_has(cli, "recursive") && !is_due_wanted)
-			fold(&listing->entries[kept], prefix);
-		kept++;
+		listing->entries[kept++] = listing->entries[i];
 	}
 	listing->count = kept;
-}
-
-/* Sorts, and keeps one of each. */
-static void settle(struct listing *listing)
-{
-	size_t kept = 0;
-
-	if (listing->count == 0)
-		return;
-	qsort(listing->entries, listing->count, sizeof *listing->entries, compare);
-	for (size_t i = 1; i < listing->count; i++)
-		if (compare(&listing->entries[kept], &listing->entries[i]) != 0)
-			listing->entries[++kept] = listing->entries[i];
-	listing->count = kept + 1;
+	if (!args_has(cli, "recursive") && !is_due_wanted)
+		listing_fold(listing, prefix);
 }
 
 static json_t *describe(const struct listing_entry *entry)
@@ -130,7 +97,7 @@ static int list(struct cli *cli)
 	status = listing_collect(cli, prefix.text, &listing);
 	if (status == MORTISE_OK) {
 		choose(cli, prefix.text, &listing);
-		settle(&listing);
+		listing_settle(&listing);
 		ending = print(cli, &listing);
 	} else {
 		ending = ask_fail(cli, status, prefix.text[0] != '\0' ? prefix.text : NULL);

@@ -107,6 +107,39 @@ enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct 
 	return MORTISE_OK;
 }
 
+void listing_fold(struct listing *listing, const char *prefix)
+{
+	size_t size = strlen(prefix);
+
+	for (size_t i = 0; i < listing->count; i++) {
+		char *below = listing->entries[i].path + size, *slash;
+
+		below += size > 0 && *below == '/';
+		slash = strchr(below, '/');
+		if (slash != NULL)
+			slash[1] = '\0';
+	}
+}
+
+static int compare(const void *one, const void *other)
+{
+	return strcmp(((const struct listing_entry *)one)->path,
+		((const struct listing_entry *)other)->path);
+}
+
+void listing_settle(struct listing *listing)
+{
+	size_t kept = 0;
+
+	if (listing->count == 0)
+		return;
+	qsort(listing->entries, listing->count, sizeof *listing->entries, compare);
+	for (size_t i = 1; i < listing->count; i++)
+		if (compare(&listing->entries[kept], &listing->entries[i]) != 0)
+			listing->entries[++kept] = listing->entries[i];
+	listing->count = kept + 1;
+}
+
 void listing_done(struct listing *listing)
 {
 	free(listing->entries);

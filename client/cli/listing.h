@@ -20,6 +20,11 @@ struct listing {
 /* A prefix without '/' at its end, or "" for all. The listing is the caller's also on failure. */
 enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct listing *listing)
 	MUST_USE;
+
+/* Cuts what is deeper than the level below prefix, behind its '/'. */
+void listing_fold(struct listing *listing, const char *prefix);
+/* Sorts by path, and keeps one of each. */
+void listing_settle(struct listing *listing);
 void listing_done(struct listing *listing);
 
 #endif

@@ -67,6 +67,7 @@ static const struct command *const commands[] = {
 	&command_backup_verify,
 	&command_backup_restore,
 	&command_recover,
+	&command_complete,
 	NULL,
 };
 
@@ -81,9 +82,12 @@ static int finish_output(int status)
 
 static int run(struct cli *cli)
 {
-	enum mortise_status status = client_new(cli->socket_path, &cli->agent);
+	enum mortise_status status;
 	int ending;
 
+	if (cli->command->is_hidden)
+		return finish_output(cli->command->run(cli));
+	status = client_new(cli->socket_path, &cli->agent);
 	if (status != MORTISE_OK)
 		ending = output_fail(cli, status, "%s", mortise_message(cli->agent));
 	else {

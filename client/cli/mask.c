@@ -8,6 +8,9 @@
 #include "encodings.h"
 #include "needles.h"
 
+#define GATHERED  65536 /* short pieces of the output, before they are written together */
+#define WORTH_ONE 8192  /* a piece of so many bytes is written as it stands, not copied */
+
 struct mask {
 	struct needles *needles;
 	char **marks;
@@ -20,7 +23,7 @@ struct mask_stream {
 	size_t held;  /* bytes at the beginning of text that may become a value */
 	size_t shown; /* how many of them have been written all the same */
 	size_t pending;
-	uint8_t out[MASK_CHUNK]; /* short pieces, on their way together */
+	uint8_t out[GATHERED]; /* short pieces, on their way together */
 	uint8_t text[];
 };
 
@@ -117,9 +120,9 @@ static enum mortise_status flush(struct mask_stream *stream, mask_write write, v
 static enum mortise_status emit(
 	struct mask_stream *stream, const void *bytes, size_t size, mask_write write, void *context)
 {
-	if (size > sizeof stream->out - stream->pending)
+	if (size >= WORTH_ONE || size > sizeof stream->out - stream->pending)
 		TRY(flush(stream, write, context));
-	if (size >= sizeof stream->out)
+	if (size >= WORTH_ONE)
 		return write(context, bytes, size);
 	memcpy(stream->out + stream->pending, bytes, size);
 	stream->pending += size;

@@ -14,7 +14,7 @@
 
 #include "status.h"
 
-#define MASK_CHUNK 65536 /* bytes that a stream takes at least at a time */
+#define MASK_CHUNK 262144 /* bytes that a stream takes at least at a time */
 
 /* What is looked for, in any number of streams. */
 struct mask;

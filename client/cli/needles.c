@@ -4,6 +4,8 @@
  * four bytes. So it is enough to look at every fifth place, in a table of such groups; only where
  * that says "perhaps" are the strings themselves compared, sorted by their first 8 bytes.
  * Memory grows with the strings, not with an automaton's states, and most of a text is never read.
+ * A run of one byte, in which every place looks like the beginning of a string that begins with
+ * a run, is skipped up to where the longest such beginning fits.
  */
 #include "needles.h"
 
@@ -28,7 +30,9 @@ struct needles {
 	size_t count, capacity;
 	uint8_t *bytes;
 	size_t size, room;
-	size_t longest;
+	size_t longest,
+		longest_run; /* bytes; the latter of one kind, at the beginning of a string */
+	bool has_uniform;    /* one that is nothing but a run: it may stand anywhere in one */
 	int bits;
 	uint8_t *groups, *heads; /* a bit for each group at any of the places; at the first */
 };
@@ -189,12 +193,38 @@ static void set(uint8_t *table, uint32_t place)
 	table[place >> 3] = (uint8_t)(table[place >> 3] | 1U << (place & 7));
 }
 
+/* How many bytes are like the first. */
+static size_t run_of(const uint8_t *bytes, size_t size)
+{
+	uint64_t same = UINT64_C(0x0101010101010101) * bytes[0];
+	size_t at = 0;
+
+	while (size - at >= sizeof same && memcmp(bytes + at, &same, sizeof same) == 0)
+		at += sizeof same;
+	while (at < size && bytes[at] == bytes[0])
+		at++;
+	return at;
+}
+
+static void measure_runs(struct needles *needles)
+{
+	for (size_t i = 0; i < needles->count; i++) {
+		size_t size = needles->list[i].size;
+		size_t run = run_of(needles->bytes + needles->list[i].at, size);
+
+		needles->has_uniform |= run == size;
+		if (run > needles->longest_run)
+			needles->longest_run = run;
+	}
+}
+
 enum mortise_status needles_prepare(struct needles *needles)
 {
 	if (needles->count > 0)
 		qsort_r(needles->list, needles->count, sizeof *needles->list, compare,
 			needles->bytes);
 	forget_doubles(needles);
+	measure_runs(needles);
 	needles->bits = BITS_MIN;
 	while (needles->bits < BITS_MAX &&
 		(size_t)1 << needles->bits < needles->count * STRIDE * BITS_PER_GROUP)
@@ -287,18 +317,36 @@ static bool look_around(const struct needles *needles, const uint8_t *text, size
 	return false;
 }
 
+/* How many places from first on begin nothing, as a run goes on behind them; end is of that run. */
+static size_t count_barren(
+	const struct needles *needles, const uint8_t *text, size_t size, size_t first, size_t *end)
+{
+	if (needles->has_uniform || text[first] != text[first + NEEDLES_SIZE_MIN - 1])
+		return 0;
+	if (first >= *end)
+		*end = first + run_of(text + first, size - first);
+	return *end - first > needles->longest_run ? *end - first - needles->longest_run : 0;
+}
+
 bool needles_find(const struct needles *needles, const uint8_t *text, size_t size, size_t from,
 	bool is_end, struct needles_hit *out_hit)
 {
-	size_t at, first = from;
+	size_t at, first = from, run_end = 0;
 
 	if (needles->count == 0)
 		return false;
 	for (at = from + STRIDE - 1; at + GROUP <= size; at += STRIDE) {
-		if (is_set(needles->groups, place_of(needles, text + at)) &&
-			look_around(needles, text, size, at - (STRIDE - 1), at, is_end, out_hit))
+		if (!is_set(needles->groups, place_of(needles, text + at)))
+			continue;
+		first = at - (STRIDE - 1);
+		if (count_barren(needles, text, size, first, &run_end) >= STRIDE) {
+			at = run_end - needles->longest_run - 1;
+			continue;
+		}
+		if (look_around(needles, text, size, first, at, is_end, out_hit))
 			return true;
 	}
+	first = from;
 	if (is_end)
 		return false;
 	if (size >= NEEDLES_SIZE_MIN && size - (NEEDLES_SIZE_MIN - 1) > first)

@@ -76,6 +76,8 @@ __attribute__((format(printf, 4, 0))) static int fail(
 {
 	char line[LINE_MAX_SIZE];
 
+	if (cli->is_quiet)
+		return exit;
 	(void)vsnprintf(line, sizeof line, format, arguments);
 	if (!cli->is_json) {
 		print_line(line);

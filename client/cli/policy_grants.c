@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "policy_grants.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "ask.h"
 #include "output.h"
 
@@ -55,6 +54,7 @@ static bool read_grant(const struct wire_message *item, struct policy_grant *gra
 {
 	*grant = (struct policy_grant){
 		.is_deny = ask_number(item, WIRE_TAG_STATUS, MORTISE_OK) != MORTISE_OK,
+		.is_credential = ask_number(item, WIRE_TAG_NUMBER, 0) == 1,
 		.who = copy_text(item, WIRE_TAG_NAME),
 		.verbs = copy_text(item, WIRE_TAG_VERB),
 		.secrets = join_secrets(item),
@@ -79,7 +79,8 @@ static bool grow(struct policy_grants *grants)
 	return true;
 }
 
-bool policy_grants_add(struct policy_grants *grants, const struct wire_message *reply)
+/* False if it is malformed, or memory is short. */
+static bool add_page(struct policy_grants *grants, const struct wire_message *reply)
 {
 	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
 	const struct wire_field *cursor = &reply->field[WIRE_TAG_CURSOR];
@@ -103,6 +104,32 @@ bool policy_grants_add(struct policy_grants *grants, const struct wire_message *
 	return true;
 }
 
+enum mortise_status policy_grants_call(struct cli *cli, struct policy_grants *grants)
+{
+	struct wire_message reply;
+
+	TRY(client_call(cli->agent, &reply));
+	return add_page(grants, &reply) ? MORTISE_OK
+					: client_fail(cli->agent, MORTISE_IO, "%s", ask_malformed);
+}
+
+enum mortise_status policy_grants_who(
+	struct cli *cli, const char *path, const char *verb, struct policy_grants *grants)
+{
+	do {
+		struct wire_writer *writer = client_begin(cli->agent, WIRE_POLICY_WHO);
+
+		if (path != NULL)
+			wire_put_text(writer, WIRE_TAG_PATH, path);
+		if (grants->cursor_size > 0)
+			wire_put(writer, WIRE_TAG_CURSOR, grants->cursor, grants->cursor_size);
+		if (verb != NULL)
+			wire_put_text(writer, WIRE_TAG_VERB, verb);
+		TRY(policy_grants_call(cli, grants));
+	} while (grants->cursor_size > 0);
+	return MORTISE_OK;
+}
+
 /* Its entry's members, and those whose first group it is, as far as they can be listed. */
 static char *find_members(const char *who)
 {
@@ -113,20 +140,20 @@ static char *find_members(const char *who)
 	FILE *file;
 
 	if (strncmp(who, "group ", 6) == 0)
-		entry = getgrnam(who + 6);
+		entry = accounts_group(who + 6);
 	else if (strncmp(who, "gid ", 4) == 0)
-		entry = getgrgid((gid_t)strtoul(who + 4, NULL, 10));
+		entry = accounts_group_of((gid_t)strtoul(who + 4, NULL, 10));
 	if (entry == NULL || (file = open_memstream(&text, &size)) == NULL)
 		return NULL;
 	for (char **member = entry->gr_mem; *member != NULL; member++, gap = " ")
 		(void)fprintf(file, "%s%s", gap, *member);
-	setpwent();
-	for (const struct passwd *user; (user = getpwent()) != NULL;)
+	accounts_begin();
+	for (const struct passwd *user; (user = accounts_next_user()) != NULL;)
 		if (user->pw_gid == entry->gr_gid) {
 			(void)fprintf(file, "%s%s", gap, user->pw_name);
 			gap = " ";
 		}
-	endpwent();
+	accounts_end();
 	if (fclose(file) == 0)
 		return text;
 	free(text);
@@ -147,22 +174,28 @@ static json_t *split(const char *text)
 	return array;
 }
 
-int policy_grants_json(const struct policy_grants *grants, const char *key, const char *about)
+json_t *policy_grants_array(const struct policy_grants *grants)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < grants->count; i++) {
 		const struct policy_grant *grant = &grants->list[i];
-		json_t *object = json_pack("{s:s, s:b, s:o, s:o, s:s, s:s}", "who", grant->who,
+		json_t *object = json_pack("{s:s, s:b, s:o, s:o, s:s, s:s, s:s}", "who", grant->who,
 			"denied", grant->is_deny, "verbs", split(grant->verbs), "secrets",
-			split(grant->secrets), "conditions", grant->conditions, "rule",
-			grant->rule);
+			split(grant->secrets), "conditions", grant->conditions, "section",
+			grant->is_credential ? "credential" : "rule", "rule", grant->rule);
 
 		if (object != NULL && grant->members != NULL)
 			(void)json_object_set_new(object, "members", split(grant->members));
 		(void)json_array_append_new(array, object);
 	}
-	return output_json(json_pack("{s:s?, s:o}", key, about, "grants", array));
+	return array;
+}
+
+int policy_grants_json(const struct policy_grants *grants, const char *key, const char *about)
+{
+	return output_json(
+		json_pack("{s:s?, s:o}", key, about, "grants", policy_grants_array(grants)));
 }
 
 void policy_grants_find_members(struct policy_grants *grants)

@@ -3,10 +3,12 @@
 #ifndef MORTISE_CLI_POLICY_GRANTS_H
 #define MORTISE_CLI_POLICY_GRANTS_H
 
+#include <jansson.h>
+
 #include "cli.h"
 
 struct policy_grant {
-	bool is_deny;
+	bool is_deny, is_credential;
 	char *who, *verbs, *secrets, *conditions, *rule; /* "" for none; lists by blanks */
 	char *members; /* of a group, as this host knows it; NULL: not asked, or no group */
 };
@@ -19,12 +21,32 @@ struct policy_grants {
 	size_t cursor_size; /* 0: there is no more */
 };
 
-/* Adds a page; false if it is malformed, or memory is short. */
-bool policy_grants_add(struct policy_grants *grants, const struct wire_message *reply);
+/*
+ * Sends the request that was begun and adds its page. A malformed one, or one for which memory
+ * is short, is MORTISE_IO.
+ */
+enum mortise_status policy_grants_call(struct cli *cli, struct policy_grants *grants) MUST_USE;
+
+/* All pages of POLICY_WHO; path and verb may be NULL. Needs the verb admin. */
+enum mortise_status policy_grants_who(
+	struct cli *cli, const char *path, const char *verb, struct policy_grants *grants) MUST_USE;
+
 void policy_grants_drop(struct policy_grants *grants);
 
 /* Asks this host's name service who is in the groups. */
 void policy_grants_find_members(struct policy_grants *grants);
+
+enum policy_grants_table {
+	POLICY_GRANTS_WHO, /* to whom, without secrets */
+	POLICY_GRANTS_MAY, /* secrets, without to whom */
+};
+
+/* Prints a line for each, behind indent. An exit status. */
+int policy_grants_print(const struct cli *cli, const struct policy_grants *grants,
+	enum policy_grants_table table, const char *indent);
+
+/* [{"who": ..., "rule": ...}, ...] */
+json_t *policy_grants_array(const struct policy_grants *grants);
 
 /* Prints {"KEY": ABOUT, "grants": [...]}; about may be NULL. An exit status. */
 int policy_grants_json(const struct policy_grants *grants, const char *key, const char *about);

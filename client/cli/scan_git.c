@@ -242,7 +242,7 @@ static void end(struct history *history, bool is_whole, int error)
 	if (is_whole && list_ending == 0 && read_ending == 0)
 		return;
 	if (error != 0)
-		why = strerror(error);
+		why = error == ENOENT ? "there is no git in PATH" : strerror(error);
 	else if (list_ending != 0 && list_why[0] != '\0')
 		why = list_why;
 	else if (read_why[0] != '\0')

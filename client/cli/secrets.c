@@ -2,10 +2,13 @@
 /* secrets: show, delete and undelete: one secret, and never its value. */
 #include <stdio.h>
 
+#include "args.h"
 #include "ask.h"
+#include "caller.h"
 #include "input.h"
 #include "metadata.h"
 #include "output.h"
+#include "policy_grants.h"
 #include "when.h"
 
 /* Its label and its note, if it has any. */
@@ -85,33 +88,75 @@ static void print_version(const struct wire_message *item)
 	(void)putchar('\n');
 }
 
+static int print_readers(const struct cli *cli, const struct policy_grants *readers)
+{
+	puts(readers->count > 0 ? "may be read by" : "may be read by nobody");
+	return policy_grants_print(cli, readers, POLICY_GRANTS_WHO, "  ");
+}
+
+/* The reply to SHOW, and the readers, or NULL. */
+static int print_secret(const struct cli *cli, const char *path, const struct wire_message *reply,
+	const struct policy_grants *readers)
+{
+	struct wire_list versions = wire_list_of(reply, WIRE_TAG_ITEMS);
+	struct wire_message item;
+	char created[WHEN_TEXT_SIZE];
+
+	if (cli->is_json) {
+		json_t *object = describe(path, reply, versions);
+
+		if (readers != NULL)
+			(void)json_object_set_new(object, "readers", policy_grants_array(readers));
+		return output_json(object);
+	}
+	when_format_local(ask_number(reply, WIRE_TAG_TIME, 0), created);
+	printf("%s: version %llu, %llu bytes, created %s%s\n", path,
+		(unsigned long long)ask_number(reply, WIRE_TAG_VERSION, 0),
+		(unsigned long long)size_of(reply, versions), created,
+		ask_flag(reply, WIRE_TAG_DELETED) ? ", deleted" : "");
+	metadata_print(reply);
+	while (ask_next(&versions, &item))
+		print_version(&item);
+	if (!wire_list_is_whole(&versions))
+		return ask_fail_malformed(cli);
+	return readers != NULL ? print_readers(cli, readers) : CLI_DONE;
+}
+
+/* Who may read it is policy, which is for administrators. */
+static int ask_readers(struct cli *cli, const char *path, struct policy_grants *readers)
+{
+	enum mortise_status status = policy_grants_who(cli, path, "read", readers);
+
+	if (status == MORTISE_DENIED)
+		return output_fail(cli, status,
+			"%s: --readers needs the verb admin, and you are %s; without it: mortise "
+			"show %s",
+			path, caller_find().text, path);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, path);
+	policy_grants_find_members(readers);
+	return CLI_DONE;
+}
+
+/* The readers are asked for first: they are copied, and a reply is gone with the next call. */
 static int show(struct cli *cli)
 {
-	struct wire_message reply, item;
+	CLEANUP(policy_grants_drop) struct policy_grants readers = {0};
+	bool has_readers = args_has(cli, "readers");
+	struct wire_message reply;
 	enum mortise_status status;
-	struct wire_list versions;
-	char created[WHEN_TEXT_SIZE];
 	struct ask_path path;
 	int ending = ask_expand(cli, cli->operands[0], &path);
 
+	if (ending == CLI_DONE && has_readers)
+		ending = ask_readers(cli, path.text, &readers);
 	if (ending != CLI_DONE)
 		return ending;
 	wire_put_text(client_begin(cli->agent, WIRE_SHOW), WIRE_TAG_PATH, path.text);
 	status = client_call(cli->agent, &reply);
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, path.text);
-	versions = wire_list_of(&reply, WIRE_TAG_ITEMS);
-	if (cli->is_json)
-		return output_json(describe(path.text, &reply, versions));
-	when_format_local(ask_number(&reply, WIRE_TAG_TIME, 0), created);
-	printf("%s: version %llu, %llu bytes, created %s%s\n", path.text,
-		(unsigned long long)ask_number(&reply, WIRE_TAG_VERSION, 0),
-		(unsigned long long)size_of(&reply, versions), created,
-		ask_flag(&reply, WIRE_TAG_DELETED) ? ", deleted" : "");
-	metadata_print(&reply);
-	while (ask_next(&versions, &item))
-		print_version(&item);
-	return wire_list_is_whole(&versions) ? CLI_DONE : ask_fail_malformed(cli);
+	return print_secret(cli, path.text, &reply, has_readers ? &readers : NULL);
 }
 
 static int change(struct cli *cli, enum wire_opcode opcode, const char *done, const char *would)
@@ -161,15 +206,25 @@ static int undelete(struct cli *cli)
 	return change(cli, WIRE_UNDELETE, "is back", "would be brought back");
 }
 
+static const struct option show_options[] = {
+	{"readers", 0, NULL, "also who may read it; needs the verb admin as well"}, {0}};
+
 const struct command command_show = {
 	.name = "show",
 	.operands = "PATH",
 	.summary = "show a secret's versions and what is said of it, without values",
+	.options = show_options,
 	.least = 1,
 	.most = 1,
 	.verb = "list",
 	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
-	.examples = "  mortise show prod/db/password",
+	.notes =
+		"--readers lists whom a rule lets read it and under what conditions, the units "
+		"that\n"
+		"are handed it as a credential, and the denies that may cut into that; as mortise\n"
+		"policy who, which lists the other verbs too.",
+	.examples = "  mortise show prod/db/password\n"
+		    "  mortise show --readers prod/db/password",
 	.run = show,
 };
 
