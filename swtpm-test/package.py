@@ -3,9 +3,11 @@
 
 `packages()` has dist/build-deb build them, which it does once for any number of tests and runs,
 until a file changes; it gives {'mortise': path, 'libmortise1': path, 'libmortise-dev': path}.
+`unpack(place)` has their files in a directory.
 """
 
 import functools
+import glob
 import os
 import shutil
 import subprocess
@@ -31,3 +33,15 @@ def packages():
     built = {os.path.basename(path).split('_')[0]: path
              for path in done.stdout.decode().splitlines()}
     return {name: built[name] for name in NAMES}
+
+
+def built(pattern, where=None):
+    """Paths of build/deb, or of where, that pattern fits."""
+    return glob.glob(os.path.join(where or os.environ['MORTISE_TEST_SOURCE'] + '/build/deb', pattern))
+
+
+def unpack(place):
+    """A directory with the files of all packages; not an installation."""
+    for path in packages().values():
+        subprocess.run(['dpkg-deb', '-x', path, place('root')], check=True)
+    return place('root')
