@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 
+import keep
 from tpm import AGENT_USER, DEADLINE_S, IS_ROOT, Tap, Tpm, end_process
 
 # On every Debian, as is AGENT_USER. nobody is the kernel's overflow uid, which is always denied.
@@ -91,6 +92,11 @@ class Place(contextlib.ExitStack):
         os.chmod(self.path, 0o755)
         self.callback(shutil.rmtree, self.path, ignore_errors=True)
         self.agents = []
+        self.callback(self._keep)  # before that, and after the agents have ended
+
+    def _keep(self):
+        for agent in self.agents:
+            keep.agent(agent)
 
     def __call__(self, name):
         return os.path.join(self.path, name)
@@ -283,6 +289,8 @@ class Agent:
         """Runs `mortise ARGUMENTS`: a Result."""
         process = self.popen(*arguments, **options)
         data = input.encode() if isinstance(input, str) else input
+        if arguments[:1] == ('set',):
+            keep.value(data if '--raw' in arguments else data.removesuffix(b'\n'))
         try:
             out, err = process.communicate(data, timeout)
         except subprocess.TimeoutExpired:
@@ -305,7 +313,10 @@ class Agent:
         return self.do('set', '--raw', '--allow-empty', '--json', path, input=value).json()
 
     def get(self, path, *options, **more):
-        return self.do('get', path, *options, **more).out
+        value = self.do('get', path, *options, **more).out
+        if '#' not in path and not options:
+            keep.value(value)
+        return value
 
     def apply(self, text):
         """Makes text the policy, after a rule that lets root, or whoever runs this, do all."""

@@ -19,7 +19,7 @@ def findings(result, *kinds):
 def a_store_in_order_has_no_findings(place):
     agent = place.ready()
     for name in ('prod/a', 'prod/b', 'staging/a'):
-        agent.set(name, name.encode())
+        agent.set(name, b'the value of ' + name[-6:].encode())
         agent.get(name)
     agent.set('prod/empty', b'')
     agent.set('prod/none', b'')

@@ -5,22 +5,17 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "scan_region.h"
+
 #define WINDOW_MAX      24 /* a longer stride would only make the filter larger */
 #define WINDOW_MANY     16 /* of so many stems that their grams would fill the memory */
 #define MANY_STEMS      65536
 #define CENSUS_BITS     18
 #define FILTER_BITS_MIN 16
 #define FILTER_BITS_MAX 24
-#define FIRST_CAPACITY  65536
 #define NONE            UINT32_MAX
 #define RECENT          64 /* stems among which that of a further form is looked for */
 #define MULTIPLIER      UINT64_C(0x9e3779b97f4a7c15)
-
-/* Memory that grows by moving pages: nothing is copied, so nothing is left behind. */
-struct region {
-	uint8_t *bytes;
-	size_t used, capacity;
-};
 
 /*
  * What needles begin with: all of one, or SCAN_MATCH_KEPT bytes of some. Long forms of one value
@@ -45,43 +40,12 @@ struct entry {
 _Static_assert(SCAN_MATCH_KEPT < 256, "a gram's offset has 8 bits");
 
 struct scan_match {
-	struct region strings, stems, needles, entries, slots, filter;
+	struct scan_region strings, stems, needles, entries, slots, filter;
 	size_t shortest, longest, behind;
 	size_t gram, stride;
 	uint64_t mask; /* the bytes of a gram */
 	unsigned slot_shift, filter_shift;
 };
-
-static bool grow(struct region *region, size_t size)
-{
-	size_t capacity = region->capacity;
-	void *bytes;
-
-	while (region->used + size > capacity)
-		capacity = capacity == 0 ? FIRST_CAPACITY : 2 * capacity;
-	if (capacity == region->capacity)
-		return true;
-	if (region->bytes == NULL)
-		bytes = mmap(
-			NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	else
-		bytes = mremap(region->bytes, region->capacity, capacity, MREMAP_MAYMOVE);
-	if (bytes == MAP_FAILED)
-		return false;
-	(void)madvise(bytes, capacity, MADV_DONTDUMP);
-	region->bytes = bytes;
-	region->capacity = capacity;
-	return true;
-}
-
-static void release(struct region *region)
-{
-	if (region->bytes == NULL)
-		return;
-	mortise_wipe(region->bytes, region->used);
-	(void)munmap(region->bytes, region->capacity);
-	*region = (struct region){0};
-}
 
 static struct needle *needles_of(const struct scan_match *match)
 {
@@ -119,12 +83,12 @@ void scan_match_free(struct scan_match **match)
 {
 	if (*match == NULL)
 		return;
-	release(&(*match)->strings);
-	release(&(*match)->stems);
-	release(&(*match)->needles);
-	release(&(*match)->entries);
-	release(&(*match)->slots);
-	release(&(*match)->filter);
+	scan_region_release(&(*match)->strings);
+	scan_region_release(&(*match)->stems);
+	scan_region_release(&(*match)->needles);
+	scan_region_release(&(*match)->entries);
+	scan_region_release(&(*match)->slots);
+	scan_region_release(&(*match)->filter);
 	free(*match);
 	*match = NULL;
 }
@@ -174,8 +138,8 @@ static bool add_stem(struct scan_match *match, const uint8_t *bytes, size_t size
 	struct stem stem = {(uint32_t)match->strings.used, needle};
 
 	if (match->strings.used > UINT32_MAX - SCAN_MATCH_KEPT ||
-		!grow(&match->strings, kept + SCAN_MATCH_PADDING) ||
-		!grow(&match->stems, sizeof stem))
+		!scan_region_grow(&match->strings, kept + SCAN_MATCH_PADDING) ||
+		!scan_region_grow(&match->stems, sizeof stem))
 		return false;
 	memcpy(match->strings.bytes + stem.at, bytes, kept);
 	match->strings.used += kept;
@@ -193,7 +157,7 @@ enum mortise_status scan_match_add(
 
 	if (size < SCAN_MATCH_SHORTEST || size > UINT32_MAX)
 		return MORTISE_INVALID;
-	if (!grow(&match->needles, sizeof needle) ||
+	if (!scan_region_grow(&match->needles, sizeof needle) ||
 		(stem == NULL && !add_stem(match, bytes, size, number)))
 		return MORTISE_IO;
 	if (size > SCAN_MATCH_KEPT)
@@ -289,9 +253,10 @@ static bool make_room(struct scan_match *match, size_t count)
 
 	match->slot_shift = 32 - slot_bits;
 	match->filter_shift = 32 - filter_bits;
-	if (!grow(&match->entries, count * sizeof(struct entry)) ||
-		!grow(&match->slots, (((size_t)1 << slot_bits) + 2) * sizeof(uint32_t)) ||
-		!grow(&match->filter, (size_t)1 << (filter_bits - 3)))
+	if (!scan_region_grow(&match->entries, count * sizeof(struct entry)) ||
+		!scan_region_grow(
+			&match->slots, (((size_t)1 << slot_bits) + 2) * sizeof(uint32_t)) ||
+		!scan_region_grow(&match->filter, (size_t)1 << (filter_bits - 3)))
 		return false;
 	match->entries.used = count * sizeof(struct entry);
 	match->slots.used = (((size_t)1 << slot_bits) + 2) * sizeof(uint32_t);
