@@ -27,7 +27,8 @@ static enum mortise_status lose(struct mortise *agent)
 static enum mortise_status run_out(struct mortise *agent)
 {
 	connection_close(agent);
-	return client_fail(agent, MORTISE_UNREACHABLE, "the agent at %s did not answer in time",
+	return client_fail(agent, MORTISE_UNREACHABLE,
+		"the agent at %s did not answer in time; its log says why (journalctl -u mortised)",
 		agent->socket_path);
 }
 

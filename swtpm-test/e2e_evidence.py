@@ -90,7 +90,7 @@ def heirs(place, heir, *wrapping, rounds=ROUNDS):
     place.callback(os.kill, inner, signal.SIGKILL)  # unshare waits for it, whatever it is sent
     inside = ['nsenter', '--target', str(inner), '--pid', '--mount']
     done = subprocess.run([*inside, build('pid_reuse'), agent.socket, str(rounds), str(heir)],
-                          capture_output=True, timeout=120)
+                          capture_output=True, timeout=400)
     same(done.returncode, 0, done.stderr)
     count = subprocess.run([*inside, prefix() + '/bin/mortise', '--socket=' + agent.socket,
                             'status'], capture_output=True)

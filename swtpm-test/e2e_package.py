@@ -239,6 +239,7 @@ def a_removal_stops_it_and_keeps_all_that_an_installation_goes_on_with(place):
     same(came['active'], ['inactive'] * 5)
     same(came['still'], [False, True, True, True])
     succeeded(came, 'reinstall')
+    same(came['again'], {unit: ['enabled', 'active'] for unit in came['again']})
     same(came['get'], [0, 'secret'])
 
 

@@ -185,6 +185,7 @@ def removed():
         '/usr/sbin/mortised', str(CONF), '/var/lib/mortise/store.db', '/var/log/mortise/audit.log')]
     results['active'] = [run('systemctl', 'is-active', unit)[1] for unit in UNITS]
     results['reinstall'] = install('next')
+    results['again'] = states()
     results['get'] = run(*GET)
 
 

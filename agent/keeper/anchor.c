@@ -151,7 +151,8 @@ static void on_repaired(void *context, struct sealer_answer *answer)
 		return;
 	}
 	anchor->increments++;
-	log_info("the anchor was one behind, as after a crash or power cut; it is level again");
+	log_info("the anchor was one behind, as after a crash, a power cut or a stop soon after a "
+		 "write; it is level again");
 	finish_check(anchor, MORTISE_OK, TOKEN_FAULT_NONE, "");
 }
 

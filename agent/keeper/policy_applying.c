@@ -136,7 +136,9 @@ static enum mortise_status keep_admin(struct applying *applying, struct applied 
 		return MORTISE_OK;
 	if (!applying->wish.is_forced) {
 		snprintf(applying->error.text, sizeof applying->error.text,
-			"%s; add a rule that allows it, or use --force", why);
+			"%s; add a rule that allows it (the one in force: mortise policy show), or "
+			"use --force",
+			why);
 		return MORTISE_REJECTED;
 	}
 	snprintf(applied->text, sizeof applied->text,

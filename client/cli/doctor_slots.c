@@ -75,8 +75,9 @@ static void check_tries(struct doctor *doctor, const struct hardware *hardware)
 	else
 		(void)snprintf(remedy, sizeof remedy, "the token's security officer unlocks it");
 	if (hardware->is_locked)
-		doctor_say(doctor, hardware->wants_pin ? DOCTOR_WRONG : DOCTOR_WARNING, remedy,
-			"%sit is locked and accepts no PIN%s", hardware->title, count);
+		doctor_say(doctor, hardware->wants_pin ? DOCTOR_WRONG : DOCTOR_NOTE, remedy,
+			"%sit is locked and accepts no PIN%s%s", hardware->title, count,
+			hardware->wants_pin ? "" : "; this slot needs none");
 	else if (hardware->is_last_try)
 		doctor_say(doctor, DOCTOR_WARNING, remedy, "%sthe next wrong PIN locks it%s",
 			hardware->title, count);

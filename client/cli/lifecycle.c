@@ -137,18 +137,26 @@ static int unseal_with_pin(struct cli *cli, const char *option, const char *kind
 static int unseal_by_hardware(struct cli *cli)
 {
 	struct wire_message reply;
-	char slot[24];
-	uint64_t id;
+	char slot[24], why[WIRE_TEXT_MAX];
+	uint64_t id = 0;
 
 	(void)client_begin(cli->agent, WIRE_UNSEAL);
 	enum mortise_status status = call_unseal(cli, &reply);
 	if (status == MORTISE_OK)
 		return report_unsealed(cli, &reply);
-	if (status != MORTISE_HARDWARE || !isatty(STDIN_FILENO))
+	if (status != MORTISE_HARDWARE)
 		return ask_fail(cli, status, NULL);
-	output_note("%s", mortise_message(cli->agent));
-	if (ask_fact(cli, "pin_slot", slot, sizeof slot) != MORTISE_OK || !args_number(slot, &id))
-		return output_exit(status);
+	(void)snprintf(why, sizeof why, "%s", mortise_message(cli->agent));
+	bool waits_for_pin = ask_fact(cli, "pin_slot", slot, sizeof slot) == MORTISE_OK &&
+			     args_number(slot, &id);
+	if (waits_for_pin && !isatty(STDIN_FILENO))
+		return output_fail(cli, status,
+			"slot %s waits for its PIN, and there is no terminal to ask on; use "
+			"--tpm2-pin-file=F, or --pin-file=F for a token",
+			slot);
+	if (!waits_for_pin)
+		return output_fail(cli, status, "%s", why);
+	output_note("%s", why);
 	return unseal_with_pin(cli, NULL, NULL, id);
 }
 

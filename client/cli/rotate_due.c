@@ -85,6 +85,10 @@ int rotate_due(struct cli *cli, const struct generate *generate)
 	enum mortise_status status = listing_collect(cli, "", &listing);
 	int signal = 0, ending;
 
+	if (status == MORTISE_OK && listing.count == 0)
+		output_note(
+			"there is no secret that you may list; what is to be rotated here needs "
+			"a rule with: allow = list rotate");
 	if (status != MORTISE_OK) {
 		listing_done(&listing);
 		return ask_fail(cli, status, NULL);

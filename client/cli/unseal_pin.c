@@ -26,7 +26,7 @@ static const char program[] = "systemd-ask-password";
 /* What is being asked, and what came of it. */
 struct question {
 	uint64_t slot;
-	char complaint[200]; /* about the answer before; "": none */
+	char complaint[WIRE_TEXT_MAX]; /* about the answer before; "": none */
 	int tries;
 	pid_t pid; /* of the program that asks; 0: none */
 	int answer;
@@ -73,7 +73,7 @@ static _Noreturn void become_program(int answer, char *id, char *text)
 
 static enum mortise_status begin(struct question *question)
 {
-	char id[48], text[300];
+	char id[48], text[WIRE_TEXT_MAX + 64];
 	int answer[2];
 
 	(void)snprintf(id, sizeof id, "--id=mortise:pin:%llu", (unsigned long long)question->slot);
