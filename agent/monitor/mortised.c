@@ -259,7 +259,7 @@ static enum mortise_status reload(void *context)
 	struct agent *agent = context;
 	struct refusal refusal = {""};
 	char later[RELOAD_LATER_SIZE];
-	uint32_t operators_gid;
+	uint32_t operators_gid = 0;
 	enum mortise_status status = load_configuration(agent, &fresh);
 
 	if (status == MORTISE_OK)

@@ -275,7 +275,7 @@ enum mortise_status pkcs11_key_find(struct pkcs11 *token, enum pkcs11_kind kind,
 		{CKA_ID, own_id, sizeof own_id},
 	};
 	CK_OBJECT_HANDLE found[2];
-	CK_ULONG count;
+	CK_ULONG count = 0;
 
 	memcpy(own_id, id, sizeof own_id);
 	TRY(find(token, template, 2, found, 2, &count));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "pkcs11_seal.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -15,11 +16,46 @@
 
 static const char agreement_context[] = "mortise pkcs11 ecdh";
 
+/*
+ * Parameters of mechanisms, as "PKCS #11 Cryptographic Token Interface Current Mechanisms" 2.40
+ * lays them out (2.13.5, 2.1.8, 2.3.14). p11-kit names their members one way until 0.24 and another
+ * from 0.25 on.
+ */
+struct gcm_params {
+	unsigned char *iv;
+	unsigned long iv_bytes;
+	unsigned long iv_bits;
+	unsigned char *associated;
+	unsigned long associated_bytes;
+	unsigned long tag_bits;
+};
+
+struct oaep_params {
+	unsigned long hash;
+	unsigned long mask_generation;
+	unsigned long source;
+	void *source_bytes;
+	unsigned long source_size_bytes;
+};
+
+struct ecdh1_params {
+	unsigned long kdf;
+	unsigned long shared_size_bytes;
+	unsigned char *shared;
+	unsigned long point_size_bytes;
+	unsigned char *point;
+};
+
+static_assert(sizeof(struct gcm_params) == sizeof(CK_GCM_PARAMS) &&
+		      sizeof(struct oaep_params) == sizeof(CK_RSA_PKCS_OAEP_PARAMS) &&
+		      sizeof(struct ecdh1_params) == sizeof(CK_ECDH1_DERIVE_PARAMS),
+	"a module reads these by their layout");
+
 /* A mechanism with its parameters, which PKCS #11 does not take as const. */
 struct cipher {
 	CK_MECHANISM mechanism;
-	CK_GCM_PARAMS gcm;
-	CK_RSA_PKCS_OAEP_PARAMS oaep;
+	struct gcm_params gcm;
+	struct oaep_params oaep;
 	uint8_t iv[PKCS11_GCM_IV_SIZE];
 	uint8_t header[PKCS11_HEADER_SIZE];
 };
@@ -28,12 +64,12 @@ static void set_gcm(struct cipher *cipher, const struct pkcs11_blob *blob)
 {
 	memcpy(cipher->iv, blob->body, PKCS11_GCM_IV_SIZE);
 	pkcs11_blob_header(blob, cipher->header);
-	cipher->gcm = (CK_GCM_PARAMS){
-		.iv_ptr = cipher->iv,
-		.iv_len = PKCS11_GCM_IV_SIZE,
+	cipher->gcm = (struct gcm_params){
+		.iv = cipher->iv,
+		.iv_bytes = PKCS11_GCM_IV_SIZE,
 		.iv_bits = 8 * PKCS11_GCM_IV_SIZE,
-		.aad_ptr = cipher->header,
-		.aad_len = PKCS11_HEADER_SIZE,
+		.associated = cipher->header,
+		.associated_bytes = PKCS11_HEADER_SIZE,
 		.tag_bits = 8 * PKCS11_GCM_TAG_SIZE,
 	};
 	cipher->mechanism = (CK_MECHANISM){CKM_AES_GCM, &cipher->gcm, sizeof cipher->gcm};
@@ -43,9 +79,9 @@ static void set_oaep(struct cipher *cipher, const struct pkcs11_blob *blob)
 {
 	bool is_sha256 = blob->mechanism == PKCS11_OAEP_SHA256;
 
-	cipher->oaep = (CK_RSA_PKCS_OAEP_PARAMS){
-		.hash_alg = is_sha256 ? CKM_SHA256 : CKM_SHA_1,
-		.mgf = is_sha256 ? CKG_MGF1_SHA256 : CKG_MGF1_SHA1,
+	cipher->oaep = (struct oaep_params){
+		.hash = is_sha256 ? CKM_SHA256 : CKM_SHA_1,
+		.mask_generation = is_sha256 ? CKG_MGF1_SHA256 : CKG_MGF1_SHA1,
 		.source = CKZ_DATA_SPECIFIED,
 	};
 	cipher->mechanism = (CK_MECHANISM){CKM_RSA_PKCS_OAEP, &cipher->oaep, sizeof cipher->oaep};
@@ -128,8 +164,8 @@ static enum mortise_status agree(struct pkcs11 *token, CK_OBJECT_HANDLE key,
 	const uint8_t point[PKCS11_POINT_SIZE], uint8_t out_shared[KEY_SIZE])
 {
 	uint8_t other[PKCS11_POINT_SIZE];
-	CK_ECDH1_DERIVE_PARAMS parameters = {
-		.kdf = CKD_NULL, .public_data = other, .public_data_len = sizeof other};
+	struct ecdh1_params parameters = {
+		.kdf = CKD_NULL, .point = other, .point_size_bytes = sizeof other};
 	CK_MECHANISM mechanism = {CKM_ECDH1_DERIVE, &parameters, sizeof parameters};
 	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	CK_KEY_TYPE type = CKK_GENERIC_SECRET;

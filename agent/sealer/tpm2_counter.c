@@ -112,8 +112,8 @@ static enum mortise_status define_free(
 	struct tpm2 *tpm, const TPM2B_AUTH *auth, TPM2B_NV_PUBLIC *out_counter)
 {
 	TPM2B_NV_PUBLIC counter;
-	TPM2_HANDLE handle;
-	ESYS_TR index;
+	TPM2_HANDLE handle = 0;
+	ESYS_TR index = ESYS_TR_NONE;
 
 	TRY(find_free(tpm, &handle));
 	counter = tpm2_place_counter(handle, false);
@@ -126,7 +126,7 @@ static enum mortise_status define_free(
 enum mortise_status tpm2_counter_define(
 	struct tpm2 *tpm, const TPM2B_AUTH *auth, struct tpm2_place *place, uint64_t *out_count)
 {
-	ESYS_TR index;
+	ESYS_TR index = ESYS_TR_NONE;
 
 	TRY(tpm2_srk_trust(tpm, &place->srk));
 	if (place->counter.nvPublic.nvIndex == 0)
@@ -142,7 +142,7 @@ enum mortise_status tpm2_counter_define(
 enum mortise_status tpm2_counter_read(struct tpm2 *tpm, const TPM2B_AUTH *auth,
 	const struct tpm2_place *place, uint64_t *out_count)
 {
-	ESYS_TR index;
+	ESYS_TR index = ESYS_TR_NONE;
 
 	TRY(tpm2_srk_require(tpm, &place->srk));
 	TRY(use(tpm, &place->counter, auth, &index));

@@ -134,7 +134,7 @@ static int init(struct cli *cli)
 	struct key_file target;
 	struct wire_message reply;
 	enum mortise_status status;
-	const char *kind;
+	const char *kind = NULL;
 	int ending;
 
 	ending = kind_of(cli, &kind);
