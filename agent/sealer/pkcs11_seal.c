@@ -18,8 +18,8 @@ static const char agreement_context[] = "mortise pkcs11 ecdh";
 
 /*
  * Parameters of mechanisms, as "PKCS #11 Cryptographic Token Interface Current Mechanisms" 2.40
- * lays them out (2.13.5, 2.1.8, 2.3.14). p11-kit names their members one way until 0.24 and another
- * from 0.25 on.
+ * lays them out under AES-GCM, RSA PKCS #1 OAEP and elliptic curve Diffie-Hellman. p11-kit
+ * names their members one way until 0.24 and another from 0.25 on.
  */
 struct gcm_params {
 	unsigned char *iv;
