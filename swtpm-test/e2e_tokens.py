@@ -144,6 +144,44 @@ def a_token_that_is_taken_out_is_told_and_opens_when_it_is_back(place):
     same(agent.get(PATH), VALUE)
 
 
+@test
+def a_module_that_is_not_ready_at_boot_is_tried_again_until_it_is(place):
+    agent = begun(place)
+    mocks = ('rv:C_Initialize=5', 'crash:C_Initialize', 'exit:C_Initialize',
+             'rv:C_GetFunctionList=5', 'rv:C_GetSlotList=5', 'rv:C_GetTokenInfo=e0',
+             'rv:C_OpenSession=31', 'rv:C_FindObjects=30', 'rv:C_Decrypt=6')
+    for number, mock in enumerate(mocks, 1):
+        trouble = place.file('trouble', '')
+        agent.again(mock=mock + ',while=' + trouble)
+        until(lambda: 'tried again by itself' in agent.status().get('reason', ''), what=mock)
+        os.unlink(trouble)
+        until(agent.is_unsealed, what=mock)
+        same(agent.get(PATH), VALUE)
+        same(agent.log().count('sealed: slot 1'), number, mock)
+
+
+@test
+def a_module_that_hangs_at_boot_is_tried_again_when_its_time_is_over(place):
+    agent = begun(place)
+    trouble = place.file('trouble', '')
+    agent.again(mock='hang:C_Initialize,while=' + trouble)
+    until(lambda: 'tried again by itself' in agent.status().get('reason', ''))
+    os.unlink(trouble)
+    until(agent.is_unsealed, seconds=30)
+    same(agent.get(PATH), VALUE)
+
+
+@test
+def a_pin_file_that_comes_late_is_found(place):
+    agent = begun(place)
+    os.rename(agent.pin, agent.pin + '-later')
+    agent.restart()
+    until(lambda: 'pin-file' in agent.status().get('reason', ''))
+    has(agent.reason(), 'tried again by itself')
+    os.rename(agent.pin + '-later', agent.pin)
+    until(agent.is_unsealed)
+
+
 def doctors_word(agent, *options):
     """(exit status, all that it says of slot 1)"""
     result = agent.run('doctor', '--all', '--config=' + agent.conf, *options)

@@ -14,6 +14,7 @@
  *	label=X			the first letter of the token's label
  *	attribute=103:0		the first byte of an attribute, whatever it was
  *	log=/path		each call is a line there, and the start of the environment is
+ *	while=/path		all but the log only while that file is there
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -36,7 +37,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out_list) __attribute__((visibility("
 static CK_FUNCTION_LIST *real, mock;
 
 /* What follows the first directive that starts with prefix; NULL if there is none. */
-static const char *after(const char *prefix)
+static const char *find(const char *prefix)
 {
 	const char *at = getenv("MOCK");
 	size_t size = strlen(prefix);
@@ -47,6 +48,20 @@ static const char *after(const char *prefix)
 			return at + size;
 	}
 	return NULL;
+}
+
+/* The same, unless it does not misbehave just now. */
+static const char *after(const char *prefix)
+{
+	const char *path = find("while=");
+	char name[256];
+
+	if (path != NULL) {
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(path, ","), path);
+		if (access(name, F_OK) != 0)
+			return NULL;
+	}
+	return find(prefix);
 }
 
 static bool has(const char *what, const char *function)
@@ -61,7 +76,7 @@ static bool has(const char *what, const char *function)
 
 static void log_call(const char *function)
 {
-	const char *path = after("log=");
+	const char *path = find("log=");
 	char name[256];
 	FILE *log;
 

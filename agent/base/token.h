@@ -55,7 +55,13 @@ const char *token_fault_text(enum token_fault fault);
 /* What to do next: "check [tpm2] tcti in mortised.conf, ...". Never NULL. */
 const char *token_advice(enum token_fault fault);
 
-/* Is it worth trying again by itself? */
+/*
+ * What may mend it in the rest of a boot, without anybody: "the driver is loaded". NULL: nothing
+ * does. The table in docs/hardware.md is this one.
+ */
+const char *token_fault_mends(enum token_fault fault);
+
+/* Can it mend itself? Then it is tried again. */
 bool token_fault_is_passing(enum token_fault fault);
 
 struct token_failure {

@@ -95,15 +95,27 @@ void lifecycle_try_later(struct lifecycle *lifecycle)
 	event_add(lifecycle->retry, &delay);
 }
 
-static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
+/* An attempt that nobody asked for, and that came to the same as the one before, is no news. */
+static void record(struct lifecycle *lifecycle, enum mortise_status status, bool is_attended)
 {
 	const struct lifecycle_hooks *hooks = &lifecycle->parts.hooks;
+	bool is_news = status == MORTISE_OK || is_attended ||
+		       strcmp(lifecycle->recorded, lifecycle->reason) != 0;
+
+	memcpy(lifecycle->recorded, lifecycle->reason, sizeof lifecycle->recorded);
+	if (is_news)
+		hooks->record(hooks->context, "unsealed", status, lifecycle->reason);
+}
+
+static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	bool is_attended = lifecycle->turn.is_attended;
 
 	lifecycle->pin_slot = lifecycle->turn.wants_pin;
 	lifecycle_end_turn(lifecycle);
 	if (status != MORTISE_OK)
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
-	hooks->record(hooks->context, "unsealed", status, lifecycle->reason);
+	record(lifecycle, status, is_attended);
 	if (status == MORTISE_OK)
 		lifecycle_after_opening(lifecycle, lifecycle->opened_id);
 	lifecycle_finish(lifecycle, status, lifecycle->reason, NULL);
@@ -113,6 +125,7 @@ static void ask_next_slot(struct lifecycle *lifecycle);
 
 static void go_on(struct lifecycle *lifecycle)
 {
+	lifecycle->turn.is_found = false;
 	lifecycle->turn.at++;
 	ask_next_slot(lifecycle);
 }
@@ -169,15 +182,43 @@ static void open_by(struct lifecycle *lifecycle, struct sealer_answer *answer)
 	go_on(lifecycle);
 }
 
+/* What the hardware of a slot came to, and whether it is worth another try. */
+static void fail_slot(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct sealer_answer *answer)
+{
+	bool mends = answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
+	bool is_doubted = mends && lifecycle_pin_is_noted(lifecycle, kept->id);
+	char told[400], text[480];
+
+	lifecycle_describe(answer, told, sizeof told);
+	snprintf(text, sizeof text, "%s%s", told,
+		is_doubted ? "; its PIN may have been tried, and is not tried again by itself"
+		: mends    ? "; it is tried again by itself"
+			   : "");
+	explain_slot(lifecycle, kept->id, text);
+	lifecycle->turn.may_pass |= mends && !is_doubted;
+	want_pin(lifecycle, kept);
+	go_on(lifecycle);
+}
+
+/* The slot that is being asked; NULL: a key was typed meanwhile, or it was sealed. */
+static const struct kept_slot *asked_slot(const struct lifecycle *lifecycle)
+{
+	const struct turn *turn = &lifecycle->turn;
+
+	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
+		return NULL;
+	return &lifecycle->slots[turn->order[turn->at]];
+}
+
 static void on_slot_answer(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	struct turn *turn = &lifecycle->turn;
-	char text[400];
+	const struct kept_slot *kept = asked_slot(lifecycle);
 
-	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
-		return; /* a key was typed meanwhile, or it was sealed */
-	const struct kept_slot *kept = &lifecycle->slots[turn->order[turn->at]];
+	if (!kept)
+		return;
 	turn->was_asked = true;
 	if (!doubts_pin(answer) && lifecycle_note_pin(lifecycle, kept->id, false) != MORTISE_OK)
 		log_warning("slot %llu: that its PIN was right could not be noted",
@@ -188,12 +229,30 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	}
 	if (doubts_pin(answer))
 		secret_drop(&turn->pin);
-	want_pin(lifecycle, kept);
-	lifecycle_describe(answer, text, sizeof text);
-	explain_slot(lifecycle, kept->id, text);
-	turn->may_pass |=
-		answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
-	go_on(lifecycle);
+	fail_slot(lifecycle, kept, answer);
+}
+
+/* A module that crashes or hangs before it has a token was given no PIN. */
+static void on_token_found(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+	const struct kept_slot *kept = asked_slot(lifecycle);
+
+	if (!kept)
+		return;
+	lifecycle->turn.was_asked = true;
+	lifecycle->turn.is_found = answer->status == MORTISE_OK;
+	if (lifecycle->turn.is_found)
+		ask_next_slot(lifecycle);
+	else
+		fail_slot(lifecycle, kept, answer);
+}
+
+static bool fail_to_start(struct lifecycle *lifecycle, const struct kept_slot *kept)
+{
+	explain_slot(lifecycle, kept->id, "no sealer could be started; it is tried again");
+	lifecycle->turn.may_pass = true;
+	return false;
 }
 
 /* Starts asking; false if this slot is to be left out, and the reason says why. */
@@ -213,6 +272,10 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 			"then run: mortise unseal");
 		return false;
 	}
+	if (strcmp(slot.kind, SLOT_KIND_PKCS11) == 0 && !lifecycle->turn.is_found)
+		return sealer_health(lifecycle->parts.sealer, slot.kind, slot.blob, on_token_found,
+			       lifecycle) == MORTISE_OK ||
+		       fail_to_start(lifecycle, kept);
 	if (risks_a_pin(&slot, pin) &&
 		lifecycle_note_pin(lifecycle, kept->id, true) != MORTISE_OK) {
 		explain_slot(lifecycle, kept->id,
@@ -224,9 +287,7 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 		    lifecycle) == MORTISE_OK)
 		return true;
 	(void)!lifecycle_note_pin(lifecycle, kept->id, false);
-	explain_slot(lifecycle, kept->id, "no sealer could be started; it is tried again");
-	lifecycle->turn.may_pass = true;
-	return false;
+	return fail_to_start(lifecycle, kept);
 }
 
 /* Asks the hardware of the next slot that has any; without one, that is the end of it. */
@@ -234,7 +295,7 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 {
 	struct turn *turn = &lifecycle->turn;
 
-	for (; turn->at < turn->count; turn->at++)
+	for (; turn->at < turn->count; turn->at++, turn->is_found = false)
 		if (ask_slot(lifecycle, &lifecycle->slots[turn->order[turn->at]]))
 			return;
 	if (lifecycle->slot_count == 0)
@@ -259,6 +320,7 @@ void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
 	lifecycle->turn.is_attended = is_attended;
 	lifecycle->turn.may_pass = lifecycle->turn.was_asked = lifecycle->turn.is_foreign = false;
 	lifecycle->turn.wants_pin = 0;
+	lifecycle->turn.is_found = false;
 	order_slots(lifecycle);
 	lifecycle->reason[0] = '\0';
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
