@@ -30,7 +30,7 @@ def own(path):
 class TokenAgent(fixtures.Agent):
     """mock: what MOCK is; pin_file: whether [pkcs11] names one."""
 
-    token, mock, pin_file = None, None, True
+    token, mock, pin_file, modules = None, None, True, [SOFTHSM]
 
     def configure(self, lines=(), tpm2_lines=('deadline = 3',)):
         super().configure(lines, tpm2_lines)
@@ -41,7 +41,7 @@ class TokenAgent(fixtures.Agent):
             shutil.copy(MOCK, self.mocking)
         with open(self.conf, 'a') as file:
             file.write('[pkcs11]\nmodules = %s\nenv = %s\n' % (
-                SOFTHSM if self.mock is None else self.mocking,
+                ' '.join(self.modules) if self.mock is None else self.mocking,
                 env if self.mock is None else env + ' MOCK=' + self.mock))
             if self.pin_file:
                 file.write('pin-file = %s\n' % self.pin)
@@ -180,6 +180,21 @@ def a_pin_file_that_comes_late_is_found(place):
     has(agent.reason(), 'tried again by itself')
     os.rename(agent.pin + '-later', agent.pin)
     until(agent.is_unsealed)
+
+
+@test
+def a_token_behind_two_modules_opens_the_store_whichever_made_the_slot(place):
+    agent = begun(place)
+    uri = next(slot['uri'] for slot in agent.do('slot', 'list', '--json').json()['slots']
+               if slot['kind'] == 'pkcs11')
+    has(uri, 'pkcs11:token=mortise-test;serial=', '?module-path=' + SOFTHSM)
+    has(agent.do('slot', 'list').text, uri)
+    copy = place('copy.so')
+    shutil.copy(SOFTHSM, copy)
+    for agent.modules in ([SOFTHSM, copy], [copy, SOFTHSM], [copy]):
+        agent.again()
+        until(agent.is_unsealed, what=agent.modules)
+        same(agent.get(PATH), VALUE)
 
 
 def doctors_word(agent, *options):

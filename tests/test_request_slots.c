@@ -50,6 +50,8 @@ static void seal_anew(struct keeper_fixture *fixture, const struct wire_message 
 	if (wire_has(request, WIRE_TAG_PCRS))
 		assert_int_equal(wire_number(request, WIRE_TAG_PCRS, &seal->pcrs), MORTISE_OK);
 	seal->pcr_value = tpm.pcr_value;
+	if (wire_has(request, WIRE_TAG_URI))
+		wire_put_text(writer, WIRE_TAG_URI, "pkcs11:token=t?module-path=/m.so");
 	wire_put(writer, WIRE_TAG_KEY, seal->h, sizeof seal->h);
 	wire_put(writer, WIRE_TAG_BLOB, &blob, 1);
 	keeper_send_sealer(fixture, writer);

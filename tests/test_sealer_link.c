@@ -28,6 +28,7 @@ struct fixture {
 	char detail[256];
 	uint8_t h[KEY_SIZE];
 	size_t blob_size;
+	char uri[128];
 	uint64_t counter;
 	struct token_health health;
 };
@@ -52,6 +53,8 @@ static void on_done(void *context, struct sealer_answer *answer)
 	fixture.fault = answer->fault;
 	memcpy(fixture.detail, answer->detail, sizeof fixture.detail);
 	fixture.blob_size = answer->blob.size;
+	(void)snprintf(fixture.uri, sizeof fixture.uri, "%.*s", (int)answer->uri.size,
+		answer->uri.size ? (const char *)answer->uri.bytes : "");
 	fixture.counter = answer->counter;
 	fixture.health = answer->health;
 	if (answer->h)
@@ -575,6 +578,42 @@ static void a_wish_travels_whole(void **state)
 	assert_int_equal(fixture.request.field[WIRE_TAG_PUBLIC_KEY].size, 12);
 }
 
+static void what_a_uri_led_to_is_a_uri_or_the_answer_is_malformed(void **state)
+{
+	static const struct {
+		const char *uri; /* NULL: none */
+		bool is_right;
+	} answers[] = {{"pkcs11:token=t;serial=1?module-path=/m.so", true}, {NULL, false},
+		{"", false}, {"pkcs11", false}, {"http://token=t", false},
+		{"pkcs11:token=a b", false}, {"pkcs11:token=a\nb", false},
+		{"pkcs11:token=\xc3\xbc", false}};
+	const struct token_wish wish = {.uri = "pkcs11:token=t"};
+	struct wire_writer writer;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+		fixture.dones = 0;
+		assert_int_equal(
+			sealer_enrol(fixture.link, "pkcs11", &wish, on_done, NULL), MORTISE_OK);
+		answer_spawn(MORTISE_OK, true);
+		read_request();
+		wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
+		if (answers[i].uri)
+			wire_put_text(&writer, WIRE_TAG_URI, answers[i].uri);
+		wire_put(&writer, WIRE_TAG_KEY, bytes, KEY_SIZE);
+		wire_put(&writer, WIRE_TAG_BLOB, bytes, 9);
+		size_t size = wire_finish(&writer);
+		assert_true(send(fixture.sealer, out, size, MSG_NOSIGNAL) == (ssize_t)size);
+		turn();
+		if (!answers[i].is_right) {
+			assert_fault(TOKEN_FAULT_MALFORMED);
+			continue;
+		}
+		assert_int_equal(fixture.status, MORTISE_OK);
+		assert_string_equal(fixture.uri, answers[i].uri);
+	}
+}
+
 static void no_secret_stays_behind(void **state)
 {
 	(void)state;
@@ -617,6 +656,7 @@ int main(void)
 		TEST(what_waits_behind_an_anchor_gets_its_turn_when_that_fails),
 		TEST(an_opening_is_asked_of_a_fresh_sealer),
 		TEST(a_wish_travels_whole),
+		TEST(what_a_uri_led_to_is_a_uri_or_the_answer_is_malformed),
 		TEST(no_secret_stays_behind),
 	};
 

@@ -139,6 +139,7 @@ struct token_result {
 	struct secret *h;
 	uint8_t blob[TOKEN_BLOB_MAX]; /* of an enrolment; of DEFINE: the place */
 	size_t blob_size;
+	char uri[TOKEN_URI_MAX + 1]; /* of a token's enrolment: which one, and by which module */
 	uint64_t counter;
 	struct token_health health;
 	struct token_failure failure;
