@@ -74,8 +74,10 @@ class TokenAgent(fixtures.Agent):
         self.start()
 
     def reason(self):
-        until(lambda: self.status()['state'] == 'sealed' and 'reason' in self.status())
-        return self.status()['reason']
+        def said():
+            status = self.status()
+            return status['state'] == 'sealed' and status.get('reason')
+        return until(said)
 
     def is_unsealed(self):
         return self.status()['state'] == 'unsealed'

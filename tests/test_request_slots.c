@@ -584,6 +584,42 @@ static void a_module_that_crashes_is_tried_again_unless_a_pin_may_have_been(void
 	assert_int_equal(deaths, 2);
 }
 
+/* The first question waits for the test. */
+static void play_tpm_behind_silence(
+	struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	if (fixture->questions > 1)
+		play_tpm(fixture, request);
+}
+
+static void a_pin_that_is_typed_while_hardware_is_asked_has_its_turn_behind_that(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pcrs = PCR_7)), 2);
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pin = "1234")), 3);
+	asker_close(asker);
+	tpm.pcr_value = 1;
+	for (unsigned i = 0; i < 2; i++) {
+		fixture->play = play_tpm_behind_silence;
+		fixture->questions = 0;
+		keeper_restart(fixture);
+		keeper_await_questions(fixture, 1);
+		asker = asker_open(fixture);
+		wire_put_text(asker_begin(asker, WIRE_UNSEAL), WIRE_TAG_PIN, i ? "1234" : "4321");
+		asker_send(asker);
+		struct asker *second = asker_open(fixture);
+		assert_int_equal(ask(fixture, second, WIRE_UNSEAL, &(struct asking){.pin = "1234"}),
+			MORTISE_BUSY);
+		asker_close(second);
+		keeper_fail_sealer(fixture, TOKEN_FAULT_OTHER_PCRS, "");
+		assert_int_equal(asker_receive(fixture, asker), i ? MORTISE_OK : MORTISE_HARDWARE);
+		asker_close(asker);
+	}
+	assert_int_equal(tpm.wrong_pins, 1);
+}
+
 static void a_pin_in_a_uri_and_other_wishes_that_make_no_sense_are_refused(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -882,6 +918,7 @@ int main(void)
 		IN_FIXTURE(a_token_whose_pin_failed_is_not_tried_again_by_a_restart),
 		IN_FIXTURE(a_keeper_killed_while_a_pin_is_tried_does_not_try_it_again),
 		IN_FIXTURE(a_module_that_crashes_is_tried_again_unless_a_pin_may_have_been),
+		IN_FIXTURE(a_pin_that_is_typed_while_hardware_is_asked_has_its_turn_behind_that),
 		IN_FIXTURE(a_pin_in_a_uri_and_other_wishes_that_make_no_sense_are_refused),
 		IN_FIXTURE(shares_are_typed_one_after_another_until_there_are_enough),
 		IN_FIXTURE(an_escrow_slot_opens_by_the_key_that_was_made_elsewhere),

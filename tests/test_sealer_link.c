@@ -253,7 +253,7 @@ static void ask_health(void)
 /* With a key besides if has_key. */
 static void answer_health(uint64_t flags, size_t ids_size, bool has_key)
 {
-	static const uint8_t ids[16] = {1, 0, 0, 0, 3, 0, 0, 0, 0xe8, 3, 0, 0};
+	static const uint8_t ids[20] = {1, 0, 0, 0, 3, 0, 0, 0, 0xe8, 3, 0, 0, 0x80, 8};
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
@@ -273,12 +273,13 @@ static void health_is_asked_with_kind_and_blob_and_without_a_pin(void **state)
 	assert_int_equal(fixture.request.code, SEALER_HEALTH);
 	assert_int_equal(fixture.request.present,
 		WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_BLOB));
-	answer_health(TOKEN_HEALTH_LOCKED, 12, false);
+	answer_health(TOKEN_HEALTH_LOCKED, 16, false);
 	assert_int_equal(fixture.status, MORTISE_OK);
 	assert_int_equal(fixture.health.flags, TOKEN_HEALTH_LOCKED);
 	assert_int_equal(fixture.health.tries_failed, 1);
 	assert_int_equal(fixture.health.tries_max, 3);
 	assert_int_equal(fixture.health.back_s, 1000);
+	assert_int_equal(fixture.health.idle_pcrs, 1u << 7 | 1u << 11);
 }
 
 static void health_that_lies_is_malformed(void **state)
@@ -287,8 +288,8 @@ static void health_that_lies_is_malformed(void **state)
 		uint64_t flags;
 		size_t ids_size;
 		bool has_key;
-	} lies[] = {{TOKEN_HEALTH_FLAGS + 1, 12, false}, {UINT64_MAX, 12, false}, {0, 11, false},
-		{0, 16, false}, {0, 0, false}, {0, 12, true}};
+	} lies[] = {{TOKEN_HEALTH_FLAGS + 1, 16, false}, {UINT64_MAX, 16, false}, {0, 15, false},
+		{0, 20, false}, {0, 0, false}, {0, 16, true}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {

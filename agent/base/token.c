@@ -73,6 +73,10 @@ static const struct {
 		"find out who removed it, then run: mortise recover", NULL},
 	[TOKEN_FAULT_OTHER_COUNT] = {"the anchor does not stand where it should",
 		"run: mortise status", NULL},
+	[TOKEN_FAULT_SRK_AUTH] = {"the storage root key has a password",
+		"as the TPM's owner put one without a password at 0x81000001, as docs/hardware.md "
+		"has it",
+		NULL},
 	[TOKEN_FAULT_NO_MODULE] = {"the PKCS #11 module is not configured or cannot be loaded",
 		"check [pkcs11] modules in mortised.conf",
 		"the module, or what it needs to start, is there"},

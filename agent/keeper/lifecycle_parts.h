@@ -71,6 +71,7 @@ struct lifecycle {
 	struct kept_slot slots[SLOTS_MAX];
 	size_t slot_count;
 	struct turn turn;
+	struct turn next; /* with a PIN that was typed while another turn was under way */
 
 	struct vault *candidate; /* opened by a slot, but its age is being checked */
 	lifecycle_opened *opened;

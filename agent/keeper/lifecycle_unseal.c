@@ -110,9 +110,17 @@ static void record(struct lifecycle *lifecycle, enum mortise_status status, bool
 static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
 {
 	bool is_attended = lifecycle->turn.is_attended;
+	struct turn next = lifecycle->next;
 
+	lifecycle->next = (struct turn){0};
 	lifecycle->pin_slot = lifecycle->turn.wants_pin;
 	lifecycle_end_turn(lifecycle);
+	if (status != MORTISE_OK && next.pin) {
+		lifecycle->turn = next;
+		lifecycle_begin_turn(lifecycle, true);
+		return;
+	}
+	secret_drop(&next.pin);
 	if (status != MORTISE_OK)
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
 	record(lifecycle, status, is_attended);
@@ -330,7 +338,8 @@ void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
 void lifecycle_end_turn(struct lifecycle *lifecycle)
 {
 	secret_drop(&lifecycle->turn.pin);
-	lifecycle->turn = (struct turn){0};
+	secret_drop(&lifecycle->next.pin);
+	lifecycle->turn = lifecycle->next = (struct turn){0};
 }
 
 void lifecycle_retry(struct lifecycle *lifecycle)
@@ -354,11 +363,9 @@ void lifecycle_start(struct lifecycle *lifecycle)
 	lifecycle_begin_turn(lifecycle, false);
 }
 
-static enum mortise_status keep_pin(struct lifecycle *lifecycle, const struct lifecycle_pin *pin)
+static enum mortise_status keep_pin(struct turn *turn, const struct lifecycle_pin *pin)
 {
-	struct turn *turn = &lifecycle->turn;
-
-	lifecycle_end_turn(lifecycle);
+	secret_drop(&turn->pin);
 	TRY(secret_copy(pin->pin->bytes, pin->pin->size, &turn->pin));
 	snprintf(turn->pin_kind, sizeof turn->pin_kind, "%s", pin->kind ? pin->kind : "");
 	turn->pin_for = pin->slot;
@@ -372,12 +379,13 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 		return MORTISE_CONFLICT;
 	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done)
 		return MORTISE_BUSY;
-	/* With a PIN it is another question than the one being asked. */
-	if (lifecycle->state == LIFECYCLE_UNSEALING && pin->pin)
-		return MORTISE_BUSY;
 	TRY(lifecycle_set_hold(lifecycle, ""));
-	if (lifecycle->state == LIFECYCLE_SEALED && pin->pin)
-		TRY(keep_pin(lifecycle, pin));
+	/* With a PIN it is another question than the one being asked, and has its turn behind it.
+	 */
+	if (pin->pin)
+		TRY(keep_pin(
+			lifecycle->state == LIFECYCLE_SEALED ? &lifecycle->turn : &lifecycle->next,
+			pin));
 	lifecycle->done = done;
 	lifecycle->context = context;
 	if (lifecycle->state == LIFECYCLE_SEALED)

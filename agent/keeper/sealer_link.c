@@ -130,6 +130,7 @@ static enum mortise_status read_health(
 		.tries_failed = numbers[HEALTH_TRIES_FAILED],
 		.tries_max = numbers[HEALTH_TRIES_MAX],
 		.back_s = numbers[HEALTH_BACK_S],
+		.idle_pcrs = numbers[HEALTH_IDLE_PCRS],
 	};
 	return MORTISE_OK;
 }

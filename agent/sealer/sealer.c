@@ -218,6 +218,7 @@ static void put_health(struct wire_writer *writer, const struct token_health *he
 		[HEALTH_TRIES_FAILED] = health->tries_failed,
 		[HEALTH_TRIES_MAX] = health->tries_max,
 		[HEALTH_BACK_S] = health->back_s,
+		[HEALTH_IDLE_PCRS] = health->idle_pcrs,
 	};
 	uint8_t packed[sizeof numbers];
 

@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "doctor.h"
 #include "progress.h"
+#include "seal_wish.h"
 #include "slot_list.h"
 #include "typed.h"
 #include "when.h"
@@ -110,6 +111,19 @@ static void check_owner(struct doctor *doctor, const struct hardware *hardware)
 		doctor_say(doctor, DOCTOR_OK, NULL,
 			"%sthe TPM's lockout has no password: who may use the TPM may clear it",
 			hardware->title);
+}
+
+static void check_weakness(struct doctor *doctor, const struct hardware *hardware)
+{
+	char text[256];
+
+	seal_weak_binding(hardware->facts, text, sizeof text);
+	if (text[0] != '\0')
+		doctor_say(doctor, DOCTOR_WARNING, SEAL_REBIND, "%s%s", hardware->title, text);
+	seal_weak_root(hardware->facts, text, sizeof text);
+	if (text[0] != '\0')
+		doctor_say(
+			doctor, DOCTOR_WARNING, SEAL_REPLACE_ROOT, "%s%s", hardware->title, text);
 }
 
 /* ---- does it open? ---- */
@@ -231,6 +245,7 @@ static void check_hardware(struct doctor *doctor, const struct slot_line *line)
 		if (fault == NULL) {
 			check_tries(doctor, &hardware);
 			check_owner(doctor, &hardware);
+			check_weakness(doctor, &hardware);
 			check_opening(doctor, &hardware);
 		}
 	}

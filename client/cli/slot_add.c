@@ -50,8 +50,13 @@ static int add_hardware(struct cli *cli, const char *kind)
 		return ending;
 	seal_wish_put(cli, &wish, client_begin(cli->agent, WIRE_SLOT_ADD));
 	enum mortise_status status = call(cli, &reply);
-	return status == MORTISE_OK ? report(cli, &reply, NULL, false)
-				    : ask_fail(cli, status, NULL);
+	uint64_t id = ask_number(&reply, WIRE_TAG_NUMBER, 0);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, NULL);
+	ending = report(cli, &reply, NULL, false);
+	if (id > 0 && strcmp(kind, "tpm2") == 0)
+		seal_wish_warn(cli, id);
+	return ending;
 }
 
 /* The lines of the reply that are told once: the key, or its shares. */
