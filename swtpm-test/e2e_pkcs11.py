@@ -161,9 +161,10 @@ def a_pin_that_was_right_and_then_is_wrong_is_not_tried_a_third_time(place):
 def without_a_pin_the_file_has_it_for_enrolling_and_for_opening(place):
     token = softhsm(place)
     refused(enrol(token, pin=None), 'no-pin', 'pin-file')
-    path = pin_file(place, PIN + b'\n')
-    blob = enrolled(token, pin=None, pin_file=path).blob
-    same(open_slot(token, blob, pin=None, pin_file=path).fault, '')
+    for ending in (b'', b'\n', b'\r\n'):
+        path = pin_file(place, PIN + ending)
+        blob = enrolled(token, pin=None, pin_file=path).blob
+        same(open_slot(token, blob, pin=None, pin_file=path).fault, '', ending)
     same(open_slot(token, blob, pin=PIN, pin_file='/nonexistent').fault, '', 'typed goes first')
     refused(open_slot(token, blob, pin=None, pin_file='/nonexistent'), 'no-pin', '/nonexistent')
 
@@ -197,11 +198,16 @@ def a_pin_file_is_roots_or_the_agents(place):
 
 @test
 def what_is_no_line_of_64_bytes_is_no_pin(place):
-    token = softhsm(place)
+    token, log = softhsm(place), place('log')
     blob = enrolled(token).blob
-    for content in (b'', b'\n', PIN + b'\n\n', PIN + b'\nmore', b'a\0b', b'x' * 65, b'x' * 9999):
-        refused(open_slot(token, blob, pin=None, pin_file=pin_file(place, content)), 'no-pin',
-                'one line')
+    for content in (b'', b'\n', b'\r\n', PIN + b'\n\n', PIN + b'\r\n\r\n', PIN + b'\r', PIN + b'\nmore',
+                    b'a\0b', b'x' * 65, b'x' * 65 + b'\r\n', b'x' * 9999, b'\xef\xbb\xbf' + PIN,
+                    PIN.decode().encode('utf-16'), b'\x1b[A'):
+        refused(open_slot(token, blob, pin=None, pin_file=pin_file(place, content),
+                          mock='log=' + log), 'no-pin', 'one line')
+    same(calls(log, 'C_Login'), 0)
+    refused(open_slot(token, blob, pin=None, pin_file=pin_file(place, b'x' * 64 + b'\r\n')),
+            'wrong-pin')
 
 
 @test

@@ -164,10 +164,11 @@ static int add_escrow(struct cli *cli)
 	char key_id[KEY_ID_MAX] = "?";
 	size_t at = 0, size;
 
-	if (input == NULL || input_read(name, input) != MORTISE_OK ||
-		!typed_next_line(input, &at, &line, &size))
-		return output_fail(cli, MORTISE_IO, "cannot read a public key from %s: %s", name,
-			errno ? strerror(errno) : "it has none");
+	int ending = typed_file(cli, "the public key", name, input);
+
+	if (ending != CLI_DONE)
+		return ending;
+	(void)typed_next_line(input, &at, &line, &size);
 	struct wire_writer *writer = client_begin(cli->agent, WIRE_SLOT_ADD);
 	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "escrow");
 	if (cli->is_dry_run)
