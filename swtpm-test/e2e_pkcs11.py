@@ -432,7 +432,7 @@ def a_uri_with_a_pin_an_object_or_nonsense_is_refused_before_a_module_is_loaded(
                         ('pkcs11:type=private', 'of an object'), ('pkcs11:tokn=a', 'not known'),
                         ('pkcs11:token=%zz', 'not a PKCS'), ('http://x/', 'not a PKCS'),
                         ('token=a', 'not a PKCS'), ('', 'not a PKCS')):
-        refused(enrol(token, uri=uri, mock='log=' + log), 'unsupported', reason)
+        refused(enrol(token, uri=uri, mock='log=' + log), 'unfit-wish', reason)
     assert not os.path.exists(log)
 
 

@@ -9,7 +9,7 @@ import subprocess
 
 import keys
 import tap
-from tap import has, same, test, until
+from tap import has, has_not, same, test, until
 
 PATH = 'prod/db/password'
 
@@ -414,6 +414,30 @@ def keys_and_shares_are_read_from_files_that_windows_had_and_refused_by_name_oth
         result = agent.run('slot', 'add', '--recovery-public-key=' + path)
         same(result.status, 64, result)
         has(result.err, reason)
+
+
+@test
+def a_pcr_key_that_is_none_is_named_by_what_it_is(place):
+    agent = with_secret(place)
+
+    def openssl(name, *arguments):
+        subprocess.run(['openssl', arguments[0], '-out', place(name), *arguments[1:]], check=True,
+                       capture_output=True)
+        return place(name)
+    private = openssl('private', 'genrsa', '2048')
+    for path, status, reason in (
+            (private, 64, 'pkey -in %s -pubout' % private),
+            (openssl('cipher', 'genrsa', '-aes128', '-passout', 'pass:x', '2048'), 64, '-pubout'),
+            (openssl('certificate', 'req', '-x509', '-key', private, '-subj', '/CN=x'), 74,
+             'x509 -in FILE -noout -pubkey'),
+            (openssl('der', 'pkey', '-in', private, '-pubout', '-outform', 'DER'), 74, 'no PEM'),
+            (place.file('long', 'x' * 3000), 64, 'at most 2048 bytes'), (place.file('empty', ''), 64, 'no public'),
+            (place.file('huge', 'x' * 70000), 64, 'no public'), (place('nowhere'), 74, 'No such file')):
+        result = agent.run('slot', 'add', '--tpm2', '--pcr-public-key=' + path)
+        same((result.status, result.err.count('\n')), (status, 1), result)
+        has(result.err, reason)
+        has_not(result.err, 'tcti')
+    same(set(slots(agent)), {1, 2})
 
 
 @test

@@ -26,7 +26,7 @@ SLOT_KIND, TOKEN_PIN, URI, KEY, BLOB, ENTROPY, FAULT = 22, 37, 38, 40, 41, 42, 4
 FAULTS = dict(enumerate((
     'none absent busy timeout died lockout failure-mode owner-auth no-srk other-srk unfit-srk '
     'refused full malformed unsupported other wrong-pin no-pin other-pcrs no-signature '
-    'no-counter other-count no-module srk-auth').split()))
+    'no-counter other-count no-module srk-auth unfit-wish').split()))
 
 # What a blob has where (agent/sealer/pkcs11_blob.h).
 MECHANISM, HEADER_SIZE = 2, 116

@@ -77,6 +77,8 @@ static const struct {
 		"as the TPM's owner put one without a password at 0x81000001, as docs/hardware.md "
 		"has it",
 		NULL},
+	[TOKEN_FAULT_UNFIT_WISH] = {"the slot cannot be made as it was asked for",
+		"see the detail, and ask again", NULL},
 	[TOKEN_FAULT_NO_MODULE] = {"the PKCS #11 module is not configured or cannot be loaded",
 		"check [pkcs11] modules in mortised.conf",
 		"the module, or what it needs to start, is there"},

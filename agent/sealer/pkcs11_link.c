@@ -423,7 +423,7 @@ enum mortise_status pkcs11_uri(struct pkcs11 *token, char out_uri[TOKEN_URI_MAX 
 	put_escaped(out_uri, TOKEN_URI_MAX + 1, (const uint8_t *)path, (int)strlen(path));
 	/* What did not fit was left out. */
 	if (strlen(out_uri) + 3 > TOKEN_URI_MAX)
-		return pkcs11_fail(token, TOKEN_FAULT_UNSUPPORTED,
+		return pkcs11_fail(token, TOKEN_FAULT_UNFIT_WISH,
 			"the module's path is too long: a slot's URI has %d bytes", TOKEN_URI_MAX);
 	return MORTISE_OK;
 }

@@ -63,10 +63,10 @@ static enum mortise_status read_uri(
 		return MORTISE_BUSY;
 	if (p11_kit_uri_parse(text != NULL ? text : ANY_TOKEN, P11_KIT_URI_FOR_ANY, uri) !=
 		P11_KIT_URI_OK)
-		return fail(failure, TOKEN_FAULT_UNSUPPORTED, "not a PKCS #11 URI (RFC 7512)");
+		return fail(failure, TOKEN_FAULT_UNFIT_WISH, "not a PKCS #11 URI (RFC 7512)");
 	wrong = what_is_wrong_with(uri);
 	if (wrong != NULL)
-		return fail(failure, TOKEN_FAULT_UNSUPPORTED, wrong);
+		return fail(failure, TOKEN_FAULT_UNFIT_WISH, wrong);
 	*out_uri = uri;
 	uri = NULL;
 	return MORTISE_OK;
@@ -239,7 +239,7 @@ static enum mortise_status enrol(struct token_run *run, const struct token_wish 
 	struct pkcs11 *token;
 
 	if (wish->pcrs != 0 || wish->pcr_key.size > 0)
-		return fail(&out_result->failure, TOKEN_FAULT_UNSUPPORTED, "a token has no PCRs");
+		return fail(&out_result->failure, TOKEN_FAULT_UNFIT_WISH, "a token has no PCRs");
 	TRY(read_uri(wish->uri, &out_result->failure, &uri));
 	search.uri = uri;
 	TRY(connect_anew(run, &search, &out_result->failure, &token));

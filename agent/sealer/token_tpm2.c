@@ -100,9 +100,9 @@ static enum mortise_status enrol(struct token_run *run, const struct token_wish 
 	size_t packed_size;
 
 	if (wish->uri != NULL)
-		return refuse(out_result, TOKEN_FAULT_UNSUPPORTED, "a TPM has no URI");
+		return refuse(out_result, TOKEN_FAULT_UNFIT_WISH, "a TPM has no URI");
 	if (wish->pcrs >> TPM2_PCRS != 0)
-		return refuse(out_result, TOKEN_FAULT_UNSUPPORTED, "a TPM has PCRs 0 to 23");
+		return refuse(out_result, TOKEN_FAULT_UNFIT_WISH, "a TPM has PCRs 0 to 23");
 	if (wish->pin != NULL)
 		tpm2_policy_pin(wish->pin, &sealing.auth);
 	TRY(tpm2_run_do(run, enrol_once, &sealing, &out_result->failure));

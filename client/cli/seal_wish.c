@@ -31,6 +31,14 @@ static bool parse_pcrs(const char *text, uint64_t *out_pcrs)
 	return pcrs != 0;
 }
 
+/* It would go over the socket, and into a process that has no use for it. */
+static bool has_private_key(const struct input *file)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+
+	return memmem(file->bytes, file->size, mark, sizeof mark - 1) != NULL;
+}
+
 static int read_pcr_key(const struct cli *cli, const char *name, struct seal_wish *wish)
 {
 	enum mortise_status status;
@@ -39,10 +47,18 @@ static int read_pcr_key(const struct cli *cli, const char *name, struct seal_wis
 	if (wish->pcr_key == NULL)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	status = input_read(name, wish->pcr_key);
-	if (status == MORTISE_OK && wish->pcr_key->size > 0)
-		return CLI_DONE;
-	return output_fail(cli, MORTISE_IO, "cannot read the PCR key from %s: %s", name,
-		status == MORTISE_IO ? strerror(errno) : "it is no public key");
+	if (status == MORTISE_IO)
+		return output_fail(
+			cli, status, "cannot read the PCR key from %s: %s", name, strerror(errno));
+	if (status == MORTISE_OK && wish->pcr_key->size > 0) {
+		if (!has_private_key(wish->pcr_key))
+			return CLI_DONE;
+		return output_fail(cli, MORTISE_INVALID,
+			"%s is a private key; give its public half: openssl pkey -in %s -pubout",
+			name, name);
+	}
+	return output_fail(cli, MORTISE_INVALID,
+		"%s is no public key; one is made by: openssl pkey -in KEY -pubout", name);
 }
 
 static int read_pin(const struct cli *cli, const char *option, struct seal_wish *wish)
