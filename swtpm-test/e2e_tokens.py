@@ -151,7 +151,7 @@ def a_module_that_is_not_ready_at_boot_is_tried_again_until_it_is(place):
     agent = begun(place)
     mocks = ('rv:C_Initialize=5', 'crash:C_Initialize', 'exit:C_Initialize',
              'rv:C_GetFunctionList=5', 'rv:C_GetSlotList=5', 'rv:C_GetTokenInfo=e0',
-             'rv:C_OpenSession=31', 'rv:C_FindObjects=30', 'rv:C_Decrypt=6')
+             'rv:C_OpenSession=31', 'rv:C_FindObjects=30', 'rv:C_Decrypt=30')
     for number, mock in enumerate(mocks, 1):
         trouble = place.file('trouble', '')
         agent.again(mock=mock + ',while=' + trouble)
