@@ -32,7 +32,9 @@ struct scan_report {
 	} recent[SCAN_RECENT]; /* several forms of a value may begin at one byte */
 	unsigned recent_count;
 	uint64_t listed, more; /* here */
-	uint64_t texts, bytes, found, unreadable, special, histories;
+	uint64_t texts, bytes, found, unreadable;
+	uint64_t special, links, opaque; /* left out; the last were searched as they are, packed */
+	uint64_t histories, submodules;  /* repositories that were seen, and that name others */
 	json_t *findings, *failures;
 	bool lacks_memory;
 };
