@@ -10,7 +10,7 @@
 #include "progress.h"
 #include "scan_secrets.h"
 
-#define FORMS_MAX 128 /* different ones of one value */
+#define FORMS_MAX 256 /* different ones of one value */
 #define BATCH_BYTES                                                                                \
 	120000 /* of values in one reply: the rest of the frame is for what is around              \
 		*/
