@@ -7,8 +7,10 @@ import fcntl
 import json
 import os
 import pty
+import random
 import resource
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -195,6 +197,36 @@ def a_field_of_a_json_value_is_exported_and_masked(place):
     same(result.out, b'[mortise:prod/api#token] anna-anna\n')
     has(result.err, 'names and no secrets: prod/api#user; --mask=U masks it')
     same(agent.run('exec', '-e', 'T=prod/api#none', 'true').status, 66)
+
+
+@test
+def a_field_is_what_the_program_that_wrote_the_json_meant(place):
+    """By Python, in several styles, and by Node.js where it is installed."""
+    agent = ready(place)
+    rng = random.Random(1)
+    letters = 'ab"\\/\b\f\n\r\t\x01\x7f{}[]:,\u00e4\u20ac\u2028\U0001f600'
+    for number in range(12):
+        fields = {''.join(rng.choice('abc_-.#') for _ in range(rng.randint(1, 6))): ''.join(
+            rng.choice(letters) for _ in range(rng.randint(0, 12))) for _ in range(5)}
+        texts = [json.dumps({'list': [1, {'deep': [2.5e-3]}, None], **fields}),
+                 json.dumps(fields, ensure_ascii=False, indent='\t'),
+                 json.dumps(fields, separators=(',', ':'), sort_keys=True)]
+        if shutil.which('node'):
+            texts.append(subprocess.run(
+                ['node', '-e', 'process.stdout.write(JSON.stringify(JSON.parse('
+                 'require("fs").readFileSync(0)), null, 2))'], input=texts[0].encode(),
+                stdout=subprocess.PIPE, check=True).stdout.decode())
+        for text in texts:
+            agent.set('prod/json', text.encode())
+            told = agent.do('get', '--json', *('prod/json#' + key for key in fields)).json()
+            same([item['value'] for item in told['secrets']] if 'secrets' in told else [
+                told['value']], list(fields.values()), text)
+    for text in ('{"a": "x", "a": "y"}', '["a"]', '"a"', '{"a": 1}', '{"a": "\\ud800"}', '{"a": "x"',
+                 '{"b": "x"}', '\ufeff{"a": "x"}', "{'a': 'x'}"):
+        agent.set('prod/json', text.encode())
+        result = agent.run('get', 'prod/json#a')
+        same((result.status, result.out), (66, b''), text)
+        has(result.err, 'JSON', 'without #a')
 
 
 @test

@@ -200,13 +200,13 @@ static int add_prefix(
 static int add_option(
 	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *value)
 {
-	if (option->argument == NULL)
-		return CLI_DONE;
 	if (strcmp(option->name, "env-file") == 0)
 		return add_env_file(cli, plan, option, value);
 	if (strcmp(option->name, "env-from") == 0)
 		return add_prefix(cli, plan, option, value);
-	return add_pair(cli, plan, option, value);
+	if (strcmp(option->name, "env") == 0 || strcmp(option->name, "fd") == 0)
+		return add_pair(cli, plan, option, value);
+	return CLI_DONE;
 }
 
 /* A variable ends at a NUL, and a part of a password is none. */

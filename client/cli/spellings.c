@@ -190,7 +190,9 @@ static const struct spelling {
 	{"systemd", {percent_twice, apostrophe_backslash, backslash}, KEEP, KEEP, NULL},
 	{"systemd", {percent_twice, quotes_backslash, backslash, lines}, HEX_LOWER, KEEP, NULL},
 	{"systemd", {percent_twice, quotes_backslash, backslash, lines}, OCTAL, OCTAL, NULL},
+	{"systemd", {percent_twice, in_double, apostrophe_backslash}, KEEP, KEEP, NULL},
 	{"systemd", {percent_twice, dollar_twice}, KEEP, KEEP, NULL},
+	{"systemd", {percent_twice, dollar_twice, quotes_backslash, backslash}, KEEP, KEEP, NULL},
 	{"systemd", {percent_twice, dollar_twice, quote_backslash, backslash}, KEEP, KEEP, NULL},
 
 	{"compose", {dollar_twice}, KEEP, KEEP, NULL}, /* and make's files */
