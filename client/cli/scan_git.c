@@ -16,12 +16,13 @@
 
 #include "args.h"
 
-#define ID_SIZE      64 /* hexadecimal digits of SHA-256; SHA-1 has 40 */
-#define LINE_SIZE    256
-#define WHY_SIZE     200
-#define ARGUMENTS    24
-#define RESTARTS_MAX 1000 /* of a git that ends at a damaged object; more are not worth the time   \
-			   */
+#define ID_SIZE   64 /* hexadecimal digits of SHA-256; SHA-1 has 40 */
+#define LINE_SIZE 256
+#define WHY_SIZE  200
+#define ARGUMENTS 24
+#define RESTARTS_MAX                                                                               \
+	1000 /* of a git that ends at a damaged object; more are not worth the time                \
+	      */
 
 /*
  * A repository may belong to somebody else, who wrote its configuration. rev-list and cat-file run
