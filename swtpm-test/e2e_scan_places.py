@@ -336,6 +336,20 @@ def what_gzip_packs_is_unpacked_in_every_way_that_it_packs(place):
 
 
 @test
+def gzip_in_a_history_is_unpacked_and_said_where_it_is_cut(place):
+    agent = ready(place)
+    shell(place, 'git init -q r')
+    write(place('r/whole.gz'), packed(place, 'gzip', HIDDEN))
+    write(place('r/cut.gz'), packed(place, 'gzip', HIDDEN)[:-20])
+    commit = shell(place, 'cd r; git add .; git commit -qm x; git rev-parse HEAD').strip()
+    result, _, _ = scan(agent, '--git=' + place('r'), status=1)
+    same([(item['file'], item['line'], item['unpacked']) for item in result['findings']],
+         [('cut.gz', 20001, True), ('whole.gz', 20001, True)])
+    same([item['file'] for item in result['unreadable']],
+         ['%s@%s:cut.gz' % (place('r'), commit[:12])])
+
+
+@test
 def what_pigz_and_zopfli_pack_is_unpacked(place):
     agent = ready(place)
     check_packed(agent, place, packed(place, 'pigz -C a-comment -c', HIDDEN))

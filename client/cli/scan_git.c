@@ -212,7 +212,6 @@ static bool write_id(int fd, const char *id)
 	return written == size;
 }
 
-/* What is compressed in an object and damaged is searched as it is: no fault of the history. */
 static enum outcome search_object(struct history *history, const char *id, const char *path)
 {
 	struct scan_report *report = history->reader->report;
@@ -220,6 +219,7 @@ static enum outcome search_object(struct history *history, const char *id, const
 		.git = history->directory,
 		.commit = history->has_commits ? history->commit : id};
 	enum outcome outcome;
+	const char *why;
 	uint64_t size;
 	bool is_whole;
 	char newline;
@@ -231,7 +231,9 @@ static enum outcome search_object(struct history *history, const char *id, const
 		return outcome;
 	scan_reader_begin(history->reader, &place);
 	is_whole = read_content(history, size);
-	(void)scan_reader_end(history->reader);
+	why = scan_reader_end(history->reader);
+	if (is_whole && why != NULL)
+		scan_report_unreadable_here(report, why);
 	progress_show(&report->progress, "%s: searched %llu objects: found %llu",
 		history->directory, (unsigned long long)report->texts,
 		(unsigned long long)report->found);

@@ -167,6 +167,14 @@ void scan_report_unreadable(struct scan_report *report, const char *name, const 
 	output_note("cannot read %s: %s", strcmp(name, "-") == 0 ? "standard input" : name, why);
 }
 
+void scan_report_unreadable_here(struct scan_report *report, const char *why)
+{
+	char name[NAME_MAX_SIZE];
+
+	name_place(report, name);
+	scan_report_unreadable(report, name, why);
+}
+
 static void add_left_out(char *line, uint64_t count, const char *what)
 {
 	size_t size = strlen(line);

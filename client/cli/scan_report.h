@@ -50,6 +50,8 @@ void scan_report_found(void *context, uint32_t tag, uint64_t offset, uint64_t li
 void scan_report_end(struct scan_report *report, uint64_t bytes);
 
 void scan_report_unreadable(struct scan_report *report, const char *name, const char *why);
+/* The place that was begun. */
+void scan_report_unreadable_here(struct scan_report *report, const char *why);
 
 /* Says what was done; the exit status. */
 int scan_report_finish(struct scan_report *report);
