@@ -222,6 +222,14 @@ def a_fifo_whose_writer_says_nothing_is_an_empty_text(place):
                               env={'PATH': '/usr/bin:/bin', 'MORTISE_SOCKET': agent.socket,
                                    'VALUE': VALUE})
         same(done.returncode, status, done.stderr)
+    for text, status in ((b'', 0), (VALUE.encode(), 1)):  # its writer is gone before it is opened
+        read, write_end = os.pipe()
+        os.write(write_end, text)
+        os.close(write_end)
+        process = start(agent, '/dev/fd/%d' % read, pass_fds=(read,))
+        os.close(read)
+        process.communicate(timeout=30)
+        same(process.returncode, status)
 
 
 @test

@@ -325,6 +325,23 @@ static void a_long_string_is_found_by_a_piece_in_its_middle(void **state)
 	assert_int_equal(ours.count, 4);
 }
 
+/* What lies before that piece must still be there when a buffer makes room. */
+static void a_piece_far_behind_its_beginning_is_found_in_every_buffer(void **state)
+{
+	char bytes[1000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = i < 900 || i >= 940 ? "!<>&"[any(4)] : (char)('a' + any(26));
+	add(bytes, sizeof bytes);
+	for (size_t at = 0; at + sizeof bytes < TEXT_MAX; at += sizeof bytes + 1) {
+		memcpy(text + at, bytes, sizeof bytes);
+		text[at + sizeof bytes] = '\n';
+	}
+	search_both_ways(TEXT_MAX - 1001, 60000);
+	assert_in_range(ours.count, TEXT_MAX / 1001 - 2, TEXT_MAX / 1001);
+}
+
 /* So many that the window is a shorter one. */
 static void some_of_very_many_strings_are_found(void **state)
 {
@@ -405,6 +422,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(strings_of_one_beginning_are_all_found, begin, end),
 		cmocka_unit_test_setup_teardown(
 			a_long_string_is_found_by_a_piece_in_its_middle, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_piece_far_behind_its_beginning_is_found_in_every_buffer, begin, end),
 		cmocka_unit_test_setup_teardown(some_of_very_many_strings_are_found, begin, end),
 		cmocka_unit_test_setup_teardown(
 			a_text_of_many_buffers_has_right_offsets_and_lines, begin, end),

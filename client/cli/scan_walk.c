@@ -191,16 +191,13 @@ static void enter(struct walk *walk, int fd, const struct stat *above)
 
 /*
  * A FIFO that nobody has opened for writing yet reads as if it were at its end: so it waits for
- * who opens it. A pipe without a name, as <(COMMAND) is, has its writers from the beginning.
+ * who opens it. Of a pipe without a name, as <(COMMAND) is, poll(2) knows that nobody will.
  */
 static void await_writer(const struct walk *walk, int fd)
 {
 	struct pollfd written = {.fd = fd, .events = POLLIN};
-	struct statfs system;
 	int ready;
 
-	if (fstatfs(fd, &system) != 0 || system.f_type == PIPEFS_MAGIC)
-		return;
 	while ((ready = poll(&written, 1, WORD_MS)) == 0 || (ready < 0 && errno == EINTR))
 		progress_show(&walk->reader->report->progress, "%s: waiting for who writes into it",
 			walk->name);
