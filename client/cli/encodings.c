@@ -233,6 +233,31 @@ static enum mortise_status make_utf16(struct maker *maker, bool is_big, bool has
 	return deliver(maker, "UTF-16");
 }
 
+static bool is_ascii(const struct maker *maker)
+{
+	for (size_t i = 0; i < maker->size; i++)
+		if (maker->value[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* Of ASCII both orders are the same bytes but for the zero at an end: without that it is one form.
+ */
+static enum mortise_status make_all_utf16(struct maker *maker, bool has_crlf)
+{
+	if (!is_ascii(maker)) {
+		TRY(make_utf16(maker, false, has_crlf));
+		return make_utf16(maker, true, has_crlf);
+	}
+	for (size_t i = 0; i < maker->size; i++) {
+		if (maker->value[i] == '\n' && has_crlf)
+			put_unit(maker, '\r', false);
+		put_unit(maker, maker->value[i], false);
+	}
+	maker->form_size--;
+	return deliver(maker, "UTF-16");
+}
+
 static void put_blanks(struct maker *maker, size_t count)
 {
 	while (count-- > 0)
@@ -282,8 +307,7 @@ static enum mortise_status make_all_lines(struct maker *maker)
 	if (lines == 0)
 		return MORTISE_OK;
 	TRY(make_plain(maker, true));
-	TRY(make_utf16(maker, false, true));
-	TRY(make_utf16(maker, true, true));
+	TRY(make_all_utf16(maker, true));
 	for (size_t columns = 1; columns <= INDENTED_MAX; columns++) {
 		if (lines * columns > maker->size * (SPELLINGS_GROWTH - 3))
 			return MORTISE_OK;
@@ -305,8 +329,7 @@ static enum mortise_status make_all(struct maker *maker)
 	TRY(make_all_lines(maker));
 	TRY(make_dash_quotes(maker));
 	TRY(make_unit_name(maker));
-	TRY(make_utf16(maker, false, false));
-	return make_utf16(maker, true, false);
+	return make_all_utf16(maker, false);
 }
 
 enum mortise_status encodings_each(
