@@ -7,8 +7,10 @@ import fcntl
 import json
 import os
 import pty
+import random
 import resource
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -130,6 +132,43 @@ def short_values_are_not_masked_and_that_is_said_once(place):
 
 
 @test
+def a_name_is_not_masked_and_a_dump_stays_as_it_is(place):
+    agent = ready(place)
+    agent.set('d/db-user', b'shopadmin')
+    agent.set('d/db-host', b'db1.example.org')
+    agent.set('d/db-password', VALUE)
+    dump = b'-- on db1.example.org\nALTER TABLE t OWNER TO shopadmin;\n'
+    place.file('dump.sql', dump)
+    words = ['exec', '--env-from=d/', '--', 'cat', place('dump.sql')]
+    result = agent.do(*words)
+    same(result.out, dump)
+    same(result.err.count('\n'), 1)
+    has(result.err, 'not masked in the output, being names and no secrets: d/db-', '--mask=DB_')
+    same(agent.do('exec', '--plain=DB_USER,DB_HOST', *words[1:]).err, '')
+    result = agent.do('exec', '--mask=DB_USER', '--plain=DB_HOST', *words[1:])
+    same(result.out, dump.replace(b'shopadmin', b'[mortise:d/db-user]'))
+
+
+@test
+def a_secret_is_masked_whatever_it_looks_like(place):
+    agent = ready(place)
+    agent.set('d/db-user', b'shopadmin')
+    agent.set('d/db-password', b'shopadmin')  # the worst of all: whoever reads the one has both
+    agent.set('d/login', b'k9XwT2mQ7vB4nL6z')
+    agent.set('d/token', b'swordfish')
+    out = agent.do('exec', '--env-from=d/', 'sh', '-c', 'echo $DB_USER $DB_PASSWORD $LOGIN $TOKEN').text
+    same(out, '[mortise:d/db-password] [mortise:d/db-password] [mortise:d/login] [mortise:d/token]\n')
+    agent.set('d/pin', b'1234567')
+    same(agent.do('exec', '--plain=PIN', '-e', 'PIN=d/pin', 'sh', '-c', 'echo $PIN').err, '')
+    for words, part in ((['--mask=NONE'], 'NONE'), (['--plain=TOKEN'], 'TOKEN'),
+                        (['--mask=T', '--no-mask'], 'do not go together')):
+        result = agent.run('exec', *words, '-e', 'T=d/token', 'touch', place('started'))
+        same(result.status, 64, words)
+        has(result.err, part)
+    assert not os.path.exists(place('started'))
+
+
+@test
 def a_descriptor_holds_every_byte_and_is_sealed(place):
     agent = ready(place)
     key = bytes(range(256)) * 256
@@ -155,8 +194,39 @@ def a_field_of_a_json_value_is_exported_and_masked(place):
     agent.set('prod/api', b'{"user": "anna-anna", "token": "t0k3n-t0k3n"}')
     result = agent.do('exec', '-e', 'TOKEN=prod/api#token', '-e', 'U=prod/api#user', '--',
                       'sh', '-c', 'echo $TOKEN $U')
-    same(result.out, b'[mortise:prod/api#token] [mortise:prod/api#user]\n')
+    same(result.out, b'[mortise:prod/api#token] anna-anna\n')
+    has(result.err, 'names and no secrets: prod/api#user; --mask=U masks it')
     same(agent.run('exec', '-e', 'T=prod/api#none', 'true').status, 66)
+
+
+@test
+def a_field_is_what_the_program_that_wrote_the_json_meant(place):
+    """By Python, in several styles, and by Node.js where it is installed."""
+    agent = ready(place)
+    rng = random.Random(1)
+    letters = 'ab"\\/\b\f\n\r\t\x01\x7f{}[]:,\u00e4\u20ac\u2028\U0001f600'
+    for number in range(12):
+        fields = {''.join(rng.choice('abc_-.#') for _ in range(rng.randint(1, 6))): ''.join(
+            rng.choice(letters) for _ in range(rng.randint(0, 12))) for _ in range(5)}
+        texts = [json.dumps({'list': [1, {'deep': [2.5e-3]}, None], **fields}),
+                 json.dumps(fields, ensure_ascii=False, indent='\t'),
+                 json.dumps(fields, separators=(',', ':'), sort_keys=True)]
+        if shutil.which('node'):
+            texts.append(subprocess.run(
+                ['node', '-e', 'process.stdout.write(JSON.stringify(JSON.parse('
+                 'require("fs").readFileSync(0)), null, 2))'], input=texts[0].encode(),
+                stdout=subprocess.PIPE, check=True).stdout.decode())
+        for text in texts:
+            agent.set('prod/json', text.encode())
+            told = agent.do('get', '--json', *('prod/json#' + key for key in fields)).json()
+            same([item['value'] for item in told['secrets']] if 'secrets' in told else [
+                told['value']], list(fields.values()), text)
+    for text in ('{"a": "x", "a": "y"}', '["a"]', '"a"', '{"a": 1}', '{"a": "\\ud800"}', '{"a": "x"',
+                 '{"b": "x"}', '\ufeff{"a": "x"}', "{'a': 'x'}"):
+        agent.set('prod/json', text.encode())
+        result = agent.run('get', 'prod/json#a')
+        same((result.status, result.out), (66, b''), text)
+        has(result.err, 'JSON', 'without #a')
 
 
 @test
@@ -238,8 +308,8 @@ def who_is_denied_one_secret_gets_none(place):
     agent = ready(place)
     agent.set('prod/db/user', b'the-user-name')
     agent.apply('[rule a]\nallow = read\nsecret = prod/db/user\nuser = %s\n' % ALICE)
-    words = ['-e', 'U=prod/db/user', '--', 'sh', '-c', 'echo $U']
-    same(agent.do('exec', *words, user=ALICE).out, b'[mortise:prod/db/user]\n')
+    words = ['-e', 'U=prod/db/user', '--plain=U', '--', 'sh', '-c', 'echo $U']
+    same(agent.do('exec', *words, user=ALICE).out, b'the-user-name\n')
     result = agent.run('exec', '-e', 'PW=' + PATH, *words, user=ALICE)
     same((result.status, result.out), (77, b''))
     has(result.err, PATH + ': denied, or no such secret for you', '--user=' + ALICE)

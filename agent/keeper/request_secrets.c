@@ -116,7 +116,9 @@ static enum mortise_status record_gets(
 	exchange->is_silent = true;
 	if (!fits)
 		return exchange_fail(exchange, MORTISE_INVALID,
-			"the answer is larger than a frame; ask for fewer at once");
+			"these %zu values are larger than one answer may be (%d bytes); ask for "
+			"fewer at once",
+			count, WIRE_FRAME_MAX);
 	return MORTISE_OK;
 }
 

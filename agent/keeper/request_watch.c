@@ -29,7 +29,7 @@ struct watch {
 	uint64_t until_ms;
 	uint32_t uid;
 	size_t count;
-	struct watched paths[WIRE_BATCH_MAX];
+	struct watched paths[WIRE_WATCH_MAX];
 };
 
 static uint64_t now_ms(void)
@@ -86,9 +86,9 @@ static enum mortise_status read_request(
 	struct wire_field item;
 
 	while (wire_list_next(&items, &item)) {
-		if (watch->count == WIRE_BATCH_MAX)
+		if (watch->count == WIRE_WATCH_MAX)
 			return exchange_fail(exchange, MORTISE_INVALID,
-				"at most %d paths in one request", WIRE_BATCH_MAX);
+				"at most %d paths in one request", WIRE_WATCH_MAX);
 		TRY(read_item(exchange, &item, &watch->paths[watch->count++]));
 	}
 	if (!wire_list_is_whole(&items) || watch->count == 0)

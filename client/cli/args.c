@@ -159,7 +159,8 @@ static int take_option(struct cli *cli, int argc, char *const *argv, int *at)
 	if (is_in(option, args_global_options) || is_in(option, args_change_options))
 		return take_global(cli, option, value);
 	if (cli->given_count == CLI_GIVEN_MAX)
-		return output_fail(cli, MORTISE_INVALID, "too many options");
+		return output_fail(
+			cli, MORTISE_INVALID, "at most %d options at once", CLI_GIVEN_MAX);
 	cli->given[cli->given_count].option = option;
 	cli->given[cli->given_count++].value = value;
 	return CLI_DONE;

@@ -13,7 +13,7 @@
 
 #include "client.h"
 
-#define CLI_GIVEN_MAX 80 /* more than the paths of one exec */
+#define CLI_GIVEN_MAX 300 /* more than the paths of one exec */
 
 /* The exit statuses of the contract. */
 enum cli_exit {

@@ -7,45 +7,13 @@
 
 #include "args.h"
 #include "exec_environment.h"
+#include "exec_mask.h"
 #include "exec_run.h"
 #include "output.h"
-
-#define NAME_SIZE  (MORTISE_PATH_MAX + 256)
-#define NAMES_SIZE 1024
 
 static int fail_system(const struct cli *cli, const char *what)
 {
 	return output_fail(cli, MORTISE_IO, "cannot make %s: %s", what, strerror(errno));
-}
-
-/* What a value's mark says, and what is said of one that has none. */
-static void name_value(const struct fetched *value, char name[NAME_SIZE])
-{
-	bool has_field = value->field != NULL;
-
-	(void)snprintf(name, NAME_SIZE, "%s%s%s", value->path.text, has_field ? "#" : "",
-		has_field ? value->field : "");
-}
-
-/* Says once which values everybody can see in the output. */
-static enum mortise_status fill_mask(const struct exec_plan *plan, struct mask *mask)
-{
-	char name[NAME_SIZE], names[NAMES_SIZE] = "";
-	size_t size = 0;
-
-	for (int i = 0; i < plan->fetch.count; i++) {
-		const struct fetched *value = &plan->fetch.items[i];
-		bool is_masked = false;
-
-		name_value(value, name);
-		TRY(mask_add(mask, name, value->bytes, value->size, &is_masked));
-		if (!is_masked && size < sizeof names)
-			size += (size_t)snprintf(names + size, sizeof names - size, "%s%s",
-				size > 0 ? ", " : "", name);
-	}
-	if (size > 0)
-		output_note("not masked in the output, being under 8 bytes: %s", names);
-	return mask_prepare(mask);
 }
 
 /* Nothing of the secrets is left here but what the mask needs. */
@@ -117,16 +85,15 @@ static int run(struct cli *cli, struct exec_plan *plan)
 {
 	struct exec_environment environment;
 	struct mask *mask = NULL;
-	int status;
+	int status = exec_mask_make(cli, plan, &mask);
 
+	if (status != CLI_DONE)
+		return status;
 	if (exec_environment_make(plan, args_has(cli, "clean-env"), &environment) != MORTISE_OK)
-		return fail_system(cli, "the environment");
-	if (args_has(cli, "no-mask"))
-		return run_instead(cli, plan, &environment);
-	if (mask_new(&mask) != MORTISE_OK || fill_mask(plan, mask) != MORTISE_OK) {
-		exec_environment_done(&environment);
-		status = output_fail(cli, MORTISE_IO, "out of memory");
-	} else
+		status = fail_system(cli, "the environment");
+	else if (args_has(cli, "no-mask"))
+		status = run_instead(cli, plan, &environment);
+	else
 		status = run_masked(cli, plan, &environment, mask);
 	mask_free(&mask);
 	return status;
@@ -150,6 +117,8 @@ static const struct option options[] = {
 	{"env-file", 0, "F", "variables of a .env file, mortise:PATH[#FIELD] replaced"},
 	{"env-from", 0, "PREFIX/", "all right below PREFIX/: db-password as DB_PASSWORD"},
 	{"clean-env", 0, NULL, "nothing else but HOME, LANG, LC_*, PATH, TERM and the like"},
+	{"mask", 0, "N,..", "mask these variables' values, though they look like names"},
+	{"plain", 0, "N,..", "do not mask these variables' values, and say nothing of it"},
 	{"no-mask", 0, NULL, "become CMD, and leave its output alone"},
 	{0},
 };
@@ -164,14 +133,14 @@ const struct command command_exec = {
 	.ends_options = true,
 	.verb = "read",
 	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND, CLI_REJECTED},
-	.notes =
-		"CMD starts when all values are there, of one moment, or not at all. Where it "
-		"prints\n"
-		"a value, plain or as base64, hex, percent-encoded or in JSON, its output has\n"
-		"[mortise:PATH]; values under 8 bytes are not masked. Services that are told of\n"
-		"sockets or say when they are ready want --no-mask: then CMD is the same process.\n"
-		"The exit status is CMD's, 126 or 127 if it cannot be run, 128 and the number of\n"
-		"the signal that ended it; the statuses below come only before CMD starts.",
+	.notes = "CMD starts when all values are there, of one moment, or not at all. Where it "
+		 "prints\n"
+		 "a value, plain or as base64, URLs, JSON, XML or shells spell it, its output has\n"
+		 "[mortise:PATH]; values under 8 bytes are not masked, nor is what looks like a\n"
+		 "name in a secret named like one (db-user). Services that are told of sockets or\n"
+		 "say when they are ready want --no-mask: then CMD is the same process.\n"
+		 "The exit status is CMD's, 126 or 127 if it cannot be run, 128 and the number of\n"
+		 "the signal that ended it; the statuses below come only before CMD starts.",
 	.examples = "  mortise exec -e PGPASSWORD=prod/db/password -- pg_dump -h db shop\n"
 		    "  mortise exec --fd KEY=prod/tls/key -- sh -c 'openssl rsa -in $KEY -check'\n"
 		    "  mortise exec --env-file=app.env --wait=300 -- bin/app",

@@ -14,8 +14,8 @@
 
 struct watch {
 	struct cli *cli;
-	struct ask_path paths[WIRE_BATCH_MAX];
-	struct mortise_watched watched[WIRE_BATCH_MAX];
+	struct ask_path paths[WIRE_WATCH_MAX];
+	struct mortise_watched watched[WIRE_WATCH_MAX];
 	size_t count;
 	char *const *command; /* NULL: none */
 };
@@ -30,9 +30,9 @@ static int read_operands(struct cli *cli, struct watch *watch)
 	if (count == 0 || (watch->command != NULL && watch->command[0] == NULL))
 		return output_fail(cli, MORTISE_INVALID, "usage: mortise watch [OPTIONS] %s",
 			cli->command->operands);
-	if (count > WIRE_BATCH_MAX)
+	if (count > WIRE_WATCH_MAX)
 		return output_fail(
-			cli, MORTISE_INVALID, "at most %d paths can be watched", WIRE_BATCH_MAX);
+			cli, MORTISE_INVALID, "at most %d paths can be watched", WIRE_WATCH_MAX);
 	for (int i = 0; i < count; i++) {
 		int ending = ask_expand(cli, cli->operands[i], &watch->paths[i]);
 
@@ -88,7 +88,7 @@ static void name_changes(const struct watch *watch, char *names, size_t size)
 /* A signal that came while CMD ran ends the watch when CMD has ended. */
 static int run_command(const struct watch *watch, int *out_ending)
 {
-	char names[WIRE_BATCH_MAX * (MORTISE_PATH_MAX + 1) + 1];
+	char names[WIRE_WATCH_MAX * (MORTISE_PATH_MAX + 1) + 1];
 	const struct child child = {
 		.arguments = watch->command,
 		.given = {{"MORTISE_CHANGED", names, -1}},
