@@ -134,7 +134,7 @@ def a_cleared_tpm_is_found_for_slots_with_and_without_a_pin(place):
         agent.do('slot', 'reseal', '1')
         agent.do('slot', 'remove', str(slot), '--yes')
     else:
-        has(remedy, 'mortise seal, and mortise recover')
+        has(remedy, 'mortise seal, then: mortise recover')
         agent.do('seal', '--yes')
         agent.do('recover', '--yes', '--recovery-file=' + agent.recovery)
     well(agent)

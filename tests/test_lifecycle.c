@@ -156,7 +156,7 @@ static void init_survives_a_sealer_that_dies(void **state)
 
 static void init_says_what_the_hardware_said_and_what_to_do(void **state)
 {
-	assert_init_fails(*state, play_refusal, token_advice(TOKEN_FAULT_LOCKOUT));
+	assert_init_fails(*state, play_refusal, "mortise init --no-hardware");
 }
 
 static void init_survives_a_monitor_without_sealers(void **state)
@@ -194,7 +194,7 @@ static void each_fault_becomes_a_reason_with_advice(void **state)
 	struct keeper_fixture *fixture = *state;
 
 	restart_before(fixture, play_refusal);
-	assert_sealed_because(fixture, token_advice(TOKEN_FAULT_LOCKOUT));
+	assert_sealed_because(fixture, "mortise unseal --recovery");
 	restart_before(fixture, play_garbage);
 	assert_sealed_because(fixture, token_fault_text(TOKEN_FAULT_MALFORMED));
 	restart_before(fixture, play_death);

@@ -29,7 +29,9 @@ enum mortise_status exchange_fail(
 enum mortise_status exchange_deny(struct exchange *exchange)
 {
 	if (exchange->operation->authority == OPERATOR)
-		return exchange_fail(exchange, MORTISE_DENIED, "denied: it is for operators");
+		return exchange_fail(exchange, MORTISE_DENIED,
+			"denied: it is for operators; ask root, or who is in the group that "
+			"operators names in mortised.conf");
 	if (exchange->operation->authority == VERB_ALONE)
 		return exchange_fail(exchange, MORTISE_DENIED, "denied: it needs the verb %s",
 			verb_name(exchange->operation->verb));

@@ -110,18 +110,6 @@ void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, c
 		done(lifecycle->context, status, text, recovery);
 }
 
-void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size)
-{
-	if (answer->status != MORTISE_HARDWARE) {
-		snprintf(buffer, size, "the sealer could not be asked: %s",
-			mortise_status_text(answer->status));
-		return;
-	}
-	snprintf(buffer, size, "%s%s%s%s; %s", token_fault_text(answer->fault),
-		answer->detail[0] ? " (" : "", answer->detail, answer->detail[0] ? ")" : "",
-		token_advice(answer->fault));
-}
-
 static void close_vault(struct lifecycle *lifecycle)
 {
 	lifecycle_end_work(lifecycle);

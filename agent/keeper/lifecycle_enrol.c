@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 
 void enrolment_end(struct lifecycle *lifecycle)
@@ -20,9 +21,12 @@ void enrolment_end(struct lifecycle *lifecycle)
 
 static void fail(struct lifecycle *lifecycle, const struct sealer_answer *answer)
 {
-	char text[400];
+	struct advice_about about = {.operation = lifecycle->making       ? ADVICE_INIT
+						  : lifecycle->recovering ? ADVICE_RECOVER
+									  : ADVICE_MAKE};
+	char text[500];
 
-	lifecycle_describe(answer, text, sizeof text);
+	advice_describe(&about, answer, text, sizeof text);
 	lifecycle->enrolment->done(lifecycle, answer->status, text);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 #include "policy_record.h"
 
@@ -154,7 +155,8 @@ static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
 		return;
 	}
 	audit_detach(lifecycle->parts.audit);
-	end(lifecycle, status, "the store could not be made", NULL);
+	end(lifecycle, status,
+		"the store could not be made; see the agent's log, then run: mortise init", NULL);
 }
 
 /* The store is opened as after a restart: by what is on disk and the slot just made. */
@@ -178,6 +180,7 @@ static void on_counter(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	struct making *making = lifecycle->making;
+	struct advice_about about = {.operation = ADVICE_INIT_COUNTER};
 	char text[500];
 
 	enum mortise_status status = answer->status;
@@ -185,8 +188,7 @@ static void on_counter(void *context, struct sealer_answer *answer)
 		status = anchor_write_state(making->enrolment->kind, making->anchor_auth,
 			answer->blob, &making->anchor);
 	if (status != MORTISE_OK) {
-		lifecycle_describe(answer, text, sizeof text - 60);
-		snprintf(text + strlen(text), 60, "; or run: mortise init --no-anchor");
+		advice_describe(&about, answer, text, sizeof text);
 		end(lifecycle, status, text, NULL);
 		return;
 	}
@@ -221,7 +223,8 @@ static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status,
 	if (!making->has_anchor)
 		make_and_open(lifecycle);
 	else if (make_counter(lifecycle) != MORTISE_OK)
-		end(lifecycle, MORTISE_BUSY, "the sealer could not be asked for a counter", NULL);
+		end(lifecycle, MORTISE_BUSY,
+			"the sealer could not be asked for a counter; try again", NULL);
 }
 
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,

@@ -106,7 +106,7 @@ enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struc
 	if (status != MORTISE_OK) {
 		lifecycle_explain(lifecycle,
 			"the store is not what mortise wrote last (%s): it was edited, damaged or "
-			"mixed; restore it from a backup",
+			"mixed; restore it from a backup: mortise recover --backup=FILE",
 			status == MORTISE_INTEGRITY ? "the tally does not match"
 						    : mortise_status_text(status));
 		return status;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 #include "log.h"
 
@@ -173,7 +174,7 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	struct turn *turn = &lifecycle->turn;
-	char text[400];
+	char text[500];
 
 	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
 		return; /* a key was typed meanwhile, or it was sealed */
@@ -189,7 +190,10 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	if (doubts_pin(answer))
 		secret_drop(&turn->pin);
 	want_pin(lifecycle, kept);
-	lifecycle_describe(answer, text, sizeof text);
+	struct slot slot = lifecycle_slot_of(kept);
+	struct advice_about about = {
+		.operation = ADVICE_UNSEAL, .slot = slot.hints.of ? slot.hints.of : kept->id};
+	advice_describe(&about, answer, text, sizeof text);
 	explain_slot(lifecycle, kept->id, text);
 	turn->may_pass |=
 		answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
@@ -238,8 +242,9 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 		if (ask_slot(lifecycle, &lifecycle->slots[turn->order[turn->at]]))
 			return;
 	if (lifecycle->slot_count == 0)
-		lifecycle_explain(lifecycle, "the store was edited or damaged: it has no slot; "
-					     "restore it from a backup");
+		lifecycle_explain(lifecycle,
+			"the store was edited or damaged: it has no slot; "
+			"restore it from a backup: mortise recover --backup=FILE");
 	else if (!lifecycle->reason[0])
 		lifecycle_explain(lifecycle,
 			"this store has no hardware slot; run: mortise unseal --recovery (key id "

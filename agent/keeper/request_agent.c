@@ -281,7 +281,7 @@ static enum mortise_status explain_typed(struct exchange *exchange, enum mortise
 
 	if (status == MORTISE_DENIED)
 		return exchange_fail(exchange, status,
-			"not the recovery key of this store, whose key id is %s",
+			"not the recovery key of this store; type the one with the key id %s",
 			lifecycle_recovery_id(lifecycle));
 	if (status == MORTISE_NOT_FOUND)
 		return exchange_fail(exchange, status,
@@ -372,6 +372,9 @@ enum mortise_status request_seal(struct exchange *exchange)
 
 	TRY(exchange_flag(exchange, WIRE_TAG_UNTIL_BOOT, &until_boot));
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
+	if (lifecycle_state(exchange->agent->lifecycle) == LIFECYCLE_UNINITIALISED)
+		return exchange_fail(
+			exchange, MORTISE_CONFLICT, "there is no store to seal; run: mortise init");
 	bool changed = lifecycle_state(exchange->agent->lifecycle) != LIFECYCLE_SEALED ||
 		       !lifecycle_is_held(exchange->agent->lifecycle);
 	if (!is_dry_run) {

@@ -78,9 +78,6 @@ static void put_health(struct wire_writer *reply, const void *context)
 
 	if (health->fault != TOKEN_FAULT_NONE)
 		put_text_fact(reply, "fault", health->text);
-	/* It opens nothing any more, and the agent, which is unsealed, can seal anew. */
-	if (health->fault == TOKEN_FAULT_NO_SRK || health->fault == TOKEN_FAULT_OTHER_SRK)
-		put_number_fact(reply, "needs_reseal", 1);
 	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
 		if (says->flags & flags[i].flag)
 			put_number_fact(reply, flags[i].name, 1);

@@ -27,7 +27,8 @@ struct agent {
 	struct identity identity;
 	struct owner owner;
 	struct monitor_settings settings;
-	char *config_path; /* absolute, of the one that was loaded */
+	char *config_path;  /* absolute, of the one that was loaded */
+	bool has_no_config; /* there is none at its default place: the defaults count */
 	char *notify_socket, *runtime_directory;
 	bool has_watchdog;
 	int lock_fd;
@@ -53,17 +54,18 @@ static int exit_status_of(enum mortise_status status)
 
 /* Without -c the file may be absent. */
 static enum mortise_status load_or_default(
-	const struct agent *agent, struct config *out_config, struct config_error *out_error)
+	struct agent *agent, struct config *out_config, struct config_error *out_error)
 {
 	const char *path = agent->config_path;
 	enum mortise_status status = config_load(path, out_config, out_error);
 
 	if (status != MORTISE_NOT_FOUND || agent->options.config_path != NULL)
 		return status;
+	agent->has_no_config = true;
 	return config_parse(path, "", 0, out_config, out_error);
 }
 
-static enum mortise_status load_configuration(const struct agent *agent, struct config *out_config)
+static enum mortise_status load_configuration(struct agent *agent, struct config *out_config)
 {
 	struct config_error error = {""};
 	const char *path = agent->config_path;
@@ -322,6 +324,34 @@ static int monitor(struct agent *agent)
 	return monitor_run(&agent->settings);
 }
 
+/* What to do about it depends on which user the agent is to have, and that no default knows. */
+static void complain(const struct agent *agent, const struct refusal *refusal)
+{
+	const char *advice = strstr(refusal->text, "; ");
+
+	if (!agent->has_no_config)
+		log_error("%s", refusal->text);
+	else
+		log_error(
+			"there is no %s, so the defaults count, and uid %u: %.*s; write that file, "
+			"or name the one that is meant: mortised -c FILE",
+			agent->config_path, agent->identity.uid,
+			(int)(advice != NULL ? (size_t)(advice - refusal->text)
+					     : strlen(refusal->text)),
+			refusal->text);
+}
+
+static int report_check(const struct agent *agent)
+{
+	int printed = agent->has_no_config
+			      ? printf("there is no %s to check; mortised would start with the "
+				       "defaults, as uid %u\n",
+					agent->config_path, agent->identity.uid)
+			      : puts("configuration is good");
+
+	return printed >= 0 && fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
 static int run(struct agent *agent)
 {
 	struct refusal refusal = {""};
@@ -333,12 +363,10 @@ static int run(struct agent *agent)
 		return exit_status_of(status);
 	status = prepare(agent, &refusal);
 	if (status != MORTISE_OK) {
-		log_error("%s", refusal.text);
+		complain(agent, &refusal);
 		return exit_status_of(status);
 	}
-	if (agent->options.check_only)
-		return puts("configuration is good") >= 0 ? EX_OK : EX_IOERR;
-	return monitor(agent);
+	return agent->options.check_only ? report_check(agent) : monitor(agent);
 }
 
 static void drop_agent(struct agent *agent)

@@ -66,9 +66,7 @@ void doctor_anchor(struct doctor *doctor)
 		return;
 	}
 	if (strcmp(anchor, "ok") != 0) {
-		doctor_say(doctor, DOCTOR_WRONG,
-			"mend that; if the counter is gone: mortise seal, then mortise recover",
-			"the counter is not counted up: %s", anchor);
+		doctor_repeat(doctor, DOCTOR_WRONG, "the counter is not counted up: ", anchor);
 		return;
 	}
 	(void)doctor_number(doctor->facts, "anchor_counter", &counter);
