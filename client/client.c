@@ -112,7 +112,7 @@ struct wire_writer *client_begin(struct mortise *agent, enum wire_opcode opcode)
 {
 	client_wipe(agent);
 	agent->opcode = opcode;
-	agent->request_id++;
+	agent->request_id = ++agent->last_id;
 	wire_begin(&agent->writer, agent->request, WIRE_FRAME_MAX, (uint16_t)opcode,
 		agent->request_id);
 	return &agent->writer;
@@ -153,29 +153,6 @@ static enum mortise_status transfer(struct mortise *agent, const uint8_t *frame,
 	return MORTISE_OK;
 }
 
-/* Answers with the challenge: the kernel then names the sender of a second frame. */
-static enum mortise_status greet(
-	struct mortise *agent, const struct wire_message *reply, int64_t until_ms)
-{
-	const struct wire_field *challenge = &reply->field[WIRE_TAG_CHALLENGE];
-	struct wire_message answer;
-	struct wire_writer writer;
-	uint8_t frame[HELLO_SIZE];
-	size_t size;
-
-	if (!wire_has(reply, WIRE_TAG_CHALLENGE) || challenge->size != CHALLENGE_SIZE)
-		return misunderstand(agent);
-	agent->request_id++;
-	wire_begin(&writer, frame, sizeof frame, WIRE_HELLO, agent->request_id);
-	wire_put(&writer, WIRE_TAG_CHALLENGE, challenge->bytes, challenge->size);
-	size = wire_finish(&writer);
-	TRY(transfer(agent, frame, size, agent->request_id, until_ms, &answer));
-	if (answer.code == MORTISE_OK)
-		return MORTISE_OK;
-	connection_close(agent);
-	return client_fail(agent, MORTISE_DENIED, "the agent cannot tell who is asking");
-}
-
 enum mortise_status client_fail_as(
 	struct mortise *agent, enum mortise_status status, const struct wire_message *said)
 {
@@ -201,17 +178,53 @@ static enum mortise_status settle(
 	return client_fail_as(agent, status, reply);
 }
 
+/* Sends the challenge back: the kernel then names the sender of a second frame. */
+static enum mortise_status say_hello(struct mortise *agent, const struct wire_field *challenge,
+	int64_t until_ms, struct wire_message *out_answer)
+{
+	struct wire_writer writer;
+	uint8_t frame[HELLO_SIZE];
+	uint32_t hello_id = ++agent->last_id;
+	size_t size;
+
+	wire_begin(&writer, frame, sizeof frame, WIRE_HELLO, hello_id);
+	wire_put(&writer, WIRE_TAG_CHALLENGE, challenge->bytes, challenge->size);
+	size = wire_finish(&writer);
+	return transfer(agent, frame, size, hello_id, until_ms, out_answer);
+}
+
+/* Until this is over, the agent has done nothing of the request. */
+static enum mortise_status greet(
+	struct mortise *agent, const struct wire_message *reply, int64_t until_ms)
+{
+	const struct wire_field *challenge = &reply->field[WIRE_TAG_CHALLENGE];
+	struct wire_message answer;
+	enum mortise_status status;
+
+	if (!wire_has(reply, WIRE_TAG_CHALLENGE) || challenge->size != CHALLENGE_SIZE)
+		return misunderstand(agent);
+	status = say_hello(agent, challenge, until_ms, &answer);
+	if (status == MORTISE_UNREACHABLE && agent->fault == CLIENT_FAULT_LOST)
+		agent->fault = CLIENT_FAULT_UNDONE;
+	TRY(status);
+	if (answer.code == MORTISE_OK)
+		return MORTISE_OK;
+	connection_close(agent);
+	if (answer.code == MORTISE_DENIED)
+		return client_fail(agent, MORTISE_DENIED, "the agent cannot tell who is asking");
+	return settle(agent, &answer, &answer);
+}
+
 static enum mortise_status exchange(
 	struct mortise *agent, size_t size, int64_t until_ms, struct wire_message *out_reply)
 {
-	uint32_t request_id = agent->request_id;
 	struct wire_message reply;
 
 	TRY(connection_ready(agent, until_ms));
-	TRY(transfer(agent, agent->request, size, request_id, until_ms, &reply));
+	TRY(transfer(agent, agent->request, size, agent->request_id, until_ms, &reply));
 	if (reply.code == WIRE_GREET) {
 		TRY(greet(agent, &reply, until_ms));
-		TRY(transfer(agent, agent->request, size, request_id, until_ms, &reply));
+		TRY(transfer(agent, agent->request, size, agent->request_id, until_ms, &reply));
 	}
 	return settle(agent, &reply, out_reply);
 }
@@ -222,6 +235,8 @@ static enum mortise_status exchange(
  */
 static bool may_repeat(const struct mortise *agent)
 {
+	if (agent->fault == CLIENT_FAULT_UNDONE)
+		return true;
 	return agent->fault == CLIENT_FAULT_LOST && agent->opcode != WIRE_INIT &&
 	       agent->opcode != WIRE_POLICY_STAGE && agent->opcode != WIRE_POLICY_APPLY;
 }

@@ -25,6 +25,7 @@
 enum client_fault {
 	CLIENT_FAULT_NONE,
 	CLIENT_FAULT_ABSENT, /* nobody listens: nothing was sent */
+	CLIENT_FAULT_UNDONE, /* the connection broke before the request was taken */
 	CLIENT_FAULT_LOST,   /* the connection broke: the request may have been done */
 };
 
@@ -35,7 +36,8 @@ struct mortise {
 	bool is_pinned;
 	enum client_fault fault;
 	int deadline_ms, wait_ms;
-	uint32_t request_id;
+	uint32_t request_id; /* of the frame in request, however often it is sent */
+	uint32_t last_id;
 	enum wire_opcode opcode;
 	struct wire_writer writer;
 	uint8_t *request, *reply; /* WIRE_FRAME_MAX bytes each */

@@ -5,7 +5,8 @@ Place   a private directory; all that was made in it ends and goes with it
 Agent   a mortised with a socket, store, audit log and configuration of its own
 
 As root the agent runs as AGENT_USER, and a test speaks as any other user; else all is one user.
-MORTISE_TEST_PREFIX is the installation under test.
+MORTISE_TEST_PREFIX is the installation under test. With MORTISE_TEST_KERNEL=6.1 (or 6.12) each
+mortised runs as on such a kernel (fail_call), so that any suite can be had for old ones.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ import tempfile
 import time
 
 import keep
-from tpm import AGENT_USER, DEADLINE_S, IS_ROOT, Tap, Tpm, end_process
+from tpm import AGENT_USER, DEADLINE_S, HERE, IS_ROOT, Tap, Tpm, end_process
 
 # On every Debian, as is AGENT_USER. nobody is the kernel's overflow uid, which is always denied.
 ALICE, BOB, CAROL = 'backup', 'games', 'news'
@@ -30,6 +31,12 @@ OPERATORS = 'operator'
 
 def prefix():
     return os.environ['MORTISE_TEST_PREFIX']
+
+
+def as_on_kernel():
+    """What a mortised is run by, to find an older kernel than there is."""
+    kernel = os.environ.get('MORTISE_TEST_KERNEL')
+    return [HERE + '/fail_call', '--kernel=' + kernel, '--'] if kernel else []
 
 
 class Skip(Exception):
@@ -196,7 +203,8 @@ class Agent:
         ready, told = os.pipe()
         with open(self.path + '/stderr', 'ab') as log:
             self.process = subprocess.Popen(
-                ['setpriv', '--pdeathsig=KILL', self.prefix + '/sbin/mortised', '-c', self.conf,
+                ['setpriv', '--pdeathsig=KILL', *as_on_kernel(),
+                 self.prefix + '/sbin/mortised', '-c', self.conf,
                  '--ready-fd=%d' % told, *options], pass_fds=(told,), stdin=subprocess.DEVNULL,
                 stdout=stdout, stderr=stderr or log, umask=umask, cwd='/')
         os.close(told)

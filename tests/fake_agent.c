@@ -27,6 +27,7 @@ static void serve_frame(struct fake_agent *fake, int link)
 
 	if (got > 0 && wire_parse(in, (size_t)got, &request) == MORTISE_OK) {
 		wire_begin(&writer, out, sizeof out, MORTISE_OK, request.request_id);
+		fake->link = link;
 		deed = fake->answer(
 			fake, atomic_fetch_add(&fake->frames, 1) + 1, &request, &writer);
 	}
@@ -46,6 +47,7 @@ static void accept_one(struct fake_agent *fake)
 	for (int i = 0; i < LINKS_MAX; i++)
 		if (fake->links[i] < 0) {
 			fake->links[i] = fd;
+			fake->is_known[i] = false;
 			atomic_fetch_add(&fake->connections, 1);
 			return;
 		}

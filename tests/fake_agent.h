@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "client.h"
 
@@ -21,7 +22,9 @@ struct fake_agent {
 	int listener, stop[2], links[LINKS_MAX];
 	pthread_t thread;
 	atomic_int connections, frames;
-	int items; /* for an answer that wants to know how many to give */
+	int link;                 /* of the frame that is answered now */
+	bool is_known[LINKS_MAX]; /* for answers that greet: false on a new connection */
+	int items;                /* for an answer that wants to know how many to give */
 	uint8_t first_token[WIRE_TOKEN_SIZE];
 	/* What to do with the frame that is number count, from 1. */
 	enum deed (*answer)(struct fake_agent *fake, int count, const struct wire_message *request,

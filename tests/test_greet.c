@@ -3,6 +3,8 @@
 #include "keeper_fixture.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <seccomp.h>
@@ -154,6 +156,32 @@ static void a_set_uid_program_is_not_pinned(void **state)
 	asker_close(asker);
 }
 
+/* The keeper stands still until both have asked, and so answers both in one turn. */
+static void a_greeting_is_no_answer_that_waits_for_others_lines(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	const struct rlimit nothing = {1, RLIM_INFINITY};
+	uint8_t challenge[16];
+
+	NEEDS_ROOT();
+	struct asker *known = asker_open(fixture);
+	be_greeted(fixture, known, challenge);
+	assert_int_equal(say_hello(fixture, known, challenge, 16), MORTISE_OK);
+	assert_int_equal(prlimit(fixture->pid, RLIMIT_FSIZE, &nothing, NULL), 0);
+	assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
+	struct asker *other = asker_open(fixture);
+	begin_get(known, "prod/db/password");
+	asker_send(known);
+	(void)asker_begin(other, WIRE_WHOAMI);
+	asker_send(other);
+	assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+	assert_int_equal(asker_receive(fixture, known), MORTISE_BUSY);
+	assert_int_equal(asker_receive(fixture, other), WIRE_GREET);
+	keeper_mend_log(fixture);
+	asker_close(known);
+	asker_close(other);
+}
+
 static void ids_from_proc_serve_as_well(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -184,6 +212,7 @@ int main(void)
 		OLD(a_challenge_of_another_connection_is_denied),
 		OLD(hello_before_the_greeting_is_denied),
 		OLD(who_does_not_answer_the_greeting_is_disconnected),
+		OLD(a_greeting_is_no_answer_that_waits_for_others_lines),
 		OLD(a_set_uid_program_is_not_pinned),
 		OLDER(a_set_uid_program_is_not_pinned),
 		cmocka_unit_test_setup_teardown(

@@ -82,24 +82,36 @@ static ssize_t receive(struct connection *connection, struct ucred *sender, bool
 	return size;
 }
 
-/* On a kernel that cannot name the connector by itself, the first frame only starts the proof. */
-static enum mortise_status greet(
-	struct connection *connection, uint32_t request_id, size_t *out_size)
+static void refuse_without_pidfd(struct connection *connection, uint32_t request_id)
+{
+	struct server *server = connection->server;
+	struct secret *scratch = server->scratch;
+
+	request_record_unknown(server->agent, connection->descriptor, NULL);
+	size_t size =
+		request_refuse(request_id, MORTISE_DENIED, NO_PIDFD, scratch->bytes, scratch->size);
+	server_add_answer(server, connection, request_id, scratch->bytes, size);
+}
+
+/*
+ * On a kernel that cannot name the connector by itself, the first frame only starts the proof.
+ * A challenge tells nothing and has no line: it leaves at once, so that lines of others which
+ * cannot be written do not take its place.
+ */
+static enum mortise_status greet(struct connection *connection, uint32_t request_id)
 {
 	struct secret *scratch = connection->server->scratch;
 	struct caller *caller = &connection->requester.caller;
 	struct wire_writer writer;
 
 	if (connection->server->agent->requires_pidfd) {
-		request_record_unknown(connection->server->agent, connection->descriptor, NULL);
-		*out_size = request_refuse(
-			request_id, MORTISE_DENIED, NO_PIDFD, scratch->bytes, scratch->size);
+		refuse_without_pidfd(connection, request_id);
 		return MORTISE_OK;
 	}
 	TRY(caller_greet(caller));
 	wire_begin(&writer, scratch->bytes, scratch->size, WIRE_GREET, request_id);
 	wire_put(&writer, WIRE_TAG_CHALLENGE, caller->challenge, sizeof caller->challenge);
-	*out_size = wire_finish(&writer);
+	connection_send(connection, scratch->bytes, wire_finish(&writer));
 	return MORTISE_OK;
 }
 
@@ -130,10 +142,9 @@ static enum mortise_status handle(struct connection *connection, const struct wi
 	if (connection->is_refused)
 		return refuse_unknown(connection, message);
 	if (!connection->requester.caller.is_pinned && message->code != WIRE_HELLO)
-		TRY(greet(connection, message->request_id, &size));
-	else
-		size = request_handle(server->agent, &connection->requester, message,
-			scratch->bytes, scratch->size);
+		return greet(connection, message->request_id);
+	size = request_handle(
+		server->agent, &connection->requester, message, scratch->bytes, scratch->size);
 	if (size)
 		server_add_answer(server, connection, message->request_id, scratch->bytes, size);
 	else if (connection->requester.pending)
