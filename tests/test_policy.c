@@ -229,9 +229,11 @@ static void a_name_that_means_nobody_is_refused_in_an_allow(void **state)
 {
 	(void)state;
 	refuses_to_compile("\n[rule a]\nallow = admin\nuser = 3 ghost\n",
-		"p:2:1: rule 'a' allows user 'ghost', whose id 65534 is nobody's");
+		"p:2:1: rule 'a' allows user 'ghost', whose id 65534 is nobody's and never served; "
+		"give the job a user of its own");
 	refuses_to_compile("[rule a]\nallow = admin\ngroup = nogroup\n",
-		"p:1:1: rule 'a' allows group 'nogroup', whose id 65534 is nobody's");
+		"p:1:1: rule 'a' allows group 'nogroup', whose id 65534 is nobody's and never "
+		"served; give the job a user of its own");
 	denies("[rule a]\ndeny = admin\nuser = ghost\n", 65534, 1, VERB_ADMIN, NULL);
 }
 

@@ -48,6 +48,7 @@ static void put_evidence(
 	struct wire_writer *reply, const struct agent *agent, const struct caller *caller)
 {
 	put_text_fact(reply, "evidence", caller_evidence_name(caller->evidence));
+	put_text_fact(reply, "evidence_user", evidence_of_users());
 	put_text_fact(reply, "evidence_unit", evidence_of_units(caller));
 	put_text_fact(reply, "evidence_exe", evidence_of_exes(agent->evidence));
 	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));

@@ -14,6 +14,7 @@
 #include "lifecycle_work.h"
 
 #define NAME_MAX_BYTES 40
+#define MISSING_MAX    900 /* bytes; what does not fit is counted */
 
 static void put_named_number(
 	struct wire_writer *reply, const char *what, const char *part, uint64_t number)
@@ -53,6 +54,46 @@ static void put_agent(struct exchange *exchange)
 	put_place(reply, "audit_log", agent->audit_log);
 	if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY)
 		put_number_fact(reply, "memlock_bytes", locked.rlim_cur);
+}
+
+/* ---- what the policy hands out ---- */
+
+/* Can a unit be handed it, as far as the store goes? */
+static bool has_value(struct vault *vault, const char *path)
+{
+	const struct vault_choice current = {VAULT_CURRENT, 0};
+	CLEANUP(secret_drop) struct secret *value = NULL;
+	uint64_t version = 0;
+
+	return vault_read(vault, path, &current, &value, &version) == MORTISE_OK && value->size > 0;
+}
+
+/* "dbpass (prod/db/password), and 3 more" */
+static void put_credentials(struct exchange *exchange)
+{
+	const struct policy *policy = exchange->agent->policy;
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	struct policy_credential_section section;
+	char text[WIRE_TEXT_MAX] = "";
+	size_t used = 0, more = 0, count = 0;
+
+	for (size_t i = 0; policy && vault && policy_credential_section(policy, i, &section); i++) {
+		count++;
+		if (has_value(vault, section.path))
+			continue;
+		if (used + strlen(section.title) + strlen(section.path) > MISSING_MAX) {
+			more++;
+			continue;
+		}
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s (%s)",
+			used ? ", " : "", section.title, section.path);
+	}
+	if (more)
+		snprintf(text + used, sizeof text - used, ", and %zu more", more);
+	if (count)
+		put_number_fact(exchange->reply, "credentials", count);
+	if (text[0])
+		put_text_fact(exchange->reply, "credentials_without_value", text);
 }
 
 /* ---- a slot's hardware ---- */
@@ -127,6 +168,7 @@ enum mortise_status request_doctor(struct exchange *exchange)
 		return ask_hardware(exchange);
 	size_t list = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
 	put_agent(exchange);
+	put_credentials(exchange);
 	wire_list_end(exchange->reply, list);
 	return MORTISE_OK;
 }

@@ -36,7 +36,8 @@ static void put_reason(const struct checking *checking, char *text, size_t size)
 		(void)snprintf(text, size, "the listener %s does not take the verb %s",
 			checking->supposed.entrance->name, verb_name(checking->verb));
 	else if (!decision->rule)
-		(void)snprintf(text, size, "no rule allows it");
+		(void)snprintf(text, size, "%s",
+			checking->explanation.is_nobody ? policy_nobody : "no rule allows it");
 	else if (decision->allowed && rate->count)
 		(void)snprintf(text, size, "rule %s, at most %u/%s", decision->rule, rate->count,
 			rate->period_s == 60     ? "min"

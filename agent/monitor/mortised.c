@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -341,8 +342,41 @@ static void complain(const struct agent *agent, const struct refusal *refusal)
 			refusal->text);
 }
 
+/* By its mode and owner; a device of the right kind it need not be. */
+static bool may_use(const struct identity *identity, const struct stat *device)
+{
+	bool is_member = device->st_gid == identity->gid;
+
+	for (size_t i = 0; i < identity->group_count; i++)
+		is_member |= identity->groups[i] == device->st_gid;
+	unsigned bits = device->st_uid == identity->uid ? 0600 : is_member ? 0060 : 0006;
+	return identity->uid == 0 || (device->st_mode & bits) == bits;
+}
+
+/* A host may do without a TPM: it is a warning, and says what an init needs then. */
+static void check_device(const struct agent *agent)
+{
+	static const char device[] = "device:";
+	const struct config *config = &agent->config;
+	const char *path = config->tcti + sizeof device - 1;
+	struct stat found;
+
+	if (strncmp(config->tcti, device, sizeof device - 1) != 0 || config->pkcs11_modules != NULL)
+		return;
+	if (stat(path, &found) != 0)
+		log_warning(
+			"there is no TPM at %s (%s); check the firmware's setup and [tpm2] tcti, "
+			"or without one: mortise init --no-hardware",
+			path, strerror(errno));
+	else if (!may_use(&agent->identity, &found))
+		log_warning("uid %u may not use the TPM at %s; put the agent's user into its group "
+			    "(tss), then restart mortised",
+			agent->identity.uid, path);
+}
+
 static int report_check(const struct agent *agent)
 {
+	check_device(agent);
 	int printed = agent->has_no_config
 			      ? printf("there is no %s to check; mortised would start with the "
 				       "defaults, as uid %u\n",

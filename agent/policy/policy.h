@@ -178,6 +178,13 @@ struct decision policy_decide(const struct policy *policy, const struct subject 
 struct decision policy_credential(const struct policy *policy, const struct subject *subject,
 	const char *id, time_t now, const char **out_path);
 
+/* A [credential], as it stands there. False: there are no more. */
+struct policy_credential_section {
+	const char *title, *path;
+};
+bool policy_credential_section(
+	const struct policy *policy, size_t index, struct policy_credential_section *out_section);
+
 /*
  * Is there an allow of verb at all, for whatever path, among the rules that may concern this
  * subject? False is for certain; true need not hold for any path.

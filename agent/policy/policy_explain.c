@@ -156,6 +156,9 @@ static void say_why(const struct policy *policy, const struct rule *rule,
 	near->why[sizeof near->why - 1] = '\0';
 }
 
+const char policy_nobody[] = "uid 65534 (nobody) is never served, whatever the rules say; give the "
+			     "job a user of its own (User= of its unit)";
+
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation)
 {
@@ -170,7 +173,10 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 		explanation.line = rule->origin->line;
 		explanation.unknown = judge(policy, rule, &question).unknown;
 	}
-	for (uint32_t i = 0; explanation.decision.rule == NULL && i < policy->rule_count; i++) {
+	explanation.is_nobody = explanation.decision.rule == NULL && id_is_nobody(subject->uid);
+	for (uint32_t i = 0; explanation.decision.rule == NULL && !explanation.is_nobody &&
+			     i < policy->rule_count;
+		i++) {
 		struct policy_near near;
 
 		if (policy->rules[i].is_deny)
@@ -215,7 +221,8 @@ void policy_explain_text(const struct policy_explanation *explanation, char *out
 			policy_explain_unknown(explanation, out_text + used, size - used);
 		return;
 	}
-	used = (size_t)snprintf(out_text, size, "no rule allows it");
+	used = (size_t)snprintf(
+		out_text, size, "%s", explanation->is_nobody ? policy_nobody : "no rule allows it");
 	for (size_t i = 0; i < explanation->near_count && used < size; i++) {
 		const struct policy_near *near = &explanation->near[i];
 

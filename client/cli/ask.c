@@ -74,8 +74,19 @@ static int fail_denied(const struct cli *cli, const char *subject)
 	const struct command *command = cli->command;
 	struct caller caller = caller_find();
 	bool is_path = subject != NULL && ask_looks_like_path(subject);
+	const char *said = mortise_message(cli->agent);
 	char place[512];
 
+	if (caller.is_nobody)
+		return output_fail(cli, MORTISE_DENIED,
+			"%s: denied: uid 65534 (nobody) is never served, whatever the policy says; "
+			"run "
+			"it as a user of its own (User= of a unit)",
+			subject != NULL ? subject : command->name);
+	/* Not by the policy, and so none of its words. */
+	if (strstr(said, "denied") == NULL && strstr(said, "; ") != NULL)
+		return output_fail(cli, MORTISE_DENIED, "%s: %s",
+			subject != NULL ? subject : command->name, said);
 	if (command->verb == NULL)
 		return output_fail(cli, MORTISE_DENIED,
 			"%s: denied: it is for root, the agent's user and its operators, and at "

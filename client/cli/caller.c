@@ -10,6 +10,7 @@
 #include "accounts.h"
 
 #define CGROUP_TEXT_SIZE 4096
+#define OVERFLOW_ID      65534
 
 static bool has_ending(const char *text, size_t size, const char *ending)
 {
@@ -65,7 +66,7 @@ struct caller caller_find(void)
 	uid_t uid = geteuid();
 	const struct passwd *entry = accounts_user_of(uid);
 	char cgroup[CGROUP_TEXT_SIZE], unit[96];
-	struct caller caller;
+	struct caller caller = {.is_nobody = uid == OVERFLOW_ID};
 
 	read_cgroup(cgroup);
 	caller_unit(cgroup, unit, sizeof unit);

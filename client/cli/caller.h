@@ -3,11 +3,13 @@
 #ifndef MORTISE_CLI_CALLER_H
 #define MORTISE_CLI_CALLER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct caller {
 	char user[64];  /* the name, or the number of one without */
 	char text[256]; /* "backup, uid 34, unit cron.service" */
+	bool is_nobody; /* it is the id that stands for anyone from another user namespace */
 };
 
 struct caller caller_find(void);

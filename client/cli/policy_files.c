@@ -11,6 +11,8 @@
 #include "ask.h"
 #include "output.h"
 
+#define MARK "; file: " /* before each file, in the text of POLICY_SHOW */
+
 static int fail_errno(const struct cli *cli, const char *name)
 {
 	return output_fail(cli, MORTISE_IO, "cannot read %s: %s", name, strerror(errno));
@@ -109,8 +111,9 @@ static int add_entries(const struct cli *cli, struct policy_files *files, int di
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 			continue;
 		if (!is_policy_name(name)) {
-			output_note("ignored %s/%s: its name does not end with %s", path, name,
-				POLICY_ENDING);
+			if (!cli->is_quiet)
+				output_note("ignored %s/%s: its name does not end with %s", path,
+					name, POLICY_ENDING);
 			continue;
 		}
 		ending = add_file(cli, files, directory, name, name);
@@ -155,6 +158,44 @@ int policy_files_read(const struct cli *cli, const char *path, struct policy_fil
 	ending = add_directory(cli, files, directory, path);
 	(void)close(directory);
 	return ending;
+}
+
+/* A piece of a text that was shown, and what it is called there up to the end of the line. */
+static bool add_piece(struct policy_files *files, const char *name, const char *text, size_t size)
+{
+	struct policy_file *file = &files->file[files->count];
+	size_t name_size = strcspn(name, "\n");
+
+	if (files->count == POLICY_FILES_MAX || name_size >= sizeof file->name)
+		return false;
+	*file = (struct policy_file){.bytes = malloc(size + 1), .size = size};
+	if (file->bytes == NULL)
+		return false;
+	memcpy(file->name, name, name_size);
+	memcpy(file->bytes, text, size);
+	files->count++;
+	files->size += size;
+	return true;
+}
+
+/* It has a line "; file: NAME" before each file, and an empty one between two. */
+bool policy_files_split(const char *text, struct policy_files *files)
+{
+	while (strncmp(text, MARK, strlen(MARK)) == 0) {
+		const char *name = text + strlen(MARK), *start = name + strcspn(name, "\n");
+		const char *next = strstr(start, "\n" MARK);
+
+		start += *start == '\n';
+		if (next != NULL && next < start)
+			next = start;
+		if (!add_piece(files, name, start,
+			    next != NULL ? (size_t)(next - start) : strlen(start)))
+			return false;
+		if (next == NULL)
+			return true;
+		text = *next == '\n' ? next + 1 : next;
+	}
+	return *text == '\0';
 }
 
 /* An empty file is sent too: it is part of the policy that is shown. */
