@@ -128,7 +128,7 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 	struct vault_origin origin = {.uuid = making->uuid};
 	char text[POLICY_TEXT_SIZE];
 	uint8_t record[POLICY_TEXT_SIZE + 256];
-	struct policy_file file = {"first.policy", text, 0};
+	struct policy_file file = {LIFECYCLE_FIRST_POLICY, text, 0};
 
 	file.size = lifecycle_first_policy(lifecycle->parts.first_uid, text, sizeof text);
 	TRY(make_keys(making));

@@ -36,8 +36,9 @@ struct agent {
 	struct listen_set listeners;
 };
 
-#define ALL_VERBS        127u
-#define CREDENTIALS_NAME "credentials"
+#define ALL_VERBS           127u
+#define CREDENTIALS_NAME    "credentials"
+#define SOCKET_DEFAULT_PATH "/run/mortise/mortise.sock"
 
 static int exit_status_of(enum mortise_status status)
 {
@@ -194,6 +195,25 @@ static enum mortise_status find_access(const struct config_socket *socket,
 	return MORTISE_OK;
 }
 
+/* What the service manager passes counts, and the configuration names another place. */
+static void warn_of_others(
+	const struct agent *agent, const struct listen_wanted *wanted, size_t count)
+{
+	const struct config *config = &agent->config;
+
+	for (size_t i = 0; i < count; i++) {
+		bool is_named = wanted[i].is_only_passed ? false
+				: i == 0 ? strcmp(config->socket, SOCKET_DEFAULT_PATH) != 0
+					 : true;
+
+		if (is_named && listen_is_elsewhere(&agent->listeners.listeners[i], wanted[i].path))
+			log_warning("nobody is listened to at %s: the service manager passed the "
+				    "socket '%s', made elsewhere; give its .socket unit that path, "
+				    "or disable it",
+				wanted[i].path, wanted[i].name);
+	}
+}
+
 static enum mortise_status open_listeners(struct agent *agent, struct refusal *out_refusal)
 {
 	const struct config *config = &agent->config;
@@ -214,6 +234,8 @@ static enum mortise_status open_listeners(struct agent *agent, struct refusal *o
 	wanted[count++] = (struct listen_wanted){CREDENTIALS_NAME, credentials->path,
 		{credentials->mode, (gid_t)-1, true}, !credentials->is_wanted};
 	status = listen_set_open(wanted, count, &agent->owner, &agent->listeners, out_refusal);
+	if (status == MORTISE_OK)
+		warn_of_others(agent, wanted, count);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");

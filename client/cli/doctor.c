@@ -153,7 +153,7 @@ static void look(struct doctor *doctor)
 			"slots, files, disks and hygiene were not looked at: that takes the verb "
 			"admin");
 	if (doctor->is_admin && !doctor->is_unsealed)
-		doctor_say(doctor, DOCTOR_NOTE, NULL,
+		doctor_say(doctor, DOCTOR_NOTE, "once it is unsealed: mortise doctor",
 			"slots, policy and hygiene were not looked at: the agent is not unsealed");
 }
 
@@ -210,7 +210,7 @@ static void print_all(const struct doctor *doctor)
 	if (args_has(doctor->cli, "all"))
 		print(doctor, DOCTOR_OK);
 	if (wrong == 0)
-		printf("nothing is wrong");
+		printf("nothing is wrong%s", doctor->is_stranger ? " in what was looked at" : "");
 	else
 		printf("%zu wrong", wrong);
 	printf(", %zu warning%s, %zu ok\n", warnings, warnings == 1 ? "" : "s",

@@ -48,9 +48,8 @@ void doctor_repeat(
 const char *doctor_text(const json_t *facts, const char *name);
 bool doctor_number(const json_t *facts, const char *name, uint64_t *out_number);
 
-struct policy_files;
-/* The files of the policy in force; none where it may not be seen. */
-void doctor_fetch_policy(struct doctor *doctor, struct policy_files *files);
+/* The policy in force, malloc'ed; NULL where it may not be seen. */
+char *doctor_fetch_policy(struct doctor *doctor);
 /* The directory beside the agent's configuration. */
 void doctor_policy_directory(const struct doctor *doctor, char *path, size_t size);
 

@@ -90,8 +90,11 @@ void doctor_units(struct doctor *doctor)
 	const char *missing = doctor_text(doctor->facts, "credentials_without_value");
 	uint64_t credentials = 0;
 
-	if (doctor->is_admin && doctor->is_unsealed)
-		doctor_fetch_policy(doctor, &files);
+	char *text = doctor->is_admin && doctor->is_unsealed ? doctor_fetch_policy(doctor) : NULL;
+
+	if (text != NULL)
+		(void)policy_files_split(text, &files);
+	free(text);
 	if (units != NULL)
 		policy_units_find(&files, "rule", units);
 	(void)doctor_number(doctor->facts, "credentials", &credentials);

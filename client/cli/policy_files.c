@@ -88,7 +88,7 @@ static int add_file(const struct cli *cli, struct policy_files *files, int direc
 	return ending;
 }
 
-static bool is_policy_name(const char *name)
+bool policy_is_file_name(const char *name)
 {
 	size_t size = strlen(name), ending_size = strlen(POLICY_ENDING);
 
@@ -110,7 +110,7 @@ static int add_entries(const struct cli *cli, struct policy_files *files, int di
 
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 			continue;
-		if (!is_policy_name(name)) {
+		if (!policy_is_file_name(name)) {
 			if (!cli->is_quiet)
 				output_note("ignored %s/%s: its name does not end with %s", path,
 					name, POLICY_ENDING);
@@ -196,6 +196,27 @@ bool policy_files_split(const char *text, struct policy_files *files)
 		text = *next == '\n' ? next + 1 : next;
 	}
 	return *text == '\0';
+}
+
+char *policy_files_shown(const struct policy_files *files)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	for (int i = 0; i < files->count; i++) {
+		const struct policy_file *file = &files->file[i];
+
+		(void)fprintf(out, "%s" MARK "%s\n", i > 0 ? "\n" : "", file->name);
+		if (file->size > 0)
+			(void)fwrite(file->bytes, 1, file->size, out);
+	}
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 /* An empty file is sent too: it is part of the policy that is shown. */
