@@ -416,6 +416,7 @@ def a_tpm_that_is_not_there_is_found_before_init(place):
     agent.start()
     one = found(agent, 'config', 'there is no TPM at /dev/no-tpm-of-this-host')
     has(one['remedy'], 'mortise init --no-hardware')
+    running = agent.process
     result = agent.refuse(('--check',))
     same(result.status, 0)
     has(result.err, '/dev/no-tpm-of-this-host')
@@ -424,7 +425,7 @@ def a_tpm_that_is_not_there_is_found_before_init(place):
     has(agent.refuse(('--check',)).err, 'may not use the TPM at ' + place('not-for-all'), 'tss')
     agent.tcti = 'device:/dev/no-tpm-of-this-host'
     agent.configure()
-    agent.restart()
+    agent.process = running
     agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
     assert 'TPM' not in str(wrongs(agent)), wrongs(agent)
 

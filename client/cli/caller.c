@@ -61,6 +61,12 @@ static void read_cgroup(char text[CGROUP_TEXT_SIZE])
 		(void)close(fd);
 }
 
+bool caller_is_telling(const char *units)
+{
+	return units[0] != '\0' && strncmp(units, "user@", 5) != 0 &&
+	       strncmp(units, "session-", 8) != 0 && strncmp(units, "init.scope", 10) != 0;
+}
+
 struct caller caller_find(void)
 {
 	uid_t uid = geteuid();
@@ -70,6 +76,8 @@ struct caller caller_find(void)
 
 	read_cgroup(cgroup);
 	caller_unit(cgroup, unit, sizeof unit);
+	if (!caller_is_telling(unit))
+		unit[0] = '\0';
 	if (entry != NULL && strlen(entry->pw_name) < sizeof caller.user)
 		(void)snprintf(caller.user, sizeof caller.user, "%s", entry->pw_name);
 	else

@@ -14,6 +14,9 @@ struct caller {
 
 struct caller caller_find(void);
 
+/* Is it a unit that a rule is likely to name? What a person at a terminal is in is none. */
+bool caller_is_telling(const char *units);
+
 /* The systemd unit in the text of /proc/PID/cgroup; "" if there is none. */
 void caller_unit(const char *cgroup, char *out_unit, size_t unit_size);
 
