@@ -183,17 +183,17 @@ bool policy_files_split(const char *text, struct policy_files *files)
 {
 	while (strncmp(text, MARK, strlen(MARK)) == 0) {
 		const char *name = text + strlen(MARK), *start = name + strcspn(name, "\n");
-		const char *next = strstr(start, "\n" MARK);
+		const char *next;
 
-		start += *start == '\n';
-		if (next != NULL && next < start)
-			next = start;
+		if (*start++ != '\n')
+			return false;
+		next = strstr(start, "\n" MARK);
 		if (!add_piece(files, name, start,
 			    next != NULL ? (size_t)(next - start) : strlen(start)))
 			return false;
 		if (next == NULL)
 			return true;
-		text = *next == '\n' ? next + 1 : next;
+		text = next + 1;
 	}
 	return *text == '\0';
 }
