@@ -33,7 +33,7 @@ BEFALLS = {
     'REFUSED': (['open', 'enrol'], {}), 'WRONG_PIN': (['open', 'enrol'], {'pin': PIN}),
     'NO_PIN': (['open', 'enrol'], {'pin': PIN}), 'OTHER_PCRS': (['open'], {'old': True}),
     'NO_SIGNATURE': (['open', 'enrol'], {}), 'NO_COUNTER': (['read', 'increment'], {'old': True}),
-    'OTHER_COUNT': (['increment'], {})}
+    'OTHER_COUNT': (['increment'], {}), 'UNFIT_WISH': (['enrol'], {})}
 # By which question to the hardware each operation fails.
 ASKED = {'unseal': 'open', 'age': 'read', 'init': 'enrol', 'init-counter': 'define', 'recover': 'enrol',
          'recover-counter': 'define', 'make': 'enrol', 'test': 'open', 'count': 'increment'}
@@ -44,7 +44,7 @@ TYPED = r'mortise ((?:(?:slot|policy|audit|backup) )?[a-z][a-z-]*(?: --[a-z0-9-]
 MAX_STEPS = 4
 # Where the store is shut, something that can be typed opens it; but not where the next thing is done by hand.
 WITH_A_WAY = ('unseal', 'age', 'init', 'init-counter', 'recover', 'recover-counter')
-BY_HAND = ('BUSY', 'WRONG_PIN', 'NO_PIN', 'NO_SIGNATURE')
+BY_HAND = ('BUSY', 'WRONG_PIN', 'NO_PIN', 'NO_SIGNATURE', 'UNFIT_WISH')
 
 
 def alternatives(text):

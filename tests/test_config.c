@@ -224,10 +224,14 @@ static void a_deadline_is_1_to_600_seconds(void **state)
 
 static void a_tcti_is_one_of_three(void **state)
 {
-	static const char *const good[] = {
-		"device:/dev/tpm0", "tabrmd", "tabrmd:bus_type=session", "swtpm:path=/a"};
+	static const char *const good[] = {"device:/dev/tpm0", "tabrmd",
+		"tabrmd:", "tabrmd:bus_type=system,", "tabrmd:bus_name=a.b-c_D,bus_type=system",
+		"swtpm:path=/a"};
 	static const char *const bad[] = {"", "device", "device:", "device:tpm0", "device:/a/../b",
-		"tabrmdx", "swtpm:host=a", "swtpm:path=a", "mssim", "/lib/evil.so"};
+		"tabrmdx", "tabrmd:x", "tabrmd:bus_type=session",
+		"tabrmd:bus_name=", "tabrmd:bus_name=a/b", "tabrmd:bus_name=a,,",
+		"tabrmd:bus_type=systems", "swtpm:path=/a,port=5", "swtpm:host=a", "swtpm:path=a",
+		"mssim", "/lib/evil.so"};
 	char text[128];
 
 	(void)state;

@@ -101,6 +101,7 @@ enum process_opcode {
 #define HEALTH_TRIES_FAILED 0
 #define HEALTH_TRIES_MAX    1
 #define HEALTH_BACK_S       2
-#define HEALTH_IDS          3
+#define HEALTH_IDLE_PCRS    3
+#define HEALTH_IDS          4
 
 #endif

@@ -69,6 +69,10 @@ static const struct {
 	[TOKEN_FAULT_OTHER_COUNT] = {"find out who counted it up, then run: mortise seal, then: "
 				     "mortise recover",
 		false},
+	[TOKEN_FAULT_SRK_AUTH] = {"as the TPM's owner put one without a password at 0x81000001, as "
+				  "docs/hardware.md has it",
+		true},
+	[TOKEN_FAULT_UNFIT_WISH] = {"see the detail, and ask again", false},
 	[TOKEN_FAULT_NO_MODULE] = {"check [pkcs11] modules in mortised.conf", true},
 };
 
@@ -88,7 +92,7 @@ static const struct {
 	unsigned operations;
 	const char *text;
 } others[] = {
-	{TOKEN_FAULT_BUSY, ON(UNSEAL), "wait: it is tried again by itself"},
+	{TOKEN_FAULT_BUSY, ON(UNSEAL), "wait"},
 	{TOKEN_FAULT_LOCKOUT, ON(UNSEAL),
 		"wait until the lockout ends, or run: tpm2_dictionarylockout --clear-lockout, or "
 		"have the token's security officer unlock it; or run: mortise unseal --recovery"},

@@ -319,6 +319,18 @@ void put_text_fact(struct wire_writer *reply, const char *name, const char *text
 	wire_item_end(reply, item);
 }
 
+void put_pcrs_fact(struct wire_writer *reply, const char *name, uint64_t pcrs)
+{
+	char text[100] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < 24; i++)
+		if (pcrs >> i & 1)
+			used += (size_t)snprintf(
+				text + used, sizeof text - used, "%s%u", used ? "," : "", i);
+	put_text_fact(reply, name, text);
+}
+
 void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number)
 {
 	size_t item = wire_item_begin(reply);

@@ -161,6 +161,8 @@ uint64_t request_now_us(void);
 /* Facts, as `status` and `whoami` list them. */
 void put_text_fact(struct wire_writer *reply, const char *name, const char *text);
 void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number);
+/* "7,11" */
+void put_pcrs_fact(struct wire_writer *reply, const char *name, uint64_t pcrs);
 void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us);
 
 /* Forgets fingerprints; NULL is allowed. */

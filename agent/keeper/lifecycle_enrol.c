@@ -56,6 +56,9 @@ static void on_enrolled(void *context, struct sealer_answer *answer)
 	enrolment->h = secret_take(&answer->h);
 	enrolment->blob_size = answer->blob.size;
 	memcpy(enrolment->blob, answer->blob.bytes, answer->blob.size);
+	if (answer->uri.size)
+		snprintf(enrolment->uri, sizeof enrolment->uri, "%.*s", (int)answer->uri.size,
+			(const char *)answer->uri.bytes);
 	if (sealer_open(lifecycle->parts.sealer, enrolment->kind,
 		    (struct store_bytes){enrolment->blob, enrolment->blob_size}, enrolment->pin,
 		    on_proved, lifecycle) != MORTISE_OK)

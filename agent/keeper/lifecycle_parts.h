@@ -45,6 +45,7 @@ struct turn {
 	bool is_attended;   /* somebody asked for it, and a PIN may be tried again */
 	bool may_pass;      /* a fault that may be gone later */
 	bool was_asked;     /* did hardware answer at all? */
+	bool is_found;      /* the token that a PIN is for is there, and well */
 	bool is_foreign;    /* some opened, and was not this store's */
 	uint64_t wants_pin; /* the first slot that was left out, or failed, for lack of its PIN */
 	struct secret *pin; /* NULL: none, or used up */
@@ -70,6 +71,7 @@ struct lifecycle {
 	struct kept_slot slots[SLOTS_MAX];
 	size_t slot_count;
 	struct turn turn;
+	struct turn next; /* with a PIN that was typed while another turn was under way */
 
 	struct vault *candidate; /* opened by a slot, but its age is being checked */
 	lifecycle_opened *opened;
@@ -81,6 +83,7 @@ struct lifecycle {
 	uint64_t pin_slot; /* that waits for its PIN, as far as the last turn went; 0: none */
 	struct event *retry;
 	unsigned attempts;
+	char recorded[512]; /* why the last attempt failed that is in the log */
 
 	struct event *vault_work; /* between requests */
 	struct lifecycle_rekeying rekeying;

@@ -109,6 +109,8 @@ static const struct {
 	{TOKEN_HEALTH_TRIES_LOW, "tries_low"},
 	{TOKEN_HEALTH_LAST_TRY, "last_try"},
 	{TOKEN_HEALTH_WANTS_PIN, "wants_pin"},
+	{TOKEN_HEALTH_SRK_COUNTS, "srk_counts_tries"},
+	{TOKEN_HEALTH_UNBOUND, "unbound"},
 };
 
 static void put_health(struct wire_writer *reply, const void *context)
@@ -127,6 +129,8 @@ static void put_health(struct wire_writer *reply, const void *context)
 		put_number_fact(reply, "tries_max", says->tries_max);
 		put_number_fact(reply, "try_back_s", says->back_s);
 	}
+	if (says->idle_pcrs)
+		put_pcrs_fact(reply, "idle_pcrs", says->idle_pcrs);
 	if (health->is_pin_doubted)
 		put_number_fact(reply, "pin_failed", 1);
 	wire_list_end(reply, list);

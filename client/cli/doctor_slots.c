@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "doctor.h"
 #include "progress.h"
+#include "seal_wish.h"
 #include "slot_list.h"
 #include "typed.h"
 #include "when.h"
@@ -111,6 +112,19 @@ static void check_owner(struct doctor *doctor, const struct hardware *hardware)
 			hardware->title);
 }
 
+static void check_weakness(struct doctor *doctor, const struct hardware *hardware)
+{
+	char text[256];
+
+	seal_weak_binding(hardware->facts, text, sizeof text);
+	if (text[0] != '\0')
+		doctor_say(doctor, DOCTOR_WARNING, SEAL_REBIND, "%s%s", hardware->title, text);
+	seal_weak_root(hardware->facts, text, sizeof text);
+	if (text[0] != '\0')
+		doctor_say(
+			doctor, DOCTOR_WARNING, SEAL_REPLACE_ROOT, "%s%s", hardware->title, text);
+}
+
 /* ---- does it open? ---- */
 
 static void tell_shut(struct doctor *doctor, const struct hardware *hardware, const char *said)
@@ -194,6 +208,7 @@ static void check_hardware(struct doctor *doctor, const struct slot_line *line)
 		if (fault == NULL) {
 			check_tries(doctor, &hardware);
 			check_owner(doctor, &hardware);
+			check_weakness(doctor, &hardware);
 			check_opening(doctor, &hardware);
 		}
 	}

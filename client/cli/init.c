@@ -15,6 +15,7 @@
 
 #define INIT_DEADLINE_MS 120000 /* a key lost to impatience is lost for good */
 #define RECOVERY_MAX     256
+#define FIRST_SLOT       1 /* the hardware's, if there is any */
 
 /* The default is the TPM. */
 static int kind_of(const struct cli *cli, const char **out_kind)
@@ -158,8 +159,12 @@ static int init(struct cli *cli)
 		return ending;
 	mortise_set_deadline(cli->agent, INIT_DEADLINE_MS, cli->wait_ms);
 	status = request(cli, &wish, &reply);
-	if (status == MORTISE_OK)
-		return finish(cli, &reply, &target);
+	if (status == MORTISE_OK) {
+		ending = finish(cli, &reply, &target);
+		if (ending == CLI_DONE && !cli->is_dry_run && strcmp(kind, "tpm2") == 0)
+			seal_wish_warn(cli, FIRST_SLOT);
+		return ending;
+	}
 	key_file_abandon(&target);
 	if (status == MORTISE_CONFLICT && args_has(cli, "if-needed"))
 		return report_unchanged(cli);
