@@ -567,12 +567,12 @@ static void what_was_deleted_before_a_time_is_purged_and_nothing_else(void **sta
 	assert_int_equal(vault_set_deleted(fixture->vault, "prod/b", true, false, 200, &outcome),
 		MORTISE_OK);
 	assert_int_equal(
-		vault_purge(fixture->vault, 100, cursor, path, &version), MORTISE_NOT_FOUND);
-	assert_int_equal(vault_purge(fixture->vault, 200, cursor, path, &version), MORTISE_OK);
+		vault_purge(fixture->vault, 1100, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
+	assert_int_equal(vault_purge(fixture->vault, 1200, 1000, cursor, path, &version), MORTISE_OK);
 	assert_string_equal(path, "prod/a");
 	assert_int_equal(version, 2);
 	assert_int_equal(
-		vault_purge(fixture->vault, 200, cursor, path, &version), MORTISE_NOT_FOUND);
+		vault_purge(fixture->vault, 1200, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
 	assert_int_equal(vault_count(fixture->vault), 2);
 	assert_int_equal(
 		vault_set_deleted(fixture->vault, "prod/b", false, false, 0, &outcome), MORTISE_OK);

@@ -47,6 +47,11 @@ void requester_gather(struct agent *agent, struct requester *from, const struct 
 	}
 }
 
+time_t policy_time(const struct clock_now *now)
+{
+	return now->is_believed ? (time_t)(now->wall_us / 1000000) : POLICY_TIME_UNKNOWN;
+}
+
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path)
 {
 	const struct decision denied = {.allowed = false};
@@ -55,7 +60,7 @@ struct decision exchange_may(const struct exchange *exchange, enum verb verb, co
 		return denied;
 	requester_gather(exchange->agent, exchange->from, exchange->agent->policy);
 	return policy_decide(exchange->agent->policy, &exchange->from->caller.subject, verb, path,
-		(time_t)(exchange->now_us / 1000000));
+		policy_time(&exchange->now));
 }
 
 enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
@@ -139,7 +144,7 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 	uint64_t version, const char *rule, enum mortise_status result)
 {
 	struct audit_event event = {
-		.time_us = exchange->now_us,
+		.time_us = exchange->now.wall_us,
 		.operation = exchange->operation->name,
 		.path = path_size ? path : NULL,
 		.path_size = path_size,
@@ -284,7 +289,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 	struct agent *agent = pending->agent;
 	struct building building = {pending, status, text, put_fields, context};
 	struct audit_event event = {
-		.time_us = request_now_us(),
+		.time_us = clock_now().wall_us,
 		.operation = pending->operation->name,
 		.has_caller = true,
 		.uid = pending->uid,

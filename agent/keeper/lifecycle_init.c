@@ -103,7 +103,7 @@ static enum mortise_status make_slots(struct making *making, struct vault_origin
 {
 	const struct enrolment *enrolment = making->enrolment;
 	char key_id[RECOVERY_ID_SIZE];
-	struct slot_hints hints = {.created_us = lifecycle_now_us()};
+	struct slot_hints hints = {.created_us = clock_now().least_us};
 	struct slot_making recovery = {.kind = SLOT_KIND_RECOVERY,
 		.key_id = key_id,
 		.h = making->recovery_key,

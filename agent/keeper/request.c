@@ -127,17 +127,11 @@ static const struct operation operations[] = {
 		request_slot_suspend},
 	{WIRE_SLOT_CHANGE_PIN, "slot-change-pin", VERB_ALONE, VERB_ADMIN,
 		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, request_slot_change_pin},
+	{WIRE_CLOCK_ACCEPT, "clock-accept", VERB_ALONE, VERB_ADMIN, TAG(NOTE) | TAG(DRY_RUN), false,
+		true, true, request_clock_accept},
 	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, TAG(NUMBER), true, false, true,
 		request_doctor},
 };
-
-uint64_t request_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static const struct operation *operation_of(uint16_t opcode)
 {
@@ -250,7 +244,7 @@ size_t request_handle(struct agent *agent, struct requester *from,
 		.operation = operation_of(request->code),
 		.request = request,
 		.reply = &writer,
-		.now_us = request_now_us()};
+		.now = clock_now()};
 
 	if (!exchange.operation)
 		return request_refuse(request->request_id, MORTISE_INVALID,

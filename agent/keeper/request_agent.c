@@ -84,6 +84,20 @@ static void put_anchor(struct exchange *exchange)
 	put_number_fact(reply, "anchor_budget", report.budget);
 }
 
+static void put_clock(struct wire_writer *reply)
+{
+	const struct clock_report clock = clock_report();
+	char text[256];
+
+	snprintf(text, sizeof text, "%s%s", clock.verdict == CLOCK_BELIEVED ? "" : "not believed: ",
+		clock_verdict_text(clock.verdict));
+	put_text_fact(reply, "clock", text);
+	put_time_fact(reply, "clock_time", clock.wall_us);
+	if (clock.floor_us)
+		put_time_fact(reply, "clock_confirmed", clock.floor_us);
+	put_text_fact(reply, "clock_synchronised", clock.is_synchronised ? "yes" : "no");
+}
+
 /* What only those who look after the agent are told. */
 static void put_admin_facts(struct exchange *exchange)
 {
@@ -124,6 +138,7 @@ static void put_admin_facts(struct exchange *exchange)
 		report.is_failing      ? "failing: nothing is released"
 		: report.is_on_reserve ? "disk full: on its reserve"
 				       : "ok");
+	put_clock(reply);
 	put_evidence(reply, agent, &exchange->from->caller);
 	put_text_fact(reply, "memory", describe_memory());
 	put_text_fact(reply, "sandbox", sandbox_description());

@@ -80,7 +80,7 @@ static enum mortise_status begin(struct exchange *exchange, struct vault_outcome
 		.is_dry_run = exchange->is_dry_run,
 		.is_pending = true,
 		.uid = exchange->from->caller.subject.uid,
-		.time_us = exchange->now_us,
+		.time_us = exchange->now.least_us,
 	};
 	memcpy(write.token, token->bytes, sizeof write.token);
 	return vault_write(lifecycle_vault(exchange->agent->lifecycle), &write, outcome);
