@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "connection.h"
+#include "shown.h"
 
 #define CHALLENGE_SIZE    16
 #define HELLO_SIZE        64
@@ -30,14 +31,13 @@ int64_t client_now_ms(void)
 enum mortise_status client_fail(
 	struct mortise *agent, enum mortise_status status, const char *format, ...)
 {
+	char text[sizeof agent->message];
 	va_list arguments;
 
 	va_start(arguments, format);
-	(void)vsnprintf(agent->message, sizeof agent->message, format, arguments);
+	(void)vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	for (char *at = agent->message; *at != '\0'; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = '?';
+	(void)shown_text(text, strlen(text), agent->message, sizeof agent->message);
 	return status;
 }
 

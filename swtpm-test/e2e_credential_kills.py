@@ -109,16 +109,25 @@ def of_unit(work):
     return in_child(None, enter_and_work).decode().split('\n')
 
 
+def is_traced_or_gone(pid, tracer):
+    """A process that is killed at its next system call may be gone before anybody looks."""
+    try:
+        with open('/proc/%d/status' % pid) as status:
+            return 'TracerPid:\t%d\n' % tracer in status.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 @contextlib.contextmanager
 def killed_at(agent, call, number):
     """The keeper dies when it is about to make that call."""
-    keeper = agent.keeper()
+    keeper = until(agent.keeper)
     strace = subprocess.Popen(
         ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + call, '-e',
          'inject=%s:signal=KILL:when=%d' % (call, number), '-p', str(keeper)],
         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: 'TracerPid:\t%d\n' % strace.pid in open('/proc/%d/status' % keeper).read())
+        until(lambda: is_traced_or_gone(keeper, strace.pid))
         yield
         until(lambda: agent.keeper() not in (None, keeper),
               what='%s %d: the keeper lives' % (call, number))
@@ -201,7 +210,7 @@ def killed_at_random_moments_while_hundreds_ask_none_has_an_empty_credential_or_
         for _ in range(kills):
             agent.do('status', '--wait=20')
             time.sleep(source.random() * 0.2)  # the moment is what varies
-            os.kill(agent.keeper(), signal.SIGKILL)
+            os.kill(until(agent.keeper), signal.SIGKILL)
         agent.do('status', '--wait=20')
         os.write(tell, b'x')
         for child in children:

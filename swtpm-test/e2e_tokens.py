@@ -37,12 +37,19 @@ class TokenAgent(fixtures.Agent):
         if self.token is None:
             return
         env = 'SOFTHSM2_CONF=' + self.token.conf
+        if not os.path.exists(self.mocking):
+            shutil.copy(MOCK, self.mocking)
         with open(self.conf, 'a') as file:
             file.write('[pkcs11]\nmodules = %s\nenv = %s\n' % (
-                SOFTHSM if self.mock is None else MOCK,
+                SOFTHSM if self.mock is None else self.mocking,
                 env if self.mock is None else env + ' MOCK=' + self.mock))
             if self.pin_file:
                 file.write('pin-file = %s\n' % self.pin)
+
+    @property
+    def mocking(self):
+        """The mock, where the agent's user can reach it."""
+        return self.path + '/mocking.so'
 
     def begin(self, token, is_typed):
         self.token, self.pin = token, self.path + '/pin'
@@ -172,7 +179,7 @@ def the_doctor_finds_token_and_module_gone_and_logs_in_only_when_asked_to(place)
         text = file.read()
     shutil.copy(SOFTHSM, module)
     with open(agent.conf, 'w') as file:
-        file.write(text.replace(MOCK, module))
+        file.write(text.replace(agent.mocking, module))
     agent.start()
     until(agent.is_unsealed)
     os.unlink(module)

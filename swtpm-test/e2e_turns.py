@@ -7,33 +7,14 @@ output that cannot be written. The list of commands is that of `mortise --help`:
 
 import contextlib
 import os
-import re
 import socket
 import threading
 
 import tap
 from agent import ALICE, fill
+from commands import NEW, NONE, PATH, WORDS, lay_out, names, turns
 from tap import has, same, test, until
 
-PATH, NONE, NEW = 'prod/db/password', 'prod/db/none', 'prod/db/new'
-# What each command needs besides its name, {} for a path; None: it can do without an agent, or is
-# there for one that is sealed or not there yet, and has tests of its own.
-WORDS = {
-    'init': None, 'status': None, 'whoami': None, 'doctor': None, 'unseal': None, 'dev': None,
-    'policy test': None, 'backup verify': None, 'slot escrow-key': None, 'recover': None,
-    'backup restore': None,
-    'seal': '--yes', 'get': '{}', 'exec': '-e VALUE={} -- cat ran', 'render': 'template',
-    'set': '{}', 'import': '--yes app.env {}', 'list': '-r', 'show': '{}', 'meta': '--note=x {}',
-    'move': '--yes {} ' + NEW, 'rollback': '--to=1 {}', 'delete': '--yes {}', 'undelete': '{}',
-    'destroy': '--yes --version=1 {}', 'policy apply': '--yes rules.policy',
-    'policy show': '', 'policy check': '--user=root read {}', 'policy edit': '--yes',
-    'policy rollback': '--yes', 'policy reset': '--yes --recovery-file=key', 'policy who': '{}',
-    'policy may': '--user=root', 'audit show': '', 'audit verify': '', 'audit public-key': '',
-    'verify': '', 'hygiene': '', 'scan': '--only=prod text', 'watch': '--once --initial {}',
-    'rotate': '--generate=hex:16 {}', 'rekey': '--yes', 'slot list': '',
-    'slot add': '--recovery --recovery-file=new-key', 'slot remove': '--yes 1', 'slot test': '1',
-    'slot reseal': '--yes 1', 'slot suspend': '--yes 1',
-    'slot change-pin': '--yes --tpm2-pin-file=pin 1', 'backup create': 'backup'}
 # Those that name a secret which has to be there already.
 OF_A_SECRET = ('get', 'exec', 'render', 'show', 'meta', 'move', 'rollback', 'delete', 'undelete', 'destroy')
 # Those that an operator may run while the agent is sealed, as the state itself asks for them.
@@ -47,26 +28,6 @@ WRITES = ('set --from-file=large ' + PATH, 'import --yes large.env prod/app', 'm
           'delete --yes ' + PATH, 'destroy --yes --version=1 prod/old',
           'policy apply --yes rules.policy', 'policy rollback --yes',
           'slot add --recovery --recovery-file=new-key', 'rekey --yes')
-TEMPLATE = 'password = {{ secret "%s" }}\n'
-
-
-def turns(path=PATH):
-    """[(command, its words)] of all that ask an agent."""
-    return [(name, name.split() + words.format(path).split())
-            for name, words in WORDS.items() if words is not None]
-
-
-def lay_out(place, path=PATH):
-    """Files for the commands to read, in the directory where they run."""
-    place.file('template', TEMPLATE % path)
-    place.file('app.env', 'NAME=a-value-of-some-length\n')
-    place.file('rules.policy', '[rule first]\nallow = read list write delete rotate audit admin\n'
-               'secret = **\nuser = %d\n' % os.geteuid())
-    place.file('text', 'nothing in here\n')
-    place.file('pin', '1234\n1234\n')
-    place.file('key', 'AAAA-BBBB\n')
-    place.file('ran', 'it ran\n')
-
 
 def refused(agent, place, status, words, is_silent=True, **options):
     """The one line that a refused command says; is_silent: and nothing had come out before."""
@@ -125,8 +86,7 @@ class Stranger(threading.Thread):
 
 @test
 def no_command_is_left_out(place):
-    listed = place.agent().do('--help').text.split('options everywhere:')[0]
-    same(sorted(re.findall(r'^  ([a-z-]+(?: [a-z-]+)?)  ', listed, re.M)), sorted(WORDS))
+    same(sorted(names(place.agent())), sorted(WORDS))
 
 
 @test

@@ -68,10 +68,15 @@ def enrol():
     assert not questions() and asker() == 'inactive'
 
 
+def only_job_is_this():
+    """Jobs come and go, such as that of systemd-ask-password-wall: one that waits does not go."""
+    return [line.split()[1] for line in must(
+        'systemctl', 'list-jobs', '--no-legend').splitlines()] == ['probe.service']
+
+
 def waits():
     results['boot'] = has_booted()
-    results['jobs'] = [line.split()[1] for line in must(
-        'systemctl', 'list-jobs', '--no-legend').splitlines()]
+    until(only_job_is_this)
     results['question'] = question()[1]['Message']
     results['get'] = run(*GET)
 

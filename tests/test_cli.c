@@ -140,6 +140,8 @@ static const char *nearest(const char *word)
 	suggest_consider(&suggest, "status");
 	suggest_consider(&suggest, "unseal");
 	suggest_consider(&suggest, "seal");
+	suggest_consider(&suggest, "get");
+	suggest_consider(&suggest, "policy who");
 	return suggest.found;
 }
 
@@ -149,8 +151,23 @@ static void a_near_miss_is_recognised_and_a_far_one_is_not(void **state)
 	assert_string_equal(nearest("stauts"), "status");
 	assert_string_equal(nearest("sael"), "seal");
 	assert_null(nearest("frobnicate"));
+	assert_null(nearest("read"));
+	assert_null(nearest("go"));
+	assert_null(nearest("policy rm"));
+	assert_string_equal(nearest("policy whoo"), "policy who");
 	assert_int_equal(suggest_distance("abc", "acb"), 1);
 	assert_int_equal(suggest_distance("", "abc"), 3);
+}
+
+static void each_word_of_other_programs_is_there_once_and_leads_somewhere(void **state)
+{
+	(void)state;
+	for (const struct suggest_word *at = suggest_words; at->word != NULL; at++) {
+		assert_ptr_equal(suggest_find(at->word), at);
+		assert_true(at->command != NULL || at->why != NULL);
+	}
+	assert_string_equal(suggest_find("read")->command, "get");
+	assert_null(suggest_find("get"));
 }
 
 static void durations_have_units(void **state)
@@ -169,6 +186,33 @@ static void durations_have_units(void **state)
 	assert_false(when_parse_duration("99999999d", &ms));
 	assert_false(when_parse_duration("30d", &ms));
 	assert_false(when_parse_duration("999999999999999999999999", &ms));
+}
+
+static void a_span_of_days_is_never_taken_for_seconds(void **state)
+{
+	uint64_t seconds = 0;
+
+	(void)state;
+	assert_true(when_parse_seconds("90d", &seconds));
+	assert_int_equal(seconds, 90 * 86400);
+	assert_true(when_parse_seconds("30s", &seconds));
+	assert_int_equal(seconds, 30);
+	assert_false(when_parse_seconds("90", &seconds));
+	assert_false(when_parse_seconds("1.5", &seconds));
+	assert_false(when_parse_seconds("", &seconds));
+	assert_int_equal(seconds, 30);
+}
+
+static void a_time_that_was_is_not_to_come(void **state)
+{
+	uint64_t time_us = 0;
+
+	(void)state;
+	assert_true(when_parse_past("1d", &time_us));
+	assert_true(time_us < when_now_us());
+	assert_true(when_parse_past("2001-02-03", &time_us));
+	assert_false(when_parse_past("2999-01-01", &time_us));
+	assert_false(when_parse_past("90", &time_us));
 }
 
 static void times_are_local_or_utc_or_so_long_ago(void **state)
@@ -275,7 +319,10 @@ int main(void)
 		cmocka_unit_test(missing_operands_are_refused_unless_help_is_asked_for),
 		cmocka_unit_test(a_number_is_digits_that_fit),
 		cmocka_unit_test(a_near_miss_is_recognised_and_a_far_one_is_not),
+		cmocka_unit_test(each_word_of_other_programs_is_there_once_and_leads_somewhere),
 		cmocka_unit_test(durations_have_units),
+		cmocka_unit_test(a_span_of_days_is_never_taken_for_seconds),
+		cmocka_unit_test(a_time_that_was_is_not_to_come),
 		cmocka_unit_test(times_are_local_or_utc_or_so_long_ago),
 		cmocka_unit_test(what_is_no_time_is_refused),
 		cmocka_unit_test(only_printable_text_with_a_newline_is_a_line),

@@ -144,8 +144,8 @@ static void a_signature_by_another_key_does_not_open(void **state)
 	assert_non_null(strstr(slot_detail, "nothing signed by the PCR key"));
 	/* The same, with our key's print on it. */
 	assert_int_equal(
-		shell(&at, "print=$(sed 's/.*pkfp\": \"\\([0-9a-f]*\\).*/\\1/' mine.json) && "
-			   "sed -i \"s/\\(pkfp\\\": \\\"\\)[0-9a-f]*/\\1$print/\" sig.json"),
+		shell(&at, "print=$(sed 's/.*pkfp\":\"\\([0-9a-f]*\\).*/\\1/' mine.json) && "
+			   "sed -i \"s/\\(pkfp\\\":\\\"\\)[0-9a-f]*/\\1$print/\" sig.json"),
 		0);
 	assert_int_equal(open_it(&at), TOKEN_FAULT_NO_SIGNATURE);
 	assert_non_null(strstr(slot_detail, "nothing signed for"));
@@ -163,11 +163,15 @@ static void without_a_file_of_signatures_it_is_named(void **state)
 	(void)state;
 	begin_rsa(&at);
 	assert_int_equal(seal(&at, NULL, 0), TOKEN_FAULT_NO_SIGNATURE);
-	assert_non_null(strstr(slot_detail, "sig.json: cannot be read"));
+	assert_non_null(strstr(slot_detail, "sig.json: cannot be read: No such file"));
 	assert_int_equal(shell(&at, "sign key.pem 11 >sig.json"), 0);
 	assert_int_equal(seal(&at, NULL, 0), TOKEN_FAULT_NONE);
 	assert_int_equal(shell(&at, "mkfifo f && mv f sig.json"), 0);
 	assert_int_equal(open_it(&at), TOKEN_FAULT_NO_SIGNATURE);
+	assert_non_null(strstr(slot_detail, "no regular file"));
+	assert_int_equal(shell(&at, "rm sig.json; head -c 1048577 /dev/zero >sig.json"), 0);
+	assert_int_equal(open_it(&at), TOKEN_FAULT_NO_SIGNATURE);
+	assert_non_null(strstr(slot_detail, "larger than 1 MiB"));
 	assert_int_equal(shell(&at, "rm sig.json; echo '{' >sig.json"), 0);
 	assert_int_equal(open_it(&at), TOKEN_FAULT_NO_SIGNATURE);
 	assert_non_null(strstr(slot_detail, "not JSON"));
@@ -256,7 +260,8 @@ static void what_can_be_had_where_systemd_keeps_it_needs_no_option(void **state)
 	options = slot_options(at.tpm.tcti);
 	/* No such file on a machine that runs tests, or one by another's key. */
 	assert_int_equal(slot_try_open(&options, at.blob, at.size, &h), TOKEN_FAULT_NO_SIGNATURE);
-	assert_non_null(strstr(slot_detail, "/systemd/tpm2-pcr-signature.json"));
+	assert_non_null(strstr(slot_detail, "tpm2-pcr-signature.json"));
+	assert_non_null(strstr(slot_detail, "/usr/local/lib/systemd"));
 	end(&at);
 }
 

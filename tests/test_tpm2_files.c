@@ -23,9 +23,19 @@ static struct tpm2_signatures signatures;
 
 static bool parse(const char *text)
 {
+	tpm2_signatures_free(&signatures);
 	for (size_t i = 0; i < TPM2_PRINT_SIZE; i++)
 		print[i] = (const uint8_t[]){0x01, 0x23, 0xab, 0xcd}[i % 4];
-	return tpm2_signatures_parse(text, strlen(text), print, &signatures);
+	tpm2_signatures_parse(text, strlen(text), print, &signatures);
+	assert_true(signatures.count > 0 || signatures.trouble[0] != '\0');
+	return strstr(signatures.trouble, "not JSON") == NULL;
+}
+
+static int forget(void **state)
+{
+	(void)state;
+	tpm2_signatures_free(&signatures);
+	return 0;
 }
 
 static size_t entries_in(const char *text)
@@ -45,10 +55,23 @@ static void an_entry_is_read_as_systemd_measure_writes_it(void **state)
 	assert_int_equal(signatures.list[0].policy[2], 0);
 }
 
-static void other_banks_and_other_keys_are_passed_over(void **state)
+static void a_bank_that_is_not_used_is_named_and_so_is_another_key(void **state)
 {
 	(void)state;
-	assert_int_equal(entries_in("{\"sha1\":[" ENTRY "]}"), 0);
+	assert_int_equal(entries_in("{\"sha1\":[" ENTRY "],\"sha256\":[]}"), 0);
+	assert_non_null(strstr(signatures.trouble, "for the bank sha1 only"));
+	assert_non_null(strstr(signatures.trouble, "--bank=sha256"));
+	assert_int_equal(entries_in("{\"sha1\":[" ENTRY "],\"sha256\":[" ENTRY "]}"), 1);
+	assert_int_equal(entries_in("{\"" HEX64 "\":[" ENTRY "]}"), 0);
+	assert_int_equal(entries_in(FILE_OF("{\"pcrs\":[11],\"pkfp\":\"" POLICY
+					    "\",\"pol\":\"" POLICY "\",\"sig\":\"AAEC\"}")),
+		0);
+	assert_string_equal(signatures.trouble, "nothing signed by the PCR key");
+}
+
+static void other_keys_are_passed_over(void **state)
+{
+	(void)state;
 	assert_int_equal(entries_in(FILE_OF("{\"pcrs\":[11],\"pkfp\":\"" POLICY
 					    "\",\"pol\":\"" POLICY "\",\"sig\":\"AAEC\"}," ENTRY)),
 		1);
@@ -116,12 +139,17 @@ static void what_is_no_object_is_no_file_of_signatures(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		assert_false(parse(wrong[i]));
+	/* What is wrong with it is said in the library's words. */
+	assert_false(parse("{\"sha256\":[{\"pcrs\":[99999999999999999999]}]}"));
+	assert_non_null(strstr(signatures.trouble, "too big integer"));
+	assert_false(parse("{\"sha256\":[],\"sha256\":[]}"));
+	assert_non_null(strstr(signatures.trouble, "duplicate"));
 	assert_int_equal(entries_in("{}"), 0);
 	assert_int_equal(entries_in("{\"sha256\":{}}"), 0);
 	assert_int_equal(entries_in("{\"sha256\":null}"), 0);
 }
 
-static void depth_and_number_are_bounded(void **state)
+static void depth_is_bounded_and_number_is_not(void **state)
 {
 	size_t size = 200000;
 	char *text = malloc(size + 1);
@@ -135,7 +163,7 @@ static void depth_and_number_are_bounded(void **state)
 	for (int i = 0; i < 500; i++)
 		size += (size_t)snprintf(text + size, 200001 - size, "," ENTRY);
 	snprintf(text + size, 200001 - size, "]}");
-	assert_int_equal(entries_in(text), TPM2_SIGNATURES_MAX);
+	assert_int_equal(entries_in(text), 501);
 	free(text);
 }
 
@@ -238,16 +266,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_entry_is_read_as_systemd_measure_writes_it),
-		cmocka_unit_test(other_banks_and_other_keys_are_passed_over),
+		cmocka_unit_test(a_bank_that_is_not_used_is_named_and_so_is_another_key),
+		cmocka_unit_test(other_keys_are_passed_over),
 		cmocka_unit_test(what_is_not_understood_is_passed_over),
 		cmocka_unit_test(a_signature_longer_than_any_is_passed_over),
 		cmocka_unit_test(what_is_no_object_is_no_file_of_signatures),
-		cmocka_unit_test(depth_and_number_are_bounded),
+		cmocka_unit_test(depth_is_bounded_and_number_is_not),
 		cmocka_unit_test(keys_that_sign_policies_are_rsa_and_p256),
 		cmocka_unit_test(a_cut_key_is_refused_at_every_length),
 		cmocka_unit_test(a_signature_must_have_the_keys_form),
 		cmocka_unit_test(a_number_too_large_for_p256_is_refused),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, forget);
 }

@@ -85,10 +85,11 @@ static bool read_ecc(EVP_PKEY *key, TPMT_PUBLIC *public)
 	       BN_bn2binpad(y, point->y.buffer, P256_SIZE) == P256_SIZE;
 }
 
+/* Of the key alone, without the algorithm's name around it: so does systemd-measure. */
 static bool compute_print(EVP_PKEY *key, uint8_t out_print[TPM2_PRINT_SIZE])
 {
 	unsigned char *der = NULL;
-	int size = i2d_PUBKEY(key, &der);
+	int size = i2d_PublicKey(key, &der);
 
 	if (size <= 0)
 		return false;

@@ -18,7 +18,8 @@
 
 struct tpm2_key {
 	TPM2B_PUBLIC public;
-	uint8_t print[TPM2_PRINT_SIZE]; /* SHA-256 of the DER SubjectPublicKeyInfo: pkfp */
+	/* pkfp: SHA-256 of a DER RSAPublicKey (RFC 8017, A.1.1), or of an uncompressed point. */
+	uint8_t print[TPM2_PRINT_SIZE];
 };
 
 /* False for what is not exactly one public key of these kinds. */

@@ -117,26 +117,6 @@ void tpm2_policy_pin(const struct secret *pin, TPM2B_AUTH *out_auth)
 	crypto_hash_sha256(out_auth->buffer, pin->bytes, pin->size);
 }
 
-static enum mortise_status no_signature(
-	struct tpm2 *tpm, const struct tpm2_signatures *signatures, uint32_t pcrs)
-{
-	char detail[sizeof tpm->failure->detail], names[80];
-
-	if (!signatures->is_there)
-		snprintf(detail, sizeof detail, "%.160s: cannot be read", signatures->path);
-	else if (!signatures->is_json)
-		snprintf(detail, sizeof detail, "%.160s: not JSON", signatures->path);
-	else if (signatures->count == 0)
-		snprintf(detail, sizeof detail, "%.160s: nothing signed by the PCR key",
-			signatures->path);
-	else {
-		tpm2_pcrs_name(pcrs, names, sizeof names);
-		snprintf(detail, sizeof detail, "%.120s: nothing signed for what is in PCR %s now",
-			signatures->path, names);
-	}
-	return tpm2_fail(tpm, TOKEN_FAULT_NO_SIGNATURE, detail);
-}
-
 static bool fits(const struct tpm2_signature *entry, const struct tpm2_pcr_values *now)
 {
 	uint8_t policy[TPM2_DIGEST_SIZE] = {0};
@@ -172,6 +152,22 @@ static enum mortise_status load_key(
 	TRY(tpm2_check(tpm, rc, "LoadExternal of the PCR key",
 		is_hierarchy ? TOKEN_FAULT_OWNER_AUTH : TOKEN_FAULT_UNSUPPORTED));
 	return tpm2_track(tpm, *out_object);
+}
+
+static enum mortise_status no_signature(
+	struct tpm2 *tpm, const struct tpm2_signatures *signatures, uint32_t pcrs)
+{
+	char detail[sizeof tpm->failure->detail], names[80];
+
+	tpm2_pcrs_name(pcrs, names, sizeof names);
+	if (signatures->count == 0)
+		(void)snprintf(
+			detail, sizeof detail, "%.120s: %s", signatures->path, signatures->trouble);
+	else
+		(void)snprintf(detail, sizeof detail,
+			"%.120s: nothing signed for what is in PCR %s now", signatures->path,
+			names);
+	return tpm2_fail(tpm, TOKEN_FAULT_NO_SIGNATURE, detail);
 }
 
 /* Of the entries that fit the PCRs of now, the first that the key has signed. */
@@ -220,7 +216,7 @@ static enum mortise_status authorize(struct tpm2 *tpm, const struct tpm2_key *ke
 static enum mortise_status fulfil_signed(
 	struct tpm2 *tpm, const struct tpm2_key *key, ESYS_TR session)
 {
-	struct tpm2_signatures signatures;
+	CLEANUP(tpm2_signatures_free) struct tpm2_signatures signatures;
 	struct tpm2_pcr_values now;
 	TPMT_TK_VERIFIED *ticket = NULL;
 	enum mortise_status status;

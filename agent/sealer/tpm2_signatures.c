@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,15 @@
 #include <jansson.h>
 #include <sodium.h>
 
-#define FILE_MAX 262144 /* systemd-measure writes about 700 bytes for each phase of a boot */
+#define BANK      "sha256"
+#define FILE_NAME "tpm2-pcr-signature.json"
 
+/* As many as systemd's own programs look in, in their order. */
 static const char *const places[] = {
-	"/etc/systemd/tpm2-pcr-signature.json",
-	"/run/systemd/tpm2-pcr-signature.json",
-	"/usr/lib/systemd/tpm2-pcr-signature.json",
+	"/etc/systemd/" FILE_NAME,
+	"/run/systemd/" FILE_NAME,
+	"/usr/local/lib/systemd/" FILE_NAME,
+	"/usr/lib/systemd/" FILE_NAME,
 };
 
 #define PLACES (sizeof places / sizeof *places)
@@ -85,64 +89,154 @@ static bool read_entry(
 	       read_base64(json_object_get(json, "sig"), out_entry);
 }
 
-bool tpm2_signatures_parse(const char *text, size_t size, const uint8_t print[TPM2_PRINT_SIZE],
+/* All entries of a bank that are by our key; NULL without memory. */
+static struct tpm2_signature *read_bank(
+	const json_t *bank, const uint8_t print[TPM2_PRINT_SIZE], size_t *out_count)
+{
+	size_t size = json_array_size(bank), count = 0;
+	struct tpm2_signature *list = calloc(size > 0 ? size : 1, sizeof *list);
+
+	for (size_t i = 0; i < size && list != NULL; i++)
+		count += read_entry(json_array_get(bank, i), print, &list[count]);
+	*out_count = count;
+	return list;
+}
+
+/* The name of another bank, in which the key has signed; NULL: there is none. */
+static const char *find_other_bank(json_t *root, const uint8_t print[TPM2_PRINT_SIZE])
+{
+	struct tpm2_signature entry;
+	const char *name;
+	json_t *bank;
+
+	json_object_foreach(root, name, bank)
+	{
+		for (size_t i = 0; i < json_array_size(bank); i++)
+			if (read_entry(json_array_get(bank, i), print, &entry))
+				return name;
+	}
+	return NULL;
+}
+
+__attribute__((format(printf, 2, 3))) static void complain(
+	struct tpm2_signatures *signatures, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(signatures->trouble, sizeof signatures->trouble, format, arguments);
+	va_end(arguments);
+}
+
+void tpm2_signatures_parse(const char *text, size_t size, const uint8_t print[TPM2_PRINT_SIZE],
 	struct tpm2_signatures *out_signatures)
 {
-	CLEANUP(drop_json) json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-	const json_t *bank = json_object_get(root, "sha256");
+	CLEANUP(drop_json) json_t *root = NULL;
+	json_error_t error = {.text = "no object"};
+	const char *other;
 
 	out_signatures->count = 0;
-	if (!json_is_object(root))
-		return false;
-	for (size_t i = 0; i < json_array_size(bank); i++) {
-		struct tpm2_signature *entry = &out_signatures->list[out_signatures->count];
-
-		if (read_entry(json_array_get(bank, i), print, entry) &&
-			++out_signatures->count == TPM2_SIGNATURES_MAX)
-			break;
+	out_signatures->list = NULL;
+	out_signatures->trouble[0] = '\0';
+	root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+	if (!json_is_object(root)) {
+		complain(
+			out_signatures, "not JSON as systemd-measure writes it: %.80s", error.text);
+		return;
 	}
-	return true;
+	out_signatures->list =
+		read_bank(json_object_get(root, BANK), print, &out_signatures->count);
+	if (out_signatures->list == NULL)
+		complain(out_signatures, "out of memory");
+	if (out_signatures->list == NULL || out_signatures->count > 0)
+		return;
+	other = find_other_bank(root, print);
+	if (other != NULL)
+		complain(out_signatures,
+			"signed by the PCR key, but for the bank %.16s only: have it sign "
+			"--bank=sha256",
+			other);
+	else
+		complain(out_signatures, "nothing signed by the PCR key");
 }
 
 /* Neither a FIFO nor a device may hold us up, nor a file fill the memory. */
-static bool read_file(int fd, char *text, size_t *out_size)
+static bool read_file(int fd, char *text, size_t *out_size, struct tpm2_signatures *signatures)
 {
 	size_t size = 0;
 	struct stat info;
 
-	if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > FILE_MAX)
+	if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+		complain(signatures, "no regular file");
 		return false;
-	while (size < FILE_MAX) {
-		ssize_t got = read(fd, text + size, FILE_MAX - size);
+	}
+	for (;;) {
+		ssize_t got = read(fd, text + size, TPM2_SIGNATURES_FILE_MAX + 1 - size);
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0)
+		if (got < 0) {
+			complain(signatures, "cannot be read: %s", strerror(errno));
 			return false;
+		}
 		if (got == 0)
 			break;
 		size += (size_t)got;
+	}
+	if (size > TPM2_SIGNATURES_FILE_MAX) {
+		complain(signatures, "larger than 1 MiB");
+		return false;
 	}
 	*out_size = size;
 	return true;
 }
 
+/* One that is there and cannot be opened is not passed over for the next. */
+static int open_first(const char *path, struct tpm2_signatures *signatures)
+{
+	const char *const *candidates = path != NULL ? &path : places;
+	size_t count = path != NULL ? 1 : PLACES;
+	int fd = -1;
+
+	for (size_t i = 0; i < count; i++) {
+		(void)snprintf(signatures->path, sizeof signatures->path, "%s", candidates[i]);
+		fd = open(candidates[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd >= 0 || errno != ENOENT)
+			break;
+	}
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT || path != NULL) {
+		complain(signatures, "cannot be read: %s", strerror(errno));
+		return -1;
+	}
+	(void)snprintf(signatures->path, sizeof signatures->path, FILE_NAME);
+	complain(signatures, "it is in none of /etc/systemd, /run/systemd, /usr/local/lib/systemd, "
+			     "/usr/lib/systemd");
+	return -1;
+}
+
 void tpm2_signatures_load(const char *path, const uint8_t print[TPM2_PRINT_SIZE],
 	struct tpm2_signatures *out_signatures)
 {
-	const char *const *candidates = path != NULL ? &path : places;
-	size_t count = path != NULL ? 1 : PLACES, size = 0;
 	CLEANUP(close_file) int fd = -1;
 	CLEANUP(drop_text) char *text = NULL;
+	size_t size = 0;
 
 	*out_signatures = (struct tpm2_signatures){0};
-	for (size_t i = 0; i < count && fd < 0; i++) {
-		snprintf(out_signatures->path, sizeof out_signatures->path, "%s", candidates[i]);
-		fd = open(candidates[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	}
-	text = malloc(FILE_MAX);
-	if (fd < 0 || text == NULL || !read_file(fd, text, &size))
+	fd = open_first(path, out_signatures);
+	if (fd < 0)
 		return;
-	out_signatures->is_there = true;
-	out_signatures->is_json = tpm2_signatures_parse(text, size, print, out_signatures);
+	text = malloc(TPM2_SIGNATURES_FILE_MAX + 1);
+	if (text == NULL)
+		complain(out_signatures, "out of memory");
+	else if (read_file(fd, text, &size, out_signatures))
+		tpm2_signatures_parse(text, size, print, out_signatures);
+}
+
+void tpm2_signatures_free(struct tpm2_signatures *signatures)
+{
+	free(signatures->list);
+	signatures->list = NULL;
+	signatures->count = 0;
 }

@@ -29,11 +29,17 @@ const struct option args_change_options[] = {
 static int refuse_word(
 	const struct cli *cli, const struct command *const *commands, const char *word)
 {
+	const struct suggest_word *other = suggest_find(word);
 	struct suggest nearest = {.word = word};
 
 	for (; *commands != NULL; commands++)
-		if (!(*commands)->is_hidden)
+		if (!(*commands)->is_hidden && !suggest_is_grave((*commands)->name))
 			suggest_consider(&nearest, (*commands)->name);
+	if (other != NULL && other->why != NULL)
+		return output_fail(
+			cli, MORTISE_INVALID, "unknown command '%s'; %s", word, other->why);
+	if (other != NULL)
+		nearest.found = other->command;
 	if (nearest.found != NULL)
 		return output_fail(cli, MORTISE_INVALID,
 			"unknown command '%s'; did you mean: mortise %s", word, nearest.found);
@@ -328,13 +334,15 @@ bool args_number(const char *text, uint64_t *out_number)
 	return true;
 }
 
-int args_number_of(const struct cli *cli, const char *name, uint64_t fallback, uint64_t *out_number)
+int args_number_of(const struct cli *cli, const char *name, uint64_t least, uint64_t fallback,
+	uint64_t *out_number)
 {
 	const char *text = args_value(cli, name);
+	uint64_t number = fallback;
 
-	if (text == NULL)
-		*out_number = fallback;
-	else if (!args_number(text, out_number))
-		return output_fail(cli, MORTISE_INVALID, "--%s wants a number", name);
+	if (text != NULL && (!args_number(text, &number) || number < least))
+		return output_fail(cli, MORTISE_INVALID, "--%s wants a number from %llu on", name,
+			(unsigned long long)least);
+	*out_number = number;
 	return CLI_DONE;
 }

@@ -38,9 +38,9 @@ const char *args_value(const struct cli *cli, const char *name);
 /* Decimal digits and nothing else. */
 bool args_number(const char *text, uint64_t *out_number);
 
-/* The number of an option, or fallback without it. CLI_USAGE after saying what is wrong. */
-int args_number_of(
-	const struct cli *cli, const char *name, uint64_t fallback, uint64_t *out_number);
+/* The number of an option, or fallback without it. CLI_USAGE if it is below least, and says so. */
+int args_number_of(const struct cli *cli, const char *name, uint64_t least, uint64_t fallback,
+	uint64_t *out_number);
 
 /*
  * The tables in force, of which some are NULL; command may be, too. Its own come first: get has

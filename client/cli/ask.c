@@ -278,7 +278,7 @@ bool ask_put_facts(struct wire_list facts, json_t *object)
 			when_format_utc(ask_number(&item, WIRE_TAG_TIME, 0), text);
 		value = wire_has(&item, WIRE_TAG_NUMBER)
 				? output_json_number(ask_number(&item, WIRE_TAG_NUMBER, 0))
-				: output_json_text(text, strlen(text));
+				: output_json_said(text);
 		if (json_object_set_new(object, name, value) != 0)
 			return false;
 	}

@@ -9,6 +9,7 @@
 #include "ask.h"
 #include "audit_walk.h"
 #include "output.h"
+#include "suggest.h"
 #include "when.h"
 
 #define PUBLIC_KEY_SIZE 32
@@ -28,6 +29,40 @@ struct view {
 	char user[64];
 };
 
+/* Every `op` that the agent writes: docs/audit.md says what each is. */
+static const char *const operations[] = {"audit-key", "audit-show", "audit-verify", "backup",
+	"backup-stage", "backup-verify", "checkpoint", "connect", "credential", "delete", "denials",
+	"destroy", "doctor", "genesis", "get", "hello", "hygiene", "init", "joint", "list", "meta",
+	"move", "policy-apply", "policy-check", "policy-may", "policy-reset", "policy-rollback",
+	"policy-show", "policy-stage", "policy-who", "purged", "recover", "recovered", "rekey",
+	"rekeyed", "rollback", "rotate", "seal", "set", "set-batch", "show", "slot-add",
+	"slot-change-pin", "slot-list", "slot-remove", "slot-reseal", "slot-suspend", "slot-test",
+	"start", "status", "stop", "undelete", "unseal", "unsealed", "verify", "watch", "whoami",
+	NULL};
+
+static bool is_operation(const char *word)
+{
+	for (size_t i = 0; operations[i] != NULL; i++)
+		if (strcmp(operations[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* The commands have blanks where the log has dashes. */
+static int refuse_operation(const struct cli *cli, const char *word)
+{
+	struct suggest nearest = {.word = word};
+
+	for (size_t i = 0; operations[i] != NULL; i++)
+		suggest_consider(&nearest, operations[i]);
+	if (nearest.found != NULL)
+		return output_fail(cli, MORTISE_INVALID,
+			"--op=%s: no operation has that name; did you mean %s", word,
+			nearest.found);
+	return output_fail(cli, MORTISE_INVALID,
+		"--op=%s: no operation has that name; see: man mortise-audit", word);
+}
+
 static int read_filter(struct cli *cli, struct filter *out_filter)
 {
 	struct filter filter = {
@@ -41,11 +76,13 @@ static int read_filter(struct cli *cli, struct filter *out_filter)
 	filter.has_user = user != NULL;
 	filter.uid = entry != NULL ? (json_int_t)entry->pw_uid : (json_int_t)uid;
 	filter.has_since = since != NULL;
-	if (since != NULL && !when_parse_time(since, when_now_us(), &filter.since_us))
+	if (since != NULL && !when_parse_past(since, &filter.since_us))
 		return output_fail(cli, MORTISE_INVALID,
-			"--since wants a time like '2026-11-23 14:03' or 2026-11-23T13:03:00Z, or "
-			"how long ago, like 90m, 2h or 1d");
-	if (args_number_of(cli, "last", 0, &filter.last) != CLI_DONE)
+			"--since wants a time that was, like '2026-11-23 14:03' or "
+			"2026-11-23T13:03:00Z, or how long ago, like 90m, 2h or 1d");
+	if (filter.operation != NULL && !is_operation(filter.operation))
+		return refuse_operation(cli, filter.operation);
+	if (args_number_of(cli, "last", 1, 0, &filter.last) != CLI_DONE)
 		return CLI_USAGE;
 	*out_filter = filter;
 	return CLI_DONE;
@@ -170,6 +207,9 @@ static int show(struct cli *cli)
 	if (ending == CLI_DONE && view.filter.path != NULL) {
 		ending = ask_expand(cli, view.filter.path, &path);
 		view.filter.path = path.text;
+		if (ending == CLI_DONE && !ask_looks_like_path(path.text))
+			ending = output_fail(cli, MORTISE_INVALID,
+				"--path=%s: no path; see: mortise list -r", path.text);
 	}
 	if (ending != CLI_DONE)
 		return ending;

@@ -115,20 +115,24 @@ int backup_bring(struct cli *cli, const char *name, struct paged *out_totals)
 		return ending;
 	status = has_key ? paged_go_on(cli, WIRE_BACKUP_VERIFY, &reply, out_totals)
 			 : paged_run(cli, WIRE_BACKUP_VERIFY, out_totals);
-	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, NULL);
+	if (status == MORTISE_OK)
+		return CLI_DONE;
+	return ask_fail(cli, status, status == MORTISE_INTEGRITY ? name : NULL);
 }
 
 static int report(struct cli *cli, const char *name, uint64_t size, const char *key_id)
 {
 	if (cli->is_json)
-		return output_json(json_pack("{s:s, s:o, s:s}", "file", name, "bytes",
-			output_json_number(size), "recovery_key_id", key_id));
+		return output_json(json_pack("{s:o, s:o, s:s}", "file", output_json_said(name),
+			"bytes", output_json_number(size), "recovery_key_id", key_id));
 	if (strcmp(name, "-") == 0)
 		return CLI_DONE;
-	printf("%s: %llu bytes, encrypted. With it and the recovery key (id %s) the secrets can "
-	       "be\n"
-	       "had again on any host: mortise recover --backup=%s. The audit log is not in it.\n",
-		name, (unsigned long long)size, key_id[0] ? key_id : "?", name);
+	output_text(name);
+	printf(": %llu bytes, encrypted. With it and the recovery key (id %s) the secrets can be\n"
+	       "had again on any host: mortise recover --backup=",
+		(unsigned long long)size, key_id[0] ? key_id : "?");
+	output_text(name);
+	puts(". The audit log is not in it.");
 	return CLI_DONE;
 }
 
@@ -170,9 +174,11 @@ static int verify(struct cli *cli)
 	if (ending != CLI_DONE)
 		return ending;
 	if (cli->is_json)
-		return output_json(json_pack("{s:b, s:s, s:o}", "intact", 1, "file",
-			cli->operands[0], "values", output_json_number(totals.sum)));
-	printf("%s: intact, %llu values\n", cli->operands[0], (unsigned long long)totals.sum);
+		return output_json(json_pack("{s:b, s:o, s:o}", "intact", 1, "file",
+			output_json_said(cli->operands[0]), "values",
+			output_json_number(totals.sum)));
+	output_text(cli->operands[0]);
+	printf(": intact, %llu values\n", (unsigned long long)totals.sum);
 	return CLI_DONE;
 }
 

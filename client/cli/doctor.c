@@ -57,8 +57,9 @@ void doctor_say(
 	va_start(arguments, format);
 	(void)vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	json_t *finding = json_pack("{s:s, s:s, s:s, s:s?}", "check", doctor->check, "severity",
-		severities[severity], "text", text, "remedy", remedy);
+	json_t *finding = json_pack("{s:s, s:s, s:o, s:o?}", "check", doctor->check, "severity",
+		severities[severity], "text", output_json_said(text), "remedy",
+		remedy != NULL ? output_json_said(remedy) : NULL);
 	if (finding == NULL || json_array_append_new(doctor->findings, finding) != 0)
 		doctor->is_incomplete = true;
 }

@@ -10,7 +10,7 @@ static int choose_version(const struct cli *cli, struct fetch_version *out_versi
 	struct fetch_version version = {
 		.has_number = args_has(cli, "version"), .label = args_value(cli, "label")};
 
-	if (args_number_of(cli, "version", 0, &version.number) != CLI_DONE)
+	if (args_number_of(cli, "version", 1, 0, &version.number) != CLI_DONE)
 		return CLI_USAGE;
 	if (version.label != NULL && version.has_number)
 		return output_fail(cli, MORTISE_INVALID, "either --version or --label");

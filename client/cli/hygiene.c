@@ -37,7 +37,7 @@ int hygiene_read_age(const struct cli *cli, uint64_t *out_older_than_us)
 	const char *text = args_value(cli, "older-than");
 
 	*out_older_than_us = 0;
-	if (text != NULL && !when_parse_time(text, when_now_us(), out_older_than_us))
+	if (text != NULL && !when_parse_past(text, out_older_than_us))
 		return output_fail(cli, MORTISE_INVALID,
 			"--older-than wants how long ago, like 90d, or a time like 2026-01-31");
 	return CLI_DONE;

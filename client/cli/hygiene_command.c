@@ -10,8 +10,8 @@
 
 static json_t *describe(const struct hygiene_finding *finding)
 {
-	json_t *object =
-		json_pack("{s:s, s:s}", "kind", hygiene_word(finding->kind), "path", finding->path);
+	json_t *object = json_pack("{s:s, s:o}", "kind", hygiene_word(finding->kind), "path",
+		output_json_said(finding->path));
 	char made[WHEN_TEXT_SIZE];
 
 	if (object != NULL && finding->group != 0)
@@ -45,10 +45,10 @@ static void print_findings(const struct hygiene *hygiene)
 		char made[WHEN_TEXT_SIZE];
 
 		if (i > 0 && is_beside(finding, finding - 1)) {
-			printf(" %s", finding->path);
+			(void)putchar(' ');
 		} else
-			printf("%s%s: %s", i > 0 ? "\n" : "", hygiene_text(finding->kind),
-				finding->path);
+			printf("%s%s: ", i > 0 ? "\n" : "", hygiene_text(finding->kind));
+		output_text(finding->path);
 		when_format_local(finding->made_us, made);
 		if (finding->made_us != 0)
 			printf(", of %s", made);

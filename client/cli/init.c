@@ -64,7 +64,7 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 		return output_json(json_pack("{s:b, s:b, s:s?, s:o}", "changed",
 			ask_flag(reply, WIRE_TAG_CHANGED), "dry_run", cli->is_dry_run,
 			"recovery_key_id", cli->is_dry_run ? NULL : key_id, "policy",
-			output_json_text(policy->size > 0 ? (const char *)policy->bytes : "",
+			output_json_shown(policy->size > 0 ? (const char *)policy->bytes : "",
 				policy->size)));
 	if (cli->is_dry_run) {
 		fputs("would make a new store\n", out);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "shown.h"
 
 /* What a signal's handler needs to mend the terminal. */
 static struct termios terminal_before;
@@ -140,11 +141,12 @@ bool input_is_line(const struct input *input)
 
 bool input_confirm(const struct cli *cli, const char *question)
 {
-	char answer[16];
+	char answer[16], shown[1024];
 
 	if (cli->is_yes || cli->is_json || !isatty(STDIN_FILENO))
 		return true;
-	fprintf(stderr, "%s [y/N] ", question);
+	(void)shown_text(question, strlen(question), shown, sizeof shown);
+	fprintf(stderr, "%s [y/N] ", shown);
 	return fgets(answer, sizeof answer, stdin) != NULL &&
 	       (answer[0] == 'y' || answer[0] == 'Y');
 }

@@ -75,8 +75,8 @@ static int rollback(struct cli *cli)
 		return output_fail(cli, MORTISE_INVALID,
 			"--to=N says to which version's value; see: mortise show %s",
 			cli->operands[0]);
-	if (args_number_of(cli, "to", 0, &to) != CLI_DONE ||
-		args_number_of(cli, "expect-version", 0, &expect) != CLI_DONE)
+	if (args_number_of(cli, "to", 1, 0, &to) != CLI_DONE ||
+		args_number_of(cli, "expect-version", 1, 0, &expect) != CLI_DONE)
 		return CLI_USAGE;
 	ending = ask_expand(cli, cli->operands[0], &path);
 	if (ending != CLI_DONE)
@@ -126,7 +126,7 @@ static int destroy(struct cli *cli)
 	if (is_all == args_has(cli, "version"))
 		return output_fail(
 			cli, MORTISE_INVALID, "either --version=N, or --all of a deleted secret");
-	if (args_number_of(cli, "version", 0, &version) != CLI_DONE)
+	if (args_number_of(cli, "version", 1, 0, &version) != CLI_DONE)
 		return CLI_USAGE;
 	ending = ask_expand(cli, cli->operands[0], &path);
 	if (ending != CLI_DONE)

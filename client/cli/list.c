@@ -45,9 +45,10 @@ static json_t *describe(const struct listing_entry *entry)
 	json_t *object;
 
 	if (is_folded(entry))
-		return json_pack("{s:s, s:b}", "path", entry->path, "directory", 1);
+		return json_pack(
+			"{s:o, s:b}", "path", output_json_said(entry->path), "directory", 1);
 	when_format_utc(entry->created_us, created);
-	object = json_pack("{s:s, s:o, s:s}", "path", entry->path, "version",
+	object = json_pack("{s:o, s:o, s:s}", "path", output_json_said(entry->path), "version",
 		output_json_number(entry->version), "created", created);
 	when_format_utc(entry->due_us, created);
 	if (object != NULL && entry->due_us)
@@ -98,6 +99,8 @@ static int list(struct cli *cli)
 	if (status == MORTISE_OK) {
 		choose(cli, prefix.text, &listing);
 		listing_settle(&listing);
+		if (listing.count == 0 && size > 0 && !cli->is_json)
+			output_note("nothing that you may see is below %s", prefix.text);
 		ending = print(cli, &listing);
 	} else {
 		ending = ask_fail(cli, status, prefix.text[0] != '\0' ? prefix.text : NULL);

@@ -18,10 +18,12 @@ static int read_wishes(const struct cli *cli, struct wishes *wishes)
 	const char *age = args_value(cli, "max-age");
 
 	if (age != NULL && strcmp(age, "never") != 0 &&
-		!when_parse_seconds(age, &wishes->max_age_s))
+		(!when_parse_seconds(age, &wishes->max_age_s) || wishes->max_age_s == 0))
 		return output_fail(cli, MORTISE_INVALID,
-			"--max-age=%s: a time such as 90d or 12h is wanted, or never", age);
-	if (args_number_of(cli, "keep", 0, &wishes->keep) != CLI_DONE)
+			"--max-age=%s: a number with its unit is wanted, such as 90d or 12h, or "
+			"never",
+			age);
+	if (args_number_of(cli, "keep", 0, 0, &wishes->keep) != CLI_DONE)
 		return CLI_USAGE;
 	for (int i = 0; i < cli->given_count; i++) {
 		const char *name = cli->given[i].option->name, *value = cli->given[i].value;

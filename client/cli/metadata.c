@@ -6,6 +6,7 @@
 
 #include "ask.h"
 #include "output.h"
+#include "shown.h"
 #include "when.h"
 
 #define MICROS UINT64_C(1000000)
@@ -89,10 +90,9 @@ static void put_pairs(const struct wire_message *reply, json_t *object)
 
 		if (equals == NULL)
 			continue;
-		(void)snprintf(key, sizeof key, "%.*s", (int)(equals - pair.bytes),
-			(const char *)pair.bytes);
+		(void)shown_text(pair.bytes, (size_t)(equals - pair.bytes), key, sizeof key);
 		(void)json_object_set_new(all, key,
-			output_json_text(
+			output_json_shown(
 				equals + 1, pair.size - (size_t)(equals - pair.bytes) - 1));
 	}
 	(void)json_object_set_new(object, "meta", all);
@@ -105,7 +105,7 @@ static void put_text(
 
 	if (field->size > 0)
 		(void)json_object_set_new(
-			object, name, output_json_text(field->bytes, field->size));
+			object, name, output_json_shown(field->bytes, field->size));
 }
 
 void metadata_put(const struct wire_message *reply, json_t *object)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shown.h"
+
 #define LINE_MAX_SIZE 2048
 
 /* One row for each status: the exit status, and its word in JSON. */
@@ -68,12 +70,12 @@ const char *output_word(enum mortise_status status)
 	return (unsigned)status < sizeof endings / sizeof endings[0] ? endings[status].word : "io";
 }
 
-static void print_line(char *line)
+static void print_line(const char *line)
 {
-	for (char *at = line; *at != '\0'; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = '?';
-	fprintf(stderr, "mortise: %s\n", line);
+	char shown[2 * LINE_MAX_SIZE];
+
+	(void)shown_text(line, strlen(line), shown, sizeof shown);
+	fprintf(stderr, "mortise: %s\n", shown);
 }
 
 __attribute__((format(printf, 4, 0))) static int fail(
@@ -88,11 +90,8 @@ __attribute__((format(printf, 4, 0))) static int fail(
 		print_line(line);
 		return exit;
 	}
-	json_t *message = output_json_text(line, strlen(line));
-	if (message == NULL)
-		message = json_string("the message is no text");
-	(void)output_json(
-		json_pack("{s:s, s:i, s:o}", "error", word, "status", exit, "message", message));
+	(void)output_json(json_pack("{s:s, s:i, s:o}", "error", word, "status", exit, "message",
+		output_json_shown(line, strlen(line))));
 	return exit;
 }
 
@@ -147,16 +146,30 @@ enum mortise_status output_write(int fd, const void *bytes, size_t size)
 	return MORTISE_OK;
 }
 
+/* The same, as it may be shown; wiped when it is freed. */
+static char *show(const void *bytes, size_t size, size_t *out_size)
+{
+	size_t room = shown_text(bytes, size, NULL, 0) + 1;
+	char *text = allocate(room);
+
+	if (text != NULL)
+		*out_size = shown_text(bytes, size, text, room);
+	return text;
+}
+
+/* What is no ASCII stands within strings, where \\u202e is JSON's own spelling, too. */
 static char *dump_line(json_t *object, size_t *out_size)
 {
-	char *text;
+	size_t size = json_dumpb(object, NULL, 0, JSON_PRESERVE_ORDER);
+	char *dumped = size > 0 ? allocate(size) : NULL, *text = NULL;
 
-	*out_size = json_dumpb(object, NULL, 0, JSON_PRESERVE_ORDER);
-	text = *out_size > 0 ? allocate(*out_size + 1) : NULL;
-	if (text == NULL)
-		return NULL;
-	(void)json_dumpb(object, text, *out_size, JSON_PRESERVE_ORDER);
-	text[(*out_size)++] = '\n';
+	if (dumped != NULL) {
+		(void)json_dumpb(object, dumped, size, JSON_PRESERVE_ORDER);
+		text = show(dumped, size, out_size);
+	}
+	if (text != NULL)
+		text[(*out_size)++] = '\n'; /* in the place of its NUL */
+	release(dumped);
 	return text;
 }
 
@@ -180,13 +193,55 @@ int output_json(json_t *object)
 
 void output_text(const char *text)
 {
-	for (; *text != '\0'; text++)
-		(void)putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+	size_t size = strlen(text);
+	char piece[SHOWN_PIECE_MAX];
+
+	while (size > 0) {
+		size_t taken = shown_take(text, size, piece);
+
+		(void)fputs(piece, stdout);
+		text += taken;
+		size -= taken;
+	}
+}
+
+void output_lines(const char *text, size_t size)
+{
+	char piece[SHOWN_PIECE_MAX];
+
+	while (size > 0) {
+		bool is_plain = *text == '\n' || *text == '\t';
+		size_t taken = is_plain ? 1 : shown_take(text, size, piece);
+
+		if (is_plain)
+			(void)putchar(*text);
+		else
+			(void)fputs(piece, stdout);
+		text += taken;
+		size -= taken;
+	}
 }
 
 json_t *output_json_text(const void *bytes, size_t size)
 {
 	return json_stringn(bytes, size);
+}
+
+json_t *output_json_shown(const void *bytes, size_t size)
+{
+	json_t *string = json_stringn(bytes, size);
+	size_t shown_size = 0;
+	char *text = string == NULL ? show(bytes, size, &shown_size) : NULL;
+
+	if (text != NULL)
+		string = json_stringn(text, shown_size);
+	release(text);
+	return string;
+}
+
+json_t *output_json_said(const char *text)
+{
+	return output_json_shown(text, strlen(text));
 }
 
 json_t *output_json_number(uint64_t number)

@@ -50,7 +50,7 @@ static int show(struct cli *cli)
 	FILE *out;
 	int ending;
 
-	if (args_number_of(cli, "version", 0, &version) != CLI_DONE)
+	if (args_number_of(cli, "version", 1, 0, &version) != CLI_DONE)
 		return CLI_USAGE;
 	out = open_memstream(&text, &size);
 	if (out == NULL)
@@ -60,9 +60,9 @@ static int show(struct cli *cli)
 		ending = output_fail(cli, MORTISE_IO, "out of memory");
 	if (ending == CLI_DONE && cli->is_json)
 		ending = output_json(json_pack("{s:o, s:o}", "version", output_json_number(version),
-			"policy", output_json_text(text, size)));
+			"policy", output_json_shown(text, size)));
 	else if (ending == CLI_DONE)
-		(void)fwrite(text, 1, size, stdout);
+		output_lines(text, size);
 	free(text);
 	return ending;
 }

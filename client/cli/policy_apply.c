@@ -21,7 +21,7 @@ static int rollback(struct cli *cli)
 {
 	struct policy_change change = {.opcode = WIRE_POLICY_ROLLBACK};
 
-	if (args_number_of(cli, "to", 0, &change.version) != CLI_DONE)
+	if (args_number_of(cli, "to", 1, 0, &change.version) != CLI_DONE)
 		return CLI_USAGE;
 	if (args_has(cli, "to") && change.version == 0)
 		return output_fail(cli, MORTISE_INVALID, "versions of the policy begin with 1");

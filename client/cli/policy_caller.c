@@ -28,6 +28,44 @@ static int read_groups(const struct cli *cli, char *groups, size_t size)
 	return CLI_DONE;
 }
 
+/* A service and its slices, as the kernel has them; "?" for what cannot be found out. */
+static bool is_unit(const char *text)
+{
+	static const char *const types[] = {"service", "scope", "slice", "socket", "mount", "swap"};
+
+	if (strcmp(text, "?") == 0)
+		return true;
+	for (text += strspn(text, " "); *text != '\0'; text += strspn(text, " ")) {
+		size_t size = strcspn(text, " "), at = size, i = 0;
+
+		while (at > 0 && text[at - 1] != '.')
+			at--;
+		while (i < sizeof types / sizeof types[0] &&
+			(strlen(types[i]) != size - at ||
+				memcmp(types[i], text + at, size - at) != 0))
+			i++;
+		if (at < 2 || i == sizeof types / sizeof types[0] ||
+			memchr(text, '/', size) != NULL)
+			return false;
+		text += size;
+	}
+	return true;
+}
+
+/* What no process could have would be denied, and read as if a rule had done it. */
+static int check_facts(const struct cli *cli, const struct policy_caller *caller)
+{
+	const char *unit = caller->unit, *exe = caller->exe;
+
+	if (unit != NULL && !is_unit(unit))
+		return output_fail(cli, MORTISE_INVALID,
+			"--unit=%s: a unit's whole name is wanted, such as backup.service", unit);
+	if (exe != NULL && exe[0] != '/' && strcmp(exe, "?") != 0)
+		return output_fail(
+			cli, MORTISE_INVALID, "--exe=%s: a program's absolute path is wanted", exe);
+	return CLI_DONE;
+}
+
 int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
 {
 	struct policy_caller caller = {
@@ -39,6 +77,8 @@ int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
 	};
 	int ending = read_groups(cli, caller.groups, sizeof caller.groups);
 
+	if (ending == CLI_DONE)
+		ending = check_facts(cli, &caller);
 	if (ending == CLI_DONE)
 		*out_caller = caller;
 	return ending;

@@ -100,20 +100,13 @@ static int show(const struct cli *cli, const struct wire_message *reply)
 	return CLI_DONE;
 }
 
-static json_t *text_of(const char *text)
-{
-	json_t *string = output_json_text(text, strlen(text));
-
-	return string != NULL ? string : json_string("(no text)");
-}
-
 static json_t *describe(const struct finding *finding)
 {
 	if (!finding->is_warning)
-		return text_of(finding->text);
-	return json_pack("{s:o, s:o, s:o, s:o}", "file", text_of(finding->file), "line",
+		return output_json_said(finding->text);
+	return json_pack("{s:o, s:o, s:o, s:o}", "file", output_json_said(finding->file), "line",
 		output_json_number(finding->line), "column", output_json_number(finding->column),
-		"text", text_of(finding->text));
+		"text", output_json_said(finding->text));
 }
 
 static int report_json(const struct cli *cli, const struct wire_message *reply)
@@ -132,7 +125,7 @@ static int report_json(const struct cli *cli, const struct wire_message *reply)
 		ask_flag(reply, WIRE_TAG_CHANGED), "dry_run", cli->is_dry_run, "changes", changes,
 		"warnings", warnings);
 	if (object != NULL && wire_text(reply, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK)
-		(void)json_object_set_new(object, "note", text_of(text));
+		(void)json_object_set_new(object, "note", output_json_said(text));
 	return output_json(object);
 }
 

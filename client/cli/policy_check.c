@@ -56,9 +56,11 @@ static int print_json(
 
 	while (next_near(&items, &near))
 		(void)json_array_append_new(
-			nearest, json_pack("{s:s, s:s}", "rule", near.rule, "why", near.why));
-	return output_json(json_pack("{s:b, s:s?, s:s, s:o}", "allowed", is_allowed, "rule",
-		rule[0] != '\0' ? rule : NULL, "text", text, "nearest", nearest));
+			nearest, json_pack("{s:o, s:o}", "rule", output_json_said(near.rule), "why",
+					 output_json_said(near.why)));
+	return output_json(json_pack("{s:b, s:o?, s:o, s:o}", "allowed", is_allowed, "rule",
+		rule[0] != '\0' ? output_json_said(rule) : NULL, "text", output_json_said(text),
+		"nearest", nearest));
 }
 
 static void print_text(const struct wire_message *reply, const char *text)

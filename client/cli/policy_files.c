@@ -182,10 +182,11 @@ int policy_files_send(struct cli *cli, const void *context)
 	const struct policy_files *files = context;
 
 	for (int i = 0; i < files->count; i++) {
-		enum mortise_status status = send_file(cli, &files->file[i]);
+		const struct policy_file *file = &files->file[i];
+		enum mortise_status status = send_file(cli, file);
 
 		if (status != MORTISE_OK)
-			return ask_fail(cli, status, NULL);
+			return ask_fail(cli, status, status == MORTISE_INVALID ? file->name : NULL);
 	}
 	return CLI_DONE;
 }

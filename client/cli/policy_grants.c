@@ -168,7 +168,7 @@ static json_t *split(const char *text)
 	while (*text != '\0') {
 		size_t size = strcspn(text, " ");
 
-		(void)json_array_append_new(array, output_json_text(text, size));
+		(void)json_array_append_new(array, output_json_shown(text, size));
 		text += size + (text[size] == ' ');
 	}
 	return array;
@@ -180,10 +180,12 @@ json_t *policy_grants_array(const struct policy_grants *grants)
 
 	for (size_t i = 0; i < grants->count; i++) {
 		const struct policy_grant *grant = &grants->list[i];
-		json_t *object = json_pack("{s:s, s:b, s:o, s:o, s:s, s:s, s:s}", "who", grant->who,
-			"denied", grant->is_deny, "verbs", split(grant->verbs), "secrets",
-			split(grant->secrets), "conditions", grant->conditions, "section",
-			grant->is_credential ? "credential" : "rule", "rule", grant->rule);
+		json_t *object = json_pack("{s:o, s:b, s:o, s:o, s:o, s:s, s:o}", "who",
+			output_json_said(grant->who), "denied", grant->is_deny, "verbs",
+			split(grant->verbs), "secrets", split(grant->secrets), "conditions",
+			output_json_said(grant->conditions), "section",
+			grant->is_credential ? "credential" : "rule", "rule",
+			output_json_said(grant->rule));
 
 		if (object != NULL && grant->members != NULL)
 			(void)json_object_set_new(object, "members", split(grant->members));
@@ -195,7 +197,8 @@ json_t *policy_grants_array(const struct policy_grants *grants)
 int policy_grants_json(const struct policy_grants *grants, const char *key, const char *about)
 {
 	return output_json(
-		json_pack("{s:s?, s:o}", key, about, "grants", policy_grants_array(grants)));
+		json_pack("{s:o?, s:o}", key, about != NULL ? output_json_said(about) : NULL,
+			"grants", policy_grants_array(grants)));
 }
 
 void policy_grants_find_members(struct policy_grants *grants)

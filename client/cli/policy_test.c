@@ -170,8 +170,9 @@ static void visit(void *context, const struct policy_test_result *result)
 	judging->failed++;
 	if (judging->cli->is_json) {
 		(void)json_array_append_new(judging->failures,
-			json_pack("{s:s, s:i, s:s, s:s}", "file", result->file, "line",
-				(int)result->line, "name", result->name, "text", result->text));
+			json_pack("{s:o, s:i, s:o, s:o}", "file", output_json_said(result->file),
+				"line", (int)result->line, "name", output_json_said(result->name),
+				"text", output_json_said(result->text)));
 		return;
 	}
 	output_text(result->file);

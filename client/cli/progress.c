@@ -3,9 +3,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client.h"
+#include "shown.h"
 
 #define SHOW_AFTER_MS 1000
 #define SHOW_EVERY_MS 200
@@ -18,15 +20,17 @@ struct progress progress_begin(void)
 void progress_show(struct progress *progress, const char *format, ...)
 {
 	int64_t now_ms = client_now_ms();
+	char line[1024], shown[2048];
 	va_list arguments;
 
 	if (now_ms - progress->began_ms < SHOW_AFTER_MS ||
 		now_ms - progress->shown_ms < SHOW_EVERY_MS || !isatty(STDERR_FILENO))
 		return;
-	fputs("\r\033[K", stderr);
 	va_start(arguments, format);
-	(void)vfprintf(stderr, format, arguments);
+	(void)vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
+	(void)shown_text(line, strlen(line), shown, sizeof shown);
+	fprintf(stderr, "\r\033[K%s", shown);
 	progress->shown_ms = now_ms;
 	progress->is_shown = true;
 }

@@ -66,8 +66,8 @@ static int report(const struct cli *cli, const struct wire_message *reply)
 	}
 	(void)!wire_text(reply, WIRE_TAG_TEXT, text, sizeof text);
 	if (cli->is_json)
-		return output_json(
-			json_pack("{s:b, s:b, s:s}", "changed", 1, "dry_run", 0, "done", text));
+		return output_json(json_pack("{s:b, s:b, s:o}", "changed", 1, "dry_run", 0, "done",
+			output_json_said(text)));
 	printf("recovered and unsealed: ");
 	output_text(text);
 	puts("\nIt may be older than you think: look at mortise list and mortise policy show.");

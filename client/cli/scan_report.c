@@ -98,14 +98,14 @@ static json_t *describe(
 		put_name(object, "git", place->git);
 		(void)json_object_set_new(object, "commit", json_string(place->commit));
 	}
-	if (object == NULL ||
-		json_object_update_new(
-			object, json_pack("{s:b, s:o, s:o, s:s, s:o, s:b, s:s}", "unpacked",
-					report->is_unpacked, "line", output_json_number(line),
-					"offset", output_json_number(offset), "secret",
-					secret->path, "version", output_json_number(value->version),
-					"current", value->version == secret->current, "encoding",
-					scan_values_encoding(report->values, tag))) != 0) {
+	if (object == NULL || json_object_update_new(object,
+				      json_pack("{s:b, s:o, s:o, s:o, s:o, s:b, s:s}", "unpacked",
+					      report->is_unpacked, "line", output_json_number(line),
+					      "offset", output_json_number(offset), "secret",
+					      output_json_said(secret->path), "version",
+					      output_json_number(value->version), "current",
+					      value->version == secret->current, "encoding",
+					      scan_values_encoding(report->values, tag))) != 0) {
 		json_decref(object);
 		return NULL;
 	}
@@ -159,7 +159,8 @@ void scan_report_unreadable(struct scan_report *report, const char *name, const 
 	report->unreadable++;
 	if (report->cli->is_json) {
 		keep(report, report->failures,
-			put_name(json_pack("{s:s}", "message", why), "file", name));
+			put_name(json_pack("{s:o}", "message", output_json_said(why)), "file",
+				name));
 		return;
 	}
 	progress_clear(&report->progress);

@@ -19,10 +19,10 @@ static void put_words(const struct wire_message *item, json_t *object)
 
 	if (label->size > 0)
 		(void)json_object_set_new(
-			object, "label", output_json_text(label->bytes, label->size));
+			object, "label", output_json_shown(label->bytes, label->size));
 	if (note->size > 0)
 		(void)json_object_set_new(
-			object, "note", output_json_text(note->bytes, note->size));
+			object, "note", output_json_shown(note->bytes, note->size));
 }
 
 static json_t *describe_version(const struct wire_message *item)
@@ -71,6 +71,13 @@ static json_t *describe(
 	return object;
 }
 
+static void print_word(const char *word)
+{
+	if (word[0] != '\0')
+		printf("  ");
+	output_text(word);
+}
+
 static void print_version(const struct wire_message *item)
 {
 	char created[WHEN_TEXT_SIZE], label[16] = "", note[WIRE_TEXT_MAX] = "";
@@ -80,11 +87,11 @@ static void print_version(const struct wire_message *item)
 	if (wire_text(item, WIRE_TAG_NOTE, note, sizeof note) != MORTISE_OK)
 		note[0] = '\0';
 	when_format_local(ask_number(item, WIRE_TAG_TIME, 0), created);
-	printf("  version %-6llu %s  uid %llu%s%s%s",
+	printf("  version %-6llu %s  uid %llu",
 		(unsigned long long)ask_number(item, WIRE_TAG_VERSION, 0), created,
-		(unsigned long long)ask_number(item, WIRE_TAG_NUMBER, 0),
-		label[0] != '\0' ? "  " : "", label, note[0] != '\0' ? "  " : "");
-	output_text(note);
+		(unsigned long long)ask_number(item, WIRE_TAG_NUMBER, 0));
+	print_word(label);
+	print_word(note);
 	(void)putchar('\n');
 }
 

@@ -207,7 +207,7 @@ static int set(struct cli *cli)
 
 	if (value == NULL)
 		return output_fail(cli, MORTISE_IO, "out of memory");
-	if (args_number_of(cli, "expect-version", 0, &expect) != CLI_DONE)
+	if (args_number_of(cli, "expect-version", 0, 0, &expect) != CLI_DONE)
 		return CLI_USAGE;
 	ending = check_generate(cli);
 	if (ending == CLI_DONE)

@@ -123,7 +123,7 @@ static int suspend(struct cli *cli)
 	struct slot_list slots;
 	uint64_t boots = 1;
 	char text[200];
-	int ending = args_number_of(cli, "boots", 1, &boots);
+	int ending = args_number_of(cli, "boots", 1, 1, &boots);
 
 	if (ending == CLI_DONE)
 		ending = slot_list_find(cli, &slots, &line);

@@ -98,7 +98,7 @@ enum mortise_status template_next(struct template *template, struct template_par
 	if (begin == template->end)
 		return MORTISE_NOT_FOUND;
 	mark = find(template, "{{");
-	if (mark == begin) {
+	if (mark != NULL && mark == begin) {
 		template->at += 2;
 		return take_directive(template, out_part);
 	}

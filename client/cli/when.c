@@ -61,6 +61,12 @@ static bool parse_span(const char *text, uint64_t limit, uint64_t *out_ms)
 	return true;
 }
 
+/* Days or seconds? Nobody guesses. */
+static bool has_unit(const char *text)
+{
+	return text[0] != '\0' && !is_digit(text[strlen(text) - 1]);
+}
+
 bool when_parse_duration(const char *text, int *out_ms)
 {
 	uint64_t ms;
@@ -75,7 +81,7 @@ bool when_parse_seconds(const char *text, uint64_t *out_seconds)
 {
 	uint64_t ms;
 
-	if (!parse_span(text, UINT64_MAX / 1000000, &ms) || ms % 1000 != 0)
+	if (!has_unit(text) || !parse_span(text, UINT64_MAX / 1000000, &ms) || ms % 1000 != 0)
 		return false;
 	*out_seconds = ms / 1000;
 	return true;
@@ -99,9 +105,7 @@ static bool parse_span_ago(const char *text, uint64_t now_us, uint64_t *out_time
 	const uint64_t limit_ms = UINT64_MAX / 1000000;
 	uint64_t ms;
 
-	if (text[0] == '\0' || is_digit(text[strlen(text) - 1]))
-		return false;
-	if (!parse_span(text, limit_ms, &ms) || ms > now_us / 1000)
+	if (!has_unit(text) || !parse_span(text, limit_ms, &ms) || ms > now_us / 1000)
 		return false;
 	*out_time_us = now_us - ms * 1000;
 	return true;
@@ -136,6 +140,16 @@ static const char *parse_clock(const char *text, struct tm *clock)
 		return end != NULL && *end == '\0' ? text + size : NULL;
 	}
 	return NULL;
+}
+
+bool when_parse_past(const char *text, uint64_t *out_time_us)
+{
+	uint64_t now_us = when_now_us(), time_us;
+
+	if (!when_parse_time(text, now_us, &time_us) || time_us > now_us)
+		return false;
+	*out_time_us = time_us;
+	return true;
 }
 
 bool when_parse_time(const char *text, uint64_t now_us, uint64_t *out_time_us)

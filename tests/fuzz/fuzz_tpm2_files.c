@@ -24,14 +24,14 @@ static void must(bool holds)
 static void check_signatures(const uint8_t *bytes, size_t size)
 {
 	static const uint8_t print[TPM2_PRINT_SIZE];
-	static struct tpm2_signatures signatures;
+	struct tpm2_signatures signatures;
 
-	if (!tpm2_signatures_parse((const char *)bytes, size, print, &signatures))
-		return;
-	must(signatures.count <= TPM2_SIGNATURES_MAX);
+	tpm2_signatures_parse((const char *)bytes, size, print, &signatures);
+	must((signatures.count == 0) == (signatures.trouble[0] != '\0'));
 	for (size_t i = 0; i < signatures.count; i++)
 		must(signatures.list[i].pcrs != 0 && signatures.list[i].pcrs < 1u << TPM2_PCRS &&
 			signatures.list[i].size <= TPM2_SIGNATURE_SIZE);
+	tpm2_signatures_free(&signatures);
 }
 
 static void check_key(const struct token_bytes *bytes)
