@@ -568,7 +568,8 @@ static void what_was_deleted_before_a_time_is_purged_and_nothing_else(void **sta
 		MORTISE_OK);
 	assert_int_equal(
 		vault_purge(fixture->vault, 1100, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
-	assert_int_equal(vault_purge(fixture->vault, 1200, 1000, cursor, path, &version), MORTISE_OK);
+	assert_int_equal(
+		vault_purge(fixture->vault, 1200, 1000, cursor, path, &version), MORTISE_OK);
 	assert_string_equal(path, "prod/a");
 	assert_int_equal(version, 2);
 	assert_int_equal(
@@ -577,6 +578,33 @@ static void what_was_deleted_before_a_time_is_purged_and_nothing_else(void **sta
 	assert_int_equal(
 		vault_set_deleted(fixture->vault, "prod/b", false, false, 0, &outcome), MORTISE_OK);
 	assert_opens(fixture);
+}
+
+static void what_was_deleted_at_an_unknown_time_counts_from_the_next_look(void **state)
+{
+	struct fixture *fixture = *state;
+	static const uint8_t start[ID_SIZE];
+	uint8_t cursor[ID_SIZE] = {0};
+	char path[VAULT_PATH_SIZE];
+	struct vault_outcome outcome;
+	uint64_t version;
+
+	assert_int_equal(vault_set_deleted(fixture->vault, "prod/a", true, false,
+				 VAULT_TIME_UNKNOWN, &outcome),
+		MORTISE_OK);
+	for (int i = 0; i < 3; i++) {
+		do
+			assert_int_equal(
+				vault_purge(fixture->vault, 5000, 1000, cursor, path, &version),
+				MORTISE_NOT_FOUND);
+		while (memcmp(cursor, start, sizeof cursor) != 0);
+	}
+	assert_opens(fixture);
+	assert_int_equal(
+		vault_purge(fixture->vault, 6000, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
+	assert_int_equal(
+		vault_purge(fixture->vault, 6001, 1000, cursor, path, &version), MORTISE_OK);
+	assert_string_equal(path, "prod/a");
 }
 
 /* Ciphertext and wrapped key of a version, as they lie on the disk. */
@@ -875,6 +903,7 @@ int main(void)
 		IN_VAULT(a_destroyed_version_is_gone_and_the_others_are_there),
 		IN_VAULT(a_deleted_secret_is_destroyed_whole),
 		IN_VAULT(what_was_deleted_before_a_time_is_purged_and_nothing_else),
+		IN_VAULT(what_was_deleted_at_an_unknown_time_counts_from_the_next_look),
 		IN_VAULT(a_destroyed_version_is_in_no_file),
 		IN_VAULT(a_destroyed_secret_is_in_no_file),
 		IN_VAULT(of_many_destroyed_versions_none_is_in_a_file),

@@ -150,6 +150,7 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
 {
 	if (status == MORTISE_OK) {
+		(void)clock_accept(); /* whoever makes a store is there, and sees the time */
 		end(lifecycle, MORTISE_OK, "", lifecycle->making->recovery_text);
 		return;
 	}
