@@ -248,6 +248,22 @@ static void a_dropped_version_is_gone_and_its_number_is_not_given_again(void **s
 	assert_int_equal(put_pending(fixture, "prod/a", "again"), 4);
 }
 
+static void a_version_that_was_promoted_or_never_given_cannot_be_dropped(void **state)
+{
+	static const uint64_t versions[] = {0, 1, 2, 3, 4, UINT64_MAX};
+	struct fixture *fixture = *state;
+	struct vault_outcome outcome;
+
+	assert_int_equal(put_pending(fixture, "prod/a", "to come"), 3);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, false, &outcome), MORTISE_OK);
+	for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
+		for (int is_dry_run = 0; is_dry_run < 2; is_dry_run++)
+			assert_int_equal(vault_drop_pending(fixture->vault, "prod/a", versions[i],
+						 is_dry_run, &outcome),
+				MORTISE_CONFLICT);
+	assert_value(fixture, "prod/a", 3, "to come");
+}
+
 static void what_is_labelled_is_never_pruned(void **state)
 {
 	struct fixture *fixture = *state;
@@ -886,6 +902,7 @@ int main(void)
 		IN_VAULT(a_promoted_version_is_current_and_the_one_before_previous),
 		IN_VAULT(only_what_is_pending_is_promoted),
 		IN_VAULT(there_is_one_pending_version_of_a_secret_that_is_there),
+		IN_VAULT(a_version_that_was_promoted_or_never_given_cannot_be_dropped),
 		IN_VAULT(a_dropped_version_is_gone_and_its_number_is_not_given_again),
 		IN_VAULT(what_is_labelled_is_never_pruned),
 		IN_VAULT(a_secret_keeps_as_many_versions_as_is_said_of_it),

@@ -65,16 +65,16 @@ struct decision exchange_may(const struct exchange *exchange, enum verb verb, co
 
 enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
 {
-	uint32_t uid = exchange->from->caller.subject.uid;
+	const struct rate_use use = {.rule = decision->rule_number,
+		.uid = exchange->from->caller.subject.uid,
+		.request = exchange->number,
+		.now_ms = clock_steady_us() / 1000};
 	uint64_t wait_ms = 0;
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	if (decision->rate.count == 0 ||
-		rate_take(exchange->agent->rates, &decision->rate, decision->rule_number, uid,
-			now_ms, &wait_ms) == MORTISE_OK)
+		rate_take(exchange->agent->rates, &decision->rate, &use, &wait_ms) == MORTISE_OK)
 		return MORTISE_OK;
+	exchange->wait_ms = wait_ms;
 	return exchange_fail(exchange, MORTISE_BUSY,
 		"more often than the policy's rate for you; try again in %llu s",
 		(unsigned long long)((wait_ms + 999) / 1000));

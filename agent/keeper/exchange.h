@@ -18,6 +18,7 @@ struct exchange {
 	const struct operation *operation;
 	const struct wire_message *request;
 	struct wire_writer *reply; /* begun with MORTISE_OK; the handler puts fields */
+	uint64_t number;           /* of this request, in all of the process's life; not 0 */
 	struct clock_now now;
 
 	/* For the audit and the error's text; the handler fills in what it knows. */
@@ -27,6 +28,7 @@ struct exchange {
 	char rule_name[POLICY_TITLE_MAX +
 		       1]; /* a copy: the policy may go before the record is made */
 	char text[WIRE_TEXT_MAX];
+	uint64_t wait_ms; /* with MORTISE_BUSY: when it is worth trying again; 0: not known */
 	const char *note; /* for the line; NULL: none. Its text outlives the handler */
 	char reason[VAULT_NOTE_MAX + 1]; /* that the caller gave, for a note */
 	bool is_silent; /* no line of its own: a later page, or lines were written already */
@@ -106,8 +108,8 @@ void requester_gather(struct agent *agent, struct requester *from, const struct 
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
 
 /*
- * Counts one use of the rule that allowed; before what it allows is done. MORTISE_BUSY with its
- * text if that is more often than the rule says.
+ * Counts one use of the rule that allowed, of however many secrets in one request; before what it
+ * allows is done. MORTISE_BUSY with its text and wait_ms if that is more often than the rule says.
  */
 enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
 	MUST_USE;

@@ -153,6 +153,15 @@ bool lifecycle_is_held(const struct lifecycle *lifecycle)
 	return strcmp(word.hold + strlen(HOLD_BOOT), boot) == 0;
 }
 
+bool lifecycle_is_held_so(const struct lifecycle *lifecycle, bool until_boot)
+{
+	char wanted[STORE_HOLD_MAX];
+	struct word word;
+
+	lifecycle_hold_word(until_boot, wanted);
+	return read_word(lifecycle, &word) == MORTISE_OK && strcmp(word.hold, wanted) == 0;
+}
+
 enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *hold)
 {
 	struct word word;

@@ -388,7 +388,7 @@ enum mortise_status request_seal(struct exchange *exchange)
 	TRY(exchange_flag(exchange, WIRE_TAG_UNTIL_BOOT, &until_boot));
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	bool changed = lifecycle_state(exchange->agent->lifecycle) != LIFECYCLE_SEALED ||
-		       !lifecycle_is_held(exchange->agent->lifecycle);
+		       !lifecycle_is_held_so(exchange->agent->lifecycle, until_boot);
 	if (!is_dry_run) {
 		TRY(lifecycle_seal(exchange->agent->lifecycle, until_boot));
 		exchange->agent->forget_unread(exchange->agent->server);

@@ -17,7 +17,8 @@ static enum mortise_status explain(struct exchange *exchange, enum mortise_statu
 {
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
-			"another value is pending, or none: another rotation of it is under way");
+			"that value is not pending: another one is, or it was promoted or dropped; "
+			"see: mortise show");
 	return exchange_explain(exchange, status);
 }
 

@@ -79,6 +79,8 @@ static void get_one(struct exchange *exchange, const struct vault_choice *choice
 		wire_put(exchange->reply, WIRE_TAG_VALUE, value->bytes, value->size);
 	}
 	wire_put_number(exchange->reply, WIRE_TAG_STATUS, got->status);
+	if (is_too_often)
+		wire_put_number(exchange->reply, WIRE_TAG_NUMBER, exchange->wait_ms);
 	wire_item_end(exchange->reply, mark);
 }
 

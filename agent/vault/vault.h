@@ -188,7 +188,10 @@ enum mortise_status vault_show(struct vault *vault, const char *path, struct vau
  */
 enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
-/* Removes the pending version; MORTISE_CONFLICT if it is another; none is no error. */
+/*
+ * Removes the pending version. Done already is no error: `changed` is false. MORTISE_CONFLICT if
+ * another version is pending, or this one was promoted or never given.
+ */
 enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
 
