@@ -60,7 +60,7 @@ struct agent {
 	struct rate_table *rates; /* of the policy; NULL without one */
 	uint64_t policy_version;
 	struct policy_names names; /* of the policy */
-	uint64_t requests; /* so far */
+	uint64_t requests;         /* so far */
 	uint32_t agent_uid, first_uid, operators_gid;
 	char environment[64];
 	const char *store_directory, *audit_log; /* for `doctor` */

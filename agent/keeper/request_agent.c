@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup.h"
 #include "exchange.h"
 #include "log.h"
 #include "recovery.h"
@@ -104,7 +105,7 @@ static void put_admin_facts(struct exchange *exchange)
 	const struct agent *agent = exchange->agent;
 	struct wire_writer *reply = exchange->reply;
 	struct audit_report report = audit_report(agent->audit);
-	char slots[256];
+	char slots[256], replaced[WIRE_TEXT_MAX];
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 
 	if (lifecycle_reason(agent->lifecycle)[0])
@@ -138,6 +139,8 @@ static void put_admin_facts(struct exchange *exchange)
 		report.is_failing      ? "failing: nothing is released"
 		: report.is_on_reserve ? "disk full: on its reserve"
 				       : "ok");
+	if (backup_replaced(lifecycle_backup(agent->lifecycle), replaced, sizeof replaced))
+		put_text_fact(reply, "store_replaced", replaced);
 	put_clock(reply);
 	put_evidence(reply, agent, &exchange->from->caller);
 	put_text_fact(reply, "memory", describe_memory());

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "backup.h"
 #include "exchange.h"
 #include "log.h"
 #include "policy_record.h"
@@ -50,6 +51,16 @@ void request_record_unknown(struct agent *agent, int descriptor, const struct uc
 	audit_append(agent->audit, &event);
 }
 
+static void tell_of_replaced(const struct agent *agent)
+{
+	char path[1024];
+
+	if (backup_replaced(lifecycle_backup(agent->lifecycle), path, sizeof path))
+		log_warning("%s, which a recovery replaced, opens with the keys of then; when "
+			    "nothing of it is missed, destroy it: shred -u %s",
+			path, path);
+}
+
 enum mortise_status request_vault_opened(
 	void *context, struct vault *vault, const char **out_reason)
 {
@@ -82,6 +93,7 @@ enum mortise_status request_vault_opened(
 		return status;
 	}
 	request_clock_found(vault);
+	tell_of_replaced(agent);
 	agent->policy = policy;
 	agent->rates = rates;
 	agent->policy_version = version;
