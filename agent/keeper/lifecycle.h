@@ -159,6 +159,8 @@ enum mortise_status lifecycle_copy(struct lifecycle *lifecycle, const void *owne
 
 /* Is it sealed by an admin, so that it stays sealed? */
 bool lifecycle_is_held(const struct lifecycle *lifecycle);
+/* And just so: until the next boot, or beyond it? */
+bool lifecycle_is_held_so(const struct lifecycle *lifecycle, bool until_boot);
 
 /* Forgets every key and value. The hold is on disk first. */
 enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot) MUST_USE;

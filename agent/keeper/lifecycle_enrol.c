@@ -107,8 +107,8 @@ struct slot_hints enrolment_hints(const struct enrolment *enrolment)
 {
 	return (struct slot_hints){
 		.flags = enrolment->pin ? SLOT_HAS_PIN : 0,
-		.created_us = lifecycle_now_us(),
-		.tested_us = lifecycle_now_us(),
+		.created_us = clock_now().least_us,
+		.tested_us = clock_now().least_us,
 		.pcrs = enrolment->pcrs,
 		.pcr_key = {enrolment->pcr_key, enrolment->pcr_key_size},
 		.uri = {(const uint8_t *)enrolment->uri, strlen(enrolment->uri)},

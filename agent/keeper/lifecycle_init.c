@@ -104,7 +104,7 @@ static enum mortise_status make_slots(struct making *making, struct vault_origin
 {
 	const struct enrolment *enrolment = making->enrolment;
 	char key_id[RECOVERY_ID_SIZE];
-	struct slot_hints hints = {.created_us = lifecycle_now_us()};
+	struct slot_hints hints = {.created_us = clock_now().least_us};
 	struct slot_making recovery = {.kind = SLOT_KIND_RECOVERY,
 		.key_id = key_id,
 		.h = making->recovery_key,
@@ -151,6 +151,7 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
 {
 	if (status == MORTISE_OK) {
+		(void)clock_accept(); /* whoever makes a store is there, and sees the time */
 		end(lifecycle, MORTISE_OK, "", lifecycle->making->recovery_text);
 		return;
 	}

@@ -17,7 +17,7 @@ enum mortise_status lifecycle_accept(struct lifecycle *lifecycle, struct vault *
 	}
 	lifecycle->vault = vault;
 	lifecycle->attempts = 0;
-	lifecycle->opened_us = lifecycle_now_us();
+	lifecycle->opened_us = clock_now().least_us;
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
 	lifecycle_begin_work(lifecycle);
 	return MORTISE_OK;

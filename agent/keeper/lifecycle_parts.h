@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "clock.h"
 #include "lifecycle.h"
 #include "lifecycle_work.h"
 #include "slots.h"
@@ -100,8 +101,6 @@ struct lifecycle {
 	struct event *ends;            /* when the next stand-in ends */
 	uint64_t opened_id, opened_us; /* the slot by which it was unsealed last */
 };
-
-uint64_t lifecycle_now_us(void);
 
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state);
 /* Sets the reason and tells the hooks. */

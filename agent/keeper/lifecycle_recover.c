@@ -190,6 +190,9 @@ static void apply(struct lifecycle *lifecycle)
 	vault = recovering->vault;
 	recovering->vault = NULL;
 	status = lifecycle_accept(lifecycle, vault);
+	if (status == MORTISE_OK)
+		(void)clock_accept(); /* a backup knows an old time; whoever restores it, this one
+				       */
 	if (status == MORTISE_OK && lifecycle_set_hold(lifecycle, "") != MORTISE_OK)
 		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
 	end(lifecycle, status, status == MORTISE_OK ? recovering->note : lifecycle->reason);

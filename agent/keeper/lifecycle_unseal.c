@@ -36,7 +36,9 @@ static unsigned rank_of(const struct slot *slot, const char *boot)
 		return 2;
 	bool is_this_boot = hints->boot.size == strlen(boot) &&
 			    memcmp(hints->boot.bytes, boot, hints->boot.size) == 0;
-	return !is_this_boot && hints->ends_us > lifecycle_now_us() ? 3 : 0;
+	const struct clock_now now = clock_now();
+	bool is_over = now.is_believed && hints->ends_us <= now.wall_us;
+	return !is_this_boot && !is_over ? 3 : 0;
 }
 
 static void order_slots(struct lifecycle *lifecycle)

@@ -281,7 +281,7 @@ static void note_test(struct lifecycle *lifecycle, uint64_t id)
 
 	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK)
 		return;
-	slot.hints.tested_us = lifecycle_now_us();
+	slot.hints.tested_us = clock_now().least_us;
 	if (vault_hint_slot(lifecycle->vault, id, &slot.hints) == MORTISE_OK)
 		(void)!lifecycle_load_slots(lifecycle);
 }
@@ -346,7 +346,7 @@ enum mortise_status slot_test_typed(
 enum mortise_status slot_add_typed(
 	struct lifecycle *lifecycle, const struct slot_typed *typed, uint64_t *out_id)
 {
-	struct slot_hints hints = {.created_us = lifecycle_now_us(),
+	struct slot_hints hints = {.created_us = clock_now().least_us,
 		.shares = typed->shares,
 		.threshold = typed->threshold};
 	struct slot_making slot = {.kind = typed->kind,

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "backup.h"
 #include "exchange.h"
 #include "lifecycle_work.h"
 
@@ -47,11 +48,18 @@ static void put_agent(struct exchange *exchange)
 {
 	const struct agent *agent = exchange->agent;
 	struct wire_writer *reply = exchange->reply;
+	char names[WIRE_TEXT_MAX];
 	struct rlimit locked;
 
 	put_number_fact(reply, "agent_uid", agent->agent_uid);
 	put_place(reply, "store_directory", agent->store_directory);
 	put_place(reply, "audit_log", agent->audit_log);
+	size_t strangers =
+		backup_strangers(lifecycle_backup(agent->lifecycle), names, sizeof names);
+	if (strangers) {
+		put_text_fact(reply, "store_strangers", names);
+		put_number_fact(reply, "store_strangers_count", strangers);
+	}
 	if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY)
 		put_number_fact(reply, "memlock_bytes", locked.rlim_cur);
 }

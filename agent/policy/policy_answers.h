@@ -44,7 +44,10 @@ struct policy_explanation {
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation);
 
-/* ", for exe cannot be had", where a deny decided by what is unknown; else "". */
+/*
+ * ", for exe cannot be had" or ", for the clock is not believed", where a deny decided by what is
+ * unknown; else "".
+ */
 void policy_explain_unknown(
 	const struct policy_explanation *explanation, char *out_text, size_t size);
 

@@ -123,9 +123,18 @@ void doctor_config(struct doctor *doctor)
 /* A clock that stands before this program was made has forgotten the time. */
 void doctor_clock(struct doctor *doctor)
 {
+	const char *agents = doctor_text(doctor->facts, "clock");
 	struct timex state = {0};
 	struct stat program;
 	time_t now = time(NULL);
+
+	if (agents != NULL && strcmp(agents, "believed") != 0) {
+		doctor_say(doctor, DOCTOR_WRONG,
+			"timedatectl set-ntp true; or if it is right: mortise clock accept "
+			"--note=WHY",
+			"%s; rules with hours or an expiry deny, and nothing is purged", agents);
+		return;
+	}
 
 	if (stat("/proc/self/exe", &program) == 0 && now + DAY_S < program.st_mtime) {
 		doctor_say(doctor, DOCTOR_WRONG, "timedatectl set-ntp true",
