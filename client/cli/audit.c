@@ -31,14 +31,14 @@ struct view {
 
 /* Every `op` that the agent writes: docs/audit.md says what each is. */
 static const char *const operations[] = {"audit-key", "audit-show", "audit-verify", "backup",
-	"backup-stage", "backup-verify", "checkpoint", "connect", "credential", "delete", "denials",
-	"destroy", "doctor", "genesis", "get", "hello", "hygiene", "init", "joint", "list", "meta",
-	"move", "policy-apply", "policy-check", "policy-may", "policy-reset", "policy-rollback",
-	"policy-show", "policy-stage", "policy-who", "purged", "recover", "recovered", "rekey",
-	"rekeyed", "rollback", "rotate", "seal", "set", "set-batch", "show", "slot-add",
-	"slot-change-pin", "slot-list", "slot-remove", "slot-reseal", "slot-suspend", "slot-test",
-	"start", "status", "stop", "undelete", "unseal", "unsealed", "verify", "watch", "whoami",
-	NULL};
+	"backup-stage", "backup-verify", "checkpoint", "clock-accept", "connect", "credential",
+	"delete", "denials", "destroy", "doctor", "genesis", "get", "hello", "hygiene", "init",
+	"joint", "list", "meta", "move", "policy-apply", "policy-check", "policy-may",
+	"policy-reset", "policy-rollback", "policy-show", "policy-stage", "policy-who", "purged",
+	"recover", "recovered", "rekey", "rekeyed", "rollback", "rotate", "seal", "set",
+	"set-batch", "show", "slot-add", "slot-change-pin", "slot-list", "slot-remove",
+	"slot-reseal", "slot-suspend", "slot-test", "start", "status", "stop", "undelete", "unseal",
+	"unsealed", "verify", "watch", "whoami", NULL};
 
 static bool is_operation(const char *word)
 {
