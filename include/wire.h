@@ -78,6 +78,7 @@ enum wire_opcode {
 	WIRE_DOCTOR = 91,
 	WIRE_BACKUP_STAGE = 92,
 	WIRE_BACKUP_VERIFY = 93,
+	WIRE_CLOCK_ACCEPT = 94,
 };
 
 /*

@@ -10,7 +10,7 @@ import subprocess
 
 import tap
 from agent import prefix
-from manual import pages
+from manual import fits, pages
 from tap import Skip, test
 from tpm import DEADLINE_S, HERE, end_process
 
@@ -95,17 +95,6 @@ class Host:
             return None
         self.write(step.prompt, found.group(1), '\n'.join(step.expected) + '\n')
         return found.group(1)
-
-
-def fits(expected, said):
-    """Is that the output? `...` is any text, and alone on a line any lines."""
-    pattern = ''
-    for line in expected:
-        if line.strip() == '...':
-            pattern += r'(?:.*\n)*?'
-        else:
-            pattern += '.*'.join(re.escape(part) for part in line.rstrip().split('...')) + r'[ \t]*\n'
-    return any(re.fullmatch(pattern, text) for text in said)
 
 
 def walk(host, page):

@@ -176,7 +176,7 @@ def installed_it_runs_uninitialised_and_says_what_is_next(place):
     same(came['states'], {
         'mortised.socket': ['enabled', 'active'], 'mortised.service': ['enabled', 'active'],
         'mortise-ask-pin.path': ['enabled', 'active'], 'mortise-rotate.timer': ['disabled', 'inactive'],
-        'mortise-credentials.socket': ['disabled', 'inactive']})
+        'mortise-credentials.socket': ['enabled', 'active']})
     has(came['text'], 'uninitialised')
     succeeded(came, 'check')
     same(came['groups'], ['mortise', 'tss'])

@@ -251,7 +251,7 @@ def a_pin_is_asked_for_on_a_terminal_and_never_taken_from_the_command_line(place
     has(result.err, 'slot %d waits for its PIN' % slot, 'no terminal to ask on', '--tpm2-pin-file=F')
     result = agent.run('unseal', '--tpm2-pin-file=' + place.file('wrong', 'wrong', 0o600))
     same(result.status, 74)
-    has(result.err, 'the PIN is wrong; it was tried once')
+    has(result.err, 'the PIN is wrong, and was tried once')
     terminal = Terminal(agent, 'unseal')
     terminal.answer('PIN of slot %d' % slot, 'correct horse')
     same(terminal.end(), (0, 'unsealed\n'))

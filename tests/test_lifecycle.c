@@ -146,7 +146,7 @@ static void init_survives_a_sealer_that_dies(void **state)
 
 static void init_says_what_the_hardware_said_and_what_to_do(void **state)
 {
-	assert_init_fails(*state, play_refusal, token_advice(TOKEN_FAULT_LOCKOUT));
+	assert_init_fails(*state, play_refusal, "mortise init --no-hardware");
 }
 
 static void init_survives_a_monitor_without_sealers(void **state)
@@ -184,7 +184,7 @@ static void each_fault_becomes_a_reason_with_advice(void **state)
 	struct keeper_fixture *fixture = *state;
 
 	restart_before(fixture, play_refusal);
-	assert_sealed_because(fixture, token_advice(TOKEN_FAULT_LOCKOUT));
+	assert_sealed_because(fixture, "mortise unseal --recovery");
 	restart_before(fixture, play_garbage);
 	assert_sealed_because(fixture, token_fault_text(TOKEN_FAULT_MALFORMED));
 	restart_before(fixture, play_death);
@@ -461,6 +461,31 @@ static void a_seal_holds_over_a_restart_until_unseal(void **state)
 	keeper_await_state(fixture, "unsealed");
 }
 
+static uint64_t seal_changes(struct keeper_fixture *fixture, bool until_boot)
+{
+	struct asker *asker = asker_open(fixture);
+	struct wire_writer *writer = asker_begin(asker, WIRE_SEAL);
+	uint64_t changed = 99;
+
+	if (until_boot)
+		wire_put_number(writer, WIRE_TAG_UNTIL_BOOT, 1);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	assert_int_equal(wire_number(&asker->reply, WIRE_TAG_CHANGED, &changed), MORTISE_OK);
+	asker_close(asker);
+	return changed;
+}
+
+static void a_seal_for_another_time_is_a_change(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	assert_int_equal(seal_changes(fixture, false), 1);
+	assert_int_equal(seal_changes(fixture, false), 0);
+	assert_int_equal(seal_changes(fixture, true), 1);
+	assert_int_equal(seal_changes(fixture, true), 0);
+	assert_int_equal(seal_changes(fixture, false), 1);
+}
+
 static void a_seal_until_boot_holds_over_a_restart_of_this_boot(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -557,6 +582,7 @@ int main(void)
 		WITH_HARDWARE(a_policy_counts_the_anchor_up_at_once),
 		WITH_HARDWARE(a_second_unseal_meanwhile_is_told_to_wait),
 		WITH_HARDWARE(a_seal_holds_over_a_restart_until_unseal),
+		WITH_HARDWARE(a_seal_for_another_time_is_a_change),
 		WITH_HARDWARE(a_seal_until_boot_holds_over_a_restart_of_this_boot),
 		WITH_HARDWARE(recovery_ends_a_seal),
 		WITH_HARDWARE(a_typing_error_names_its_group),

@@ -34,17 +34,23 @@ static void note_change(void *context, const char *line)
 	note(line);
 }
 
-static void explains(const char *text, const struct subject *subject, enum verb verb,
-	const char *path, const char *expected)
+static void explains_at(const char *text, const struct subject *subject, enum verb verb,
+	const char *path, time_t now, const char *expected)
 {
 	struct policy *policy = compile(text);
 	struct policy_explanation explanation;
 	char words[1024];
 
-	policy_explain(policy, subject, verb, path, MONDAY, &explanation);
+	policy_explain(policy, subject, verb, path, now, &explanation);
 	policy_explain_text(&explanation, words, sizeof words);
 	assert_string_equal(words, expected);
 	policy_free(policy);
+}
+
+static void explains(const char *text, const struct subject *subject, enum verb verb,
+	const char *path, const char *expected)
+{
+	explains_at(text, subject, verb, path, MONDAY, expected);
 }
 
 static const uint32_t groups[] = {1};
@@ -90,6 +96,22 @@ static void the_attribute_that_failed_is_named(void **state)
 	explains(ALLOW "user = 7\n", USER(7), VERB_WRITE, "dev/a",
 		NEAREST "secret is dev/a, not prod/**; verb is write, not read");
 	explains(ALLOW "user = 7\n", USER(8), VERB_WRITE, "prod/a", "no rule allows it");
+}
+
+static void a_clock_that_is_not_believed_is_the_reason(void **state)
+{
+	(void)state;
+	explains_at(ALLOW "user = 7\nhours = 01:00-02:00Z\n", USER(7), VERB_READ, "prod/a",
+		POLICY_TIME_UNKNOWN, NEAREST "the clock is not believed, for hours 01:00-02:00Z");
+	explains_at(ALLOW "user = 7\nexpires = 2999-01-01Z\n", USER(7), VERB_READ, "prod/a",
+		POLICY_TIME_UNKNOWN,
+		NEAREST "the clock is not believed, for expires 2999-01-01T00:00:00Z");
+	explains_at(ALLOW "user = 7\n\n[rule d]\ndeny = read\ndays = mon\n", USER(7), VERB_READ,
+		"prod/a", POLICY_TIME_UNKNOWN,
+		"rule 'd' (p:6) denies it, for the clock is not believed");
+	explains_at(ALLOW "user = 7\n\n[rule d]\ndeny = read\nunit = a.service\ndays = mon\n",
+		USER(7), VERB_READ, "prod/a", POLICY_TIME_UNKNOWN,
+		"rule 'd' (p:6) denies it, for the clock is not believed; and unit cannot be had");
 }
 
 static void a_rule_for_this_very_caller_is_near_whatever_else_failed(void **state)
@@ -536,6 +558,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_deciding_rule_is_named),
 		cmocka_unit_test(the_attribute_that_failed_is_named),
+		cmocka_unit_test(a_clock_that_is_not_believed_is_the_reason),
 		cmocka_unit_test(a_rule_for_this_very_caller_is_near_whatever_else_failed),
 		cmocka_unit_test(an_explanation_is_cut_to_size),
 		cmocka_unit_test(the_nearest_three_come_nearest_first),

@@ -390,7 +390,7 @@ static void other_pcr_values_are_named_with_their_slot_and_the_way_on(void **sta
 	tpm.pcr_value = 1;
 	keeper_restart(fixture);
 	assert_reason(fixture, "slot 2: the TPM expects other PCR values");
-	assert_reason(fixture, "mortise unseal --recovery, then mortise slot reseal");
+	assert_reason(fixture, "mortise unseal --recovery, then: mortise slot reseal 2");
 }
 
 static void a_slot_that_fails_does_not_stop_the_next(void **state)
@@ -474,7 +474,7 @@ static void a_wrong_pin_is_tried_once_and_at_one_slot_only(void **state)
 	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pin = "5678")), 3);
 	assert_int_equal(seal(fixture, asker), MORTISE_OK);
 	assert_int_equal(ASK(WIRE_UNSEAL, .pin = "0000"), MORTISE_HARDWARE);
-	assert_non_null(strstr(asker->text, "slot 2: the PIN is wrong; it was tried once"));
+	assert_non_null(strstr(asker->text, "slot 2: the PIN is wrong, and was tried once"));
 	assert_int_equal(tpm.wrong_pins, 1);
 	assert_int_equal(ASK(WIRE_UNSEAL, .pin = "5678", .slot = 3), MORTISE_OK);
 	assert_int_equal(tpm.wrong_pins, 1);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "audit_chain.h"
+#include "clock.h"
 
 static enum mortise_status find_end(struct audit *audit)
 {
@@ -91,6 +92,7 @@ void audit_put(
 		return;
 	line = audit->buffer + audit->used;
 	audit_clock_set(&audit->clock, event->time_us);
+	audit->clock.is_doubtful = !clock_is_believed();
 	if (audit->chain.sequence < UINT64_MAX)
 		size = audit_line_format(line, &audit->clock, audit->chain.sequence + 1, event,
 			proof, audit->chain.head);

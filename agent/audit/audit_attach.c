@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "audit_chain.h"
+#include "clock.h"
 
 #define CHUNK_SIZE 65536
 
@@ -141,7 +142,8 @@ static void describe(const struct audit *audit, const struct audit_check *check,
 
 static enum mortise_status join(struct audit *audit, const char *note)
 {
-	struct audit_event event = {.time_us = audit_now_us(), .operation = "joint", .note = note};
+	struct audit_event event = {
+		.time_us = clock_now().wall_us, .operation = "joint", .note = note};
 
 	if (note[0] == '\0')
 		return MORTISE_OK;

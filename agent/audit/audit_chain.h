@@ -125,8 +125,6 @@ void audit_succeed(struct audit *audit, struct secret **state, struct secret **h
 /* Has the log written to disk; the phase says how that goes. */
 enum mortise_status audit_harden(struct audit *audit) MUST_USE;
 
-uint64_t audit_now_us(void);
-
 /*
  * audit_attach.c: follows the log from the line at `from`, which must be that line, to the end
  * of what is committed. key is what the next checkpoint must have. With rewrite the lines are

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Every put_ function writes at a place that has room and returns the place behind it. All
- * that stands before a note has at most 1,840 bytes, 1,530 of them a path; only the note has
+ * that stands before a note has at most 1,859 bytes, 1,530 of them a path; only the note has
  * to look how much of AUDIT_LINE_MAX is left.
  */
 #include "audit_line.h"
@@ -283,6 +283,8 @@ size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *
 		return 0;
 	at = put_number(PUT(at, "{\"seq\":"), sequence);
 	at = put_bytes(PUT(at, ",\"time\":\""), clock->text, AUDIT_TIME_SIZE);
+	if (clock->is_doubtful)
+		at = PUT(at, "\",\"clock\":\"doubtful");
 	at = put_bytes(PUT(at, "\",\"op\":\""), event->operation, size);
 	*at++ = '"';
 	if (event->has_caller)

@@ -21,7 +21,7 @@
 #define TOKEN_PEM_MAX  2048
 #define TOKEN_URI_MAX  1024
 
-/* What went wrong, as far as an operator would act differently; token_advice() says how. */
+/* What went wrong, as far as an operator would act differently; keeper/advice.h says how. */
 enum token_fault {
 	TOKEN_FAULT_NONE = 0,
 	TOKEN_FAULT_ABSENT,       /* no device, no simulator behind the socket, no token */
@@ -53,9 +53,6 @@ enum token_fault {
 
 /* What happened, for a person: "no TPM behind device:/dev/tpmrm0". Never NULL. */
 const char *token_fault_text(enum token_fault fault);
-
-/* What to do next: "check [tpm2] tcti in mortised.conf, ...". Never NULL. */
-const char *token_advice(enum token_fault fault);
 
 /*
  * What may mend it in the rest of a boot, without anybody: "the driver is loaded". NULL: nothing

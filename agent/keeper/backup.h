@@ -51,4 +51,16 @@ struct vault *backup_vault(struct backup *backup, const void *owner);
  */
 enum mortise_status backup_adopt(struct backup *backup, const void *owner) MUST_USE;
 
+/*
+ * The path of the store that was replaced, if it is still there: it opens with the keys that it
+ * was made with, whatever a rekey has changed since.
+ */
+bool backup_replaced(const struct backup *backup, char *out_path, size_t size) MUST_USE;
+
+/*
+ * What else lies beside the store that is none of the agent's files: the number of those, and their
+ * names, by blanks, as far as they fit, with '?' for what is no plain character.
+ */
+size_t backup_strangers(const struct backup *backup, char *out_names, size_t size);
+
 #endif

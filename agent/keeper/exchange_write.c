@@ -33,6 +33,16 @@ enum mortise_status exchange_line(
 	return MORTISE_OK;
 }
 
+enum mortise_status exchange_reason(struct exchange *exchange)
+{
+	TRY(exchange_line(exchange, WIRE_TAG_NOTE, exchange->reason, VAULT_NOTE_MAX));
+	if (exchange->reason[0] == '\0')
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a note is wanted, which says why; it goes on record");
+	exchange->note = exchange->reason;
+	return MORTISE_OK;
+}
+
 enum mortise_status exchange_begin_write(struct exchange *exchange, struct vault_write *write)
 {
 	const struct wire_message *request = exchange->request;
@@ -41,7 +51,7 @@ enum mortise_status exchange_begin_write(struct exchange *exchange, struct vault
 	TRY(exchange_token(exchange, &token));
 	memcpy(write->token, token, WIRE_TOKEN_SIZE);
 	write->uid = exchange->from->caller.subject.uid;
-	write->time_us = exchange->now_us;
+	write->time_us = exchange->now.least_us;
 	write->has_expected_version = wire_has(request, WIRE_TAG_EXPECT);
 	if (write->has_expected_version)
 		TRY(wire_number(request, WIRE_TAG_EXPECT, &write->expected_version));

@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "clock.h"
 #include "lifecycle.h"
 #include "lifecycle_work.h"
 #include "slots.h"
@@ -65,7 +66,7 @@ struct lifecycle {
 	struct backup *backup;
 	enum lifecycle_state state;
 	uint64_t since_us;
-	char reason[512];
+	char reason[1000];
 	char recovery_id[SLOTS_MAX * (RECOVERY_ID_SIZE + 1)]; /* of all that are typed */
 
 	struct kept_slot slots[SLOTS_MAX];
@@ -100,8 +101,6 @@ struct lifecycle {
 	struct event *ends;            /* when the next stand-in ends */
 	uint64_t opened_id, opened_us; /* the slot by which it was unsealed last */
 };
-
-uint64_t lifecycle_now_us(void);
 
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state);
 /* Sets the reason and tells the hooks. */
@@ -149,8 +148,6 @@ void lifecycle_try_later(struct lifecycle *lifecycle);
 void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended);
 void lifecycle_end_turn(struct lifecycle *lifecycle);
 void lifecycle_retry(struct lifecycle *lifecycle);
-/* What a failed answer of the sealer means, in one line with what to do next. */
-void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size);
 /* A vault has just been opened, or is about to be closed. */
 void lifecycle_begin_work(struct lifecycle *lifecycle);
 void lifecycle_end_work(struct lifecycle *lifecycle);
@@ -179,6 +176,9 @@ void slot_work_free(struct lifecycle *lifecycle);
 /* What a slot's opening means for the others, while the vault is just open. */
 void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t id);
 void lifecycle_arm_ends(struct lifecycle *lifecycle);
+/* What a failed answer about a slot of the open vault means: what happened; what next. */
+void lifecycle_describe_test(struct lifecycle *lifecycle, uint64_t id,
+	const struct sealer_answer *answer, char *buffer, size_t size);
 /* A slot of the open vault; the record is the caller's to free. */
 enum mortise_status lifecycle_vault_slot(struct lifecycle *lifecycle, uint64_t id,
 	uint8_t **out_record, struct slot *out_slot) MUST_USE;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 #include "log.h"
 
@@ -35,7 +36,9 @@ static unsigned rank_of(const struct slot *slot, const char *boot)
 		return 2;
 	bool is_this_boot = hints->boot.size == strlen(boot) &&
 			    memcmp(hints->boot.bytes, boot, hints->boot.size) == 0;
-	return !is_this_boot && hints->ends_us > lifecycle_now_us() ? 3 : 0;
+	const struct clock_now now = clock_now();
+	bool is_over = now.is_believed && hints->ends_us <= now.wall_us;
+	return !is_this_boot && !is_over ? 3 : 0;
 }
 
 static void order_slots(struct lifecycle *lifecycle)
@@ -196,9 +199,12 @@ static void fail_slot(struct lifecycle *lifecycle, const struct kept_slot *kept,
 {
 	bool mends = answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
 	bool is_doubted = mends && lifecycle_pin_is_noted(lifecycle, kept->id);
-	char told[400], text[480];
+	struct slot slot = lifecycle_slot_of(kept);
+	struct advice_about about = {
+		.operation = ADVICE_UNSEAL, .slot = slot.hints.of ? slot.hints.of : kept->id};
+	char told[500], text[600];
 
-	lifecycle_describe(answer, told, sizeof told);
+	advice_describe(&about, answer, told, sizeof told);
 	snprintf(text, sizeof text, "%s%s", told,
 		is_doubted ? "; its PIN may have been tried, and is not tried again by itself"
 		: mends    ? "; it is tried again by itself"
@@ -307,8 +313,9 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 		if (ask_slot(lifecycle, &lifecycle->slots[turn->order[turn->at]]))
 			return;
 	if (lifecycle->slot_count == 0)
-		lifecycle_explain(lifecycle, "the store was edited or damaged: it has no slot; "
-					     "restore it from a backup");
+		lifecycle_explain(lifecycle,
+			"the store was edited or damaged: it has no slot; "
+			"restore it from a backup: mortise recover --backup=FILE");
 	else if (!lifecycle->reason[0])
 		lifecycle_explain(lifecycle,
 			"this store has no hardware slot; run: mortise unseal --recovery (key id "

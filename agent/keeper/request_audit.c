@@ -138,9 +138,10 @@ enum mortise_status request_verify(struct exchange *exchange)
 	if (status != MORTISE_OK)
 		return exchange_fail(exchange, status, "%s", complaint);
 	uint8_t next = (uint8_t)(bucket + 1);
-	exchange_next_page(exchange, &next, 1);
-	if (next)
+	if (next) {
+		exchange_next_page(exchange, &next, 1);
 		wire_put(reply, WIRE_TAG_CURSOR, &next, 1);
+	}
 	wire_put_number(reply, WIRE_TAG_NUMBER, values);
 	if (next)
 		wire_put_number(reply, WIRE_TAG_MORE, 1);

@@ -24,7 +24,7 @@ static enum mortise_status make_more(struct exchange *exchange)
 		return fail_busy(exchange);
 	if (status == MORTISE_IO)
 		return exchange_fail(exchange, status,
-			"the copy could not be made in the store's directory: is its disk full?");
+			"the copy could not be made in the store's directory; is its disk full?");
 	TRY(status);
 	exchange->from->backup = lifecycle_backup(exchange->agent->lifecycle);
 	/* Many requests make one backup, which has one line: its first. */
@@ -104,7 +104,10 @@ static enum mortise_status fail_backup(struct exchange *exchange, enum mortise_s
 		return exchange_fail(exchange, status,
 			"no backup was sent over this connection, or no key opens it");
 	if (status == MORTISE_DENIED)
-		return exchange_fail(exchange, status, "not the recovery key of that backup");
+		return exchange_fail(exchange, status,
+			"not the recovery key of that backup; it takes one that opened the store "
+			"when the "
+			"backup was made");
 	if (status == MORTISE_INTEGRITY || status == MORTISE_REJECTED)
 		return exchange_fail(exchange, MORTISE_INTEGRITY,
 			"not a backup of a mortise store as it was made: cut short, damaged or "

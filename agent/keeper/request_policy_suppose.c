@@ -265,7 +265,7 @@ static void on_names(void *context, const struct wire_message *answer, int descr
 
 	(void)descriptor;
 	supposed->from = pending->from;
-	supposed->now_us = request_now_us();
+	supposed->now = clock_now();
 	if (answer && answer->code == MORTISE_OK) {
 		struct wire_list list = wire_list_of(answer, WIRE_TAG_ITEMS);
 		status = take_names(supposed, &list);
@@ -312,7 +312,7 @@ enum mortise_status suppose_start(struct exchange *exchange, struct supposed *su
 	supposed->agent = exchange->agent;
 	supposed->from = exchange->from;
 	supposed->operation = exchange->operation;
-	supposed->now_us = exchange->now_us;
+	supposed->now = exchange->now;
 	if (status == MORTISE_OK && (supposed->user[0] || supposed->group_names[0])) {
 		status = ask_names(exchange, supposed);
 		if (status == MORTISE_OK)

@@ -224,7 +224,7 @@ static void tell(struct agent *agent, struct watch *watch, bool is_policy_new)
 	struct exchange exchange = {.agent = agent,
 		.from = pending->from,
 		.operation = pending->operation,
-		.now_us = request_now_us()};
+		.now = clock_now()};
 
 	if (!pending->from || !caller_is_alive(&pending->from->caller))
 		pending_finish(pending, MORTISE_DENIED, "", NULL, NULL);

@@ -22,6 +22,9 @@ struct policy_near {
 	char why[POLICY_WHY_SIZE]; /* "unit is cron.service, not backup.service"; cut to size */
 };
 
+/* Why the id that stands for anyone from another user namespace is allowed nothing; what next. */
+extern const char policy_nobody[];
+
 struct policy_explanation {
 	struct decision decision;
 	const char *file; /* of the deciding rule; NULL: none */
@@ -35,12 +38,16 @@ struct policy_explanation {
 	 */
 	struct policy_near near[POLICY_NEAR_MAX];
 	size_t near_count;
+	bool is_nobody; /* it is that id, and no rule can allow it */
 };
 
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation);
 
-/* ", for exe cannot be had", where a deny decided by what is unknown; else "". */
+/*
+ * ", for exe cannot be had" or ", for the clock is not believed", where a deny decided by what is
+ * unknown; else "".
+ */
 void policy_explain_unknown(
 	const struct policy_explanation *explanation, char *out_text, size_t size);
 

@@ -57,6 +57,17 @@ enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_
 	return MORTISE_OK;
 }
 
+/* A version that is there was promoted, or written as any other; one never given was no version. */
+static bool was_dropped(const struct vault *vault, const struct entry *entry, uint64_t version)
+{
+	struct vault_head head;
+
+	for (size_t i = 0; i < entry->version_count; i++)
+		if (entry->versions[i].number == version)
+			return false;
+	return version != 0 && head_open(vault, entry, &head) == MORTISE_OK && version <= head.last;
+}
+
 enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome)
 {
@@ -65,7 +76,7 @@ enum mortise_status vault_drop_pending(struct vault *vault, const char *path, ui
 
 	if (!before)
 		return MORTISE_NOT_FOUND;
-	if (before->pending && before->pending != version)
+	if (before->pending ? before->pending != version : !was_dropped(vault, before, version))
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {before->current, before->pending != 0};
 	if (outcome.changed && !is_dry_run) {

@@ -304,6 +304,18 @@ static enum mortise_status redo_anchor(struct vault *vault)
 		(struct store_bytes){anchor->bytes, anchor->size});
 }
 
+static enum mortise_status redo_floor(struct vault *vault)
+{
+	CLEANUP(release) uint8_t *floor = NULL;
+	uint64_t number = index_last_item(vault->index, STORE_FLOOR);
+	size_t size = 0;
+
+	if (number == 0)
+		return MORTISE_OK;
+	TRY(vault_item(vault, STORE_FLOOR, number, &floor, &size));
+	return put_next_item(vault, STORE_FLOOR, number, (struct store_bytes){floor, size});
+}
+
 enum mortise_status redo_items(struct vault *vault)
 {
 	uint64_t slot = 0;
@@ -312,5 +324,6 @@ enum mortise_status redo_items(struct vault *vault)
 		TRY(redo_slot(vault, slot));
 	TRY(redo_audit_state(vault));
 	TRY(redo_anchor(vault));
+	TRY(redo_floor(vault));
 	return undo_policies(vault);
 }

@@ -31,14 +31,14 @@ struct view {
 
 /* Every `op` that the agent writes: docs/audit.md says what each is. */
 static const char *const operations[] = {"audit-key", "audit-show", "audit-verify", "backup",
-	"backup-stage", "backup-verify", "checkpoint", "connect", "credential", "delete", "denials",
-	"destroy", "doctor", "genesis", "get", "hello", "hygiene", "init", "joint", "list", "meta",
-	"move", "policy-apply", "policy-check", "policy-may", "policy-reset", "policy-rollback",
-	"policy-show", "policy-stage", "policy-who", "purged", "recover", "recovered", "rekey",
-	"rekeyed", "rollback", "rotate", "seal", "set", "set-batch", "show", "slot-add",
-	"slot-change-pin", "slot-list", "slot-remove", "slot-reseal", "slot-suspend", "slot-test",
-	"start", "status", "stop", "undelete", "unseal", "unsealed", "verify", "watch", "whoami",
-	NULL};
+	"backup-stage", "backup-verify", "checkpoint", "clock-accept", "connect", "credential",
+	"delete", "denials", "destroy", "doctor", "genesis", "get", "hello", "hygiene", "init",
+	"joint", "list", "meta", "move", "policy-apply", "policy-check", "policy-may",
+	"policy-reset", "policy-rollback", "policy-show", "policy-stage", "policy-who", "purged",
+	"recover", "recovered", "rekey", "rekeyed", "rollback", "rotate", "seal", "set",
+	"set-batch", "show", "slot-add", "slot-change-pin", "slot-list", "slot-remove",
+	"slot-reseal", "slot-suspend", "slot-test", "start", "status", "stop", "undelete", "unseal",
+	"unsealed", "verify", "watch", "whoami", NULL};
 
 static bool is_operation(const char *word)
 {
@@ -105,6 +105,12 @@ static uint64_t time_of(const json_t *record)
 	return when_parse_time(text, 0, &time_us) ? time_us : 0;
 }
 
+/* The agent did not believe the clock. */
+static bool is_doubtful(const json_t *record)
+{
+	return text_of(record, "clock")[0] != '\0';
+}
+
 static bool is_wanted(const struct filter *filter, const json_t *record)
 {
 	const json_t *uid = json_object_get(record, "uid");
@@ -115,7 +121,8 @@ static bool is_wanted(const struct filter *filter, const json_t *record)
 		return false;
 	if (filter->operation != NULL && strcmp(filter->operation, text_of(record, "op")) != 0)
 		return false;
-	return !filter->has_since || time_of(record) >= filter->since_us;
+	/* When it really was is not known: better one line too many. */
+	return !filter->has_since || is_doubtful(record) || time_of(record) >= filter->since_us;
 }
 
 /* Records of one caller tend to follow each other: the last name is kept. */
@@ -146,7 +153,8 @@ static void print_record(struct view *view, const json_t *record)
 	char when[WHEN_TEXT_SIZE];
 
 	when_format_local(time_of(record), when);
-	printf("%s #%lld", when, (long long)json_integer_value(json_object_get(record, "seq")));
+	printf("%s%s #%lld", when, is_doubtful(record) ? "(?)" : "",
+		(long long)json_integer_value(json_object_get(record, "seq")));
 	if (json_is_integer(uid))
 		printf(" %s(%lld)", user_of(view, json_integer_value(uid)),
 			(long long)json_integer_value(uid));

@@ -66,9 +66,7 @@ void doctor_anchor(struct doctor *doctor)
 		return;
 	}
 	if (strcmp(anchor, "ok") != 0) {
-		doctor_say(doctor, DOCTOR_WRONG,
-			"mend that; if the counter is gone: mortise seal, then mortise recover",
-			"the counter is not counted up: %s", anchor);
+		doctor_repeat(doctor, DOCTOR_WRONG, "the counter is not counted up: ", anchor);
 		return;
 	}
 	(void)doctor_number(doctor->facts, "anchor_counter", &counter);
@@ -148,6 +146,25 @@ static void check_mode(
 		doctor_say(doctor, DOCTOR_OK, NULL, "%s %s is the agent's own", title, path);
 }
 
+/* Copies of the store open with the keys that it had when they were made. */
+static void check_left_behind(struct doctor *doctor)
+{
+	const char *replaced = doctor_text(doctor->facts, "store_replaced");
+	const char *strangers = doctor_text(doctor->facts, "store_strangers");
+	char remedy[WIRE_TEXT_MAX];
+
+	if (replaced != NULL) {
+		(void)snprintf(remedy, sizeof remedy, "shred -u %.900s", replaced);
+		doctor_say(doctor, DOCTOR_WARNING, remedy,
+			"%s, which a recovery replaced, is still there: it opens with the keys of "
+			"then, whatever a rekey has changed since",
+			replaced);
+	}
+	if (strangers != NULL)
+		doctor_say(doctor, DOCTOR_NOTE, "remove what is a copy of the store",
+			"in the store's directory lies what is not the agent's: %s", strangers);
+}
+
 void doctor_files(struct doctor *doctor)
 {
 	uint64_t agent = 0;
@@ -155,6 +172,7 @@ void doctor_files(struct doctor *doctor)
 	(void)doctor_number(doctor->facts, "agent_uid", &agent);
 	check_mode(doctor, "store_directory", "the store", 0700, agent);
 	check_mode(doctor, "audit_log", "the audit log", 0640, agent);
+	check_left_behind(doctor);
 }
 
 static void check_disk(struct doctor *doctor, const char *place, const char *title)

@@ -9,6 +9,8 @@
 #include "ask.h"
 #include "key_file.h"
 #include "output.h"
+#include "policy_change.h"
+#include "policy_first.h"
 #include "seal_wish.h"
 
 #define INIT_DEADLINE_MS 120000 /* a key lost to impatience is lost for good */
@@ -61,12 +63,14 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 			    : stdout;
 	const struct wire_field *policy = &reply->field[WIRE_TAG_TEXT];
 
+	const void *text = policy->size > 0 ? (const char *)policy->bytes : "";
+	const char *kept = cli->is_dry_run ? NULL : policy_first_keep(cli, text, policy->size);
+
 	if (cli->is_json)
-		return output_json(json_pack("{s:b, s:b, s:s?, s:o}", "changed",
+		return output_json(json_pack("{s:b, s:b, s:s?, s:o, s:s?}", "changed",
 			ask_flag(reply, WIRE_TAG_CHANGED), "dry_run", cli->is_dry_run,
 			"recovery_key_id", cli->is_dry_run ? NULL : key_id, "policy",
-			output_json_shown(policy->size > 0 ? (const char *)policy->bytes : "",
-				policy->size)));
+			output_json_shown(text, policy->size), "policy_file", kept));
 	if (cli->is_dry_run) {
 		fputs("would make a new store\n", out);
 		return CLI_DONE;
@@ -80,10 +84,14 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 		      "the "
 		      "store;\nsee: mortise slot add --help\n",
 			out);
-	fputs("the store is made and unsealed; its first policy lets root do everything.\n"
-	      "Edit it and apply it with: mortise policy apply\n\n",
-		out);
-	(void)fwrite(policy->size > 0 ? (const char *)policy->bytes : "", 1, policy->size, out);
+	fputs("the store is made and unsealed; its first policy lets root do everything.\n", out);
+	if (kept != NULL)
+		fprintf(out,
+			"It is %s; put rules of your own beside it, then: mortise policy apply\n",
+			kept);
+	else
+		fprintf(out, "Put it into %s beside your own, then: mortise policy apply\n\n%.*s",
+			POLICY_DIRECTORY, (int)policy->size, (const char *)text);
 	return CLI_DONE;
 }
 

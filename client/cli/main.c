@@ -50,6 +50,8 @@ static const struct command *const commands[] = {
 	&command_audit_verify,
 	&command_audit_public_key,
 	&command_verify,
+	&command_clock_show,
+	&command_clock_accept,
 	&command_hygiene,
 	&command_scan,
 	&command_watch,

@@ -29,7 +29,7 @@ static int kind_of(const struct cli *cli, const char **out_kind)
 /* Why it does not open, before the key is asked for. */
 static int explain(struct cli *cli)
 {
-	char state[32], reason[512];
+	char state[32], reason[WIRE_TEXT_MAX];
 	enum mortise_status status = ask_fact(cli, "state", state, sizeof state);
 
 	if (status != MORTISE_OK)
