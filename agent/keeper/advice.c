@@ -92,7 +92,7 @@ static const struct {
 	unsigned operations;
 	const char *text;
 } others[] = {
-	{TOKEN_FAULT_BUSY, ON(UNSEAL), "wait"},
+	{TOKEN_FAULT_BUSY, ON(UNSEAL), "wait: the agent tries it again"},
 	{TOKEN_FAULT_LOCKOUT, ON(UNSEAL),
 		"wait until the lockout ends, or run: tpm2_dictionarylockout --clear-lockout, or "
 		"have the token's security officer unlock it; or run: mortise unseal --recovery"},
