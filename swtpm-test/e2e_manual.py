@@ -12,7 +12,7 @@ import tap
 from agent import prefix
 from manual import fits, pages
 from tap import Skip, test
-from tpm import DEADLINE_S, HERE, end_process
+from tpm import DEADLINE_S, HERE, end_process, tool
 
 CONF = '[agent]\nuser = mortise\n[tpm2]\ntcti = %s\n'
 # Reads the policies, and asks little of them.
@@ -59,7 +59,9 @@ class Host:
 
     def start(self):
         """The agent that answers at the usual place, with the usual configuration."""
-        conf = CONF % self.place.tpm().tcti
+        tpm = self.place.tpm()
+        tool(tpm.tcti, 'tpm2_pcrextend', '7:sha256=' + '01' * 32)  # as firmware does, of whose certificates are trusted
+        conf = CONF % tpm.tcti
         self.write('#', '/etc/mortise/mortised.conf', conf)
         ready, told = os.pipe()
         with open(self.place('mortised.log'), 'ab') as log:
