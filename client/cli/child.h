@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 
-#define CHILD_GIVEN_MAX 4
+#define CHILD_GIVEN_MAX 6
 
 /* The statuses that shells have for a command that cannot be run. */
 enum { CHILD_CANNOT_RUN = 126, CHILD_NO_COMMAND = 127 };
