@@ -9,7 +9,7 @@
 #include "rotate_due.h"
 
 /* Says whether the old value is still the current one: that decides what to do next. */
-static int fail(const struct cli *cli, const struct rotation *rotation)
+static int fail(struct cli *cli, const struct rotation *rotation)
 {
 	const char *path = rotation->path.text;
 	unsigned long long before = rotation->before;
@@ -25,6 +25,7 @@ static int fail(const struct cli *cli, const struct rotation *rotation)
 			"the new value stays pending, and mortise rotate %s goes on with it", path);
 	else
 		(void)snprintf(next, sizeof next, "nothing was stored");
+	cli->ends_by = rotation->signal;
 	if (rotation->signal != 0)
 		return output_fail_with(cli, 128 + rotation->signal, "interrupted",
 			"%s: step %s: %s; version %llu is still the current one; %s", path,
