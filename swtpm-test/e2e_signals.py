@@ -316,6 +316,30 @@ def an_alarm_clock_that_was_set_before_rings_for_the_command(place):
 
 # --- Real parents
 
+@test(root=True)
+def as_the_first_process_of_a_container_it_hands_on_and_reaps(place):
+    """There a signal of its own does not end it, and all orphans are its children."""
+    bench = Bench(place)
+    script = ('for i in 1 2 3; do (sleep 0.05 &); done; echo up; trap "echo term; exit 3" TERM; '
+              'while [ "$(ps -e -o stat= | grep -c Z)" != 0 ] || [ ! -e %s ]; do sleep 0.05; done; '
+              'echo reaped; while :; do sleep 0.05; done' % place('go'))
+    for last, expected in (('trap', 3), ('kill', 128 + S.SIGKILL)):
+        process = subprocess.Popen(
+            ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child',
+             bench.agent.prefix + '/bin/mortise', 'exec', '-e', 'PW=' + PATH, '--', 'sh', '-c', script],
+            env={'MORTISE_SOCKET': bench.agent.socket, 'PATH': '/usr/bin:/bin'},
+            stdout=subprocess.PIPE)
+        same(process.stdout.readline(), b'up\n')
+        place.file('go', '')
+        same(process.stdout.readline(), b'reaped\n')
+        first = int(subprocess.run(['pgrep', '-P', str(process.pid)], capture_output=True).stdout)
+        command = int(subprocess.run(['pgrep', '-P', str(first), '-f', 'sh -c'],
+                                     capture_output=True).stdout.split()[0])
+        os.kill(first if last == 'trap' else command, S.SIGTERM if last == 'trap' else S.SIGKILL)
+        process.stdout.read()
+        same(process.wait(30), expected)
+        os.unlink(place('go'))
+
 @test
 def an_interrupt_ends_a_loop_of_bash(place):
     """A script's loop goes on after a command that exits with 130, and not after one that died."""

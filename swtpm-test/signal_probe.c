@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * signal_probe LOG handle|default|go-on [child]
- * Writes to LOG which signals it gets, a line each: "P 15" itself, "C 15" a child in its group. handle:
- * it has a handler for all that one can have one for; go-on: for SIGCONT alone. With the last real-time
- * signal it ends, with 7. The first line is how signals were set when it started.
+ * Writes to LOG which signals it gets, a line each: "P 15" itself, "C 15" a child in its group.
+ * handle: it has a handler for all that one can have one for; go-on: for SIGCONT alone. With the
+ * last real-time signal it ends, with 7. The first line is how signals were set when it started.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,8 +38,7 @@ static void describe(const char *word)
 	FILE *status = fopen(path, "re");
 
 	while (status != NULL && fgets(line, sizeof line, status) != NULL)
-		if (strncmp(line, word, strlen(word)) == 0 &&
-			write(log_fd, line, strlen(line)) < 0)
+		if (strncmp(line, word, strlen(word)) == 0 && write(log_fd, line, strlen(line)) < 0)
 			_exit(1);
 	if (status != NULL)
 		(void)fclose(status);
@@ -58,7 +57,8 @@ int main(int argc, char **argv)
 	sigset_t all, before;
 	pid_t parent = getpid();
 
-	if (argc < 3 || (log_fd = open(argv[1], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
+	if (argc < 3 ||
+		(log_fd = open(argv[1], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
 		return 64;
 	(void)sigfillset(&all);
 	(void)sigfillset(&action.sa_mask);

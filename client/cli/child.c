@@ -502,6 +502,7 @@ static void leave_behind(struct child_run *run)
 {
 	if (!are_open(run) || fork() != 0)
 		return;
+	(void)signal(SIGPIPE, SIG_IGN);
 	(void)close(STDIN_FILENO);
 	(void)sigemptyset(&run->waiting);
 	while (are_open(run))

@@ -9,8 +9,11 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define WITNESS_PATIENCE_S 2 /* somebody may have stopped it */
 
 static struct sigaction before[NSIG];
 static sigset_t mask_before;
@@ -63,9 +66,12 @@ static bool has_witness_seen(int number)
 	uint32_t count = 0;
 	bool is_new;
 
-	if (witness_link < 0 || send(witness_link, &question, sizeof question, MSG_NOSIGNAL) < 0 ||
-		recv(witness_link, &count, sizeof count, 0) != sizeof count)
+	if (witness_link < 0 || send(witness_link, &question, sizeof question, MSG_NOSIGNAL) < 0)
 		return false;
+	if (recv(witness_link, &count, sizeof count, 0) != sizeof count) {
+		(void)shutdown(witness_link, SHUT_RDWR); /* what it says later answers no more */
+		return false;
+	}
 	is_new = count != seen[number];
 	seen[number] = count;
 	return is_new;
@@ -225,6 +231,7 @@ static void witness_run(int link, const sigset_t *all)
 
 void child_signals_witness(void (*forget)(void *context), void *context)
 {
+	static const struct timeval patience = {WITNESS_PATIENCE_S, 0};
 	sigset_t all, now;
 	int pair[2];
 
@@ -240,6 +247,7 @@ void child_signals_witness(void (*forget)(void *context), void *context)
 		witness_run(pair[1], &all);
 	}
 	(void)close(pair[1]);
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	if (witness > 0)
 		witness_link = pair[0];
 	else

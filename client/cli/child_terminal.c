@@ -158,8 +158,7 @@ bool child_terminal_read(struct child_terminal *terminal)
 		terminal->count = (size_t)got;
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR;
-	return got > 0 ||
-	       (tcgetattr(terminal->fd, &modes) == 0 && (modes.c_lflag & ICANON) != 0);
+	return got > 0 || (tcgetattr(terminal->fd, &modes) == 0 && (modes.c_lflag & ICANON) != 0);
 }
 
 /* 0: the key means no signal. */

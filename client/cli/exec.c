@@ -124,6 +124,7 @@ static void forget_rest(void *context)
 /* How CMD ended is how mortise ends, unless its output is lost. */
 static int finish(struct cli *cli, const struct child_end *end, const struct exec_streams *streams)
 {
+	(void)signal(SIGPIPE, SIG_IGN); /* nobody may listen to what mortise has to say */
 	tell_of_marks(streams);
 	cli->ends_by = end->signal;
 	return settle(end->status, streams);
