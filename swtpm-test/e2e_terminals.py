@@ -68,6 +68,14 @@ class Desk:
         until(lambda: self.screen.said.endswith(b'$ '), 30, what='no prompt: %r' % (
             self.screen.said[-600:]))
 
+    def ask_until(self, text):
+        """A shell says what has become of its jobs when it asks for the next command."""
+        def asked():
+            self.screen.type('\n')
+            self.back()
+            return text.encode() in self.screen.said
+        until(asked, 30, what='no %r in %r' % (text, self.screen.said[-600:]))
+
     def modes(self):
         """How the shell's commands find the terminal."""
         self.back()
@@ -405,15 +413,19 @@ def a_job_goes_behind_and_comes_back(place):
     desk = Desk(place)
     desk.type("mortise exec -e PW=%s -- sh -c 'echo up; read x; echo \"got $x\"' &" % PATH)
     desk.hear('up\r\n')
-    until(lambda: desk.keys('\n', '$ ') or b'Stopped' in desk.screen.said)  # it wants to read
+    desk.ask_until('Stopped')  # it wants to read
     desk.keys('fg\n', 'mortise')
     desk.keys('words\n', 'got words')
     same(desk.prompt(), 0)
-    desk.exec("sh -c 'echo up; sleep 1; echo later; read x; echo \"got $x\"'")
+    # No sleep(1): who is stopped between vfork(2) and exec(2) keeps its parent from stopping.
+    desk.exec("sh -c 'echo up; until [ -e go ]; do :; done; echo later; read x; echo \"got $x\"'")
     desk.hear('up\r\n')
     desk.keys('\x1a', 'Stopped')
-    desk.keys('bg\n', 'later')
-    until(lambda: desk.keys('\n', '$ ') or b'Stopped' in desk.screen.said)
+    desk.back()
+    desk.type('bg')
+    place.file('go', '')
+    desk.hear('later')
+    desk.ask_until('Stopped')
     desk.keys('fg\n', 'mortise')
     desk.keys('words\n', 'got words')
     same(desk.prompt(), 0)
@@ -428,6 +440,26 @@ def a_pager_that_is_put_aside_comes_back_with_its_screen(place):
         desk.hear('line 23')
         desk.keys('\x1a', 'Stopped')
         desk.prompt()
+        desk.keys('fg\n', 'line 1 of')
+        desk.keys(' ', 'line 30 of')
+        desk.screen.type('q')
+        same(desk.prompt(), 0)
+
+
+@test
+def who_lets_it_go_on_from_elsewhere_takes_no_keys_away(place):
+    need('less')
+    desk = Desk(place)
+    for words in ('less text', 'mortise exec -e PW=%s -- less text' % PATH):
+        desk.type(words)
+        desk.hear('line 23')
+        pager = next(pid for pid, line in command_lines() if line == b'less\0text\0' and
+                     os.readlink('/proc/%d/cwd' % pid) == place.path)
+        desk.keys('\x1a', 'Stopped')
+        desk.back()
+        os.kill(pager, signal.SIGCONT)
+        # It sets the terminal when it goes on, and so is stopped again: as a job behind.
+        desk.ask_until('Stopped')
         desk.keys('fg\n', 'line 1 of')
         desk.keys(' ', 'line 30 of')
         desk.screen.type('q')

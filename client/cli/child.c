@@ -268,15 +268,20 @@ static void stop_with_command(const struct child_run *run, int number)
 		(void)child_signals_stop(number, false);
 }
 
-/* The command goes on where mortise is: in front, with its keys, or behind. */
-static void go_on(struct child_run *run)
+/* Where mortise is, the command is to be: in front, with its keys, or behind. */
+static bool take_place(struct child_run *run)
 {
 	bool is_front = child_terminal_is_front(&run->terminal);
 
 	run->is_stopped = false;
 	if (is_front && inner(run) >= 0)
 		child_terminal_take(&run->terminal, inner(run));
-	child_session_continue(&run->session, is_front);
+	return is_front;
+}
+
+static void go_on(struct child_run *run)
+{
+	child_session_continue(&run->session, take_place(run));
 }
 
 /*
@@ -295,6 +300,7 @@ static void stop_with_session(struct child_run *run, int number)
 	}
 	child_terminal_note(&run->terminal, inner(run));
 	child_terminal_give_back(&run->terminal);
+	child_session_place(&run->session, false); /* who lets the command alone go on does so behind */
 	if (child_signals_stop(number, number != SIGSTOP))
 		return; /* the news of that comes */
 	if (wants_terminal) {
@@ -312,6 +318,7 @@ static void end(struct child_run *run, int wait_status)
 	run->over_ms = client_now_ms();
 	run->wait_status = wait_status;
 	child_signals_stop_handing();
+	run->terminal.count = 0;
 	if (run->session.link >= 0)
 		child_terminal_note(&run->terminal, inner(run));
 }
@@ -362,7 +369,8 @@ static void hear_session(struct child_run *run)
 			stop_with_session(run, number);
 			break;
 		case CHILD_SESSION_WENT_ON:
-			run->is_stopped = false;
+			if (run->is_stopped)
+				child_session_place(&run->session, take_place(run));
 			break;
 		case CHILD_SESSION_ENDED:
 			end(run, number);
@@ -398,10 +406,8 @@ static void pass_keys(struct child_run *run)
 /* Mortise was stopped, and its command was not; others may have set the terminal meanwhile. */
 static void let_on(struct child_run *run, bool is_group)
 {
-	bool was_taken = run->terminal.is_taken;
-
 	run->terminal.is_taken = false;
-	if (was_taken && child_terminal_is_front(&run->terminal))
+	if (run->session.is_front && inner(run) >= 0 && child_terminal_is_front(&run->terminal))
 		child_terminal_take(&run->terminal, inner(run));
 	child_session_signal(&run->session, SIGCONT, NULL, is_group);
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* What mortise asks for. */
-enum wish { SIGNAL, TO_FRONT, TO_BACK, HANG_UP };
+enum wish { SIGNAL, TO_FRONT, TO_BACK, GO_ON, HANG_UP };
 
 struct message {
 	int what, number, value;
@@ -69,12 +69,6 @@ static void send_on(const struct leader *leader, const struct message *message)
 		(void)kill(leader->command, message->number);
 }
 
-static void move(const struct leader *leader, bool is_front)
-{
-	(void)tcsetpgrp(leader->terminal, is_front ? leader->command : getpgrp());
-	(void)kill(-leader->command, SIGCONT);
-}
-
 static void listen_to(struct leader *leader)
 {
 	struct message message;
@@ -86,12 +80,23 @@ static void listen_to(struct leader *leader)
 		(void)kill(leader->command, SIGKILL); /* mortise was killed: without it, CMD were */
 		_exit(0);
 	}
-	if (message.what == SIGNAL)
+	switch ((enum wish)message.what) {
+	case SIGNAL:
 		send_on(leader, &message);
-	else if (message.what == HANG_UP)
+		break;
+	case TO_FRONT:
+		(void)tcsetpgrp(leader->terminal, leader->command);
+		break;
+	case TO_BACK:
+		(void)tcsetpgrp(leader->terminal, getpgrp());
+		break;
+	case GO_ON:
+		(void)kill(-leader->command, SIGCONT);
+		break;
+	case HANG_UP:
 		leader->is_hung_up = true;
-	else
-		move(leader, message.what == TO_FRONT);
+		break;
+	}
 }
 
 static void note(int number)
@@ -220,6 +225,13 @@ static void ask(const struct child_session *session, const struct message *messa
 	(void)send(session->link, message, sizeof *message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static void wish(const struct child_session *session, enum wish what)
+{
+	const struct message message = {.what = what};
+
+	ask(session, &message);
+}
+
 void child_session_signal(
 	const struct child_session *session, int number, const siginfo_t *info, bool is_to_group)
 {
@@ -238,17 +250,19 @@ bool child_session_has_keys(const struct child_session *session, int inner)
 	return ioctl(inner, TIOCGPGRP, &group) == 0 && group == session->group;
 }
 
+void child_session_place(struct child_session *session, bool is_front)
+{
+	session->is_front = is_front;
+	wish(session, is_front ? TO_FRONT : TO_BACK);
+}
+
 void child_session_continue(struct child_session *session, bool is_front)
 {
-	const struct message message = {.what = is_front ? TO_FRONT : TO_BACK};
-
-	session->is_front = is_front;
-	ask(session, &message);
+	child_session_place(session, is_front);
+	wish(session, GO_ON);
 }
 
 void child_session_hang_up(const struct child_session *session)
 {
-	const struct message message = {.what = HANG_UP};
-
-	ask(session, &message);
+	wish(session, HANG_UP);
 }

@@ -48,7 +48,9 @@ void child_session_signal(
 	const struct child_session *session, int number, const siginfo_t *info, bool is_to_group);
 /* Is the command's group that which the terminal's keys reach? */
 bool child_session_has_keys(const struct child_session *session, int inner);
-/* The command's group comes to the front of its terminal, or goes behind it, and goes on. */
+/* The command's group comes to the front of its terminal, or goes behind it... */
+void child_session_place(struct child_session *session, bool is_front);
+/* ...and goes on. */
 void child_session_continue(struct child_session *session, bool is_front);
 /* Its terminal is gone: when the command ends, those in front with it hear of it, too. */
 void child_session_hang_up(const struct child_session *session);
