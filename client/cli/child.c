@@ -300,7 +300,8 @@ static void stop_with_session(struct child_run *run, int number)
 	}
 	child_terminal_note(&run->terminal, inner(run));
 	child_terminal_give_back(&run->terminal);
-	child_session_place(&run->session, false); /* who lets the command alone go on does so behind */
+	/* Who lets the command alone go on does so behind. */
+	child_session_place(&run->session, false);
 	if (child_signals_stop(number, number != SIGSTOP))
 		return; /* the news of that comes */
 	if (wants_terminal) {
