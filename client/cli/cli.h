@@ -74,6 +74,7 @@ struct cli {
 	int wait_ms;
 	bool is_json, is_dry_run, is_yes, wants_help, wants_version;
 	bool is_quiet;         /* no error is printed */
+	int ends_by;           /* the signal that ended what ran in mortise's stead; 0: none */
 	struct mortise *agent; /* there while a command runs */
 };
 

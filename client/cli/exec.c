@@ -2,13 +2,15 @@
 /* exec: a command with secrets in its environment, and none of them in its output. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "args.h"
+#include "child.h"
 #include "exec_environment.h"
 #include "exec_mask.h"
-#include "exec_run.h"
+#include "exec_plan.h"
 #include "output.h"
 
 static int fail_system(const struct cli *cli, const char *what)
@@ -27,14 +29,32 @@ static void forget(struct cli *cli, struct exec_plan *plan)
 static int run_instead(
 	struct cli *cli, struct exec_plan *plan, struct exec_environment *environment)
 {
-	const struct exec_command command = {
-		cli->argv + cli->operands_at, environment->variables, cli->core_before, 0};
+	const struct child command = {.arguments = cli->argv + cli->operands_at,
+		.variables = environment->variables,
+		.core = cli->core_before};
 	int error;
 
 	forget(cli, plan);
-	error = exec_run_instead(&command);
+	error = child_become(&command);
 	exec_environment_done(environment);
-	return exec_run_fail(cli, cli->operands[0], error);
+	return child_fail(cli, cli->operands[0], error);
+}
+
+/* Of a file or a pipe nobody would notice that it is not what CMD wrote. */
+static void tell_of_marks(const struct exec_streams *streams)
+{
+	unsigned long long output = exec_streams_replaced(streams, 0);
+	unsigned long long errors = exec_streams_replaced(streams, 1);
+	char text[2][48] = {"", ""};
+
+	if (output > 0)
+		(void)snprintf(text[0], sizeof text[0], "%llu in the output", output);
+	if (errors > 0)
+		(void)snprintf(text[1], sizeof text[1], "%s%llu in the errors",
+			output > 0 ? " and " : "", errors);
+	if (output + errors > 0)
+		output_note("values replaced by marks: %s%s; with --no-mask it stays as it is",
+			text[0], text[1]);
 }
 
 /* A command that did well while its output was lost has not done well. */
@@ -53,30 +73,62 @@ static int settle(int ending, const struct exec_streams *streams)
 	return ending;
 }
 
-static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_environment *environment,
-	const struct mask *mask)
-{
-	const struct exec_command command = {
-		cli->argv + cli->operands_at, environment->variables, cli->core_before, 0};
-	struct exec_streams streams;
-	bool is_commands;
-	int ending, error;
-	pid_t child;
+/* What is left of the secrets. */
+struct rest {
+	struct exec_environment *environment;
+	struct mask **mask;
+	struct exec_streams *streams;
+};
 
-	if (exec_streams_open(mask, &streams) != MORTISE_OK) {
+static void forget_rest(void *context)
+{
+	struct rest *rest = context;
+
+	exec_environment_done(rest->environment);
+	exec_streams_done(rest->streams);
+	mask_free(rest->mask);
+}
+
+/* How CMD ended is how mortise ends, unless its output is lost. */
+static int finish(struct cli *cli, const struct child_end *end, const struct exec_streams *streams)
+{
+	(void)signal(SIGPIPE, SIG_IGN); /* nobody may listen to what mortise has to say */
+	tell_of_marks(streams);
+	cli->ends_by = end->signal;
+	return settle(end->status, streams);
+}
+
+static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_environment *environment,
+	struct mask **mask)
+{
+	struct exec_streams streams;
+	struct rest rest = {environment, mask, &streams};
+	const struct child command = {.arguments = cli->argv + cli->operands_at,
+		.variables = environment->variables,
+		.core = cli->core_before,
+		.death_signal = SIGKILL,
+		.streams = &streams,
+		.forget = forget_rest,
+		.context = &rest};
+	struct child_end end;
+	struct child_run run;
+	int ending, error;
+
+	if (exec_streams_open(*mask, &streams) != MORTISE_OK) {
 		ending = fail_system(cli, "a pipe or pseudo-terminal");
 		exec_environment_done(environment);
 		return ending;
 	}
 	forget(cli, plan);
-	error = exec_run_start(&command, &streams, &child, &is_commands);
+	error = child_start(&command, &run);
 	exec_environment_done(environment);
 	errno = error;
-	if (error == 0)
-		ending = settle(exec_run_wait(child, &streams), &streams);
-	else
-		ending = is_commands ? exec_run_fail(cli, cli->operands[0], error)
-				     : fail_system(cli, "a process");
+	if (error == 0) {
+		end = child_wait(&run);
+		ending = finish(cli, &end, &streams);
+	} else
+		ending = run.is_commands ? child_fail(cli, cli->operands[0], error)
+					 : fail_system(cli, "a process");
 	exec_streams_done(&streams);
 	return ending;
 }
@@ -94,7 +146,7 @@ static int run(struct cli *cli, struct exec_plan *plan)
 	else if (args_has(cli, "no-mask"))
 		status = run_instead(cli, plan, &environment);
 	else
-		status = run_masked(cli, plan, &environment, mask);
+		status = run_masked(cli, plan, &environment, &mask);
 	mask_free(&mask);
 	return status;
 }
@@ -139,8 +191,8 @@ const struct command command_exec = {
 		 "[mortise:PATH]; values under 8 bytes are not masked, nor is what looks like a\n"
 		 "name in a secret named like one (db-user). Services that are told of sockets or\n"
 		 "say when they are ready want --no-mask: then CMD is the same process.\n"
-		 "The exit status is CMD's, 126 or 127 if it cannot be run, 128 and the number of\n"
-		 "the signal that ended it; the statuses below come only before CMD starts.",
+		 "The exit status is CMD's, 126 or 127 if it cannot be run; a signal that ended CMD\n"
+		 "ends mortise, too. The statuses below come only before CMD starts.",
 	.examples = "  mortise exec -e PGPASSWORD=prod/db/password -- pg_dump -h db shop\n"
 		    "  mortise exec --fd KEY=prod/tls/key -- sh -c 'openssl rsa -in $KEY -check'\n"
 		    "  mortise exec --env-file=app.env --wait=300 -- bin/app",

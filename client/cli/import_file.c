@@ -8,6 +8,7 @@
 
 #include "envfile.h"
 #include "output.h"
+#include "output_file.h"
 
 static int add_entry(
 	const struct cli *cli, const struct envfile_entry *found, struct import_file *file)
@@ -123,7 +124,7 @@ static bool is_as_read(const struct import_file *file, const char *name)
 }
 
 static enum mortise_status replace(
-	const struct import_file *file, const char *name, struct input_file *output)
+	const struct import_file *file, const char *name, struct output_file *output)
 {
 	TRY(import_file_put(file, write_on, &output->fd));
 	if (fchown(output->fd, file->info.st_uid, file->info.st_gid) != 0)
@@ -131,27 +132,18 @@ static enum mortise_status replace(
 	output->mode = file->info.st_mode & 07777;
 	if (!is_as_read(file, name))
 		return MORTISE_CONFLICT;
-	return input_file_commit(output);
+	return output_file_commit(output);
 }
 
 enum mortise_status import_file_rewrite(const struct import_file *file)
 {
-	char *name = realpath(file->name, NULL); /* a link stays one */
-	struct input_file output;
-	enum mortise_status status;
+	struct output_file output;
 	int error;
 
-	if (name == NULL)
-		return MORTISE_IO;
-	status = input_file_begin(name, &output);
-	if (status == MORTISE_OK) {
-		status = replace(file, name, &output);
-		error = errno;
-		input_file_abandon(&output);
-		errno = error;
-	}
+	TRY(output_file_open(file->name, OUTPUT_FILE_REPLACE, &output));
+	enum mortise_status status = replace(file, file->name, &output);
 	error = errno;
-	free(name);
+	output_file_abandon(&output);
 	errno = error;
 	return status;
 }

@@ -58,9 +58,7 @@ static enum mortise_status keep_key(struct key_file *target, const char *key, co
 static int report(const struct cli *cli, const struct wire_message *reply, const char *key_id,
 	const struct key_file *target)
 {
-	FILE *out = target->fd == STDOUT_FILENO && target->name != NULL && !cli->is_dry_run
-			    ? stderr
-			    : stdout;
+	FILE *out = key_file_is_output(target) && !cli->is_dry_run ? stderr : stdout;
 	const struct wire_field *policy = &reply->field[WIRE_TAG_TEXT];
 
 	const void *text = policy->size > 0 ? (const char *)policy->bytes : "";
@@ -75,7 +73,7 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 		fputs("would make a new store\n", out);
 		return CLI_DONE;
 	}
-	if (target->name != NULL && target->fd != STDOUT_FILENO)
+	if (target->name != NULL && !key_file_is_output(target))
 		fprintf(out, "the recovery key (id %s) is in %s; keep it away from this host\n",
 			key_id, target->name);
 	if (!args_has(cli, "no-hardware") && !args_has(cli, "pkcs11") && !args_has(cli, "pcrs") &&

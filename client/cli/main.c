@@ -9,6 +9,7 @@
 
 #include "args.h"
 #include "ask.h"
+#include "child_signals.h"
 #include "help.h"
 #include "output.h"
 
@@ -139,5 +140,7 @@ int main(int argc, char **argv)
 	} else if (status == CLI_DONE)
 		status = run(&cli);
 	free(operands);
+	if (cli.ends_by != 0)
+		child_signals_die_of(cli.ends_by);
 	return status;
 }

@@ -104,5 +104,6 @@ int rotate_due(struct cli *cli, const struct generate *generate)
 				    "dry_run", cli->is_dry_run, "rotated", tally.rotated, "failed",
 				    tally.failed)) != CLI_DONE)
 		return CLI_IO;
+	cli->ends_by = signal;
 	return signal != 0 ? 128 + signal : ending;
 }

@@ -215,6 +215,11 @@ static int escrow_key(struct cli *cli)
 
 	if (ending != CLI_DONE)
 		return ending;
+	if (key_file_is_output(&file))
+		return output_fail(cli, MORTISE_INVALID,
+			"standard output has the public half; the key needs a --recovery-file of "
+			"its "
+			"own");
 	struct wire_writer *writer = client_begin(cli->agent, WIRE_SLOT_ADD);
 	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "escrow-key");
 	enum mortise_status status = call(cli, &reply);
