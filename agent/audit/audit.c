@@ -174,6 +174,7 @@ struct audit_report audit_report(const struct audit *audit)
 		.lines_unsigned = audit->committed.sequence - audit->signed_sequence,
 		.size_bytes = audit->committed.offset,
 		.is_failing = audit->is_failing,
+		.is_unsynced = audit->phase == AUDIT_UNSYNCED,
 		.is_on_reserve = audit->file.is_on_reserve,
 	};
 }

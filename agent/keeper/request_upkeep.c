@@ -93,6 +93,7 @@ enum mortise_status request_vault_opened(
 		return status;
 	}
 	request_clock_found(vault);
+	request_damage_look(agent, vault);
 	tell_of_replaced(agent);
 	agent->policy = policy;
 	agent->rates = rates;
@@ -233,6 +234,7 @@ void request_upkeep(struct agent *agent)
 
 	tell_of_audit(agent);
 	request_clock_upkeep(agent);
+	request_damage_upkeep(agent);
 	if (vault && vault_is_stale(vault)) {
 		lifecycle_reopen(agent->lifecycle);
 		return;

@@ -93,7 +93,12 @@ void doctor_audit(struct doctor *doctor)
 	uint64_t unsigned_lines = 0;
 
 	(void)doctor_number(doctor->facts, "audit_lines_unsigned", &unsigned_lines);
-	if (audit != NULL && strcmp(audit, "ok") != 0)
+	if (audit != NULL && strncmp(audit, "DAMAGED", 7) == 0)
+		doctor_say(doctor, DOCTOR_WRONG,
+			"mortise audit verify; when it is understood: mortise audit acknowledge "
+			"--note=WHY",
+			"the log is %s", audit);
+	else if (audit != NULL && strcmp(audit, "ok") != 0)
 		doctor_say(doctor,
 			strncmp(audit, "failing", 7) == 0 ? DOCTOR_WRONG : DOCTOR_WARNING,
 			"make room on the audit log's disk", "the log: %s", audit);
@@ -207,9 +212,10 @@ void doctor_memory(struct doctor *doctor)
 	const char *held = doctor_text(doctor->facts, "memory");
 	uint64_t limit = 0;
 
-	if (held != NULL && strcmp(held, "none") == 0)
-		doctor_say(doctor, DOCTOR_WRONG, "raise LimitMEMLOCK (ulimit -l)",
-			"keys are in memory that may be swapped");
+	if (held != NULL && strncmp(held, "NOT LOCKED", 10) == 0)
+		doctor_say(doctor, DOCTOR_WRONG,
+			"raise LimitMEMLOCK (ulimit -l), and take insecure-memory out",
+			"keys are in memory that may be swapped out");
 	else if (doctor_number(doctor->facts, "memlock_bytes", &limit) && limit < 2 * LOCKED_MEMORY)
 		doctor_say(doctor, DOCTOR_WARNING, "raise LimitMEMLOCK (ulimit -l) to 16 MiB",
 			"the agent may lock %llu KiB of memory, hardly more than it needs",
