@@ -208,6 +208,29 @@ def a_log_that_was_moved_away_is_damage_until_it_is_acknowledged(place):
 
 
 @test(root=True)
+def a_log_that_was_moved_away_is_noticed_by_an_agent_that_stays_sealed(place):
+    agent = place.ready()
+    agent.set(PATH, b'one')
+    agent.do('seal')
+    agent.restart()
+    same((agent.status()['state'], agent.status()['audit']), ('sealed', 'ok'))
+    agent.stop()
+    lose(agent)
+    agent.start()
+    for _ in range(2):
+        same(agent.status()['state'], 'sealed')
+        check_alarm(agent, 'the log has no line that a key vouched for')
+        same(agent.run('audit', 'acknowledge', '--note=x').status, 75)
+        agent.restart()
+    agent.do('unseal')
+    check_alarm(agent, 'the log lacks its last signed line')
+    acknowledged(agent)
+    agent.do('seal')
+    agent.restart()
+    same((agent.status()['state'], agent.status()['audit']), ('sealed', 'ok'))
+
+
+@test(root=True)
 def a_log_that_was_cut_is_damage_until_it_is_acknowledged(place):
     agent = damaged(place, cut, 'the log lacks its last signed line')
     acknowledged(agent)
@@ -241,6 +264,15 @@ def a_log_that_is_removed_under_the_agent_is_noticed_before_anything_leaves(plac
         with open(agent.audit) as file:
             kept += [line for line in map(json.loads, file) if line['op'] == 'get']
     same(result.status == 0, bool(kept), 'released, and on record')
+    until(lambda: agent.status()['audit'].startswith('MOVED'))
+    has(agent.log(), 'the audit log was moved away or removed')
+    severity, text, status = audit_finding(agent)
+    same((severity, status), ('wrong', 1))
+    has(text, 'MOVED')
+    os.rename(agent.audit + '.1', agent.audit)
+    until(lambda: agent.status()['audit'] == 'ok')
+    has(agent.log(), 'the audit log is in its place again')
+    same(agent.do('audit', 'verify').status, 0)
 
 
 @test(root=True)

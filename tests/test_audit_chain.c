@@ -386,6 +386,38 @@ static void a_missing_log_is_damage(void **state)
 	assert_damage_is_told(fixture, "", 0, true);
 }
 
+static void without_keys_a_log_that_no_key_vouched_for_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_NOT_FOUND);
+	put(fixture, 600); /* more than is read at once */
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_NOT_FOUND);
+	begin_chain(fixture);
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_OK);
+	put(fixture, 1);
+	make_checkpoint(fixture);
+	close_log(fixture);
+	write_log(fixture, "", 0);
+	restart(fixture); /* which writes a joint */
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_OK);
+}
+
+/* Its mark cannot be written by those who write notes. */
+static void no_note_looks_like_a_line_that_a_key_vouched_for(void **state)
+{
+	struct audit_event event = request_at(NOON_US);
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	event.note = event.path = "\"op\":\"joint\"";
+	event.path_size = strlen(event.path);
+	audit_append(fixture->audit, &event);
+	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_NOT_FOUND);
+}
+
 static void a_log_cut_before_its_last_checkpoint_is_damage(void **state)
 {
 	struct fixture *fixture = *state;
@@ -544,6 +576,8 @@ int main(void)
 		TEST(with_sync_always_a_failed_checkpoint_leaves_no_trace),
 		TEST(a_genesis_that_is_not_on_disk_begins_nothing),
 		TEST(a_missing_log_is_damage),
+		TEST(without_keys_a_log_that_no_key_vouched_for_is_told),
+		TEST(no_note_looks_like_a_line_that_a_key_vouched_for),
 		TEST(a_log_cut_before_its_last_checkpoint_is_damage),
 		TEST(an_edit_behind_the_last_checkpoint_is_damage),
 		TEST(a_store_that_is_older_than_the_log_is_damage),

@@ -186,6 +186,11 @@ bool audit_public_key(const struct audit *audit, uint8_t out_key[32])
 	return audit->has_first_key;
 }
 
+bool audit_is_in_place(const struct audit *audit)
+{
+	return audit_file_is_in_place(&audit->file);
+}
+
 static enum mortise_status check_line_start(const struct audit *audit, uint64_t offset)
 {
 	char before;

@@ -90,6 +90,12 @@ struct audit_gap {
 /* The damage that the last audit_attach() found, to be kept by the caller; sequence 0: none. */
 const struct audit_gap *audit_gap(const struct audit *audit);
 
+/*
+ * Has a line that is written with keys only? If the store has keys and its log no such line, the
+ * log is another one, which can be said without them. MORTISE_NOT_FOUND: it has none.
+ */
+enum mortise_status audit_find_vouched(const struct audit *audit) MUST_USE;
+
 /* Forgets the signing keys (seal). Lines may still be appended. */
 void audit_detach(struct audit *audit);
 
@@ -159,6 +165,9 @@ struct audit_report {
 	bool is_on_reserve; /* the disk is full and the preallocated reserve is in use */
 };
 struct audit_report audit_report(const struct audit *audit);
+
+/* False: the file was moved or removed, and lines go where nobody looks for them. */
+bool audit_is_in_place(const struct audit *audit);
 
 /* The first public key of the chain, 32 bytes; false before audit_attach/begin_chain. */
 bool audit_public_key(const struct audit *audit, uint8_t out_key[32]);

@@ -62,7 +62,9 @@ struct agent {
 	uint64_t purged_us;              /* when any was looked for last */
 	uint8_t purge_cursor[ID_SIZE];   /* zeros: no look at all secrets is under way */
 	bool told_failing, told_reserve; /* what the log last said of the audit log */
-	enum clock_verdict told_clock;   /* and of the clock */
+	bool told_moved;
+	uint64_t moved_looked_us;      /* monotonic */
+	enum clock_verdict told_clock; /* and of the clock */
 	struct damage damage;
 	struct monitor_link *monitor;
 	struct policy *policy;    /* NULL unless unsealed */

@@ -107,6 +107,7 @@ static void put_audit(
 
 	put_text_fact(reply, "audit",
 		report->is_failing      ? "failing: nothing is released"
+		: agent->told_moved     ? "MOVED: lines go to a file that is not in its place"
 		: is_damaged            ? damage
 		: report->is_unsynced   ? "not safely on the disk: it is written again"
 		: report->is_on_reserve ? "disk full: on its reserve"

@@ -46,10 +46,22 @@ static void tell(const struct damage *damage)
 		log_error("the audit log is DAMAGED: %s; " NEXT, damage->why);
 }
 
+/* What can be said without the keys; the next unseal says it better. */
+static void look_without_keys(struct agent *agent)
+{
+	const struct vault_gap gap = {.found_us = clock_now().least_us,
+		.why = "the log has no line that a key vouched for"};
+
+	if (lifecycle_state(agent->lifecycle) != LIFECYCLE_UNINITIALISED &&
+		audit_find_vouched(agent->audit) == MORTISE_NOT_FOUND)
+		count(&agent->damage, &gap);
+}
+
 void request_damage_while_sealed(struct agent *agent)
 {
 	agent->damage.open = 0;
 	lifecycle_gaps_while_sealed(agent->lifecycle, count, &agent->damage);
+	look_without_keys(agent);
 	tell(&agent->damage);
 }
 
