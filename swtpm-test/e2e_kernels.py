@@ -33,7 +33,7 @@ SEALED = {
     'policy show': [], 'policy check': ['--user=root', 'read', 'w/get'],
     'policy who': ['w/get'], 'policy may': ['--user=root'],
     'audit show': [], 'audit verify': [], 'audit public-key': [], 'verify': [], 'hygiene': [],
-    'clock accept': ['--note=x'],
+    'clock accept': ['--note=x'], 'audit acknowledge': ['--note=x'],
     'scan': ['{}/app.env'], 'watch': ['--once', 'w/watch'],
     'rotate': ['--generate=hex:16', '--yes', 'w/rotate'],
     'slot list': [], 'backup create': ['{}/backup'],

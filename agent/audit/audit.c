@@ -174,6 +174,7 @@ struct audit_report audit_report(const struct audit *audit)
 		.lines_unsigned = audit->committed.sequence - audit->signed_sequence,
 		.size_bytes = audit->committed.offset,
 		.is_failing = audit->is_failing,
+		.is_unsynced = audit->phase == AUDIT_UNSYNCED,
 		.is_on_reserve = audit->file.is_on_reserve,
 	};
 }
@@ -183,6 +184,11 @@ bool audit_public_key(const struct audit *audit, uint8_t out_key[32])
 	if (audit->has_first_key)
 		memcpy(out_key, audit->first_key, AUDIT_KEY_SIZE);
 	return audit->has_first_key;
+}
+
+bool audit_is_in_place(const struct audit *audit)
+{
+	return audit_file_is_in_place(&audit->file);
 }
 
 static enum mortise_status check_line_start(const struct audit *audit, uint64_t offset)

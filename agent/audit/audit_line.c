@@ -9,6 +9,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "text.h"
+
 #define PATH_MAX_BYTES 255
 #define RULE_MAX_BYTES 64  /* escaped too: a title of a rule needs no escapes */
 #define PROOF_MAX      336 /* store, key, next, sig */
@@ -41,30 +43,12 @@ const char *audit_result_word(unsigned status)
 	return status < sizeof result_words / sizeof *result_words ? result_words[status] : NULL;
 }
 
-/* The smallest code point that needs so many bytes: a longer spelling of it is invalid. */
-static const uint32_t smallest_code[] = {0, 0, 0x80, 0x800, 0x10000};
-
 size_t audit_character_size(const char *text, size_t room)
 {
-	const unsigned char *bytes = (const unsigned char *)text;
-	unsigned char lead = bytes[0];
-	size_t size = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	uint32_t code;
+	uint32_t point = 0;
+	size_t size = text_character(text, room, &point);
 
-	if (size <= 1)
-		return lead >= 0x20 && lead < 0x7f;
-	if (lead >= 0xf8 || size > room)
-		return 0;
-	code = lead & (0x7fu >> size);
-	for (size_t i = 1; i < size; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (bytes[i] & 0x3f);
-	}
-	if (code < 0xa0 || code < smallest_code[size] || code > 0x10ffff ||
-		(code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return size;
+	return point < 0x20 || (point >= 0x7f && point < 0xa0) ? 0 : size;
 }
 
 static bool is_leap(uint64_t year)

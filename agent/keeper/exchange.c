@@ -211,6 +211,7 @@ void requester_done(struct requester *requester)
 	if (requester->backup)
 		backup_forget(requester->backup, requester);
 	audit_check_free(requester->check);
+	free(requester->gaps);
 	hygiene_free(requester->hygiene);
 	caller_done(&requester->caller);
 }

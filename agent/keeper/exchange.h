@@ -69,7 +69,8 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_slot_test, request_slot_reseal, request_slot_suspend, request_slot_change_pin,
 	request_backup, request_backup_stage, request_backup_verify, request_recover,
 	request_doctor, request_meta, request_move, request_rollback, request_destroy,
-	request_set_batch, request_watch, request_rotate, request_hygiene, request_clock_accept;
+	request_set_batch, request_watch, request_rotate, request_hygiene, request_clock_accept,
+	request_audit_acknowledge;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
@@ -164,6 +165,13 @@ void pending_abandon(struct exchange *exchange, struct pending *pending);
 
 /* What the policy is told of it. */
 time_t policy_time(const struct clock_now *now);
+
+/* "DAMAGED: " and why; false: it is not, as far as is known, or somebody has acknowledged it. */
+bool request_damage_text(const struct agent *agent, char *out_text, size_t size);
+/* The places that `audit verify` may go past, malloc'ed; and their names with who allowed it. */
+enum mortise_status request_allowed_gaps(
+	struct vault *vault, struct audit_gap **out_gaps, size_t *out_count) MUST_USE;
+void request_name_gaps(struct vault *vault, char *out_text, size_t size);
 
 /* Facts, as `status` and `whoami` list them. */
 void put_text_fact(struct wire_writer *reply, const char *name, const char *text);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "text.h"
 
 enum mortise_status exchange_token(struct exchange *exchange, const uint8_t **out_token)
 {
@@ -23,10 +24,10 @@ enum mortise_status exchange_line(
 	if (field->size > size_max)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"a text of more than %zu bytes; shorten it", size_max);
-	for (size_t i = 0; i < field->size; i++)
-		if (field->bytes[i] < ' ' || field->bytes[i] == 0x7f)
-			return exchange_fail(exchange, MORTISE_INVALID,
-				"a text is one line, without control characters");
+	if (!text_is_line(field->bytes, field->size))
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a text is one line of UTF-8, without control characters and what turns "
+			"text around");
 	if (field->size)
 		memcpy(out_line, field->bytes, field->size);
 	out_line[field->size] = '\0';

@@ -163,6 +163,13 @@ static void find_floor(struct store *store)
 		clock_set_floor(&floor);
 }
 
+void lifecycle_gaps_while_sealed(
+	const struct lifecycle *lifecycle, vault_gap_visit *visit, void *context)
+{
+	if (lifecycle->state != LIFECYCLE_UNINITIALISED)
+		(void)!vault_gaps_while_sealed(lifecycle->store, visit, context);
+}
+
 static enum mortise_status open_store(struct lifecycle *lifecycle)
 {
 	struct store_meta meta;

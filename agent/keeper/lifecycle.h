@@ -139,6 +139,10 @@ enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct 
 enum mortise_status lifecycle_find_master_key(
 	struct store *store, const struct secret *key, struct secret **out_master_key) MUST_USE;
 
+/* Where the audit log was damaged, as the disk says it; none before there is a store. */
+void lifecycle_gaps_while_sealed(
+	const struct lifecycle *lifecycle, vault_gap_visit *visit, void *context);
+
 /* The anchor of the open store, if it has one. */
 struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle);
 /* Between turns. */

@@ -94,6 +94,8 @@ static const struct operation operations[] = {
 		request_audit_verify},
 	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, 0, false, false, true,
 		request_audit_key},
+	{WIRE_AUDIT_ACKNOWLEDGE, "audit-acknowledge", VERB_ALONE, VERB_ADMIN,
+		TAG(NOTE) | TAG(DRY_RUN), false, true, true, request_audit_acknowledge},
 	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, TAG(OFFSET), false, false, true,
 		request_backup},
 	{WIRE_BACKUP_STAGE, "backup-stage", OPERATOR, 0, TAG(OFFSET) | TAG(CHUNK), true, false,

@@ -40,6 +40,14 @@ struct watch_list {
 	size_t disabled_rules;
 };
 
+/* Where the audit log was damaged, and nobody has acknowledged it. */
+struct damage {
+	uint64_t open;     /* so many places */
+	uint64_t since_us; /* of the newest */
+	char why[256];
+	struct vault_gap unstored; /* one that is not in the store yet; sequence 0: none */
+};
+
 /* What the keeper's requests work with. One for the process. */
 struct agent {
 	struct event_base *base;
@@ -54,7 +62,10 @@ struct agent {
 	uint64_t purged_us;              /* when any was looked for last */
 	uint8_t purge_cursor[ID_SIZE];   /* zeros: no look at all secrets is under way */
 	bool told_failing, told_reserve; /* what the log last said of the audit log */
-	enum clock_verdict told_clock;   /* and of the clock */
+	bool told_moved;
+	uint64_t moved_looked_us;      /* monotonic */
+	enum clock_verdict told_clock; /* and of the clock */
+	struct damage damage;
 	struct monitor_link *monitor;
 	struct policy *policy;    /* NULL unless unsealed */
 	struct rate_table *rates; /* of the policy; NULL without one */
@@ -95,6 +106,7 @@ struct requester {
 	struct policy_staging *staging;
 	struct backup *backup;     /* in which it may have copies; NULL: it has none */
 	struct audit_check *check; /* an `audit verify` under way */
+	struct audit_gap *gaps;    /* that it may go past */
 	uint64_t check_offset;
 	struct hygiene *hygiene; /* a `hygiene` under way */
 	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */
@@ -135,6 +147,14 @@ void request_record_unknown(struct agent *agent, int descriptor, const struct uc
 void request_tell_watchers(struct agent *agent);
 /* The vault closes: answers all of them. */
 void request_end_watches(struct agent *agent);
+
+/*
+ * Damage of the audit log: as the store says while it is sealed; what was found when the vault
+ * opens; what could not be stored, later.
+ */
+void request_damage_while_sealed(struct agent *agent);
+void request_damage_look(struct agent *agent, struct vault *vault);
+void request_damage_upkeep(struct agent *agent);
 
 /* The clock's floor: as the open vault has it, from time to time, and when the vault closes. */
 void request_clock_found(struct vault *vault);

@@ -100,6 +100,23 @@ static void put_clock(struct wire_writer *reply)
 	put_text_fact(reply, "clock_synchronised", clock.is_synchronised ? "yes" : "no");
 }
 
+static void put_audit(
+	struct wire_writer *reply, const struct agent *agent, const struct audit_report *report)
+{
+	char damage[320];
+	bool is_damaged = request_damage_text(agent, damage, sizeof damage);
+
+	put_text_fact(reply, "audit",
+		report->is_failing      ? "failing: nothing is released"
+		: agent->told_moved     ? "MOVED: lines go to a file that is not in its place"
+		: is_damaged            ? damage
+		: report->is_unsynced   ? "not safely on the disk: it is written again"
+		: report->is_on_reserve ? "disk full: on its reserve"
+					: "ok");
+	if (is_damaged)
+		put_time_fact(reply, "audit_damaged_since", agent->damage.since_us);
+}
+
 /* What only those who look after the agent are told. */
 static void put_admin_facts(struct exchange *exchange)
 {
@@ -136,10 +153,7 @@ static void put_admin_facts(struct exchange *exchange)
 	}
 	put_number_fact(reply, "audit_lines", report.lines);
 	put_number_fact(reply, "audit_lines_unsigned", report.lines_unsigned);
-	put_text_fact(reply, "audit",
-		report.is_failing      ? "failing: nothing is released"
-		: report.is_on_reserve ? "disk full: on its reserve"
-				       : "ok");
+	put_audit(reply, agent, &report);
 	if (backup_replaced(lifecycle_backup(agent->lifecycle), replaced, sizeof replaced))
 		put_text_fact(reply, "store_replaced", replaced);
 	put_clock(reply);

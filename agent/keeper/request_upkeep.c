@@ -93,6 +93,7 @@ enum mortise_status request_vault_opened(
 		return status;
 	}
 	request_clock_found(vault);
+	request_damage_look(agent, vault);
 	tell_of_replaced(agent);
 	agent->policy = policy;
 	agent->rates = rates;
@@ -179,6 +180,21 @@ static void tell_of_audit(struct agent *agent)
 	agent->told_reserve = report.is_on_reserve;
 }
 
+/* Once a second: nobody else would hear of it before the next start. */
+static void tell_of_moved(struct agent *agent, uint64_t steady_us)
+{
+	if (agent->moved_looked_us && steady_us - agent->moved_looked_us < RETRY_US)
+		return;
+	agent->moved_looked_us = steady_us;
+	bool is_moved = !audit_is_in_place(agent->audit);
+	if (is_moved && !agent->told_moved)
+		log_error("the audit log was moved away or removed, and lines still go there: "
+			  "put it back, or restart the agent");
+	else if (!is_moved && agent->told_moved)
+		log_info("the audit log is in its place again");
+	agent->told_moved = is_moved;
+}
+
 static void record_purge(struct agent *agent, const char *path, uint64_t version, uint64_t now)
 {
 	struct audit_event event = {.time_us = now,
@@ -232,7 +248,9 @@ void request_upkeep(struct agent *agent)
 	uint64_t steady_us = clock_steady_us();
 
 	tell_of_audit(agent);
+	tell_of_moved(agent, steady_us);
 	request_clock_upkeep(agent);
+	request_damage_upkeep(agent);
 	if (vault && vault_is_stale(vault)) {
 		lifecycle_reopen(agent->lifecycle);
 		return;

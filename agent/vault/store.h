@@ -45,7 +45,8 @@ enum store_item {
 	STORE_AUDIT = 3,  /* number 1 */
 	STORE_ANCHOR = 4, /* number 1; none: the store has no anchor */
 	STORE_FLOOR = 5,  /* number 1: the newest time that was confirmed, if there is one */
-	STORE_ITEM_LAST = STORE_FLOOR,
+	STORE_GAP = 6,    /* number: from 1; a place where the audit log was damaged */
+	STORE_ITEM_LAST = STORE_GAP,
 };
 
 struct store;

@@ -27,6 +27,7 @@
 #define VAULT_KEY_MAX        32
 #define VAULT_PAIR_VALUE_MAX 256
 #define VAULT_SLOTS_MAX      16
+#define VAULT_GAPS_MAX       64
 
 struct vault;
 struct slot_making;
@@ -291,6 +292,31 @@ enum mortise_status vault_set_floor(struct vault *vault, const struct clock_floo
 /* As the disk has it, which nobody vouches for yet. */
 enum mortise_status vault_floor_while_sealed(struct store *store, struct clock_floor *out_floor)
 	MUST_USE;
+
+/* A place where the audit log was damaged; see struct audit_gap. */
+struct vault_gap {
+	uint64_t sequence;
+	uint8_t head[32], key[32];
+	char why[256];
+	uint64_t found_us;
+	uint64_t acknowledged_us; /* 0: not yet; then by whom, and why */
+	uint32_t uid;
+	char note[VAULT_NOTE_MAX + 1];
+};
+
+/* One more. MORTISE_CONFLICT where there are VAULT_GAPS_MAX that nobody has acknowledged. */
+enum mortise_status vault_add_gap(struct vault *vault, const struct vault_gap *gap) MUST_USE;
+/* The gap after `after` (0: the first); 0: no more. */
+uint64_t vault_next_gap(const struct vault *vault, uint64_t after);
+enum mortise_status vault_gap(struct vault *vault, uint64_t number, struct vault_gap *out_gap)
+	MUST_USE;
+/* The same one, with who has acknowledged it. MORTISE_NOT_FOUND. */
+enum mortise_status vault_acknowledge_gap(
+	struct vault *vault, uint64_t number, const struct vault_gap *gap) MUST_USE;
+/* As the disk has them, which nobody vouches for yet. */
+typedef void vault_gap_visit(void *context, const struct vault_gap *gap);
+enum mortise_status vault_gaps_while_sealed(
+	struct store *store, vault_gap_visit *visit, void *context) MUST_USE;
 
 /* The slot after `after` (0: the first); 0: no more. */
 uint64_t vault_next_slot(const struct vault *vault, uint64_t after);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
 #include "vault_revision.h"
 
 #define MAX_AGE_MAX_S (100ull * 365 * 86400)
@@ -138,15 +139,12 @@ enum mortise_status vault_move(struct vault *vault, const char *path, const char
 	return MORTISE_OK;
 }
 
-/* One line without control characters, at most so long. */
+/* At most so long. */
 static bool is_line(const char *text, size_t size_max)
 {
 	size_t size = strnlen(text, size_max + 1);
 
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-			return false;
-	return size <= size_max;
+	return size <= size_max && text_is_line(text, size);
 }
 
 static bool is_pair(const struct vault_pair *pair)

@@ -304,16 +304,19 @@ static enum mortise_status redo_anchor(struct vault *vault)
 		(struct store_bytes){anchor->bytes, anchor->size});
 }
 
-static enum mortise_status redo_floor(struct vault *vault)
+/* Items that no key has anything to do with. */
+static enum mortise_status redo_plain(struct vault *vault, enum store_item kind)
 {
-	CLEANUP(release) uint8_t *floor = NULL;
-	uint64_t number = index_last_item(vault->index, STORE_FLOOR);
-	size_t size = 0;
+	uint64_t number = 0;
 
-	if (number == 0)
-		return MORTISE_OK;
-	TRY(vault_item(vault, STORE_FLOOR, number, &floor, &size));
-	return put_next_item(vault, STORE_FLOOR, number, (struct store_bytes){floor, size});
+	while ((number = index_next_item(vault->index, kind, number))) {
+		CLEANUP(release) uint8_t *body = NULL;
+		size_t size = 0;
+
+		TRY(vault_item(vault, kind, number, &body, &size));
+		TRY(put_next_item(vault, kind, number, (struct store_bytes){body, size}));
+	}
+	return MORTISE_OK;
 }
 
 enum mortise_status redo_items(struct vault *vault)
@@ -324,6 +327,7 @@ enum mortise_status redo_items(struct vault *vault)
 		TRY(redo_slot(vault, slot));
 	TRY(redo_audit_state(vault));
 	TRY(redo_anchor(vault));
-	TRY(redo_floor(vault));
+	TRY(redo_plain(vault, STORE_FLOOR));
+	TRY(redo_plain(vault, STORE_GAP));
 	return undo_policies(vault);
 }

@@ -191,7 +191,8 @@ const struct command command_exec = {
 		 "[mortise:PATH]; values under 8 bytes are not masked, nor is what looks like a\n"
 		 "name in a secret named like one (db-user). Services that are told of sockets or\n"
 		 "say when they are ready want --no-mask: then CMD is the same process.\n"
-		 "The exit status is CMD's, 126 or 127 if it cannot be run; a signal that ended CMD\n"
+		 "The exit status is CMD's, 126 or 127 if it cannot be run; a signal that ended "
+		 "CMD\n"
 		 "ends mortise, too. The statuses below come only before CMD starts.",
 	.examples = "  mortise exec -e PGPASSWORD=prod/db/password -- pg_dump -h db shop\n"
 		    "  mortise exec --fd KEY=prod/tls/key -- sh -c 'openssl rsa -in $KEY -check'\n"

@@ -50,6 +50,7 @@ static const struct command *const commands[] = {
 	&command_audit_show,
 	&command_audit_verify,
 	&command_audit_public_key,
+	&command_audit_acknowledge,
 	&command_verify,
 	&command_clock_show,
 	&command_clock_accept,
