@@ -197,7 +197,20 @@ static void what_comes_in_comes_in_order(void **state)
 	assert_int_equal(backup_write(backup, &me, 1, bytes_of("x")), MORTISE_INVALID);
 	assert_int_equal(backup_write(backup, &me, 0, bytes_of("xy")), MORTISE_OK);
 	assert_int_equal(backup_write(backup, &me, 1, bytes_of("x")), MORTISE_INVALID);
-	assert_int_equal(backup_write(backup, &me, UINT64_MAX, bytes_of("x")), MORTISE_INVALID);
+	backup_free(backup);
+}
+
+/* That it is so large is said: no byte of these is there to be read. */
+static void more_than_64_gib_are_refused_as_too_large(void **state)
+{
+	struct fixture *fixture = *state;
+	struct backup *backup = begin(fixture);
+	const struct store_bytes large = {(const uint8_t *)"", BACKUP_SIZE_MAX};
+
+	assert_int_equal(backup_write(backup, &me, 0, bytes_of("xy")), MORTISE_OK);
+	assert_int_equal(backup_write(backup, &me, 2, large), MORTISE_REJECTED);
+	assert_int_equal(backup_write(backup, &me, UINT64_MAX, bytes_of("x")), MORTISE_REJECTED);
+	assert_int_equal(backup_write(backup, &me, 2, bytes_of("z")), MORTISE_OK);
 	backup_free(backup);
 }
 
@@ -344,6 +357,7 @@ int main(void)
 		TEST(another_store_is_not_opened_by_this_key),
 		TEST(a_copy_is_its_owners_alone),
 		TEST(what_comes_in_comes_in_order),
+		TEST(more_than_64_gib_are_refused_as_too_large),
 		TEST(what_a_killed_agent_left_is_removed),
 		TEST(a_copy_under_way_ends_with_its_store),
 		TEST(what_is_adopted_takes_the_stores_place_and_the_old_stays_aside),

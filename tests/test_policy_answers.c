@@ -412,8 +412,9 @@ static void what_a_unit_of_a_user_is_handed_is_his(void **state)
 static bool has_admin(const char *text)
 {
 	struct policy *policy = compile(text);
-	bool result = policy_has_admin(policy, MONDAY);
+	bool is_whole, result = policy_has_admin(policy, MONDAY, &is_whole);
 
+	assert_true(is_whole);
 	policy_free(policy);
 	return result;
 }
@@ -440,11 +441,39 @@ static void a_policy_without_administrator_is_seen(void **state)
 static void a_disabled_administrator_is_none(void **state)
 {
 	struct policy *policy = compile(ADMIN "user = alice\n");
+	bool is_whole;
 
 	(void)state;
 	policy_name_became(policy, 0, POLICY_NAME_CHANGED);
-	assert_false(policy_has_admin(policy, MONDAY));
+	assert_false(policy_has_admin(policy, MONDAY, &is_whole));
 	policy_free(policy);
+}
+
+/* 1,000 users to whom admin is allowed and denied, and perhaps one who has it. */
+static void after_1000_who_are_no_administrator_it_is_said_that_more_were_not_tried(void **state)
+{
+	static char text[POLICY_ADMINS_MAX * 16];
+
+	(void)state;
+	for (unsigned behind = 0; behind < 2; behind++) {
+		size_t used = (size_t)snprintf(text, sizeof text,
+			"[rule d]\ndeny = admin\nsocket = main\n[rule e]\ndeny = admin\n");
+		struct policy *policy;
+		bool is_whole;
+
+		used += (size_t)snprintf(text + used, sizeof text - used, "user =");
+		for (unsigned i = 0; i < POLICY_ADMINS_MAX; i++)
+			used += (size_t)snprintf(text + used, sizeof text - used, " %u", i + 1);
+		used += (size_t)snprintf(
+			text + used, sizeof text - used, "\n[rule a]\nallow = admin\nuser =");
+		for (unsigned i = 0; i < POLICY_ADMINS_MAX + behind; i++)
+			used += (size_t)snprintf(text + used, sizeof text - used, " %u", i + 1);
+		(void)snprintf(text + used, sizeof text - used, "\n");
+		policy = compile(text);
+		assert_false(policy_has_admin(policy, MONDAY, &is_whole));
+		assert_int_equal(is_whole, behind == 0);
+		policy_free(policy);
+	}
 }
 
 static void changes(const char *before, const char *after, const char *expected)
@@ -577,6 +606,8 @@ int main(void)
 		cmocka_unit_test(known_facts_exclude_rules),
 		cmocka_unit_test(a_policy_without_administrator_is_seen),
 		cmocka_unit_test(a_disabled_administrator_is_none),
+		cmocka_unit_test(
+			after_1000_who_are_no_administrator_it_is_said_that_more_were_not_tried),
 		cmocka_unit_test(what_is_lost_and_gained_is_told),
 		cmocka_unit_test(what_another_rule_grants_is_no_change),
 		cmocka_unit_test(names_order_and_spelling_are_no_change),

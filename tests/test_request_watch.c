@@ -255,6 +255,8 @@ static void one_user_cannot_watch_everything(void **state)
 			assert_waits(fixture, askers[i]);
 	}
 	assert_int_equal(asker_receive(fixture, askers[16]), MORTISE_BUSY);
+	assert_string_equal(askers[16]->text,
+		"4096 paths are watched at most, and 1024 of one user; watch fewer, or wait");
 	become_root();
 	struct asker *root = watch(fixture, "prod/x", 0, LONG_MS);
 	assert_waits(fixture, root);

@@ -258,10 +258,11 @@ enum mortise_status backup_write(
 {
 	if (backup->writer && backup->writer != owner)
 		return MORTISE_BUSY;
+	if (offset > BACKUP_SIZE_MAX || chunk.size > BACKUP_SIZE_MAX - offset)
+		return MORTISE_REJECTED;
 	if (offset == 0)
 		TRY(begin_incoming(backup, owner));
-	if (backup->incoming < 0 || offset != backup->received ||
-		chunk.size > BACKUP_SIZE_MAX - offset)
+	if (backup->incoming < 0 || offset != backup->received)
 		return MORTISE_INVALID;
 	if (pwrite(backup->incoming, chunk.bytes, chunk.size, (off_t)offset) !=
 		(ssize_t)chunk.size) {

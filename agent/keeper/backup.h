@@ -33,7 +33,10 @@ enum mortise_status backup_copy(struct backup *backup, const void *owner, struct
 enum mortise_status backup_read(struct backup *backup, const void *owner, uint64_t offset,
 	uint8_t *buffer, size_t size, size_t *out_size) MUST_USE;
 
-/* Takes in what comes next; offset 0 begins anew. MORTISE_INVALID out of order or too large. */
+/*
+ * Takes in what comes next; offset 0 begins anew. MORTISE_INVALID out of order; MORTISE_REJECTED
+ * above BACKUP_SIZE_MAX, where what came in before stays.
+ */
 enum mortise_status backup_write(struct backup *backup, const void *owner, uint64_t offset,
 	struct store_bytes chunk) MUST_USE;
 /* What came in, as a store; it stays backup's. MORTISE_NOT_FOUND, MORTISE_INTEGRITY. */

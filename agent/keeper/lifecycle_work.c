@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "lifecycle_work.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,8 @@ static enum mortise_status put_made(struct lifecycle *lifecycle, uint64_t *out_i
 	return MORTISE_OK;
 }
 
+static_assert(VAULT_SLOTS_MAX == 16, "what on_enrolled() says");
+
 static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
 {
 	uint64_t id = 0;
@@ -148,8 +151,8 @@ static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status,
 	if (status == MORTISE_OK) {
 		status = put_made(lifecycle, &id);
 		text = status == MORTISE_CONFLICT
-			       ? "there are as many slots as there can be; remove one first: "
-				 "mortise slot remove"
+			       ? "a store has at most 16 slots; remove one first: mortise "
+				 "slot remove"
 		       : status == MORTISE_OK ? ""
 					      : "the slot could not be written to the store";
 		take_up_slots(lifecycle);

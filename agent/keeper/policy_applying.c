@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "policy_applying.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,17 +114,23 @@ static enum mortise_status check_base(struct applying *applying)
 	return MORTISE_OK;
 }
 
+static_assert(POLICY_ADMINS_MAX == 1000, "what why_no_admin() says");
+
 /* "": whoever applies keeps admin, and somebody has it a week later, too. */
 static const char *why_no_admin(const struct applying *applying)
 {
 	time_t now = (time_t)(applying->now.least_us / 1000000);
 
-	if (may_admin(applying, applying->policy))
-		return policy_has_admin(applying->policy, now + WEEK_S)
-			       ? ""
-			       : "in a week's time this policy would leave no administrator";
-	return policy_has_admin(applying->policy, now)
-		       ? "this policy would take the verb admin from you"
+	bool is_kept = may_admin(applying, applying->policy), is_whole = true;
+
+	if (policy_has_admin(applying->policy, is_kept ? now + WEEK_S : now, &is_whole))
+		return is_kept ? "" : "this policy would take the verb admin from you";
+	if (!is_whole)
+		return is_kept ? "of those whom this policy allows admin, none of the first 1000 "
+				 "has it in a week's time, and no more were looked at"
+			       : "of those whom this policy allows admin, none of the first 1000 "
+				 "has it, and no more were looked at";
+	return is_kept ? "in a week's time this policy would leave no administrator"
 		       : "this policy would leave no administrator";
 }
 

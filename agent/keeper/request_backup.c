@@ -91,6 +91,9 @@ enum mortise_status request_backup_stage(struct exchange *exchange)
 			exchange, status, "somebody else is bringing in a backup; try again");
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status, "a backup comes in order, from its start");
+	if (status == MORTISE_REJECTED)
+		return exchange_fail(exchange, MORTISE_INVALID, "a backup is at most %u GiB",
+			(unsigned)(BACKUP_SIZE_MAX >> 30));
 	if (status == MORTISE_IO)
 		return exchange_fail(exchange, status,
 			"the backup could not be written into the store's directory: is its disk "

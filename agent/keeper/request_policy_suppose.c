@@ -73,6 +73,9 @@ static enum mortise_status take_fact(struct exchange *exchange, struct supposed 
 
 	if (!wire_has(exchange->request, tag))
 		return MORTISE_OK;
+	if (exchange->request->field[tag].size >= sizeof text)
+		return exchange_fail(exchange, MORTISE_INVALID, "%s: at most %zu bytes",
+			attribute_name(attribute), sizeof text - 1);
 	if (wire_text(exchange->request, tag, text, sizeof text) != MORTISE_OK)
 		text[0] = '\0';
 	if (strcmp(text, "?") == 0) {
@@ -81,7 +84,8 @@ static enum mortise_status take_fact(struct exchange *exchange, struct supposed 
 	}
 	if (subject_suppose(attribute, text, names, sizeof names) != MORTISE_OK)
 		return exchange_fail(exchange, MORTISE_INVALID,
-			"not a %s; ? is one that cannot be had", attribute_name(attribute));
+			"no %s has that form; ? is one that cannot be had",
+			attribute_name(attribute));
 	if (!can_be_had(exchange, attribute))
 		return MORTISE_OK;
 	return keep_fact(supposed, attribute, names);

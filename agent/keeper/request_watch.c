@@ -174,7 +174,9 @@ static enum mortise_status start(
 	watch->uid = exchange->from->caller.subject.uid;
 	watch->until_ms = now_ms() + limit_ms;
 	if (!has_room(exchange->agent, watch))
-		return exchange_fail(exchange, MORTISE_BUSY, "too much is watched already");
+		return exchange_fail(exchange, MORTISE_BUSY,
+			"%d paths are watched at most, and %d of one user; watch fewer, or wait",
+			WATCHED_MAX, WATCHED_MAX / SHARE_OF_ONE_UID);
 	TRY(pending_new(exchange, watch, drop, &watch->pending));
 	enlist(&exchange->agent->watches, watch);
 	*out_waits = true;

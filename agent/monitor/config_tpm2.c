@@ -53,7 +53,9 @@ enum mortise_status config_read_tcti(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
 
-	if (!is_tcti(value) || strlen(value) > TCTI_MAX)
+	if (strlen(value) > TCTI_MAX)
+		return config_refuse_long(setting, TCTI_MAX);
+	if (!is_tcti(value))
 		return config_refuse_value(setting,
 			"device:/dev/tpmrm0, tabrmd, tabrmd:bus_name=NAME or "
 			"swtpm:path=/absolute/path");

@@ -10,6 +10,7 @@
 #include "policy.h"
 
 #define POLICY_NEAR_MAX    3
+#define POLICY_ADMINS_MAX  1000 /* tried by policy_has_admin() */
 #define POLICY_CHANGES_MAX 1000 /* lines */
 #define POLICY_WHY_SIZE    256
 
@@ -110,9 +111,10 @@ enum mortise_status policy_may(const struct policy *policy, const struct subject
 
 /*
  * Is there somebody who is an administrator at some time within a week from now? What groups
- * a user is in is not known here: a deny of his group may still lock him out.
+ * a user is in is not known here: a deny of his group may still lock him out. Tries the first
+ * POLICY_ADMINS_MAX that are allowed it; out_is_whole: there were no more.
  */
-bool policy_has_admin(const struct policy *policy, time_t now);
+bool policy_has_admin(const struct policy *policy, time_t now, bool *out_is_whole);
 
 /* One line: "backup: may no longer read prod/db (unit backup.service)". */
 typedef void policy_change_visit(void *context, const char *line);

@@ -86,7 +86,7 @@ static void check_units(struct doctor *doctor, struct policy_units *units)
 void doctor_units(struct doctor *doctor)
 {
 	CLEANUP(policy_files_drop) struct policy_files files = {.count = 0};
-	struct policy_units *units = calloc(1, sizeof *units);
+	CLEANUP(policy_units_drop) struct policy_units units = {NULL, 0};
 	const char *missing = doctor_text(doctor->facts, "credentials_without_value");
 	uint64_t credentials = 0;
 
@@ -95,12 +95,10 @@ void doctor_units(struct doctor *doctor)
 	if (text != NULL)
 		(void)policy_files_split(text, &files);
 	free(text);
-	if (units != NULL)
-		policy_units_find(&files, "rule", units);
+	policy_units_find(&files, "rule", &units);
 	(void)doctor_number(doctor->facts, "credentials", &credentials);
-	check_evidence(doctor, credentials > 0 || (units != NULL && units->count > 0));
-	if (units != NULL)
-		check_units(doctor, units);
+	check_evidence(doctor, credentials > 0 || units.count > 0);
+	check_units(doctor, &units);
 	if (missing != NULL)
 		doctor_say(doctor, DOCTOR_WRONG, "mortise set PATH, or mortise policy edit",
 			"a unit that loads it does not start: the secret of a [credential] is not "
@@ -108,5 +106,4 @@ void doctor_units(struct doctor *doctor)
 			missing);
 	else if (credentials > 0)
 		doctor_say(doctor, DOCTOR_OK, NULL, "each [credential] has its secret");
-	free(units);
 }

@@ -9,6 +9,7 @@
 
 #define SYSTEMCTL "systemctl"
 #define NOBODY_ID "65534"
+#define AT_ONCE   64 /* units asked of systemctl: what it says of them fits a program_said */
 
 /* ---- finding ---- */
 
@@ -40,11 +41,17 @@ static bool take_header(struct place *place, const char *line, size_t size)
 static void add(
 	struct policy_units *units, const struct place *place, const char *name, size_t size)
 {
-	struct policy_unit *unit = &units->unit[units->count];
+	struct policy_unit *unit = units->unit;
 
-	if (units->count == POLICY_UNITS_MAX || size == 0 || size >= sizeof unit->name ||
-		memchr(name, '*', size) != NULL || memchr(name, ':', size) != NULL)
+	if (size == 0 || size >= sizeof unit->name || memchr(name, '*', size) != NULL ||
+		memchr(name, ':', size) != NULL)
 		return;
+	if (units->count % AT_ONCE == 0)
+		unit = realloc(unit, (units->count + AT_ONCE) * sizeof *unit);
+	if (unit == NULL)
+		return;
+	units->unit = unit;
+	unit += units->count;
 	*unit = (struct policy_unit){.is_there = false};
 	memcpy(unit->name, name, size);
 	memcpy(unit->section, place->section, sizeof unit->section);
@@ -82,10 +89,16 @@ static char *copy_text(const struct policy_file *file)
 	return text;
 }
 
+void policy_units_drop(struct policy_units *units)
+{
+	free(units->unit);
+	*units = (struct policy_units){NULL, 0};
+}
+
 void policy_units_find(
 	const struct policy_files *files, const char *kind, struct policy_units *out_units)
 {
-	out_units->count = 0;
+	policy_units_drop(out_units);
 	for (int i = 0; i < files->count; i++) {
 		struct place place = {.kind = kind};
 		char *text = copy_text(&files->file[i]);
@@ -103,10 +116,8 @@ void policy_units_find(
 /* ---- asking ---- */
 
 /* `systemctl show` says the properties of each unit in turn, an empty line between two. */
-static void read_answer(struct policy_units *units, char *text)
+static void read_answer(struct policy_unit *unit, const struct policy_unit *end, char *text)
 {
-	struct policy_unit *unit = units->unit, *end = units->unit + units->count;
-
 	for (char *line = text; unit < end && *line != '\0';) {
 		char *next = line + strcspn(line, "\n");
 
@@ -122,33 +133,41 @@ static void read_answer(struct policy_units *units, char *text)
 	}
 }
 
-bool policy_units_ask(struct policy_units *units)
+static bool ask(struct policy_unit *unit, size_t count)
 {
-	const char *argv[POLICY_UNITS_MAX + 6] = {
+	const char *argv[AT_ONCE + 6] = {
 		SYSTEMCTL, "show", "--property=LoadState", "--property=User", "--"};
 	struct program_said said = {""};
 
-	for (size_t i = 0; i < units->count; i++)
-		argv[5 + i] = units->unit[i].name;
-	if (units->count == 0 || program_run(argv, PROGRAM_OUTPUT, &said) != 0)
+	for (size_t i = 0; i < count; i++)
+		argv[5 + i] = unit[i].name;
+	if (program_run(argv, PROGRAM_OUTPUT, &said) != 0)
 		return false;
-	read_answer(units, said.text);
+	read_answer(unit, unit + count, said.text);
 	return true;
+}
+
+bool policy_units_ask(struct policy_units *units)
+{
+	for (size_t at = 0; at < units->count; at += AT_ONCE)
+		if (!ask(units->unit + at,
+			    units->count - at < AT_ONCE ? units->count - at : AT_ONCE))
+			return false;
+	return units->count > 0;
 }
 
 void policy_units_warn(const struct cli *cli, const struct policy_files *files)
 {
-	struct policy_units *units = calloc(1, sizeof *units);
+	CLEANUP(policy_units_drop) struct policy_units units = {NULL, 0};
 
-	if (units != NULL && !cli->is_json) {
-		policy_units_find(files, "rule", units);
-		(void)policy_units_ask(units);
-		for (size_t i = 0; i < units->count; i++)
-			if (units->unit[i].is_nobody)
-				output_note("warning: [%s] can never match in unit %s, which runs "
-					    "as nobody and is never served; give it a User= of its "
-					    "own, or use a [credential]",
-					units->unit[i].section, units->unit[i].name);
-	}
-	free(units);
+	if (cli->is_json)
+		return;
+	policy_units_find(files, "rule", &units);
+	(void)policy_units_ask(&units);
+	for (size_t i = 0; i < units.count; i++)
+		if (units.unit[i].is_nobody)
+			output_note("warning: [%s] can never match in unit %s, which runs as "
+				    "nobody and is never served; give it a User= of its own, or "
+				    "use a [credential]",
+				units.unit[i].section, units.unit[i].name);
 }

@@ -9,18 +9,19 @@
 
 #include "policy_change.h"
 
-#define POLICY_UNITS_MAX 256
-
 struct policy_unit {
-	char name[128], section[80]; /* "backup.service", of "rule nightly" */
+	char name[256], section[80]; /* "backup.service", of "rule nightly" */
 	bool is_there;               /* systemd has it */
 	bool is_nobody;              /* it runs as the user nobody */
 };
 
+/* Zeros at first. */
 struct policy_units {
-	struct policy_unit unit[POLICY_UNITS_MAX];
+	struct policy_unit *unit;
 	size_t count;
 };
+
+void policy_units_drop(struct policy_units *units);
 
 /* Those of sections whose kind ("rule") is given; patterns and units of users are left out. */
 void policy_units_find(
