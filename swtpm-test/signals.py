@@ -137,6 +137,8 @@ class Job:
             del env['MORTISE_SOCKET']
         self._start(job, [probe, self.peer_path, 'handle'], env, ignored)
         self.wait_for('P ready', *(['C ready'] if child else []))
+        if where != 'leader':
+            self.wait_for('P ready', path=self.peer_path)
         self.pid = self.told.pop('pid')
         self.command = self._find([probe, self.log_path])
 

@@ -67,6 +67,25 @@ static void what_is_no_floor_is_none_while_sealed_either(void **state)
 	assert_same(&found, &floor_of_old);
 }
 
+/* Each other field is there: the code alone says what it is. */
+static void a_record_of_another_kind_is_no_floor_while_sealed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct clock_floor found = {.wall_us = 0};
+
+	assert_int_equal(vault_set_floor(fixture->vault, &floor_of_old), MORTISE_OK);
+	edit(fixture, "UPDATE item SET body = CAST(x'01000700' || substr(body, 5) AS BLOB) "
+		      "WHERE kind = 5");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(vault_floor_while_sealed(fixture->store, &found), MORTISE_INTEGRITY);
+	close_all(fixture);
+	edit(fixture, "UPDATE item SET body = CAST(x'01000600' || substr(body, 5) AS BLOB) "
+		      "WHERE kind = 5");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(vault_floor_while_sealed(fixture->store, &found), MORTISE_OK);
+	assert_same(&found, &floor_of_old);
+}
+
 static void a_rekey_takes_it_along(void **state)
 {
 	struct fixture *fixture = *state;
@@ -103,6 +122,7 @@ int main(void)
 		IN_VAULT(a_later_word_replaces_it_whatever_it_says),
 		IN_VAULT(a_floor_that_was_changed_taken_away_or_made_up_is_no_store_of_ours),
 		IN_VAULT(what_is_no_floor_is_none_while_sealed_either),
+		IN_VAULT(a_record_of_another_kind_is_no_floor_while_sealed),
 		IN_VAULT(a_rekey_takes_it_along),
 		IN_VAULT(a_floor_is_no_commit_that_an_anchor_counts),
 	};

@@ -148,6 +148,24 @@ static void what_is_no_gap_is_none_while_sealed_either(void **state)
 	}
 }
 
+/* Each other field is there: the code alone says what it is. */
+static void a_record_of_another_kind_is_no_gap_while_sealed(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct vault_gap gap = a_gap(7);
+
+	assert_int_equal(vault_add_gap(fixture->vault, &gap), MORTISE_OK);
+	edit(fixture, "UPDATE item SET body = CAST(x'01000600' || substr(body, 5) AS BLOB) "
+		      "WHERE kind = 6");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_seen_while_sealed(fixture, NULL);
+	close_all(fixture);
+	edit(fixture, "UPDATE item SET body = CAST(x'01000700' || substr(body, 5) AS BLOB) "
+		      "WHERE kind = 6");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_seen_while_sealed(fixture, &gap);
+}
+
 static void a_rekey_takes_all_of_them_along(void **state)
 {
 	struct fixture *fixture = *state;
@@ -173,6 +191,7 @@ int main(void)
 		IN_VAULT(only_what_was_acknowledged_makes_room_the_oldest_first),
 		IN_VAULT(a_gap_that_was_changed_taken_away_or_made_up_is_no_store_of_ours),
 		IN_VAULT(what_is_no_gap_is_none_while_sealed_either),
+		IN_VAULT(a_record_of_another_kind_is_no_gap_while_sealed),
 		IN_VAULT(a_rekey_takes_all_of_them_along),
 	};
 
