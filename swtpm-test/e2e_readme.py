@@ -87,9 +87,9 @@ def differences(came):
 def told_on(suite):
     @test(root=True)
     def the_session_comes_to_what_it_shows(place):
-        assert len(session()) > 7, session()
         wrong = differences(step(suite)['session'])
         assert not wrong, '\n'.join(wrong)
+        assert len(session()) > 7, session()
 
     @test(root=True)
     def its_job_of_cron_has_the_password(place):
