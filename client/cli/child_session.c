@@ -227,7 +227,7 @@ static void ask(const struct child_session *session, const struct message *messa
 
 static void wish(const struct child_session *session, enum wish what)
 {
-	const struct message message = {.what = what};
+	const struct message message = {.what = (int)what};
 
 	ask(session, &message);
 }
