@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Files that others wrote for the TPM slot: keys in PEM, signatures in JSON. No TPM is needed. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -167,6 +168,23 @@ static void depth_is_bounded_and_number_is_not(void **state)
 	free(text);
 }
 
+static void entries_that_are_none_take_no_memory(void **state)
+{
+	size_t room = 1000000, size;
+	char *text = malloc(room);
+
+	(void)state;
+	assert_non_null(text);
+	size = (size_t)snprintf(text, room, "{\"sha256\":[" ENTRY);
+	while (size < room - 5)
+		size += (size_t)snprintf(text + size, room - size, ",0");
+	snprintf(text + size, room - size, "]}");
+	assert_int_equal(entries_in(text), 1);
+	assert_in_range(malloc_usable_size(signatures.list), sizeof signatures.list[0],
+		2 * sizeof signatures.list[0]);
+	free(text);
+}
+
 /* Runs a command of openssl that writes to standard output. */
 static struct token_bytes openssl(const char *arguments, char buffer[TOKEN_PEM_MAX + 1])
 {
@@ -305,6 +323,7 @@ int main(void)
 		cmocka_unit_test(a_signature_longer_than_any_is_passed_over),
 		cmocka_unit_test(what_is_no_object_is_no_file_of_signatures),
 		cmocka_unit_test(depth_is_bounded_and_number_is_not),
+		cmocka_unit_test(entries_that_are_none_take_no_memory),
 		cmocka_unit_test(keys_are_taken_or_what_they_are_is_said),
 		cmocka_unit_test(a_cut_key_is_refused_at_every_length),
 		cmocka_unit_test(a_signature_must_have_the_keys_form),
