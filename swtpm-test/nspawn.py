@@ -39,7 +39,7 @@ AS_INIT = ('--boot', 'systemd.unit=multi-user.target', 'systemd.mask=console-get
            'systemd.mask=getty.target', 'systemd.mask=systemd-logind.service')
 
 
-def tree(suite):
+def tree(suite='own'):
     """The path of a Debian to boot; 'own' is the release for which the installation under test is linked."""
     if not shutil.which('systemd-nspawn'):
         raise Skip('systemd-nspawn is not installed')
