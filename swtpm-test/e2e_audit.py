@@ -124,7 +124,7 @@ def cut(agent):
 def edit_last(agent):
     with open(agent.audit, 'rb') as log:
         lines = log.read().split(b'\n')
-    last = max(number for number, line in enumerate(lines, 1) if b'"op":"get"' in line)
+    last = max(number for number, line in enumerate(lines[:-2], 1) if b'"op":"get"' in line)
     edit_line(agent, last, b'"op":"get"', b'"op":"gat"')
 
 
@@ -145,12 +145,14 @@ def check_alarm(agent, why):
 
 
 def killed_behind_checkpoint(agent):
-    """Killed, and the last get stands behind the last line that a key vouched for?"""
+    """Killed, and a get stands behind the last line that a key vouched for, with a line behind it?"""
+    agent.get(PATH)
     agent.get(PATH)
     agent.kill()
     with open(agent.audit) as file:
         operations = [json.loads(line)['op'] for line in file]
-    if operations[-1] == 'get':
+    last = max(number for number, operation in enumerate(operations[:-1]) if operation == 'get')
+    if 'checkpoint' not in operations[last:]:
         return True
     agent.start()
     until(lambda: agent.status()['state'] == 'unsealed')
