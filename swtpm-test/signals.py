@@ -238,6 +238,11 @@ class Job:
                 line = b''
         return self.told[what]
 
+    def stops(self, seconds):
+        """Does its parent see that within seconds?"""
+        return 'stopped' in self.told or bool(
+            select.select([self.reports], [], [], seconds)[0] and self._hear('stopped'))
+
     def stopped(self):
         """By which signal, as its parent sees it."""
         number = self._hear('stopped')
