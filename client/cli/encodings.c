@@ -162,8 +162,11 @@ static enum mortise_status make_plain(struct maker *maker, bool has_crlf)
 	return deliver(maker, has_crlf ? "with CRLF" : "as it is");
 }
 
-/* As dash does it: '...' for what is between quotes, "..." for several of those together. */
-static enum mortise_status make_dash_quotes(struct maker *maker)
+/*
+ * '...' for what is between quotes, and several of those together as one: in "..." as dash does it,
+ * or each behind a backslash (zsh's export -p).
+ */
+static enum mortise_status make_quote_runs(struct maker *maker, bool in_double)
 {
 	if (memchr(maker->value, '\'', maker->size) == NULL)
 		return MORTISE_OK;
@@ -174,10 +177,12 @@ static enum mortise_status make_dash_quotes(struct maker *maker)
 
 		if (begins && i > 0)
 			put(maker, '\'');
-		if (begins)
+		if (begins && in_double)
 			put(maker, '"');
+		if (is_quote && !in_double)
+			put(maker, '\\');
 		put(maker, maker->value[i]);
-		if (ends)
+		if (ends && in_double)
 			put(maker, '"');
 		if (ends && i + 1 < maker->size)
 			put(maker, '\'');
@@ -327,7 +332,8 @@ static enum mortise_status make_all(struct maker *maker)
 	TRY(make_all_percent(maker));
 	TRY(spellings_each(maker->value, maker->size, maker->form, maker->take, maker->context));
 	TRY(make_all_lines(maker));
-	TRY(make_dash_quotes(maker));
+	TRY(make_quote_runs(maker, true));
+	TRY(make_quote_runs(maker, false));
 	TRY(make_unit_name(maker));
 	return make_all_utf16(maker, false);
 }

@@ -87,7 +87,6 @@ static fragment all_words = {" \\ ", "!\\!", "\"\\\"", "#\\#", "$\\$", "%\\%", "
 static fragment marks = {"+\\+", ",\\,", "-\\-", ".\\.", "/\\/", ":\\:", "@\\@", NULL};
 static fragment lines_in_quotes = {"\n'$'\\n''", "\r'$'\\r''", "\t'$'\\t''", NULL};
 static fragment word_start = {"~\\~", "#\\#", NULL};
-static fragment quote_start = {"'\\''", NULL};
 static fragment zsh_start = {"~\\~", "=\\=", NULL};
 static fragment lines_escaped = {"\n\\\n", "\r\\\r", "\t\\\t", NULL};
 
@@ -167,7 +166,6 @@ static const struct spelling {
 	{"SQL", {backslash, lines, c_letters}, KEEP, KEEP, NULL}, /* COPY */
 
 	{"shell", {apostrophe_shell}, KEEP, KEEP, NULL},
-	{"shell", {apostrophe_shell}, KEEP, KEEP, quote_start}, /* zsh */
 	{"shell", {apostrophe_quoted}, KEEP, KEEP, NULL},
 	{"shell", {apostrophe_shell, lines_in_quotes}, KEEP, KEEP, NULL},
 	{"shell", {in_double}, KEEP, KEEP, NULL},
