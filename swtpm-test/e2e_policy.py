@@ -280,7 +280,7 @@ def a_request_is_one_use_of_a_rate_and_a_wait_lasts_until_there_is_another(place
     agent = served(place, '[rule r]\nallow = read\nsecret = **\nuser = %s\nrate = 20/min\n' % ALICE)
     paths = ['prod/many/p%d' % number for number in range(5)]
     for path in paths:
-        agent.set(path, path.encode())
+        agent.set(path, b'value of ' + path[-2:].encode())
 
     def use_up():
         """With one connection, faster than the rate comes back: so often it was allowed."""
@@ -298,7 +298,7 @@ def a_request_is_one_use_of_a_rate_and_a_wait_lasts_until_there_is_another(place
     same(agent.run('get', paths[0], user=ALICE).status, 75)
     began = time.monotonic()
     result = agent.do('get', '--json', '--wait=60', *paths, user=ALICE).json()
-    same([one['value'] for one in result['secrets']], paths)
+    same([one['value'] for one in result['secrets']], ['value of ' + path[-2:] for path in paths])
     assert time.monotonic() - began > 1, 'the next one comes after three seconds'
     many = [argument for number, path in enumerate(paths)
             for argument in ('-e', 'V%d=%s' % (number, path))]

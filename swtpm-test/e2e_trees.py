@@ -37,6 +37,12 @@ def pretend(place):
             'PLACE': place.path}
 
 
+def settings_of_nobody():
+    """What of apt's settings no package has brought along."""
+    return [name for name in os.listdir('/etc/apt/apt.conf.d') if subprocess.run(
+        ['dpkg', '-S', '/etc/apt/apt.conf.d/' + name], capture_output=True).returncode != 0]
+
+
 def waits_for_lock(process):
     """Has process started a flock that has not ended?"""
     with open('/proc/%d/task/%d/children' % (process.pid, process.pid)) as file:
@@ -90,7 +96,7 @@ def a_tree_is_asked_of_this_machine_s_mirror_and_keeps_its_apt(place):
             lines = [line.split() for line in file]
         assert lines and all(line[2].split('-')[0] == suite for line in lines), lines
         same(glob.glob(tree + '/etc/apt/sources.list.d/*'), [])
-        same(sorted(os.listdir(tree + '/etc/apt/apt.conf.d')), sorted(os.listdir('/etc/apt/apt.conf.d')))
+        same(sorted(os.listdir(tree + '/etc/apt/apt.conf.d')), sorted(settings_of_nobody()))
 
 
 @test
@@ -101,6 +107,16 @@ def no_host_that_this_machine_s_apt_knows_stands_in_the_repository(place):
         with contextlib.suppress(FileNotFoundError), open(os.path.join(SOURCE.encode(), name), 'rb') as file:
             text = file.read().decode(errors='replace')
             has_not(text, *mirrors())
+
+
+@test(root=True)
+def one_that_was_made_in_part_is_none(place):
+    env = pretend(place)
+    place.file('go', '')
+    done = subprocess.run([TREE, 'own', 'nspawn'], env=env, capture_output=True)  # there is no apt-get in it
+    same(done.returncode, 77)
+    has(done.stderr.decode(), 'failed: see ')
+    same([name for name in os.listdir(place('trees')) if '-nspawn-' in name and '.' not in name], [])
 
 
 @test
