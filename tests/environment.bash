@@ -11,5 +11,8 @@ export_environment() {
 	MORTISE_TEST_PREFIX_READABLE=$("$1/tests/build" --prefix readable)
 	export MORTISE_TEST_PREFIX MORTISE_TEST_PREFIX_READABLE
 	export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	# tpm2-tss 4.1 forgets 96 bytes where it reaches no TPM (tpm2-tss, pull request 2846); other versions do not.
+	[[ $(pkg-config --modversion tss2-tctildr 2>/dev/null) != 4.1.* ]] ||
+		export LSAN_OPTIONS=suppressions=$1/tests/tpm2-tss-4.1.leaks:print_suppressions=0
 	unset MORTISE_SOCKET MORTISE_WAIT NOTIFY_SOCKET LISTEN_FDS LISTEN_PID JOURNAL_STREAM
 }
