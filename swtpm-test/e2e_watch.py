@@ -128,20 +128,21 @@ def a_command_runs_at_each_change_and_reads_the_new_value(place):
 def changes_while_the_command_runs_are_not_lost(place):
     agent = place.ready()
     agent.set(PATH, b'one')
-    gate = place('gate')
+    gate, passed = place('gate'), place.file('passed', '')
     os.mkfifo(gate)
-    process = agent.popen('watch', '--initial', PATH, '--', 'sh', '-c', 'read line <%s' % gate)
+    process = agent.popen('watch', '--initial', PATH, '--', 'sh', '-c', 'read line <%s; echo >>%s' % (gate, passed))
 
-    def open_gate():
+    def open_gate(count):
         with open(gate, 'w') as file:  # waits for the command to read
             file.write('go\n')
+        until(lambda: os.path.getsize(passed) == count)  # and has closed it
     watching(agent)
     agent.set(PATH, b'two')
     agent.set(PATH, b'three')
-    open_gate()
-    open_gate()  # it ran again, once for both
+    open_gate(1)
+    open_gate(2)  # it ran again, once for both
     agent.set(PATH, b'four')
-    open_gate()
+    open_gate(3)
     process.terminate()
     ended(process)
 
