@@ -106,7 +106,7 @@ def ready(place, **settings):
     agent.start()
     agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
     for path in ('always/a', 'denied/a', *BY_TIME):
-        agent.set(path, path.encode())
+        agent.set(path, b'value of ' + path.encode())
     agent.apply(POLICY)
     return clock, agent
 
@@ -333,7 +333,7 @@ def an_admins_word_brings_a_floor_back_that_lay_in_the_future(place):
     agent.start()
     agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
     for path in ('always/a', 'denied/a', *BY_TIME):
-        agent.set(path, path.encode())
+        agent.set(path, b'value of ' + path.encode())
     agent.apply(POLICY)
     clock.set(wall=0, state=SYNCHRONISED)
     check_doubt(agent, 'behind a time that was confirmed')
