@@ -65,12 +65,18 @@ def typed(suite, *lines):
     return [[line, int(status), text] for line, (text, status) in zip(lines, parts)]
 
 
+def cause(said):
+    """What failed in a run of tests/run, with all that was said of it; else the end of what was said."""
+    failed = re.findall(r'^(?:FAIL .*\n(?:  .*\n)*|failed .*\n)', said, re.M)
+    return ''.join(failed)[:6000] or said[-3000:]
+
+
 @functools.lru_cache(None)
 def story(suite, *lines):
-    """What came of it; at the first line that fails, all of it is shown."""
+    """What came of it; the first line that fails is shown with its cause."""
     came = typed(suite, *lines)
     for line, status, said in came:
-        same(status, 0, '%s: %s' % (line, said[-3000:]))
+        same(status, 0, '%s: %s' % (line, cause(said)))
     return came
 
 
