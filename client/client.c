@@ -163,6 +163,33 @@ enum mortise_status client_fail_as(
 	return client_fail(agent, status, "%s", mortise_status_text(status));
 }
 
+/* How long a BUSY one says to wait. */
+static int64_t put_off_of(const struct wire_message *said)
+{
+	uint64_t ms;
+
+	return wire_number(said, WIRE_TAG_NUMBER, &ms) == MORTISE_OK && ms <= INT32_MAX
+		       ? (int64_t)ms
+		       : 0;
+}
+
+/* Of a GET each value has a status of its own: the longest that one of them says to wait. */
+static int64_t put_off_of_items(const struct wire_message *reply)
+{
+	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
+	struct wire_message item;
+	struct wire_field field;
+	int64_t longest = 0;
+	uint64_t status;
+
+	while (wire_list_next(&items, &field))
+		if (wire_parse_fields(field.bytes, field.size, &item) == MORTISE_OK &&
+			wire_number(&item, WIRE_TAG_STATUS, &status) == MORTISE_OK &&
+			status == MORTISE_BUSY && put_off_of(&item) > longest)
+			longest = put_off_of(&item);
+	return longest;
+}
+
 /* The reply's code as a status; its text, if any, becomes the message. */
 static enum mortise_status settle(
 	struct mortise *agent, const struct wire_message *reply, struct wire_message *out_reply)
@@ -171,6 +198,11 @@ static enum mortise_status settle(
 
 	if (reply->code > MORTISE_REJECTED)
 		return misunderstand(agent);
+	agent->put_off_ms = 0;
+	if (status == MORTISE_BUSY)
+		agent->put_off_ms = put_off_of(reply);
+	if (status == MORTISE_OK && agent->opcode == WIRE_GET)
+		agent->put_off_ms = put_off_of_items(reply);
 	if (status == MORTISE_OK) {
 		*out_reply = *reply;
 		return MORTISE_OK;
@@ -220,6 +252,7 @@ static enum mortise_status exchange(
 {
 	struct wire_message reply;
 
+	agent->put_off_ms = 0;
 	TRY(connection_ready(agent, until_ms));
 	TRY(transfer(agent, agent->request, size, agent->request_id, until_ms, &reply));
 	if (reply.code == WIRE_GREET) {
@@ -243,18 +276,28 @@ static bool may_repeat(const struct mortise *agent)
 
 static bool may_wait(const struct mortise *agent, enum mortise_status status)
 {
-	if (status == MORTISE_SEALED || status == MORTISE_BUSY)
+	if (status == MORTISE_SEALED || status == MORTISE_BUSY ||
+		(status == MORTISE_OK && agent->put_off_ms > 0))
 		return true;
 	return status == MORTISE_UNREACHABLE &&
 	       (agent->fault == CLIENT_FAULT_ABSENT || may_repeat(agent));
 }
 
-/* Sleeps for a while, doubling it; false if no time is left for another attempt. */
-static bool back_off(int *pause_ms, int64_t until_ms)
+/*
+ * Sleeps for a while, doubling it, or for as long as the agent says; false if no time is left for
+ * another attempt.
+ */
+static bool back_off(const struct mortise *agent, int *pause_ms, int64_t until_ms)
 {
 	int64_t left_ms = until_ms - client_now_ms();
 	int now_ms = *pause_ms < left_ms / 2 ? *pause_ms : (int)(left_ms / 2);
 
+	if (agent->put_off_ms > 0) {
+		if (agent->put_off_ms >= left_ms)
+			return false;
+		(void)poll(NULL, 0, (int)agent->put_off_ms);
+		return true;
+	}
 	if (now_ms < SHORTEST_PAUSE_MS)
 		return false;
 	(void)poll(NULL, 0, now_ms);
@@ -278,7 +321,7 @@ static enum mortise_status call_patiently(
 		if (status == MORTISE_UNREACHABLE && may_repeat(agent))
 			status = exchange(agent, size, until_ms, out_reply);
 		if (agent->wait_ms <= 0 || !may_wait(agent, status) ||
-			!back_off(&pause_ms, until_ms))
+			!back_off(agent, &pause_ms, until_ms))
 			return status;
 	}
 }
@@ -303,10 +346,11 @@ enum mortise_status client_pin(struct mortise *agent)
 	int pause_ms = FIRST_PAUSE_MS;
 	enum mortise_status status;
 
+	agent->put_off_ms = 0;
 	for (;;) {
 		status = connection_ready(agent, until_ms);
 		if (agent->wait_ms <= 0 || !may_wait(agent, status) ||
-			!back_off(&pause_ms, until_ms))
+			!back_off(agent, &pause_ms, until_ms))
 			break;
 	}
 	agent->is_pinned = status == MORTISE_OK;

@@ -36,6 +36,7 @@ struct mortise {
 	bool is_pinned;
 	enum client_fault fault;
 	int deadline_ms, wait_ms;
+	int64_t put_off_ms;  /* so long the agent says to wait; 0: it does not say */
 	uint32_t request_id; /* of the frame in request, however often it is sent */
 	uint32_t last_id;
 	enum wire_opcode opcode;

@@ -104,9 +104,9 @@ enum mortise_status mortise_watch(struct mortise *agent, struct mortise_watched 
 	enum mortise_status status = MORTISE_OK;
 	size_t changed = 0;
 
-	if (count == 0 || count > WIRE_BATCH_MAX)
+	if (count == 0 || count > WIRE_WATCH_MAX)
 		return client_fail(
-			agent, MORTISE_INVALID, "1 to %d secrets are watched", WIRE_BATCH_MAX);
+			agent, MORTISE_INVALID, "1 to %d secrets are watched", WIRE_WATCH_MAX);
 	for (size_t i = 0; i < count; i++)
 		watched[i].has_changed = 0;
 	if (timeout_ms == 0)

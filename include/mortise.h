@@ -87,7 +87,7 @@ struct mortise_wanted {
 };
 
 /*
- * Asks for up to 64 secrets at once: their values are of one moment, and each has a status of
+ * Asks for up to 256 secrets at once: their values are of one moment, and each has a status of
  * its own. MORTISE_OK if all are in their buffers; otherwise the first status that is another,
  * and mortise_message() says that one's. A buffer without a value is left alone. MORTISE_INVALID
  * for one that is larger than its buffer, and for all if they make more than a frame (128 KiB).

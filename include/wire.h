@@ -24,8 +24,9 @@
 #define WIRE_RECORD_MAX  33554432 /* the same form at rest, in the store */
 #define WIRE_TAG_LIMIT   64       /* tags are 1 to 63 */
 #define WIRE_TOKEN_SIZE  16
-#define WIRE_BATCH_MAX   64  /* paths in one get */
-#define WIRE_SETS_MAX    256 /* values in one set-batch */
+#define WIRE_BATCH_MAX   256 /* paths in one get */
+#define WIRE_SETS_MAX    256 /* values in one set-batch: as many as can be had again at once */
+#define WIRE_WATCH_MAX   64  /* paths in one watch */
 #define WIRE_TEXT_MAX    1024
 #define WIRE_CHUNK_MAX   65536 /* bytes of policy or audit in one frame */
 
@@ -63,6 +64,7 @@ enum wire_opcode {
 	WIRE_AUDIT_VERIFY = 49,
 	WIRE_AUDIT_KEY = 50,
 	WIRE_VERIFY = 51,
+	WIRE_AUDIT_ACKNOWLEDGE = 52,
 	WIRE_SLOT_LIST = 80,
 	WIRE_SLOT_ADD = 81,
 	WIRE_SLOT_REMOVE = 82,
@@ -77,6 +79,7 @@ enum wire_opcode {
 	WIRE_DOCTOR = 91,
 	WIRE_BACKUP_STAGE = 92,
 	WIRE_BACKUP_VERIFY = 93,
+	WIRE_CLOCK_ACCEPT = 94,
 };
 
 /*

@@ -23,6 +23,7 @@ WORDS = {
     'policy show': '', 'policy check': '--user=root read {}', 'policy edit': '--yes',
     'policy rollback': '--yes', 'policy reset': '--yes --recovery-file=key', 'policy who': '{}',
     'policy may': '--user=root', 'audit show': '', 'audit verify': '', 'audit public-key': '',
+    'audit acknowledge': '--note=x', 'clock show': '', 'clock accept': '--yes --note=x',
     'verify': '', 'hygiene': '', 'scan': '--only=prod text', 'watch': '--once --initial {}',
     'rotate': '--generate=hex:16 {}', 'rekey': '--yes', 'slot list': '',
     'slot add': '--recovery --recovery-file=new-key', 'slot remove': '--yes 1', 'slot test': '1',

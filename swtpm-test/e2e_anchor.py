@@ -85,11 +85,11 @@ def an_older_copy_of_the_store_is_refused_and_recover_is_the_way_on(place):
 def a_kill_between_commit_and_count_is_made_up_for(place):
     agent = with_secret(place)
     settled(agent)
-    agent.set(PATH, b'acknowledged')
+    agent.set(PATH, b'value-that-was-acknowledged')
     agent.kill()
     agent.start()
     until(lambda: agent.status()['state'] == 'unsealed')
-    same(agent.get(PATH), b'acknowledged')
+    same(agent.get(PATH), b'value-that-was-acknowledged')
     has(agent.log(), 'it is level again')
 
 

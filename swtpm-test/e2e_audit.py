@@ -111,6 +111,159 @@ def on_a_full_disk_nothing_is_released_and_when_there_is_room_all_goes_on(place)
     same(agent.do('set', PATH, input='after').status, 0)
 
 
+def lose(agent):
+    os.rename(agent.audit, os.path.dirname(agent.store) + '/elsewhere')
+
+
+def cut(agent):
+    with open(agent.audit, 'r+b') as log:
+        lines = log.read().split(b'\n')
+        log.truncate(len(b'\n'.join(lines[:4])) + 1)
+
+
+def edit_last(agent):
+    with open(agent.audit, 'rb') as log:
+        lines = log.read().split(b'\n')
+    last = max(number for number, line in enumerate(lines[:-2], 1) if b'"op":"get"' in line)
+    edit_line(agent, last, b'"op":"get"', b'"op":"gat"')
+
+
+def audit_finding(agent):
+    result = agent.run('doctor', '--quick', '--json')
+    finding, = [one for one in result.json()['findings'] if one['check'] == 'audit']
+    return finding['severity'], finding['text'], result.status
+
+
+def check_alarm(agent, why):
+    """Who looks after the agent hears of it, wherever he looks."""
+    has(agent.status()['audit'], 'DAMAGED: ', why)
+    assert agent.status()['audit_damaged_since'].startswith('20')
+    severity, text, status = audit_finding(agent)
+    same((severity, status), ('wrong', 1))
+    has(text, 'DAMAGED: ', why)
+    has(agent.log(), 'the audit log is DAMAGED: ', why, 'mortise audit acknowledge')
+
+
+def killed_behind_checkpoint(agent):
+    """Killed, and a get stands behind the last line that a key vouched for, with a line behind it?"""
+    agent.get(PATH)
+    agent.get(PATH)
+    agent.kill()
+    with open(agent.audit) as file:
+        operations = [json.loads(line)['op'] for line in file]
+    last = max(number for number, operation in enumerate(operations[:-1]) if operation == 'get')
+    if 'checkpoint' not in operations[last:]:
+        return True
+    agent.start()
+    until(lambda: agent.status()['state'] == 'unsealed')
+    return False
+
+
+def damaged(place, damage, why):
+    agent = place.ready()
+    agent.set(PATH, b'one')
+    if damage is edit_last:
+        until(lambda: killed_behind_checkpoint(agent), 60)
+    else:
+        agent.stop()
+    damage(agent)
+    agent.start()
+    until(lambda: agent.status()['state'] == 'unsealed')
+    check_alarm(agent, why)
+    shown = agent.do('audit', 'show')
+    has(shown.err, 'the log is DAMAGED: ', why)
+    same(agent.run('audit', 'verify').status, 65)
+    # It stays, over restarts and while nobody has the keys, until somebody has said so.
+    agent.do('seal')
+    check_alarm(agent, why)
+    with open(agent.path + '/stderr', 'w'):
+        pass
+    agent.restart()
+    check_alarm(agent, why)
+    agent.do('unseal')
+    check_alarm(agent, why)
+    return agent
+
+
+def acknowledged(agent):
+    same(agent.run('audit', 'acknowledge').status, 64)
+    same(agent.run('audit', 'acknowledge', '--note=x', user=BOB).status, 77)
+    same(agent.do('audit', 'acknowledge', '--dry-run', '--note=x').text,
+         '1 gap: would be acknowledged\n')
+    has(agent.status()['audit'], 'DAMAGED')
+    same(agent.do('audit', 'acknowledge', '--note=moved by hand').text, '1 gap: acknowledged\n')
+    for _ in range(2):
+        same(agent.status()['audit'], 'ok')
+        same(audit_finding(agent)[0], 'ok')
+        same(agent.do('audit', 'show', '--last=1').err, '')
+        agent.restart()
+        until(lambda: agent.status()['state'] == 'unsealed')
+    line, = records(agent, '--op=audit-acknowledge')[-1:]
+    same((line['note'], line['result']), ('moved by hand', 'ok'))
+    same(agent.do('audit', 'acknowledge', '--note=x').text,
+         'there is no damage that nobody has acknowledged\n')
+
+
+@test(root=True)
+def a_log_that_was_moved_away_is_damage_until_it_is_acknowledged(place):
+    agent = damaged(place, lose, 'the log lacks its last signed line')
+    acknowledged(agent)
+    result = agent.do('audit', 'verify')
+    has(result.text, 'intact', 'but for gaps: before sequence ', 'lacks its last signed line',
+        'moved by hand')
+    agent.do('rekey', '--yes')
+    agent.get(PATH)
+    has(agent.do('audit', 'verify', '--json').json()['gaps'], 'moved by hand')
+    agent.restart()
+    until(lambda: agent.status()['state'] == 'unsealed')
+    same(agent.do('audit', 'verify').status, 0)
+    same(agent.status()['audit'], 'ok')
+
+
+@test(root=True)
+def a_log_that_was_moved_away_is_noticed_by_an_agent_that_stays_sealed(place):
+    agent = place.ready()
+    agent.set(PATH, b'one')
+    agent.do('seal')
+    agent.restart()
+    same((agent.status()['state'], agent.status()['audit']), ('sealed', 'ok'))
+    agent.stop()
+    lose(agent)
+    agent.start()
+    for _ in range(2):
+        same(agent.status()['state'], 'sealed')
+        check_alarm(agent, 'the log has no line that a key vouched for')
+        same(agent.run('audit', 'acknowledge', '--note=x').status, 75)
+        agent.restart()
+    agent.do('unseal')
+    check_alarm(agent, 'the log lacks its last signed line')
+    acknowledged(agent)
+    agent.do('seal')
+    agent.restart()
+    same((agent.status()['state'], agent.status()['audit']), ('sealed', 'ok'))
+
+
+@test(root=True)
+def a_log_that_was_cut_is_damage_until_it_is_acknowledged(place):
+    agent = damaged(place, cut, 'the log lacks its last signed line')
+    acknowledged(agent)
+    has(agent.do('audit', 'verify').text, 'but for gaps')
+    # A second one is one of its own.
+    agent.stop()
+    cut(agent)
+    agent.start()
+    until(lambda: agent.status()['state'] == 'unsealed')
+    check_alarm(agent, 'the log lacks its last signed line')
+    same(agent.run('audit', 'verify').status, 65)
+
+
+@test(root=True)
+def a_line_that_was_changed_stays_a_bad_record_though_it_is_acknowledged(place):
+    agent = damaged(place, edit_last, 'line')
+    acknowledged(agent)
+    same(agent.run('audit', 'verify').status, 65)
+
+
 @test
 def a_log_that_is_removed_under_the_agent_is_noticed_before_anything_leaves(place):
     agent = place.ready()
@@ -124,6 +277,15 @@ def a_log_that_is_removed_under_the_agent_is_noticed_before_anything_leaves(plac
         with open(agent.audit) as file:
             kept += [line for line in map(json.loads, file) if line['op'] == 'get']
     same(result.status == 0, bool(kept), 'released, and on record')
+    until(lambda: agent.status()['audit'].startswith('MOVED'))
+    has(agent.log(), 'the audit log was moved away or removed')
+    severity, text, status = audit_finding(agent)
+    same((severity, status), ('wrong', 1))
+    has(text, 'MOVED')
+    os.rename(agent.audit + '.1', agent.audit)
+    until(lambda: agent.status()['audit'] == 'ok')
+    has(agent.log(), 'the audit log is in its place again')
+    same(agent.do('audit', 'verify').status, 0)
 
 
 @test(root=True)

@@ -117,7 +117,7 @@ def broken_frames_end_their_connection_or_get_an_error_and_others_are_served(pla
               wire.pack(wire.GET, {wire.PATHS: struct.pack('<I', 0xfffffff0) + b'prod'}),
               wire.pack(wire.GET, {}), wire.pack(999, {}), wire.pack(64, {}),
               wire.pack(wire.GET, {wire.PATHS: wire.item(PATH.encode()), 63: b'x'}),
-              wire.pack(wire.GET, {wire.PATHS: wire.item(PATH.encode()) * 65}),
+              wire.pack(wire.GET, {wire.PATHS: wire.item(PATH.encode()) * 257}),
               wire.pack(wire.GET, {wire.PATHS: wire.item(PATH.encode() + b'\0')}),
               wire.pack(wire.STATUS, {2: b'x' * 60000})]
     source = random.Random(7)

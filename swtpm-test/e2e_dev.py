@@ -77,8 +77,11 @@ def family(pid):
     lines = {}
     for member in found - {pid}:
         try:
-            with open('/proc/%d/cmdline' % member) as line:
+            with open('/proc/%d/cmdline' % member) as line, \
+                    open('/proc/%d/comm' % member) as name:
                 lines[member] = line.read().replace('\0', ' ')
+                if name.read() == 'mortise-group\n':  # what sees signals to the group
+                    lines[member] = 'witness'
         except OSError:  # it has ended meanwhile
             pass
     return lines
@@ -104,8 +107,8 @@ def started(scratch, *options, command=SAY_READY, **more):
     process = scratch.popen(*options, '--', 'sh', '-c', command, **more)
     line = process.stdout.readline()
     same(line, b'ready\n', process.stderr.read() if not line else '')
-    # guard, swtpm, monitor, keeper, command; the last sealer may still be ending
-    until(lambda: len(family(process.pid)) == 5)
+    # guard, swtpm, monitor, keeper, command, witness; the last sealer may still be ending
+    until(lambda: len(family(process.pid)) == 6)
     return process, family(process.pid)
 
 
@@ -165,7 +168,7 @@ def input_output_and_descriptors_are_the_commands_own(place):
 def the_exit_status_is_the_commands(place):
     scratch = Scratch(place)
     same(scratch.run('sh', '-c', 'exit 7').status, 7)
-    same(scratch.run('sh', '-c', 'kill -SEGV $$').status, 139)
+    same(scratch.run('sh', '-c', 'kill -SEGV $$').status, -signal.SIGSEGV)
     missing = scratch.run('--', 'no-such-command', '--json')
     same(missing.status, 127)
     has(missing.err, 'mortise: no-such-command: no such command')
@@ -222,7 +225,7 @@ def nothing_is_left_when_the_command_is_killed(place):
     scratch = Scratch(place)
     process, lines = started(scratch)
     os.kill(command_of(lines), signal.SIGKILL)
-    same(process.wait(20), 137)
+    same(process.wait(20), -signal.SIGKILL)
     assert all(map(is_gone, lines)), lines
     same(scratch.left(), [])
     process.communicate()
@@ -252,7 +255,8 @@ def nothing_is_left_when_the_guard_is_killed_and_the_command_goes_on(place):
     process, lines = started(scratch)
     os.kill(member(lines, 'mortise dev'), signal.SIGKILL)
     command = command_of(lines)
-    until(lambda: all(is_gone(pid) for pid in lines if pid != command))
+    until(lambda: all(is_gone(pid) for pid, line in lines.items()
+                      if pid != command and line != 'witness'))
     assert not is_gone(command)
     out, err = process.communicate(b'\n')
     same((process.returncode, out), (0, b''))
@@ -308,7 +312,7 @@ def a_signal_reaches_the_command_and_then_all_ends(place):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         process, lines = started(scratch)
         process.send_signal(number)
-        same(process.wait(20), 128 + number)
+        same(process.wait(20), -number)
         assert all(map(is_gone, lines)) and not scratch.left()
         process.communicate()
 

@@ -3,12 +3,14 @@
 """mortise doctor: each fault is made, and is found; then it is mended as the remedy says."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
 
 import tap
 from agent import BOB, CAROL, OPERATORS, Result, prefix
+from commands import names
 from tap import Skip, has, same, test, until
 from tpm import tool
 
@@ -134,7 +136,7 @@ def a_cleared_tpm_is_found_for_slots_with_and_without_a_pin(place):
         agent.do('slot', 'reseal', '1')
         agent.do('slot', 'remove', str(slot), '--yes')
     else:
-        has(remedy, 'mortise seal, and mortise recover')
+        has(remedy, 'mortise seal, then: mortise recover')
         agent.do('seal', '--yes')
         agent.do('recover', '--yes', '--recovery-file=' + agent.recovery)
     well(agent)
@@ -327,11 +329,105 @@ def who_is_no_admin_learns_what_status_tells_him_and_a_stranger_nothing(place):
     checks = {one['check'] for one in findings}
     assert 'audit' in checks and not checks & {'slots', 'files', 'disks'}, checks
     found(agent, 'agent', 'takes the verb admin', severity='note', user=BOB, groups=[OPERATORS])
-    result = agent.run('doctor', user=BOB)
-    same((result.status, result.text), (77, ''))
-    has(result.err, 'it needs the verb admin')
+    checks = {one['check'] for one in doctor(agent, user=BOB)[1]}
+    assert checks <= {'agent', 'config', 'clock'}, checks
+    found(agent, 'agent', 'nothing but its state', severity='note', user=BOB)
+    has(agent.run('doctor', user=BOB).text, 'nothing is wrong in what was looked at')
     agent.apply('[rule bob]\nallow = admin\nuser = %s\n' % BOB)
     assert {'slots', 'files', 'disks'} <= {one['check'] for one in doctor(agent, user=BOB)[1]}
+
+
+@test(root=True)
+def in_every_state_and_for_everybody_what_is_wrong_says_what_next(place):
+    def look(state, **more):
+        for one in doctor(agent, '--all', **more)[1]:
+            if one['severity'] in ('wrong', 'warning') and not one.get('remedy'):
+                wrong.append('%s: %s' % (state, one['text']))
+            for command in re.findall('mortise ([a-z]+(?: [a-z]+)?)', one.get('remedy') or ''):
+                if command not in known and command.split()[0] not in known:
+                    wrong.append('%s: no command: %s' % (state, one['remedy']))
+        said = agent.run('doctor', '--config=' + agent.conf, **more).text
+        assert 'None' not in said and said.endswith(' ok\n'), said
+
+    wrong = []
+    agent = place.agent()
+    known = names(agent)
+    for state, change in (('no agent', lambda: None), ('no store', agent.start), ('unsealed', agent.init),
+                          ('sealed', lambda: agent.do('seal', '--yes'))):
+        change()
+        look(state)
+        look(state + ', a stranger', user=BOB)
+    assert not wrong, '\n'.join(wrong)
+
+
+@test
+def a_policy_that_was_not_applied_is_found_and_applied(place):
+    agent = place.ready()
+    policies = agent.path + '/policy.d/'
+    os.mkdir(policies)
+    found(agent, 'policy', 'has no file *.policy', severity='note')
+    shown = agent.do('policy', 'show').text
+    with open(policies + '10-first.policy', 'w') as file:
+        file.write(shown.split('\n', 1)[1])
+    found(agent, 'policy', 'is in force', severity='ok')
+    with open(policies + '10-first.policy', 'a') as file:
+        file.write('; one more remark\n')
+    found(agent, 'policy', '10-first.policy is not what was applied', severity='warning')
+    with open(policies + '20-more.policy', 'w') as file:
+        file.write('[rule more]\nallow = read\nsecret = prod/**\nuser = 4242\n')
+    one = found(agent, 'policy', '20-more.policy was not applied', severity='warning')
+    same(one['remedy'], 'mortise policy apply')
+    agent.do(*one['remedy'].split()[1:], '--yes', policies)
+    found(agent, 'policy', 'is in force', severity='ok')
+    os.unlink(policies + '20-more.policy')
+    found(agent, 'policy', '20-more.policy is in force, and not in', severity='note')
+    agent.do('policy', 'apply', '--yes', policies)  # as it was shown, with the line that names the file
+    with open(policies + '10-first.policy', 'w') as file:
+        file.write(agent.do('policy', 'show').text)
+    agent.do('policy', 'apply', '--yes', policies)
+    found(agent, 'policy', 'is in force', severity='ok')
+
+
+@test
+def a_credential_without_its_secret_is_found_and_one_that_is_empty_too(place):
+    agent = place.ready()
+    agent.set('prod/empty', b'')
+    agent.set('prod/there', b'one')
+    agent.apply(''.join('[credential %s]\nunit = %s.service\nsecret = prod/%s\n' % (name, name, name)
+                        for name in ('there', 'empty', 'absent')))
+    text = found(agent, 'units', 'the secret of a [credential] is not there')['text']
+    has(text, 'empty (prod/empty)', 'absent (prod/absent)')
+    assert 'prod/there' not in text, text
+    agent.set('prod/empty', b'two')
+    agent.set('prod/absent', b'three')
+    found(agent, 'units', 'each [credential] has its secret', severity='ok')
+    agent.do('delete', '--yes', 'prod/there')
+    found(agent, 'units', 'there (prod/there)')
+
+
+@test(root=True)
+def a_tpm_that_is_not_there_is_found_before_init(place):
+    agent = place.agent()
+    agent.start()
+    assert 'TPM' not in str(wrongs(agent)), wrongs(agent)
+    agent.stop()
+    agent.tcti = 'device:/dev/no-tpm-of-this-host'
+    agent.configure()
+    agent.start()
+    one = found(agent, 'config', 'there is no TPM at /dev/no-tpm-of-this-host')
+    has(one['remedy'], 'mortise init --no-hardware')
+    running = agent.process
+    result = agent.refuse(('--check',))
+    same(result.status, 0)
+    has(result.err, '/dev/no-tpm-of-this-host')
+    agent.tcti = 'device:' + place.file('not-for-all', '', 0o600)  # it is there, and not for the agent's user
+    agent.configure()
+    has(agent.refuse(('--check',)).err, 'may not use the TPM at ' + place('not-for-all'), 'tss')
+    agent.tcti = 'device:/dev/no-tpm-of-this-host'
+    agent.configure()
+    agent.process = running
+    agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
+    assert 'TPM' not in str(wrongs(agent)), wrongs(agent)
 
 
 @test

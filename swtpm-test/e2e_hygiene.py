@@ -25,7 +25,7 @@ def a_store_in_order_has_no_findings(place):
     agent.set('prod/none', b'')
     agent.get('prod/empty'), agent.get('prod/none')
     result = agent.do('hygiene')
-    same((result.text, result.err), ('', ''))
+    same((result.text, result.err), ('', 'mortise: 5 secrets were examined: nothing was found\n'))
     same(agent.do('hygiene', '--json').json(), {'findings': [], 'log_examined': True})
 
 

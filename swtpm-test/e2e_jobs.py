@@ -63,6 +63,24 @@ def output_that_is_redirected_and_statuses_are_nobody_s_mail(place):
 
 
 @test(root=True)
+def a_value_in_a_crontab_or_a_unit_is_what_they_read_and_scan_finds_it(place):
+    came = step('jobs')
+    value, encodings = came['crontab']
+    same(value, came['signs'])
+    has(encodings, 'crontab')
+    *values, encodings = came['unit']
+    same(values, [came['signs']] * 2)
+    same(encodings, ['systemd'] * 2)
+
+
+@test(root=True)
+def a_value_in_what_systemd_itself_writes_is_found(place):
+    came = step('jobs')
+    for name, encodings in {**came['transient'], **came['systemctl']}.items():
+        assert encodings, (name, came['transient'], came['systemctl'])
+
+
+@test(root=True)
 def a_job_that_waits_outlasts_a_sealed_agent_and_one_that_does_not_says_75(place):
     came = step('jobs')
     has(came['sealed'], 'sealed', 'exit 75')

@@ -24,7 +24,7 @@ ENDING_S = 30  # that whatever waited may take
 
 # What each command is run with while the agent is sealed; they go on side by side. {} is a directory.
 SEALED = {
-    'doctor': [], 'whoami': [],
+    'doctor': [], 'whoami': [], 'clock show': [],
     'get': ['w/get'], 'exec': ['-e', 'A=w/get', '--', 'true'], 'render': ['{}/template'],
     'set': ['--from-file={}/template', 'w/set'], 'import': ['{}/app.env', 'w/env/'], 'list': ['-r'], 'show': ['w/get'],
     'meta': ['w/meta', '--note=x'], 'move': ['w/move', 'w/moved'],
@@ -33,6 +33,7 @@ SEALED = {
     'policy show': [], 'policy check': ['--user=root', 'read', 'w/get'],
     'policy who': ['w/get'], 'policy may': ['--user=root'],
     'audit show': [], 'audit verify': [], 'audit public-key': [], 'verify': [], 'hygiene': [],
+    'clock accept': ['--note=x'], 'audit acknowledge': ['--note=x'],
     'scan': ['{}/app.env'], 'watch': ['--once', 'w/watch'],
     'rotate': ['--generate=hex:16', '--yes', 'w/rotate'],
     'slot list': [], 'backup create': ['{}/backup'],
@@ -116,7 +117,7 @@ def commands_wait(place, kernel):
     same(sorted(every_command(agent)), sorted({*SEALED, *ALONE, *ABSENT, *ELSEWHERE}))
     agent.do('seal')
     waiting = begin(agent, place, SEALED)
-    await_pauses(waiting, at_once=('doctor', 'whoami'))
+    await_pauses(waiting, at_once=('doctor', 'whoami', 'clock show'))
     agent.do('unseal')
     watch = waiting.pop('watch')
     finish(waiting)

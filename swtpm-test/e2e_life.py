@@ -166,9 +166,9 @@ def a_env_file_goes_in_and_references_stay(place):
         assert value not in dry.text + dry.err + told.text + told.err, 'a value is shown'
     has(told.err, 'proves nothing on an SSD')
     with open(env, encoding='utf-8') as file:
-        same(file.read(), '# of the shop\nexport DB_PASSWORD=mortise:prod/app/db-password'
+        same(file.read(), '# of the shop\nexport DB_PASSWORD="mortise:prod/app/db-password"'
              '   # keep this remark\nPLAIN=mortise:prod/app/plain # and this one\n'
-             'EMPTY=mortise:prod/app/empty\n SINGLE=mortise:prod/app/single\nLANG=C\n')
+             'EMPTY=mortise:prod/app/empty\n SINGLE=\'mortise:prod/app/single\'\nLANG=C\n')
     same(stat.S_IMODE(os.stat(env).st_mode), 0o640)
     same(agent.do('exec', '--no-mask', '--env-file=' + env, 'sh', '-c',
                   'printf "%s|%s|%s|%s" "$DB_PASSWORD" "$PLAIN" "$SINGLE" "$LANG"').text,

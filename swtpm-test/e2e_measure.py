@@ -11,7 +11,7 @@ import sys
 import tap
 from measure import PHASES, Kernel, Key, boot, call, keys, program, reach
 from sealer import Sealer
-from tap import has, same, test
+from tap import has, same, test, until
 from tpm import HERE, tool
 
 BOOTED = ('enter-initrd', 'leave-initrd', 'sysinit')
@@ -109,8 +109,21 @@ def a_single_phase_and_the_four_that_systemd_measure_signs_by_default(place):
 
 
 @test
+def a_key_is_the_same_in_each_form_that_openssl_writes(place):
+    kernel, tpm, (rsa, _, ec, _) = Kernel(place), place.tpm(), keys(place)
+    boot(place, tpm, kernel, RUNNING)
+    for key, form in ((rsa, ['rsa', '-RSAPublicKey_out']), (rsa, ['pkey', '-pubout', '-text']),
+                      (ec, ['ec', '-pubout', '-conv_form', 'compressed'])):
+        slot = Slot(place, tpm, key)
+        slot.sign(kernel, '--bank=sha256', *phases_of(RUNNING))
+        key.pem = call('openssl', form[0], '-in', key.private, *form[1:])
+        slot.enrol()
+        same(slot.opens(), True, (form, slot.said))
+
+
+@test
 def sha256_opens_among_other_banks_and_another_bank_alone_is_named_and_is_none_of_systemds(place):
-    kernel, tpm, (rsa, _, ec) = Kernel(place), place.tpm(), keys(place)
+    kernel, tpm, (rsa, _, ec, _) = Kernel(place), place.tpm(), keys(place)
     boot(place, tpm, kernel, RUNNING)
     for key in rsa, ec:
         slot = Slot(place, tpm, key)
@@ -169,7 +182,7 @@ def a_slot_that_was_added_for_a_key_opens_at_a_start_under_a_signed_kernel(place
     same(restart(kernel, RUNNING), 0)
     same(agent.get('a/b'), b'hunter2')
     same(restart(other, RUNNING), 75)
-    has(agent.status()['reason'], 'no signed PCR policy fits')
+    has(until(lambda: agent.status().get('reason')), 'no signed PCR policy fits')
     sign(other)
     same(restart(other, RUNNING), 0)
     same(agent.get('a/b'), b'hunter2')
@@ -210,7 +223,7 @@ def what_the_tests_sign_without_systemd_is_systemds_byte_for_byte(place):
 
     for key in keys(place):
         theirs = kernel.sign(tpm, key, '--bank=sha256', *phases_of(RUNNING))
-        if key.name == 'ec':  # each signature is another
+        if 'rsa' not in key.name:  # each signature is another
             ours, theirs = json.loads(sign(key)), json.loads(theirs)
             for entries in ours['sha256'], theirs['sha256']:
                 entries[0].pop('sig')
@@ -232,7 +245,7 @@ def signatures_of_two_keys_for_two_kernels_stand_in_one_file(place):
         return json.dumps(banks).encode()
 
     kernel, other, tpm = Kernel(place), Kernel(place, 'other'), place.tpm()
-    first, second = [Slot(place, tpm, key) for key in keys(place)[::2]]
+    first, second = [Slot(place, tpm, key) for key in keys(place)[:3:2]]
     first.path = second.path = place('both.json')
     first.sign(kernel, *phases_of(RUNNING))
     for signed, key in ((other, first.key), (kernel, second.key)):

@@ -4,8 +4,6 @@
 booted Debian, behind a software TPM. package_inside.py is what runs there, once for all tests.
 """
 
-import contextlib
-import functools
 import os
 import re
 import shutil
@@ -14,14 +12,9 @@ import subprocess
 import tap
 from nspawn import Machine, in_turn
 from package import NAMES, built, packages, unpack
-from tap import Skip, has, same, test, until
+from tap import Skip, has, same, test
 
 SOURCE = os.environ['MORTISE_TEST_SOURCE']
-DEBOOTSTRAP = '''#!/bin/sh
-echo call >> "$PLACE/calls"
-until [ -e "$PLACE/go" ]; do sleep 0.01; done
-mkdir -p "$4/var/cache/apt/archives"
-'''
 
 
 def run(*command, **options):
@@ -33,13 +26,6 @@ def must(*command, **options):
     status, said = run(*command, **options)
     same(status, 0, said)
     return said.strip()
-
-
-def lines_of(path):
-    if not os.path.exists(path):
-        return []
-    with open(path) as file:
-        return file.readlines()
 
 
 def version():
@@ -86,39 +72,6 @@ def build_deb_explains_itself_and_refuses_what_it_does_not_know(place):
     status, said = run(SOURCE + '/dist/build-deb', '--signed')
     same(status, 64)
     has(said, 'unknown option --signed')
-
-
-def waits_for_lock(process):
-    """Has process started a flock that has not ended?"""
-    with open('/proc/%d/task/%d/children' % (process.pid, process.pid)) as file:
-        children = file.read().split()
-    for child in children:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError), \
-                open('/proc/%s/comm' % child) as file:
-            if file.read() == 'flock\n':
-                return True
-    return False
-
-
-@test(root=True)
-def two_suites_that_want_a_tree_to_boot_make_it_once(place):
-    place.directory('bin')
-    place.file('bin/debootstrap', DEBOOTSTRAP, 0o755)
-    env = {'PATH': place('bin') + ':' + os.environ['PATH'], 'MORTISE_TEST_TREES': place('trees'),
-           'PLACE': place.path}
-    calls = functools.partial(lines_of, place('calls'))
-    command = [SOURCE + '/swtpm-test/boot_tree']
-    first = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
-    until(calls)
-    second = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
-    try:
-        until(lambda: len(calls()) > 1 or waits_for_lock(second))
-    finally:
-        place.file('go', '')
-        said = [each.communicate()[0].decode() for each in (first, second)]
-    same([first.returncode, second.returncode, len(calls())], [0, 0, 1])
-    same(said[0], said[1])
-    has(said[0], place('trees'))
 
 
 @test(root=True)
@@ -176,7 +129,7 @@ def installed_it_runs_uninitialised_and_says_what_is_next(place):
     same(came['states'], {
         'mortised.socket': ['enabled', 'active'], 'mortised.service': ['enabled', 'active'],
         'mortise-ask-pin.path': ['enabled', 'active'], 'mortise-rotate.timer': ['disabled', 'inactive'],
-        'mortise-credentials.socket': ['disabled', 'inactive']})
+        'mortise-credentials.socket': ['enabled', 'active']})
     has(came['text'], 'uninitialised')
     succeeded(came, 'check')
     same(came['groups'], ['mortise', 'tss'])

@@ -4,11 +4,14 @@
 
 import contextlib
 import os
+import re
+import shutil
 import signal
 
 import tap
-from pkcs11 import (BLOB, ENROL, ENTROPY, HEADER_SIZE, MECHANISM, OPEN, PIN, SOFTHSM, TOKEN_PIN,
-                    TPM2_PKCS11, Sealer, SoftHsm, Tpm2Token, ask_once, enrol, open_slot)
+from pkcs11 import (BLOB, ENROL, ENTROPY, HEADER_SIZE, HEALTH, MECHANISM, OPEN, PIN, SOFTHSM,
+                    TOKEN_PIN, TPM2_PKCS11, Sealer, SoftHsm, Tpm2Token, ask_once, call, enrol,
+                    open_slot)
 from tap import Skip, has, same, test, until
 
 GCM, OAEP, ECDH = '', 'hide=1087', 'hide=1087,hide=9'
@@ -158,9 +161,10 @@ def a_pin_that_was_right_and_then_is_wrong_is_not_tried_a_third_time(place):
 def without_a_pin_the_file_has_it_for_enrolling_and_for_opening(place):
     token = softhsm(place)
     refused(enrol(token, pin=None), 'no-pin', 'pin-file')
-    path = pin_file(place, PIN + b'\n')
-    blob = enrolled(token, pin=None, pin_file=path).blob
-    same(open_slot(token, blob, pin=None, pin_file=path).fault, '')
+    for ending in (b'', b'\n', b'\r\n'):
+        path = pin_file(place, PIN + ending)
+        blob = enrolled(token, pin=None, pin_file=path).blob
+        same(open_slot(token, blob, pin=None, pin_file=path).fault, '', ending)
     same(open_slot(token, blob, pin=PIN, pin_file='/nonexistent').fault, '', 'typed goes first')
     refused(open_slot(token, blob, pin=None, pin_file='/nonexistent'), 'no-pin', '/nonexistent')
 
@@ -194,11 +198,16 @@ def a_pin_file_is_roots_or_the_agents(place):
 
 @test
 def what_is_no_line_of_64_bytes_is_no_pin(place):
-    token = softhsm(place)
+    token, log = softhsm(place), place('log')
     blob = enrolled(token).blob
-    for content in (b'', b'\n', PIN + b'\n\n', PIN + b'\nmore', b'a\0b', b'x' * 65, b'x' * 9999):
-        refused(open_slot(token, blob, pin=None, pin_file=pin_file(place, content)), 'no-pin',
-                'one line')
+    for content in (b'', b'\n', b'\r\n', PIN + b'\n\n', PIN + b'\r\n\r\n', PIN + b'\r', PIN + b'\nmore',
+                    b'a\0b', b'x' * 65, b'x' * 65 + b'\r\n', b'x' * 9999, b'\xef\xbb\xbf' + PIN,
+                    PIN.decode().encode('utf-16'), b'\x1b[A'):
+        refused(open_slot(token, blob, pin=None, pin_file=pin_file(place, content),
+                          mock='log=' + log), 'no-pin', 'one line')
+    same(calls(log, 'C_Login'), 0)
+    refused(open_slot(token, blob, pin=None, pin_file=pin_file(place, b'x' * 64 + b'\r\n')),
+            'wrong-pin')
 
 
 @test
@@ -226,7 +235,8 @@ def a_token_that_is_taken_out_is_named_and_opens_when_it_is_put_back(place):
     token = softhsm(place)
     answer = enrolled(token)
     token.take_out()
-    refused(open_slot(token, answer.blob), 'absent', "'mortise-test'", 'found: none')
+    refused(open_slot(token, answer.blob), 'absent', 'pkcs11:token=mortise-test;serial=',
+            'found: none')
     refused(enrol(token), 'absent', 'found: none')
     token.put_back()
     same(open_slot(token, answer.blob).h, answer.h)
@@ -236,7 +246,7 @@ def a_token_that_is_taken_out_is_named_and_opens_when_it_is_put_back(place):
 def another_token_of_the_same_name_is_not_given_the_pin(place):
     token, other, log = softhsm(place), softhsm(place, 'other'), place('log')
     blob = enrolled(token).blob
-    refused(open_slot(other, blob, mock='log=' + log), 'absent', "found: 'mortise-test' (serial")
+    refused(open_slot(other, blob, mock='log=' + log), 'absent', 'found: pkcs11:token=mortise-test;serial=')
     same(calls(log, 'C_Login'), 0)
 
 
@@ -255,13 +265,161 @@ def a_key_that_is_gone_is_a_refusal(place):
 def a_uri_chooses_a_token_and_several_are_listed(place):
     token = softhsm(place)
     token.add('second')
-    refused(enrol(token), 'absent', '2 tokens', "'mortise-test'", "'second'")
+    refused(enrol(token), 'absent', '2 tokens', 'pkcs11:token=mortise-test;serial=',
+            'pkcs11:token=second;serial=')
     refused(enrol(token, uri=None), 'absent', '2 tokens')
-    refused(enrol(token, uri='pkcs11:token=third'), 'absent', "'mortise-test'", "'second'")
+    refused(enrol(token, uri='pkcs11:token=third'), 'absent', 'token=mortise-test', 'token=second')
     for uri in ('pkcs11:token=second', 'pkcs11:token=second;manufacturer=SoftHSM%20project',
                 'pkcs11:token=second?module-name=softhsm2',
                 'pkcs11:token=second?module-path=' + SOFTHSM):
         same(enrolled(token, uri=uri).mechanism, 'gcm', uri)
+
+
+def twice(place, token):
+    """The same token, shown by two modules."""
+    copy = place('copy.so')
+    shutil.copy(SOFTHSM, copy)
+    token.modules = [SOFTHSM, copy]
+    return token
+
+
+@test
+def a_token_that_two_modules_show_is_one_and_opens_by_either(place):
+    token = twice(place, softhsm(place))
+    both = list(token.modules)
+    answer = enrolled(token)
+    for modules in (both, both[::-1], both[:1], both[1:]):
+        same(open_slot(token, answer.blob, modules=modules).h, answer.h, modules)
+        same(ask_once(token, HEALTH, {BLOB: answer.blob}, modules=modules).fault, '')
+    token.add('second')
+    refused(enrol(token), 'absent', '2 tokens', 'token=mortise-test', 'token=second')
+    same(enrolled(token, uri='pkcs11:token=second').mechanism, 'gcm')
+
+
+@test
+def the_slot_names_its_token_and_the_module_that_made_it(place):
+    token = twice(place, softhsm(place))
+    for module in token.modules:
+        answer = enrolled(token, uri='pkcs11:token=mortise-test?module-path=' + module)
+        has(answer.uri, 'pkcs11:token=mortise-test;serial=', ';manufacturer=SoftHSM%20project;',
+            '?module-path=' + module)
+        same(enrolled(token, uri=answer.uri).uri, answer.uri, 'as it was told')
+    same(enrolled(token).uri.split('=')[-1], SOFTHSM, 'the first that is configured')
+
+
+@test
+def a_module_that_shows_the_token_and_not_the_key_hides_it_from_no_other(place):
+    token = twice(place, softhsm(place))
+    answer, copy = enrolled(token), token.modules[1]
+    mock = os.environ['MORTISE_TEST_BUILD'] + '/libmock_pkcs11.so'
+    for trouble in ('rv:C_OpenSession=30', 'rv:C_FindObjects=6', 'rv:C_GetAttributeValue=5',
+                    'attribute=0:2', 'rv:C_Decrypt=5'):
+        opened = open_slot(token, answer.blob, mock=trouble, modules=[mock, copy])
+        same((opened.fault, opened.h), ('', answer.h), trouble)
+    log = place('log')
+    refused(open_slot(token, answer.blob, pin=b'wrong-Horse', mock='log=' + log,
+                      modules=[mock, copy]), 'wrong-pin')
+    same(calls(log, 'C_Login'), 1)
+    for value, fault in (('a0', 'wrong-pin'), ('30', 'other'), ('a4', 'lockout')):
+        trouble = 'rv:C_Login=' + value
+        refused(open_slot(token, answer.blob, mock=trouble, modules=[mock, copy]), fault, 'C_Login')
+    token.take_out()
+    refused(open_slot(token, answer.blob, modules=[mock, copy]), 'absent')
+
+
+@test
+def one_module_by_two_names_is_one(place):
+    token = softhsm(place)
+    os.symlink(SOFTHSM, place('link.so'))
+    token.modules = [SOFTHSM, place('link.so')]
+    answer = enrolled(token)
+    same(open_slot(token, answer.blob).h, answer.h)
+    same(open_slot(token, answer.blob, modules=token.modules[::-1]).h, answer.h)
+
+
+@test
+def a_token_behind_any_number_of_slots_is_found_and_too_many_are_named(place):
+    token = softhsm(place)
+    answer = enrolled(token)
+    for slots in (63, 64, 70, 5000):
+        same(open_slot(token, answer.blob, mock='slots=%d' % slots).h, answer.h, slots)
+    same(enrolled(token, mock='slots=70').mechanism, 'gcm')
+    refused(open_slot(token, answer.blob, mock='slots=70000'), 'malformed',
+            '7000', 'slots, of 65536 at most')
+
+
+@test
+def of_many_tokens_as_many_are_listed_as_there_is_room_for_and_the_rest_is_counted(place):
+    token = softhsm(place)
+    for number in range(8):
+        token.add('token-%d' % number)
+    refused(enrol(token), 'absent', '9 tokens match', 'pkcs11:token=', ' and ', ' more')
+    refused(enrol(token, uri='pkcs11:token=none'), 'absent', 'found: pkcs11:token=', ' more')
+
+
+@test
+def a_module_that_lists_nothing_because_it_failed_is_named(place):
+    token = softhsm(place)
+    blob = enrolled(token).blob
+    refused(open_slot(token, blob, mock='rv:C_GetSlotList=5'), 'no-module', 'C_GetSlotList')
+    refused(enrol(token, mock='rv:C_GetSlotList=5'), 'no-module', 'C_GetSlotList')
+
+
+@test
+def a_token_that_is_not_initialised_is_told(place):
+    token = softhsm(place)
+    refused(enrol(token, uri='pkcs11:token=other'), 'absent', '1 not initialised')
+
+
+LABELS = ('plain', 'B\u00fcro; #2', 'a=b&c?d/e', '50% off', "'quoted' \"twice\"", 'x' * 32,
+          '\u9375\u30c8\u30fc\u30af\u30f3', 'ends in dots...', '~tilde+plus')
+
+
+@test
+def uris_of_p11tool_and_opensc_are_taken_as_they_are_printed(place):
+    token = softhsm(place)
+    for label in LABELS:
+        token.add(label)
+    provider = ['p11tool', '--provider=' + SOFTHSM]
+    urls = [line for line in call(*provider, '--list-token-urls', **token.env).splitlines()
+            if 'SoftHSM' in line and 'token=' in line]
+    detailed = [line for line in call(*provider, '--list-token-urls', '--detailed-url',
+                                      **token.env).splitlines() if 'SoftHSM' in line]
+    opensc = re.findall(r'uri *: *(pkcs11:\S+)', call('pkcs11-tool', '--module', SOFTHSM, '-L',
+                                                     **token.env))
+    same((len(urls), len(detailed)), (len(LABELS) + 1,) * 2)
+    said = set()
+    for uri in urls + detailed + opensc:
+        said.add(enrolled(token, uri=uri).uri)
+    same(len(said), len(LABELS) + 1)
+    listed = call('p11tool', '--provider=' + SOFTHSM, '--list-token-urls', **token.env)
+    for uri in said:
+        own = uri.split('?')[0]
+        one = call(*provider, '--list-all', '--login', '--set-pin=' + PIN.decode(), own, **token.env)
+        has(one, 'mortise')
+    has(listed, 'B%C3%BCro%3B%20%232')
+
+
+@test
+def a_token_of_a_foreign_label_is_told_as_a_uri_that_can_be_typed(place):
+    token = softhsm(place)
+    token.add('B\u00fcro; #2')
+    said = enrol(token).text
+    uris = re.findall(r'pkcs11:[^, ]+', said)
+    same(len(uris), 2, said)
+    for uri in uris:
+        same(enrolled(token, uri=uri).mechanism, 'gcm')
+
+
+@test
+def the_key_of_a_removed_slot_is_deleted_with_the_command_of_the_page(place):
+    token = softhsm(place)
+    for mock, kinds in ((GCM, ['secrkey']), (OAEP, ['privkey', 'pubkey'])):
+        enrolled(token, mock=mock)
+        for kind in kinds:
+            call('pkcs11-tool', '--module=' + SOFTHSM, '--login', '--pin=' + PIN.decode(),
+                 '--delete-object', '--type=' + kind, '--label=mortise', **token.env)
+        same(token.objects(), 0, mock)
 
 
 @test
@@ -274,7 +432,7 @@ def a_uri_with_a_pin_an_object_or_nonsense_is_refused_before_a_module_is_loaded(
                         ('pkcs11:type=private', 'of an object'), ('pkcs11:tokn=a', 'not known'),
                         ('pkcs11:token=%zz', 'not a PKCS'), ('http://x/', 'not a PKCS'),
                         ('token=a', 'not a PKCS'), ('', 'not a PKCS')):
-        refused(enrol(token, uri=uri, mock='log=' + log), 'unsupported', reason)
+        refused(enrol(token, uri=uri, mock='log=' + log), 'unfit-wish', reason)
     assert not os.path.exists(log)
 
 
@@ -372,7 +530,7 @@ def lengths_that_lie_are_malformed(place):
     for mock in ('short:C_Decrypt', 'long:C_Decrypt', 'long:C_FindObjects',
                  'long:C_GetAttributeValue'):
         refused(open_slot(token, blob, mock=mock), 'malformed')
-    refused(open_slot(token, blob, mock='long:C_GetSlotList'), 'absent')
+    refused(open_slot(token, blob, mock='long:C_GetSlotList'), 'malformed', 'C_GetSlotList')
     for mock in ('long:C_GetMechanismList', 'long:C_Encrypt'):
         refused(enrol(token, mock=mock), 'malformed')
 
@@ -484,7 +642,7 @@ def two_tokens_of_two_makers_are_told_apart(place):
     with Tpm2Token(place('tpm2'), place.tpm()) as second:
         second.env.update(first.env)
         second.modules += first.modules
-        refused(enrol(second), 'absent', '2 tokens', "'mortise-test'", "'mortise-tpm'")
+        refused(enrol(second), 'absent', '2 tokens', 'token=mortise-test', 'token=mortise-tpm')
         one = enrolled(second, uri='pkcs11:token=mortise-test')
         two = enrolled(second, uri='pkcs11:token=mortise-tpm')
         same((one.mechanism, two.mechanism), ('gcm', 'oaep-sha256'))

@@ -5,9 +5,11 @@
 import os
 import pty
 import subprocess
+import time
 
 import tap
-from agent import ALICE, BOB
+import wire
+from agent import ALICE, BOB, in_child
 from tap import Skip, has, same, test, until
 
 PATH = 'prod/db/password'
@@ -271,6 +273,37 @@ def a_rate_says_when_to_try_again(place):
     result = agent.run('get', PATH, user=ALICE)
     same(result.status, 75)
     has(result.err, PATH + ': more often than the policy', 'try again in 86')
+
+
+@test(root=True)
+def a_request_is_one_use_of_a_rate_and_a_wait_lasts_until_there_is_another(place):
+    agent = served(place, '[rule r]\nallow = read\nsecret = **\nuser = %s\nrate = 20/min\n' % ALICE)
+    paths = ['prod/many/p%d' % number for number in range(5)]
+    for path in paths:
+        agent.set(path, b'value of ' + path[-2:].encode())
+
+    def use_up():
+        """With one connection, faster than the rate comes back: so often it was allowed."""
+        connection = wire.connect(agent.socket)
+        frame = wire.pack(wire.GET, {wire.PATHS: b''.join(wire.item(path.encode())
+                                                          for path in paths)})
+        for uses in range(100):
+            _, fields = wire.ask(connection, frame)
+            statuses = wire.statuses(fields[wire.ITEMS])
+            if 6 in statuses:
+                same(statuses, [6] * 5)
+                return b'%d' % uses
+        return b'never'
+    same(in_child(ALICE, use_up), b'20')
+    same(agent.run('get', paths[0], user=ALICE).status, 75)
+    began = time.monotonic()
+    result = agent.do('get', '--json', '--wait=60', *paths, user=ALICE).json()
+    same([one['value'] for one in result['secrets']], ['value of ' + path[-2:] for path in paths])
+    assert time.monotonic() - began > 1, 'the next one comes after three seconds'
+    many = [argument for number, path in enumerate(paths)
+            for argument in ('-e', 'V%d=%s' % (number, path))]
+    agent.do('exec', '--wait=60', *many, '--', 'true', user=ALICE)
+    same(agent.run('get', '--wait=1', paths[0], user=ALICE).status, 75)
 
 
 @test

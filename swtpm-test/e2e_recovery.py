@@ -178,5 +178,49 @@ def a_store_without_hardware_opens_with_the_recovery_key_only(place):
     same(agent.get(PATH), b'hunter2')
 
 
+def files_found(agent):
+    findings = agent.run('doctor', '--quick', '--json').json()['findings']
+    return [(one['severity'], one['text'], one['remedy']) for one in findings
+            if one['check'] == 'files' and one['severity'] != 'ok']
+
+
+@test
+def a_store_that_was_replaced_is_told_of_until_it_is_destroyed(place):
+    agent = place.wrapped()
+    agent.start()
+    agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
+    agent.set(PATH, b'hunter2')
+    agent.do('backup', 'create', place('backup'))
+    same(files_found(agent), [])
+    assert 'store_replaced' not in agent.status()
+    agent.do('seal', '--yes')
+    agent.do('recover', '--no-hardware', '--yes', '--recovery-file=' + agent.recovery,
+             '--backup=' + place('backup'))
+    replaced = agent.store + '/store.db.replaced'
+    agent.do('rekey', '--yes', '--reencrypt')
+    for _ in range(2):
+        (severity, text, remedy), = files_found(agent)
+        same((severity, remedy), ('warning', 'shred -u ' + replaced))
+        has(text, replaced, 'opens with the keys of then')
+        same(agent.status()['store_replaced'], replaced)
+        has(agent.log(), replaced + ', which a recovery replaced, opens with the keys of then')
+        agent.restart()
+        agent.do('unseal', '--recovery-file=' + agent.recovery)
+    os.unlink(replaced)
+    same(files_found(agent), [])
+    assert 'store_replaced' not in agent.status()
+
+
+@test
+def what_else_lies_beside_the_store_is_told_of(place):
+    agent = place.wrapped()
+    agent.start()
+    agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
+    shutil.copy(agent.store + '/store.db', agent.store + '/store.db.bak')
+    (severity, text, _), = files_found(agent)
+    same(severity, 'note')
+    has(text, 'not the agent\'s: store.db.bak')
+
+
 if __name__ == '__main__':
     tap.main()

@@ -11,6 +11,7 @@ from agent import ALICE
 from tap import has, same, test, until
 
 SECRETS = 150
+CLOCK_FLOOR = 5  # of docs/store.md: the one kind of item that is not encrypted
 
 
 def fill(agent, count=SECRETS):
@@ -109,7 +110,7 @@ def wrapped_keys_of_before_are_in_no_file_after(place):
     fill(agent, 40)
     agent.stop()
     old = [key for key, in query(agent, 'SELECT key FROM version')]
-    old += [body for body, in query(agent, 'SELECT body FROM item')]
+    old += [body for body, in query(agent, 'SELECT body FROM item WHERE kind != %d' % CLOCK_FLOOR)]
     same(len([key for key in old if any(key in data for _, data in store_bytes(agent))]),
          len(old))
     agent.start()

@@ -5,7 +5,7 @@ PINs, PCRs, signed policies and the anchor; and what is seen from outside the TP
 
 import tap
 from sealer import AUTH, DEFINE, INCREMENT, READ, REMOVE, Sealer, number, once
-from tap import same, test
+from tap import has, same, test
 from tpm import tool
 
 
@@ -52,6 +52,19 @@ def each_trouble_with_a_pin_and_pcrs_has_its_own_name(place):
     tool(tpm.tcti, 'tpm2_pcrextend', '7:sha256=' + '01' * 32)
     same(once(tpm.tcti, 'open', blob, pin=b'a right PIN'), 'other PCRs')
     nothing_is_left(tpm.tcti)
+
+
+@test
+def an_anchor_finds_the_last_free_place_and_says_that_there_is_none(place):
+    """A TPM names 254 handles at a time, and 256 are for anchors."""
+    tpm = place.tpm()
+    for index in range(0x01836d00, 0x01836dff):
+        tool(tpm.tcti, 'tpm2_nvdefine', '-C', 'o', '-s', '1', hex(index))
+    counter, _ = once(tpm.tcti, 'anchor', DEFINE)
+    has(tool(tpm.tcti, 'tpm2_nvreadpublic', '0x01836dff').decode(), 'nt=0x1')
+    said = once(tpm.tcti, 'anchor', DEFINE)
+    has(said, 'fault 12', 'no free handle', '0x01836dff')
+    once(tpm.tcti, 'anchor', REMOVE, blob=counter)
 
 
 @test

@@ -136,6 +136,24 @@ def hostile_agent(place):
 
 
 @test
+def a_note_that_would_steer_a_terminal_is_refused_at_the_door(place):
+    agent = place.ready()
+    agent.set(PATH, b'one')
+    for hostile in (b'\x1b[2J', b'\xc2\x9b31m', b'\xe2\x80\xae', b'\xff', b'\x7f', b'\n'):
+        note = b'--note=a' + hostile + b'b'
+        for words in (('set', note, PATH), ('meta', note, PATH), ('meta', b'--set=k=' + hostile, PATH),
+                      ('clock', 'accept', note), ('audit', 'acknowledge', note)):
+            result = agent.run(*words, input='two')
+            same(result.status, 64, words)
+            has(result.err, 'one line of UTF-8')
+            same(steers(result.err), [])
+    same(agent.get(PATH), b'one')
+    note = 'caf\u00e9 \u20ac'
+    agent.do('set', '--note=' + note, PATH, input='two')
+    has(agent.do('show', PATH).text, note)
+
+
+@test
 def each_command_shows_what_the_agent_tells_and_steers_no_terminal(place):
     agent, _ = hostile_agent(place)
     commands = {name: words for name, words in turns()}

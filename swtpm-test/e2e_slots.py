@@ -9,7 +9,7 @@ import subprocess
 
 import keys
 import tap
-from tap import has, same, test, until
+from tap import has, has_not, same, test, until
 
 PATH = 'prod/db/password'
 
@@ -251,7 +251,7 @@ def a_pin_is_asked_for_on_a_terminal_and_never_taken_from_the_command_line(place
     has(result.err, 'slot %d waits for its PIN' % slot, 'no terminal to ask on', '--tpm2-pin-file=F')
     result = agent.run('unseal', '--tpm2-pin-file=' + place.file('wrong', 'wrong', 0o600))
     same(result.status, 74)
-    has(result.err, 'the PIN is wrong; it was tried once')
+    has(result.err, 'the PIN is wrong, and was tried once')
     terminal = Terminal(agent, 'unseal')
     terminal.answer('PIN of slot %d' % slot, 'correct horse')
     same(terminal.end(), (0, 'unsealed\n'))
@@ -307,13 +307,137 @@ def pcrs_hold_until_they_change_and_the_way_on_is_named(place):
     same(slots(agent)[slot]['pcrs'], '16,23')
     keys.tool(agent.tcti, 'tpm2_pcrextend', '16:sha256=' + 64 * '1')
     agent.restart()
-    until(lambda: 'other PCR values' in agent.status().get('reason', ''))
-    has(agent.status()['reason'], 'slot %d' % slot, 'mortise slot reseal')
+    reason = until(lambda: agent.status().get('reason'))
+    has(reason, 'other PCR values', 'slot %d' % slot, 'mortise slot reseal')
     agent.do('unseal', '--recovery-file=' + agent.recovery)
     agent.do('slot', 'reseal', str(slot))
     agent.restart()
     agent.do('status', '--wait=20')
     same(agent.get(PATH), b'hunter2')
+
+
+NO_LINE = (b'', b'\n', b'\r\n', b'1234\n\n', b'1234\r\n\r\n', b'1234\r', b'1234\n5678', b'12\r34\n',
+           b'\xef\xbb\xbf1234\n', '1234'.encode('utf-16'), b'1234\x1b[A', b'1' * 65)
+
+
+@test
+def the_ending_of_a_pin_files_line_is_no_part_of_the_pin(place):
+    agent = with_secret(place)
+    plain = place.file('plain', '1234')
+    for content in ('1234', '1234\n', '1234\r\n'):
+        slot = add(agent, '--tpm2', '--tpm2-pin-file=' + place.file('pin', content))
+        agent.do('slot', 'test', str(slot), '--tpm2-pin-file=' + plain)
+        terminal = Terminal(agent, 'slot', 'test', str(slot))
+        terminal.answer('PIN', '1234')
+        same(terminal.end()[0], 0, repr(content))
+        agent.do('slot', 'test', str(slot), '--tpm2-pin-file=-', input=content)
+        agent.do('slot', 'change-pin', str(slot), '--tpm2-pin-file=' + place.file('pin', '99' + content))
+        agent.do('slot', 'test', str(slot), '--tpm2-pin-file=' + place.file('pin', '991234'))
+        agent.do('slot', 'remove', str(slot))
+    slot = add(agent, '--tpm2', '--tpm2-pin-file=' + plain)
+    agent.do('slot', 'remove', '1', '--yes')
+    agent.do('seal', '--yes')
+    agent.do('unseal', '--tpm2-pin-file=' + place.file('pin', '1234\r\n'))
+    same(agent.get(PATH), b'hunter2')
+
+
+@test
+def what_is_not_one_line_that_could_be_typed_is_no_pin_anywhere(place):
+    agent = with_secret(place)
+    slot = add(agent, '--tpm2', '--tpm2-pin-file=' + place.file('plain', '1234'))
+    fresh = place.agent(name='fresh')
+    fresh.start()
+    before = slots(agent)
+    for content in NO_LINE:
+        file = '--tpm2-pin-file=' + place.file('pin', content)
+        results = [agent.run('slot', 'add', '--tpm2', file), agent.run('slot', 'test', str(slot), file),
+                   agent.run('slot', 'change-pin', str(slot), file),
+                   agent.run('slot', 'reseal', str(slot), file),
+                   agent.run('slot', 'add', '--tpm2', '--tpm2-pin-file=-', input=content),
+                   agent.run('slot', 'add', '--pkcs11=pkcs11:', '--pin-file=' + place('pin')),
+                   fresh.run('init', file, '--recovery-file=' + fresh.recovery),
+                   agent.run('unseal', file)]
+        for result in results[:-1]:
+            same((result.status, result.err.count('\n')), (64, 1), (content, result))
+            has(result.err, 'PIN')
+    same(slots(agent), before)
+    same(fresh.status()['state'], 'uninitialised')
+    agent.do('slot', 'remove', '1', '--yes')
+    agent.do('seal', '--yes')
+    for content in NO_LINE:
+        same(agent.run('unseal', '--tpm2-pin-file=' + place.file('pin', content)).status, 64, content)
+    agent.do('unseal', '--tpm2-pin-file=' + place('plain'))
+
+
+@test
+def a_blank_at_the_end_of_a_new_pin_is_pointed_out(place):
+    agent = with_secret(place)
+    result = agent.do('slot', 'add', '--tpm2', '--tpm2-pin-file=' + place.file('pin', '1234 \n'))
+    has(result.err, 'ends with a blank, which is part of it')
+    same(agent.do('slot', 'test', '3', '--tpm2-pin-file=' + place('pin')).err, '')
+
+
+def as_windows_has_it(place, path):
+    """The same file with a byte order mark and other line endings."""
+    with open(path, 'rb') as file:
+        content = file.read()
+    return place.file('windows', b'\xef\xbb\xbf' + content.replace(b'\n', b'\r\n'))
+
+
+@test
+def keys_and_shares_are_read_from_files_that_windows_had_and_refused_by_name_otherwise(place):
+    agent = with_secret(place)
+    _, shares_file = add_key(place, agent, 'shares', '--recovery-shares=2/3')
+    for path in (agent.recovery, shares_file):
+        agent.do('seal', '--yes')
+        agent.do('unseal', '--recovery-file=' + as_windows_has_it(place, path))
+    agent.do('slot', 'test', '2', '--recovery-file=' + as_windows_has_it(place, agent.recovery))
+    half = agent.do('slot', 'escrow-key', '--recovery-file=' + place('fleet')).text
+    add(agent, '--recovery-public-key=' + as_windows_has_it(place, place.file('half', half)))
+    with open(agent.recovery, encoding='ascii') as file:
+        text = file.read()
+    wide = place.file('wide', text.encode('utf-16'))
+    twice = place.file('twice', text + lines(place('fleet'))[0] + '\n')
+    nothing = place.file('nothing', '# a comment\n\n')
+    agent.do('seal', '--yes')
+    for verb in (['unseal'], ['recover', '--yes']):
+        for path, reason in ((wide, 'UTF-16'), (twice, 'more lines than a recovery key'),
+                             (nothing, 'no line but comments')):
+            result = agent.run(*verb, '--recovery-file=' + path)
+            same((result.status, result.err.splitlines()[-1].count(reason)), (64, 1), (verb, path, result))
+    agent.do('unseal')
+    for path, reason in ((wide, 'UTF-16'), (twice, 'more lines'), (nothing, 'no line')):
+        result = agent.run('policy', 'reset', '--yes', '--recovery-file=' + path)
+        same(result.status, 64, result)
+        has(result.err, reason)
+    for path, reason in ((place.file('wide', half.encode('utf-16')), 'UTF-16'), (nothing, 'no line')):
+        result = agent.run('slot', 'add', '--recovery-public-key=' + path)
+        same(result.status, 64, result)
+        has(result.err, reason)
+
+
+@test
+def a_pcr_key_that_is_none_is_named_by_what_it_is(place):
+    agent = with_secret(place)
+
+    def openssl(name, *arguments):
+        subprocess.run(['openssl', arguments[0], '-out', place(name), *arguments[1:]], check=True,
+                       capture_output=True)
+        return place(name)
+    private = openssl('private', 'genrsa', '2048')
+    for path, status, reason in (
+            (private, 64, 'pkey -in %s -pubout' % private),
+            (openssl('cipher', 'genrsa', '-aes128', '-passout', 'pass:x', '2048'), 64, '-pubout'),
+            (openssl('certificate', 'req', '-x509', '-key', private, '-subj', '/CN=x'), 74,
+             'x509 -in FILE -noout -pubkey'),
+            (openssl('der', 'pkey', '-in', private, '-pubout', '-outform', 'DER'), 74, 'no PEM'),
+            (place.file('long', 'x' * 3000), 64, 'at most 2048 bytes'), (place.file('empty', ''), 64, 'no public'),
+            (place.file('huge', 'x' * 70000), 64, 'no public'), (place('nowhere'), 74, 'No such file')):
+        result = agent.run('slot', 'add', '--tpm2', '--pcr-public-key=' + path)
+        same((result.status, result.err.count('\n')), (status, 1), result)
+        has(result.err, reason)
+        has_not(result.err, 'tcti')
+    same(set(slots(agent)), {1, 2})
 
 
 @test

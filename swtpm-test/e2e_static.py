@@ -108,8 +108,9 @@ def exec_hands_over_a_variable_and_masks_in_an_empty_root(place):
     inside.agent.set('prod/web/socket', (INSIDE + '/mortise.sock').encode())
     words = ('exec', '--clean-env', '-e', 'MORTISE_SOCKET=prod/web/socket', '--', '/mortise')
     same(inside.do(*words, 'get', PATH).out, VALUE)
-    masked = inside.do(*words, 'get', 'prod/web/socket').text
-    assert masked and INSIDE not in masked, masked
+    masked = inside.run(*words, 'get', 'prod/web/socket')
+    assert masked.out and INSIDE not in masked.text, masked.text
+    same([masked.status, 'values replaced by marks: 1' in masked.err], [0, True], masked.err)
 
 
 @test(root=True)

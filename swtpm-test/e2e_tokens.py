@@ -30,7 +30,7 @@ def own(path):
 class TokenAgent(fixtures.Agent):
     """mock: what MOCK is; pin_file: whether [pkcs11] names one."""
 
-    token, mock, pin_file = None, None, True
+    token, mock, pin_file, modules = None, None, True, [SOFTHSM]
 
     def configure(self, lines=(), tpm2_lines=('deadline = 3',)):
         super().configure(lines, tpm2_lines)
@@ -41,7 +41,7 @@ class TokenAgent(fixtures.Agent):
             shutil.copy(MOCK, self.mocking)
         with open(self.conf, 'a') as file:
             file.write('[pkcs11]\nmodules = %s\nenv = %s\n' % (
-                SOFTHSM if self.mock is None else self.mocking,
+                ' '.join(self.modules) if self.mock is None else self.mocking,
                 env if self.mock is None else env + ' MOCK=' + self.mock))
             if self.pin_file:
                 file.write('pin-file = %s\n' % self.pin)
@@ -74,8 +74,10 @@ class TokenAgent(fixtures.Agent):
         self.start()
 
     def reason(self):
-        until(lambda: self.status()['state'] == 'sealed' and 'reason' in self.status())
-        return self.status()['reason']
+        def said():
+            status = self.status()
+            return status['state'] == 'sealed' and status.get('reason')
+        return until(said)
 
     def is_unsealed(self):
         return self.status()['state'] == 'unsealed'
@@ -142,6 +144,59 @@ def a_token_that_is_taken_out_is_told_and_opens_when_it_is_back(place):
     agent.token.put_back()
     agent.do('unseal')
     same(agent.get(PATH), VALUE)
+
+
+@test
+def a_module_that_is_not_ready_at_boot_is_tried_again_until_it_is(place):
+    agent = begun(place)
+    mocks = ('rv:C_Initialize=5', 'crash:C_Initialize', 'exit:C_Initialize',
+             'rv:C_GetFunctionList=5', 'rv:C_GetSlotList=5', 'rv:C_GetTokenInfo=e0',
+             'rv:C_OpenSession=31', 'rv:C_FindObjects=30', 'rv:C_Decrypt=30')
+    for number, mock in enumerate(mocks, 1):
+        trouble = place.file('trouble', '')
+        agent.again(mock=mock + ',while=' + trouble)
+        until(lambda: 'tried again by itself' in agent.status().get('reason', ''), what=mock)
+        os.unlink(trouble)
+        until(agent.is_unsealed, what=mock)
+        same(agent.get(PATH), VALUE)
+        same(agent.log().count('sealed: slot 1'), number, mock)
+
+
+@test
+def a_module_that_hangs_at_boot_is_tried_again_when_its_time_is_over(place):
+    agent = begun(place)
+    trouble = place.file('trouble', '')
+    agent.again(mock='hang:C_Initialize,while=' + trouble)
+    until(lambda: 'tried again by itself' in agent.status().get('reason', ''))
+    os.unlink(trouble)
+    until(agent.is_unsealed, seconds=30)
+    same(agent.get(PATH), VALUE)
+
+
+@test
+def a_pin_file_that_comes_late_is_found(place):
+    agent = begun(place)
+    os.rename(agent.pin, agent.pin + '-later')
+    agent.restart()
+    until(lambda: 'pin-file' in agent.status().get('reason', ''))
+    has(agent.reason(), 'tried again by itself')
+    os.rename(agent.pin + '-later', agent.pin)
+    until(agent.is_unsealed)
+
+
+@test
+def a_token_behind_two_modules_opens_the_store_whichever_made_the_slot(place):
+    agent = begun(place)
+    uri = next(slot['uri'] for slot in agent.do('slot', 'list', '--json').json()['slots']
+               if slot['kind'] == 'pkcs11')
+    has(uri, 'pkcs11:token=mortise-test;serial=', '?module-path=' + SOFTHSM)
+    has(agent.do('slot', 'list').text, uri)
+    copy = place('copy.so')
+    shutil.copy(SOFTHSM, copy)
+    for agent.modules in ([SOFTHSM, copy], [copy, SOFTHSM], [copy]):
+        agent.again()
+        until(agent.is_unsealed, what=agent.modules)
+        same(agent.get(PATH), VALUE)
 
 
 def doctors_word(agent, *options):

@@ -21,8 +21,10 @@ def with_secret(place, **settings):
 
 def sealed_reason(agent):
     """Why an agent that tried is still sealed."""
-    until(lambda: agent.status()['state'] == 'sealed' and 'reason' in agent.status())
-    return agent.status()['reason']
+    def reason():
+        said = agent.status()
+        return said['state'] == 'sealed' and said.get('reason')
+    return until(reason)
 
 
 @test

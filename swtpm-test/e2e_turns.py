@@ -18,7 +18,7 @@ from tap import has, same, test, until
 # Those that name a secret which has to be there already.
 OF_A_SECRET = ('get', 'exec', 'render', 'show', 'meta', 'move', 'rollback', 'delete', 'undelete', 'destroy')
 # Those that an operator may run while the agent is sealed, as the state itself asks for them.
-SEALED_TOO = ('seal', 'slot list', 'slot test')
+SEALED_TOO = ('seal', 'slot list', 'slot test', 'clock show')
 # Those whose result is what they print.
 OF_OUTPUT = ('get', 'exec', 'render', 'list', 'show', 'policy show', 'policy check', 'policy who', 'policy may',
              'audit show', 'audit verify', 'audit public-key', 'verify', 'watch', 'slot list')

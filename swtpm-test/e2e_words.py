@@ -191,5 +191,23 @@ def a_prefix_below_which_there_is_nothing_says_so_and_is_no_error(place):
     same(agent.do('list', '--json', 'prdo').json(), {'secrets': []})
 
 
+@test
+def a_check_that_has_nothing_to_check_says_so(place):
+    agent = place.ready()
+    empty, nothing = place.file('empty', ''), place.directory('nothing')
+    place.directory('policy.d')
+    place.file('policy.d/10-first.policy', '[rule one]\nallow = read\nsecret = prod/**\nuser = 1\n')
+    result = agent.do('hygiene')
+    same(result.out, b'')
+    has(result.err, '0 secrets were examined')
+    for status, words, told in (
+            (66, ('scan', empty), 'nothing to look for'), (64, ('import', empty, 'prod/app'), 'nothing in it'),
+            (78, ('policy', 'apply', nothing), 'has no file'), (78, ('policy', 'test', empty), 'no section [expect NAME]'),
+            (65, ('backup', 'verify', empty), 'is empty'), (64, ('scan',), 'scan what?')):
+        result = agent.run(*words)
+        same((result.status, result.out), (status, b''), words)
+        has(result.err, told)
+
+
 if __name__ == '__main__':
     tap.main()

@@ -56,9 +56,7 @@ def install():
     must('dpkg', '-i', *(str(path) for path in pathlib.Path('/out').glob('*.deb')))
     CONF.write_text(CONF.read_text().replace('; tcti = device:/dev/tpmrm0',
                                              'tcti = swtpm:path=/tpm/tpm.sock'))
-    must('systemctl', 'stop', 'mortised.service')  # a socket unit does not join one that runs
-    must('systemctl', 'enable', '--now', '--quiet', 'mortise-credentials.socket')
-    must('systemctl', 'start', 'mortised.service')
+    must('systemctl', 'restart', 'mortised.service')
 
 
 def make_jobs():

@@ -17,6 +17,8 @@ results = {}
 
 
 def run(*command, **options):
+    if 'MORTISE_TEST_TRACE' in os.environ:
+        print('%.1f + %.200s' % (time.monotonic(), ' '.join(command)), flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=options.pop('timeout', 60), **options)
     return [done.returncode, done.stdout.decode(errors='replace').strip()]
@@ -76,7 +78,7 @@ def want(what):
 
 def perform(*steps):
     """Does the step, a function whose name the host has written down."""
-    name = pathlib.Path('/out/step').read_text()
+    name = pathlib.Path('/out/step').read_text().strip()
     began = time.monotonic()
     try:
         {step.__name__: step for step in steps}[name]()

@@ -3,8 +3,12 @@
 """jobs_inside: what e2e_jobs.py has done in a container: jobs of cron and of timers, and what mails
 they cause. Jobs are of the kind @reboot, which cron runs at once when it finds no mark of a run."""
 
+import json
 import os
 import pathlib
+import re
+import shlex
+import subprocess
 
 from inside import MORTISE, journal, must, perform, results, run, show, until, write
 
@@ -32,6 +36,7 @@ SENDMAIL = '''#!/bin/sh
 umask 022
 new=$(mktemp /var/caught/.XXXXXX) && cat >"$new" && chmod 644 "$new" && mv "$new" "/var/caught/$(id -un).${new##*.}"
 '''
+SIGNS = 'a\'b"c&d<e$f%g\\h i=ä'
 CRONTAB = pathlib.Path('/etc/cron.d/jobs')
 CAUGHT = pathlib.Path('/var/caught')
 HOOK = '''#!/bin/sh
@@ -117,6 +122,47 @@ def a_job_that_waits():
     results['waited'] = mail('alice')
 
 
+def found(*files, input=None):
+    """The encodings in which scan finds the value with signs."""
+    done = subprocess.run([MORTISE, 'scan', '--json', '--only=prod/spelled', *files], input=input,
+                          stdout=subprocess.PIPE, timeout=60)
+    return [item['encoding'] for item in json.loads(done.stdout)['findings']]
+
+
+def spelled():
+    """Files that cron and systemd read, and that systemd writes, with a value in them."""
+    must(MORTISE, 'set', '--raw', 'prod/spelled/value', input=SIGNS.encode())
+    out = pathlib.Path('/run/spelled')
+    out.mkdir()
+    out.chmod(0o777)
+    quoted = shlex.quote(SIGNS).replace('%', '\\%')
+    cron("alice V=%s; printf \\%%s \"$V\" >/run/spelled/cron" % quoted)
+    until((out / 'cron').exists)
+    until(lambda: (out / 'cron').read_text())
+    results['crontab'] = [(out / 'cron').read_text(), found(str(CRONTAB))]
+    unit = re.sub(r'(["\\\\])', r'\\\1', SIGNS).replace('%', '%%')
+    write('/etc/systemd/system/spelled.service',
+          '[Service]\nType=oneshot\nEnvironment="V=%s"\n'
+          'ExecStart=/bin/sh -c \'printf %%%%s "$$V" >/run/spelled/unit\'\n'
+          'ExecStart=/bin/sh -c \'printf %%%%s "$$1" >/run/spelled/argument\' sh "%s"\n' % (
+              unit, unit.replace('$', '$$')))
+    must('systemctl', 'daemon-reload')
+    must('systemctl', 'start', 'spelled.service')
+    results['unit'] = [(out / 'unit').read_text(), (out / 'argument').read_text(),
+                       found('/etc/systemd/system/spelled.service')]
+    must('systemd-run', '--quiet', '--unit=passing', '--setenv=V=' + SIGNS, '--remain-after-exit',
+         'true', SIGNS)
+    text = pathlib.Path('/run/systemd/transient/passing.service').read_text()
+    results['transient'] = {
+        kind: found('-', input='\n'.join(line for line in text.splitlines()
+                                         if line.startswith(kind)).encode())
+        for kind in ('Environment', 'ExecStart')}
+    results['systemctl'] = {
+        words[0]: found('-', input=must('systemctl', '--no-pager', *words, 'passing').encode())
+        for words in (['cat'], ['show', '-p', 'Environment'])}
+    results['signs'] = SIGNS
+
+
 def a_timer():
     write('/etc/systemd/system/nightly.service',
           '[Service]\nType=oneshot\nUser=alice\nExecStart=/opt/mortise/bin/mortise exec --wait=300 '
@@ -170,6 +216,7 @@ def rotate():
 def jobs():
     install()
     cron_jobs()
+    spelled()
     a_job_that_waits()
     a_timer()
     rotate()

@@ -40,6 +40,17 @@ def steps_of(lines):
     return found
 
 
+def fits(expected, said):
+    """Is that the output? `...` is any text, and alone on a line any lines."""
+    pattern = ''
+    for line in expected:
+        if line.strip() == '...':
+            pattern += r'(?:.*\n)*?'
+        else:
+            pattern += '.*'.join(re.escape(part) for part in line.rstrip().split('...')) + r'[ \t]*\n'
+    return any(re.fullmatch(pattern, text) for text in said)
+
+
 class Page:
     """One page: its name and section, whom its NAME line names, parts and blocks."""
 

@@ -42,15 +42,15 @@ class Key:
         self.name, self.private, self.public = name, place(name + '.pem'), place(name + '.pub')
         with open(self.private, 'wb') as file:
             file.write(call('openssl', *make.split()))
+        self.pem = call('openssl', 'pkey', '-in', self.private, '-pubout')
         with open(self.public, 'wb') as file:
-            file.write(call('openssl', 'pkey', '-in', self.private, '-pubout'))
-        with open(self.public, 'rb') as file:
-            self.pem = file.read()
+            file.write(self.pem)
 
 
 def keys(place):
     return [Key(place, 'rsa', 'genrsa 2048'), Key(place, 'rsa3072', 'genrsa 3072'),
-            Key(place, 'ec', 'ecparam -name prime256v1 -genkey -noout')]
+            Key(place, 'ec', 'ecparam -name prime256v1 -genkey -noout'),
+            Key(place, 'p384', 'ecparam -name secp384r1 -genkey -noout')]
 
 
 class Kernel:

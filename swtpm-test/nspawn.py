@@ -3,14 +3,10 @@
 
 tree()     a Debian to boot
 Machine    a disk that outlives its boots, with a TPM outside; its plug is pulled after each
-in_turn()  boots that are made once, for all tests of a file
-A script inside does what a boot is for: it is called as `SCRIPT STEP` and writes its results to
-/out/STEP.json, see inside.py.
+boots.py has what a script inside does.
 """
 
-import functools
 import glob
-import json
 import os
 import re
 import shutil
@@ -18,13 +14,13 @@ import signal
 import subprocess
 import time
 
-from agent import Place, prefix
+from agent import prefix
+from boots import Booted, in_turn  # noqa: F401: for who boots
+from boots import tree as tree_of
 from tap import Skip, until
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 # What systemd-nspawn of 2022 keeps from its containers, and the agent cannot do without.
 SYSCALLS = 'memfd_secret landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp'
-BOOT_S = 120
 PROBE = '''[Unit]
 After=multi-user.target
 [Service]
@@ -43,28 +39,23 @@ AS_INIT = ('--boot', 'systemd.unit=multi-user.target', 'systemd.mask=console-get
            'systemd.mask=getty.target', 'systemd.mask=systemd-logind.service')
 
 
-@functools.lru_cache(None)
-def tree():
-    """The path of a Debian to boot; skips where there is none."""
+def tree(suite='own'):
+    """The path of a Debian to boot; 'own' is the release for which the installation under test is linked."""
     if not shutil.which('systemd-nspawn'):
         raise Skip('systemd-nspawn is not installed')
-    done = subprocess.run([HERE + '/boot_tree'], capture_output=True, timeout=900)
-    if done.returncode != 0:
-        raise Skip(done.stderr.decode().strip() or 'no tree to boot')
-    return done.stdout.decode().strip()
+    return tree_of(suite, 'nspawn')
 
 
-class Machine:
+class Machine(Booted):
     """Boots systemd, or runs the script alone with boots=False."""
 
-    def __init__(self, place, script, boots=True):
-        self.place, self.tree, self.tpm = place, tree(), place.tpm()
+    def __init__(self, place, script, boots=True, suite='own'):
+        super().__init__(place, script)
+        self.tree, self.tpm = tree(suite), place.tpm()
         self.script, self.binds, self.wishes = script, [], {'tpm': self.give_tpm}
         self.how = AS_INIT if boots else ('--as-pid2', '/usr/bin/python3', '/out/' + script)
-        for name in ('upper', 'work', 'root', 'out'):
+        for name in ('upper', 'work', 'root'):
             place.directory(name)
-        for name in (script, 'inside.py'):
-            shutil.copy(os.path.join(HERE, name), place('out'))
         self.put('/etc/systemd/system/probe.service', PROBE % script)
         wants = self.place('upper/etc/systemd/system/multi-user.target.wants')
         os.mkdir(wants)
@@ -128,7 +119,9 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
                 env={**os.environ, 'SYSTEMD_NSPAWN_UNIFIED_HIERARCHY': '1'})
         try:
-            return self.wait_for(step, process)
+            results = self.wait_for(step, process)
+            results['up'] = results['seconds'][0] - self.began
+            return results
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -140,56 +133,8 @@ class Machine:
                                 *glob.glob('/proc/[0-9]*/mountinfo')], check=False)
         return found.returncode == 0
 
-    def wait_for(self, step, process):
-        path, end = self.place('out/%s.json' % step), time.monotonic() + BOOT_S
-        while not os.path.exists(path):
-            ended = process.poll() is not None and not os.path.exists(path)
-            if ended or time.monotonic() > end:
-                with open(self.place('console.' + step), errors='replace') as console:
-                    self.give_up(console.read())
-            self.grant_wishes()
-            time.sleep(0.02)
-        with open(path) as file:
-            results = json.load(file)
-        assert 'failed' not in results, '%s\n%s' % (results['failed'], results['journal'])
-        results['up'] = results['seconds'][0] - self.began
-        return results
-
-    def grant_wishes(self):
-        """What inside.want() asks for; the script goes on when its file is gone."""
-        for name, grant in self.wishes.items():
-            path = self.place('out/want-' + name)
-            if os.path.exists(path):
-                grant()
-                os.unlink(path)
-
-    def give_up(self, said):
+    def give_up(self, step):
+        said = self.said(step)
         if 'Welcome to' not in said and self.how == AS_INIT:
             raise Skip('no container boots here: %r' % said[-200:])
-        raise AssertionError('began, and came to nothing:\n' + said[-1500:])
-
-
-def in_turn(plan):
-    """
-    step(NAME) gives the results of a boot. plan(place, came) makes all of them at the first
-    call, one after the other, and puts each into came; what keeps it from that, fails the rest.
-    """
-    @functools.lru_cache(None)
-    def boots():
-        came = {}
-        with Place() as place:
-            try:
-                plan(place, came)
-            except Skip as reason:
-                came['skip'] = str(reason)
-            except Exception as fault:  # each test says it
-                came['fault'] = '%s: %s' % (type(fault).__name__, fault)
-        return came
-
-    def step(name):
-        came = boots()
-        if name not in came and 'skip' in came:
-            raise Skip(came['skip'])
-        assert name in came, came.get('fault')
-        return came[name]
-    return step
+        super().give_up(step)

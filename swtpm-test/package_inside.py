@@ -98,9 +98,7 @@ def initialise():
     write('/etc/mortise/policy.d/10-first.policy', must('mortise', 'policy', 'show'))
     write('/etc/mortise/token.pin', '1234', 0o600)
     must('systemctl', 'enable', '--quiet', '--now', 'mortise-rotate.timer')
-    must('systemctl', 'enable', '--quiet', 'mortise-credentials.socket')
-    must('systemctl', 'stop', 'mortised.service')
-    must('systemctl', 'start', 'mortise-credentials.socket', 'mortised.service')
+    results['enable'] = run('systemctl', 'enable', '--now', 'mortise-credentials.socket')
     results['store'] = look('/var/lib/mortise/store.db')
 
 

@@ -21,12 +21,12 @@ SOFTHSM = '/usr/lib/softhsm/libsofthsm2.so'
 TPM2_PKCS11 = '/usr/lib/%s-linux-gnu/libtpm2_pkcs11.so.1' % os.uname().machine
 PIN = b'correct-Horse'
 
-ENROL, OPEN, HARDWARE = 528, 529, 9
+ENROL, OPEN, HEALTH, HARDWARE = 528, 529, 531, 9
 SLOT_KIND, TOKEN_PIN, URI, KEY, BLOB, ENTROPY, FAULT = 22, 37, 38, 40, 41, 42, 43
 FAULTS = dict(enumerate((
     'none absent busy timeout died lockout failure-mode owner-auth no-srk other-srk unfit-srk '
     'refused full malformed unsupported other wrong-pin no-pin other-pcrs no-signature '
-    'no-counter other-count no-module').split()))
+    'no-counter other-count no-module srk-auth unfit-wish').split()))
 
 # What a blob has where (agent/sealer/pkcs11_blob.h).
 MECHANISM, HEADER_SIZE = 2, 116
@@ -136,6 +136,7 @@ class Answer:
     def __init__(self, frame):
         code, fields = wire.unpack(frame)
         self.h, self.blob = fields.get(KEY), fields.get(BLOB)
+        self.uri = fields.get(URI, b'').decode('ascii')
         self.text = fields.get(wire.TEXT, b'').decode('ascii')
         self.code, self.fault = code, ''
         if code == HARDWARE:

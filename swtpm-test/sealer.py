@@ -19,7 +19,8 @@ TEXT, NUMBER, KIND, PIN, PCRS, KEY, BLOB, ENTROPY, FAULT, PUBLIC_KEY, COUNTER = 
     2, 16, 22, 37, 39, 40, 41, 42, 43, 54, 57
 DEFINE, READ, INCREMENT, REMOVE = 1, 2, 3, 4
 HARDWARE_FAULTS = {5: 'lockout', 16: 'wrong PIN', 17: 'no PIN', 18: 'other PCRs',
-                   19: 'no signature', 20: 'no counter', 21: 'other count'}
+                   19: 'no signature', 20: 'no counter', 21: 'other count',
+                   23: 'SRK password'}
 AUTH = bytes(range(100, 132))
 
 

@@ -58,6 +58,12 @@ class Tpm:
             self.process.stdout.close()
         self.process = None
 
+    def cut(self):
+        """The power fails, and comes back."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.stop()
+        self.start()
+
     def freeze(self):
         os.kill(self.pid, signal.SIGSTOP)
 

@@ -229,7 +229,7 @@ static void serve(struct connection *connection, short client_events, short tpm_
 		hang_up(connection);
 }
 
-static void serve_all(int data, int control, const char *upstream)
+static void serve_all(int data, int control, const char *upstream, const sigset_t *waiting)
 {
 	struct pollfd polled[2 + 2 * CONNECTIONS_MAX] = {
 		{.fd = data, .events = POLLIN}, {.fd = control, .events = POLLIN}};
@@ -242,7 +242,7 @@ static void serve_all(int data, int control, const char *upstream)
 		polled[3 + 2 * i] = (struct pollfd){
 			.fd = connection->is_open ? connection->up.to : -1, .events = POLLIN};
 	}
-	if (poll(polled, 2 + 2 * CONNECTIONS_MAX, -1) < 0)
+	if (ppoll(polled, 2 + 2 * CONNECTIONS_MAX, NULL, waiting) < 0)
 		return;
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
 		if (connections[i].is_open)
@@ -258,17 +258,23 @@ static void serve_all(int data, int control, const char *upstream)
 static int tap(const char *listen_path, const char *upstream, const char *log_path)
 {
 	const struct sigaction action = {.sa_handler = end};
+	sigset_t one, waiting;
 	int data, control;
 
 	recording = fopen(log_path, "we");
 	if (recording == NULL)
 		fail(log_path);
+	/* SIGTERM comes while it waits, and at no other time: else it would wait on. */
+	sigemptyset(&one);
+	sigaddset(&one, SIGTERM);
+	sigprocmask(SIG_BLOCK, &one, &waiting);
+	sigdelset(&waiting, SIGTERM);
 	sigaction(SIGTERM, &action, NULL);
 	/* The data socket last: who sees it may use both. */
 	control = listen_at(listen_path, ".ctrl");
 	data = listen_at(listen_path, "");
 	while (!is_over)
-		serve_all(data, control, upstream);
+		serve_all(data, control, upstream, &waiting);
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
 		if (connections[i].is_open)
 			hang_up(&connections[i]);

@@ -70,6 +70,16 @@ def get(connection, path):
     return struct.unpack('<Q', found[ITEM_STATUS])[0], found.get(VALUE)
 
 
+def statuses(items):
+    """The status of each item of an answer."""
+    found = []
+    while items:
+        size, = struct.unpack_from('<I', items)
+        found += struct.unpack('<Q', fields_of(items[4:4 + size])[ITEM_STATUS])
+        items = items[4 + size:]
+    return found
+
+
 def set(connection, path, value):
     """The status of a set."""
     frame = pack(SET, {PATH: path.encode(), VALUE: value, TOKEN: os.urandom(16)})

@@ -9,11 +9,13 @@
  *	wrong:C_Decrypt		a bit of what it gives is flipped
  *	short:C_Decrypt		what it gives is one byte shorter than it was
  *	long:C_FindObjects	it says that it gave more than there was room for
+ *	slots=70		so many slots without a token come before the others
  *	hide=1087		a mechanism that is not listed (hexadecimal)
  *	flag=10000		set in CK_TOKEN_INFO
  *	label=X			the first letter of the token's label
  *	attribute=103:0		the first byte of an attribute, whatever it was
  *	log=/path		each call is a line there, and the start of the environment is
+ *	while=/path		all but the log only while that file is there
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -27,7 +29,8 @@
 
 #include <p11-kit/pkcs11.h>
 
-#define SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
+#define SOFTHSM    "/usr/lib/softhsm/libsofthsm2.so"
+#define EMPTY_SLOT 0x100000000ul /* and those behind it: SoftHSM has no such ids */
 
 extern char **environ;
 
@@ -36,7 +39,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out_list) __attribute__((visibility("
 static CK_FUNCTION_LIST *real, mock;
 
 /* What follows the first directive that starts with prefix; NULL if there is none. */
-static const char *after(const char *prefix)
+static const char *find(const char *prefix)
 {
 	const char *at = getenv("MOCK");
 	size_t size = strlen(prefix);
@@ -47,6 +50,20 @@ static const char *after(const char *prefix)
 			return at + size;
 	}
 	return NULL;
+}
+
+/* The same, unless it does not misbehave just now. */
+static const char *after(const char *prefix)
+{
+	const char *path = find("while=");
+	char name[256];
+
+	if (path != NULL) {
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(path, ","), path);
+		if (access(name, F_OK) != 0)
+			return NULL;
+	}
+	return find(prefix);
 }
 
 static bool has(const char *what, const char *function)
@@ -61,7 +78,7 @@ static bool has(const char *what, const char *function)
 
 static void log_call(const char *function)
 {
-	const char *path = after("log=");
+	const char *path = find("log=");
 	char name[256];
 	FILE *log;
 
@@ -193,11 +210,30 @@ static CK_RV finalize(void *reserved)
 
 static CK_RV get_slot_list(CK_BBOOL present, CK_SLOT_ID *slots, CK_ULONG *count)
 {
+	const char *before = after("slots=");
+	CK_ULONG empty = before != NULL ? strtoul(before, NULL, 10) : 0;
+	CK_ULONG left = *count > empty ? *count - empty : 0;
+
 	ACT("C_GetSlotList");
-	CK_RV value = real->C_GetSlotList(present, slots, count);
+	CK_RV value = real->C_GetSlotList(
+		present, slots != NULL ? slots + empty : NULL, slots != NULL ? &left : count);
+	if (slots != NULL)
+		*count = left;
+	*count += empty;
+	for (CK_ULONG i = 0; i < empty && slots != NULL && value == CKR_OK; i++)
+		slots[i] = EMPTY_SLOT + i;
 	if (has("long", "C_GetSlotList"))
 		*count += 100000;
 	return value;
+}
+
+static CK_RV get_slot_info(CK_SLOT_ID slot, CK_SLOT_INFO *info)
+{
+	ACT("C_GetSlotInfo");
+	if (slot < EMPTY_SLOT)
+		return real->C_GetSlotInfo(slot, info);
+	*info = (CK_SLOT_INFO){.flags = CKF_HW_SLOT};
+	return CKR_OK;
 }
 
 static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
@@ -205,6 +241,8 @@ static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 	const char *flag = after("flag="), *name = after("label=");
 
 	ACT("C_GetTokenInfo");
+	if (slot >= EMPTY_SLOT)
+		return CKR_TOKEN_NOT_PRESENT;
 	CK_RV value = real->C_GetTokenInfo(slot, info);
 	if (flag != NULL)
 		info->flags |= strtoul(flag, NULL, 16);
@@ -342,6 +380,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **out_list)
 	mock.C_Initialize = initialize;
 	mock.C_Finalize = finalize;
 	mock.C_GetSlotList = get_slot_list;
+	mock.C_GetSlotInfo = get_slot_info;
 	mock.C_GetTokenInfo = get_token_info;
 	mock.C_GetMechanismList = get_mechanism_list;
 	mock.C_OpenSession = open_session;

@@ -79,6 +79,8 @@ static struct model_question draw_question(struct bytes *bytes, char path[PATH_S
 	question.verb = PICK(bytes, verbs);
 	question.now = (time_t)strtoll(PICK(bytes, times), NULL, 10);
 	question.now += PICK(bytes, shifts);
+	if (draw(bytes, 8) == 7)
+		question.now = MODEL_NO_TIME;
 	draw_path(bytes, path);
 	if (draw(bytes, 8) != 7)
 		question.path = path;

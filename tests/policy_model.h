@@ -14,6 +14,7 @@
 #define MODEL_RULES_MAX  16
 #define MODEL_KEYS       13
 #define MODEL_VALUE_SIZE 256
+#define MODEL_NO_TIME    ((time_t)-1)
 
 struct model_rule {
 	char title[80];

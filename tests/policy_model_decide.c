@@ -123,6 +123,8 @@ static int says_time(const struct model_rule *rule, time_t now)
 	int day;
 	struct tm tm;
 
+	if (now == MODEL_NO_TIME)
+		return rule->values[HOURS][0] || rule->values[DAYS][0] ? PERHAPS : YES;
 	if (rule->values[HOURS][0] == '\0') {
 		localtime_r(&now, &tm);
 		return rule->values[DAYS][0] == '\0' || has_day(rule->values[DAYS], tm.tm_wday);
@@ -139,6 +141,8 @@ static int says_expires(const char *value, time_t now)
 {
 	time_t end = 0;
 
+	if (now == MODEL_NO_TIME)
+		return PERHAPS;
 	return model_read_instant(value, &end) && now < end;
 }
 
@@ -171,9 +175,10 @@ static int says(const struct model_rule *rule, int key, const struct model_quest
 static bool applies(const struct model_rule *rule, const struct model_question *question)
 {
 	bool is_deny = rule->values[DENY][0] != '\0';
+	int time = says_time(rule, question->now);
 
-	if (!has_word(rule->values[is_deny ? DENY : ALLOW], question->verb) ||
-		!says_time(rule, question->now))
+	if (!has_word(rule->values[is_deny ? DENY : ALLOW], question->verb) || time == NO ||
+		(time == PERHAPS && !is_deny))
 		return false;
 	for (int key = SECRET; key < MODEL_KEYS; key++) {
 		int answer = rule->values[key][0] == '\0' ? YES : says(rule, key, question);

@@ -2,6 +2,7 @@
 /* The writing side: lines, turns, denials that are counted, reading back. */
 #include "audit_line.h"
 #include "audit_fixture.h"
+#include "clock.h"
 
 static void append_one(struct fixture *fixture, const struct audit_event *event)
 {
@@ -104,7 +105,9 @@ static void no_request_can_make_a_line_too_long(void **state)
 	struct audit_event event = request_at(UINT64_MAX);
 	char path[4096], note[4096];
 
+	struct clock_floor floor = {.wall_us = clock_now().wall_us + 400 * 86400 * SECOND_US};
 	open_log(fixture);
+	clock_set_floor(&floor); /* which makes it longer still */
 	memset(path, '\x80', sizeof path);
 	memset(note, '"', sizeof note - 1);
 	note[sizeof note - 1] = '\0';
@@ -120,6 +123,45 @@ static void no_request_can_make_a_line_too_long(void **state)
 	append_one(fixture, &event);
 	assert_in_range(audit_report(fixture->audit).size_bytes, 1800, AUDIT_LINE_MAX);
 	begin_chain(fixture);
+	assert_sound(fixture);
+	clock_set_floor(NULL);
+}
+
+#define TIME "\"time\":\"2026-11-23T12:00:00.000000Z\","
+
+static void a_line_with_another_word_for_the_clock_is_refused(void **state)
+{
+	static const char *const words[] = {"", "\"clock\":\"doubtful\",", "\"clock\":\"\",",
+		"\"clock\":\"believed\",", "\"clock\":\"doubtful\",\"clock\":\"doubtful\","};
+	struct audit_line line;
+	char text[AUDIT_LINE_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		int size = snprintf(text, sizeof text,
+			"{\"seq\":1," TIME "%s\"op\":\"start\",\"result\":\"ok\",\"prev\":"
+			"\"0000000000000000000000000000000000000000000000000000000000000000\"}",
+			words[i]);
+		assert_int_equal(audit_line_parse(text, (size_t)size, &line),
+			i < 2 ? MORTISE_OK : MORTISE_INTEGRITY);
+	}
+}
+
+static void a_line_says_if_the_clock_was_doubted(void **state)
+{
+	struct clock_floor floor = {.wall_us = clock_now().wall_us + 400 * 86400 * SECOND_US};
+	struct fixture *fixture = *state;
+	struct audit_event event = request_at(NOON_US);
+
+	open_log(fixture);
+	begin_chain(fixture);
+	clock_set_floor(&floor);
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture, TIME "\"clock\":\"doubtful\",\"op\":\"get\""));
+	assert_false(log_contains(fixture, TIME "\"op\":\"get\""));
+	clock_set_floor(NULL);
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture, TIME "\"op\":\"get\""));
 	assert_sound(fixture);
 }
 
@@ -322,6 +364,8 @@ int main(void)
 		TEST(control_characters_of_two_bytes_are_escaped),
 		TEST(a_line_that_is_spelled_otherwise_is_refused),
 		TEST(no_request_can_make_a_line_too_long),
+		TEST(a_line_says_if_the_clock_was_doubted),
+		TEST(a_line_with_another_word_for_the_clock_is_refused),
 		TEST(an_operation_of_the_log_itself_fails_the_flush),
 		TEST(a_turn_may_be_larger_than_its_buffer),
 		TEST(the_chain_goes_on_after_reopening),

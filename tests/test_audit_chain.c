@@ -312,21 +312,69 @@ static void a_genesis_that_is_not_on_disk_begins_nothing(void **state)
 	assert_sound(fixture);
 }
 
-static void assert_damage_is_told(struct fixture *fixture, const char *text, size_t size)
+/* With a gap that somebody has acknowledged. */
+static enum mortise_status verify_past(
+	const struct fixture *fixture, const struct audit_gap *gap, size_t *out_gaps)
+{
+	struct audit_check *check = NULL;
+	uint8_t key[32];
+	size_t size;
+	char *text = read_log(fixture, &size);
+
+	assert_true(audit_public_key(fixture->audit, key));
+	assert_int_equal(audit_check_new(key, &check), MORTISE_OK);
+	audit_check_allow(check, uuid, gap, 1);
+	enum mortise_status status = audit_check_feed(check, (const uint8_t *)text, size);
+	if (status == MORTISE_OK)
+		status = audit_check_end(check, fixture->audit);
+	*out_gaps = audit_check_gaps(check);
+	audit_check_free(check);
+	free(text);
+	return status;
+}
+
+/* Nobody is let past by another joint's gap, or by a key that somebody likes. */
+static void assert_gap_is_that_one(const struct fixture *fixture, const struct audit_gap *gap)
+{
+	struct audit_gap other = *gap;
+	size_t gaps;
+
+	other.sequence++;
+	assert_int_equal(verify_past(fixture, &other, &gaps), MORTISE_INTEGRITY);
+	other = *gap;
+	other.head[31] ^= 1;
+	assert_int_equal(verify_past(fixture, &other, &gaps), MORTISE_INTEGRITY);
+	other = *gap;
+	other.key[0] ^= 1;
+	assert_int_equal(verify_past(fixture, &other, &gaps), MORTISE_INTEGRITY);
+}
+
+/* passes: once it is acknowledged the chain verifies, for no line that is left was changed. */
+static void assert_damage_is_told(
+	struct fixture *fixture, const char *text, size_t size, bool passes)
 {
 	char complaint[256];
+	size_t gaps = 0;
 
 	close_log(fixture);
 	write_log(fixture, text, size);
 	restart(fixture);
 	assert_true(
 		log_contains(fixture, "\"op\":\"joint\",\"result\":\"ok\",\"note\":\"DAMAGED: "));
+	struct audit_gap gap = *audit_gap(fixture->audit);
+	assert_int_not_equal(gap.sequence, 0);
+	assert_true(log_contains(fixture, gap.why));
 	put(fixture, 1);
 	make_checkpoint(fixture);
 	assert_int_equal(verify_log(fixture, complaint), MORTISE_INTEGRITY);
 	restart(fixture);
+	assert_int_equal(audit_gap(fixture->audit)->sequence, 0);
 	put(fixture, 1);
 	make_checkpoint(fixture);
+	assert_int_equal(
+		verify_past(fixture, &gap, &gaps), passes ? MORTISE_OK : MORTISE_INTEGRITY);
+	assert_int_equal(gaps, passes ? 1 : 0);
+	assert_gap_is_that_one(fixture, &gap);
 }
 
 static void a_missing_log_is_damage(void **state)
@@ -335,7 +383,39 @@ static void a_missing_log_is_damage(void **state)
 
 	start_chain(fixture);
 	make_checkpoint(fixture);
-	assert_damage_is_told(fixture, "", 0);
+	assert_damage_is_told(fixture, "", 0, true);
+}
+
+static void without_keys_a_log_that_no_key_vouched_for_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_NOT_FOUND);
+	put(fixture, 600); /* more than is read at once */
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_NOT_FOUND);
+	begin_chain(fixture);
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_OK);
+	put(fixture, 1);
+	make_checkpoint(fixture);
+	close_log(fixture);
+	write_log(fixture, "", 0);
+	restart(fixture); /* which writes a joint */
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_OK);
+}
+
+/* Its mark cannot be written by those who write notes. */
+static void no_note_looks_like_a_line_that_a_key_vouched_for(void **state)
+{
+	struct audit_event event = request_at(NOON_US);
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	event.note = event.path = "\"op\":\"joint\"";
+	event.path_size = strlen(event.path);
+	audit_append(fixture->audit, &event);
+	assert_int_equal(audit_flush(fixture->audit), MORTISE_OK);
+	assert_int_equal(audit_find_vouched(fixture->audit), MORTISE_NOT_FOUND);
 }
 
 static void a_log_cut_before_its_last_checkpoint_is_damage(void **state)
@@ -349,7 +429,7 @@ static void a_log_cut_before_its_last_checkpoint_is_damage(void **state)
 	put(fixture, 1);
 	make_checkpoint(fixture);
 	put(fixture, 2);
-	assert_damage_is_told(fixture, text, size);
+	assert_damage_is_told(fixture, text, size, true);
 	free(text);
 }
 
@@ -366,7 +446,7 @@ static void an_edit_behind_the_last_checkpoint_is_damage(void **state)
 	pid = strstr(strstr(text, "\"op\":\"checkpoint\""), "\"pid\":8");
 	assert_non_null(pid);
 	pid[6] = '9';
-	assert_damage_is_told(fixture, text, size);
+	assert_damage_is_told(fixture, text, size, false);
 	free(text);
 }
 
@@ -386,7 +466,7 @@ static void a_store_that_is_older_than_the_log_is_damage(void **state)
 	secret_free(fixture->state);
 	fixture->state = old;
 	text = read_log(fixture, &size);
-	assert_damage_is_told(fixture, text, size);
+	assert_damage_is_told(fixture, text, size, true);
 	free(text);
 }
 
@@ -413,7 +493,7 @@ static void a_checkpoint_that_names_a_foreign_key_is_damage(void **state)
 	audit_statement_pack(&statement, bytes);
 	(void)crypto_sign_detached(signature, NULL, bytes, sizeof bytes, secret_key);
 	size += audit_line_format(text + size, &clock, 5, &event, &proof, prev);
-	assert_damage_is_told(fixture, text, size);
+	assert_damage_is_told(fixture, text, size, true);
 	free(text);
 }
 
@@ -496,6 +576,8 @@ int main(void)
 		TEST(with_sync_always_a_failed_checkpoint_leaves_no_trace),
 		TEST(a_genesis_that_is_not_on_disk_begins_nothing),
 		TEST(a_missing_log_is_damage),
+		TEST(without_keys_a_log_that_no_key_vouched_for_is_told),
+		TEST(no_note_looks_like_a_line_that_a_key_vouched_for),
 		TEST(a_log_cut_before_its_last_checkpoint_is_damage),
 		TEST(an_edit_behind_the_last_checkpoint_is_damage),
 		TEST(a_store_that_is_older_than_the_log_is_damage),

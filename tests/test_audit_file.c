@@ -8,6 +8,8 @@
 
 #include "audit_fixture.h"
 
+#include "audit_file.h"
+
 static void the_log_is_created_0640_whatever_the_umask(void **state)
 {
 	struct fixture *fixture = *state;
@@ -162,6 +164,26 @@ static void zeros_at_the_end_are_cut(void **state)
 	assert_int_equal(status.st_size, before.size_bytes);
 }
 
+static void more_than_a_mib_behind_the_last_line_is_refused_and_left_alone(void **state)
+{
+	struct fixture *fixture = *state;
+	const off_t mib = AUDIT_TORN_MAX + AUDIT_LINE_MAX;
+	struct audit_report before;
+	struct stat status;
+
+	open_log(fixture);
+	put(fixture, 5);
+	before = audit_report(fixture->audit);
+	close_log(fixture);
+	assert_int_equal(truncate(fixture->path, (off_t)before.size_bytes + mib), 0);
+	assert_not_opened(fixture, MORTISE_REJECTED);
+	assert_int_equal(stat(fixture->path, &status), 0);
+	assert_int_equal(status.st_size, (off_t)before.size_bytes + mib);
+	assert_int_equal(truncate(fixture->path, (off_t)before.size_bytes + AUDIT_TORN_MAX), 0);
+	open_log(fixture);
+	assert_int_equal(audit_report(fixture->audit).lines, 5);
+}
+
 static void a_failed_fdatasync_takes_the_turn_back(void **state)
 {
 	struct fixture *fixture = *state;
@@ -307,6 +329,7 @@ int main(void)
 		TEST(a_last_line_torn_anywhere_is_cut),
 		TEST(an_only_line_torn_anywhere_is_cut),
 		TEST(zeros_at_the_end_are_cut),
+		TEST(more_than_a_mib_behind_the_last_line_is_refused_and_left_alone),
 		TEST(a_failed_fdatasync_takes_the_turn_back),
 		TEST(after_a_failed_fdatasync_the_file_must_be_the_same),
 		TEST(a_file_size_limit_fails_the_turn_and_no_more),

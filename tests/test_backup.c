@@ -197,7 +197,20 @@ static void what_comes_in_comes_in_order(void **state)
 	assert_int_equal(backup_write(backup, &me, 1, bytes_of("x")), MORTISE_INVALID);
 	assert_int_equal(backup_write(backup, &me, 0, bytes_of("xy")), MORTISE_OK);
 	assert_int_equal(backup_write(backup, &me, 1, bytes_of("x")), MORTISE_INVALID);
-	assert_int_equal(backup_write(backup, &me, UINT64_MAX, bytes_of("x")), MORTISE_INVALID);
+	backup_free(backup);
+}
+
+/* That it is so large is said: no byte of these is there to be read. */
+static void more_than_64_gib_are_refused_as_too_large(void **state)
+{
+	struct fixture *fixture = *state;
+	struct backup *backup = begin(fixture);
+	const struct store_bytes large = {(const uint8_t *)"", BACKUP_SIZE_MAX};
+
+	assert_int_equal(backup_write(backup, &me, 0, bytes_of("xy")), MORTISE_OK);
+	assert_int_equal(backup_write(backup, &me, 2, large), MORTISE_REJECTED);
+	assert_int_equal(backup_write(backup, &me, UINT64_MAX, bytes_of("x")), MORTISE_REJECTED);
+	assert_int_equal(backup_write(backup, &me, 2, bytes_of("z")), MORTISE_OK);
 	backup_free(backup);
 }
 
@@ -252,7 +265,7 @@ static void what_is_adopted_takes_the_stores_place_and_the_old_stays_aside(void 
 	struct backup *backup = begin(fixture);
 	struct vault *vault = NULL;
 	struct stat status;
-	char path[96];
+	char path[96], told[96];
 
 	assert_int_equal(set(fixture, "prod/a", "then"), MORTISE_OK);
 	(void)copy_all(fixture, backup, false);
@@ -267,8 +280,58 @@ static void what_is_adopted_takes_the_stores_place_and_the_old_stays_aside(void 
 	snprintf(path, sizeof path, "%s.replaced", fixture->path);
 	assert_int_equal(stat(path, &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
+	assert_true(backup_replaced(backup, told, sizeof told));
+	assert_string_equal(told, path);
 	unlink(path);
+	assert_false(backup_replaced(backup, told, sizeof told));
 	backup_free(backup);
+}
+
+static void make_file(const struct fixture *fixture, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	fclose(file);
+}
+
+static void remove_file(const struct fixture *fixture, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void what_lies_beside_the_store_and_is_not_its_own_is_named(void **state)
+{
+	static const char *const own[] = {
+		"lock", "store.db.replaced", "outgoing.db", "incoming.db-journal"};
+	static const char *const strange[] = {"store.db.bak", "store.db~", "a\033[1m\n"};
+	struct fixture *fixture = *state;
+	struct backup *backup = begin(fixture);
+	char names[64];
+
+	assert_int_equal(set(fixture, "prod/a", "x"), MORTISE_OK); /* there is a log beside it */
+	for (size_t i = 0; i < 4; i++)
+		make_file(fixture, own[i]);
+	assert_int_equal(backup_strangers(backup, names, sizeof names), 0);
+	assert_string_equal(names, "");
+	for (size_t i = 0; i < 3; i++)
+		make_file(fixture, strange[i]);
+	assert_int_equal(backup_strangers(backup, names, sizeof names), 3);
+	assert_non_null(strstr(names, "store.db.bak"));
+	assert_non_null(strstr(names, "store.db~"));
+	assert_non_null(strstr(names, "a?[1m?"));
+	assert_int_equal(backup_strangers(backup, names, 10), 3);
+	assert_true(strlen(names) < 10);
+	for (size_t i = 0; i < 3; i++)
+		remove_file(fixture, strange[i]);
+	backup_free(backup);
+	remove_file(fixture, "lock");
+	remove_file(fixture, "store.db.replaced");
 }
 
 static void nothing_is_adopted_unopened(void **state)
@@ -294,9 +357,11 @@ int main(void)
 		TEST(another_store_is_not_opened_by_this_key),
 		TEST(a_copy_is_its_owners_alone),
 		TEST(what_comes_in_comes_in_order),
+		TEST(more_than_64_gib_are_refused_as_too_large),
 		TEST(what_a_killed_agent_left_is_removed),
 		TEST(a_copy_under_way_ends_with_its_store),
 		TEST(what_is_adopted_takes_the_stores_place_and_the_old_stays_aside),
+		TEST(what_lies_beside_the_store_and_is_not_its_own_is_named),
 		TEST(nothing_is_adopted_unopened),
 	};
 

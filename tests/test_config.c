@@ -163,7 +163,7 @@ static void a_socket_has_107_bytes_at_most(void **state)
 	assert_int_equal(strlen(config.socket), 107);
 	config_done(&config);
 	(void)snprintf(text, sizeof text, "[agent]\nsocket = /%0107d\n", 0);
-	refuses(text, "c:2:10: a path here is at most 107 bytes");
+	refuses(text, "c:2:10: 'socket' has at most 107 bytes, and this 108");
 }
 
 static void other_paths_have_1023_bytes_at_most(void **state)
@@ -175,7 +175,7 @@ static void other_paths_have_1023_bytes_at_most(void **state)
 	reads(text);
 	config_done(&config);
 	(void)snprintf(text, sizeof text, "[agent]\nstore = /%01023d\n", 0);
-	refuses(text, "c:2:9: a path here is at most 1023 bytes");
+	refuses(text, "c:2:9: 'store' has at most 1023 bytes, and this 1024");
 }
 
 static void an_environment_is_one_segment_of_a_path(void **state)
@@ -197,6 +197,35 @@ static void user_and_operators_are_one_name(void **state)
 		refuses_value("agent", "user", names[i]);
 		refuses_value("agent", "operators", names[i]);
 	}
+}
+
+static void refuses_long(const char *section, const char *key, const char *start, int most)
+{
+	char text[4096], expected[128];
+
+	(void)snprintf(text, sizeof text, "[%s]\n%s = %s%0*d\n", section, key, start,
+		most - (int)strlen(start), 1);
+	reads(text);
+	config_done(&config);
+	(void)snprintf(text, sizeof text, "[%s]\n%s = %s%0*d\n", section, key, start,
+		most + 1 - (int)strlen(start), 1);
+	(void)snprintf(expected, sizeof expected, "c:2:%zu: '%s' has at most %d bytes, and this %d",
+		strlen(key) + 4, key, most, most + 1);
+	refuses(text, expected);
+}
+
+static void an_account_has_255_bytes_at_most(void **state)
+{
+	(void)state;
+	refuses_long("agent", "user", "u", 255);
+	refuses_long("agent", "operators", "g", 255);
+}
+
+static void a_tcti_has_1023_bytes_at_most(void **state)
+{
+	(void)state;
+	refuses_long("tpm2", "tcti", "device:/dev/", 1023);
+	refuses_long("tpm2", "tcti", "swtpm:path=/", 1023);
 }
 
 static void audit_sync_is_checkpoint_or_always(void **state)
@@ -224,10 +253,14 @@ static void a_deadline_is_1_to_600_seconds(void **state)
 
 static void a_tcti_is_one_of_three(void **state)
 {
-	static const char *const good[] = {
-		"device:/dev/tpm0", "tabrmd", "tabrmd:bus_type=session", "swtpm:path=/a"};
+	static const char *const good[] = {"device:/dev/tpm0", "tabrmd",
+		"tabrmd:", "tabrmd:bus_type=system,", "tabrmd:bus_name=a.b-c_D,bus_type=system",
+		"swtpm:path=/a"};
 	static const char *const bad[] = {"", "device", "device:", "device:tpm0", "device:/a/../b",
-		"tabrmdx", "swtpm:host=a", "swtpm:path=a", "mssim", "/lib/evil.so"};
+		"tabrmdx", "tabrmd:x", "tabrmd:bus_type=session",
+		"tabrmd:bus_name=", "tabrmd:bus_name=a/b", "tabrmd:bus_name=a,,",
+		"tabrmd:bus_type=systems", "swtpm:path=/a,port=5", "swtpm:host=a", "swtpm:path=a",
+		"mssim", "/lib/evil.so"};
 	char text[128];
 
 	(void)state;
@@ -402,6 +435,8 @@ int main(void)
 		cmocka_unit_test(other_paths_have_1023_bytes_at_most),
 		cmocka_unit_test(an_environment_is_one_segment_of_a_path),
 		cmocka_unit_test(user_and_operators_are_one_name),
+		cmocka_unit_test(an_account_has_255_bytes_at_most),
+		cmocka_unit_test(a_tcti_has_1023_bytes_at_most),
 		cmocka_unit_test(audit_sync_is_checkpoint_or_always),
 		cmocka_unit_test(a_deadline_is_1_to_600_seconds),
 		cmocka_unit_test(a_tcti_is_one_of_three),

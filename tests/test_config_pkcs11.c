@@ -93,6 +93,31 @@ static void a_word_of_the_environment_is_an_assignment(void **state)
 	}
 }
 
+static void the_limits_of_words_are_named_when_they_are_reached(void **state)
+{
+	static char line[4096];
+	size_t used = 0;
+
+	(void)state;
+	used = (size_t)snprintf(line, sizeof line, "env =");
+	for (int i = 0; i < 32; i++)
+		used += (size_t)snprintf(line + used, sizeof line - used, " A%d=1", i);
+	reads(line);
+	config_done(&config);
+	snprintf(line + used, sizeof line - used, " B=1");
+	refuses(line, "c:2:7: expected NAME=VALUE words, at most 32, each of at most 1023 bytes");
+	snprintf(line, sizeof line, "env = A=%01021d", 1);
+	reads(line);
+	config_done(&config);
+	snprintf(line, sizeof line, "env = A=%01022d", 1);
+	refuses(line, "c:2:7: expected NAME=VALUE words, at most 32, each of at most 1023 bytes");
+	refuses("modules = /a /b /c /d /e /f /g /h /i",
+		"c:2:11: expected absolute paths of PKCS #11 modules, at most 8,");
+	snprintf(line, sizeof line, "modules = /%01023d", 1);
+	refuses(line, "c:2:11: expected absolute paths of PKCS #11 modules, at most 8, each of at "
+		      "most 1023");
+}
+
 static void a_pin_file_is_an_absolute_path(void **state)
 {
 	(void)state;
@@ -109,6 +134,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_key_is_refused),
 		cmocka_unit_test(a_module_is_an_absolute_path),
 		cmocka_unit_test(a_word_of_the_environment_is_an_assignment),
+		cmocka_unit_test(the_limits_of_words_are_named_when_they_are_reached),
 		cmocka_unit_test(a_pin_file_is_an_absolute_path),
 	};
 

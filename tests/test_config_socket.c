@@ -96,7 +96,7 @@ static void a_name_is_plain_and_not_mains(void **state)
 	refuses("[socket a:b]\n", "c:1:1: expected [socket NAME]");
 	refuses("[socket .a]\n", "c:1:1: expected [socket NAME]");
 	refuses("[socket 01234567890123456789012345678901234567890123456789012345678901234]\n",
-		"c:1:1: expected [socket NAME]");
+		"c:1:1: expected [socket NAME], a NAME of 1 to 64 letters");
 }
 
 static void a_socket_without_path_or_verbs_is_refused(void **state)

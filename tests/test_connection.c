@@ -40,6 +40,114 @@ static void a_wait_outlasts_sealed_and_busy(void **state)
 	mortise_close(agent);
 }
 
+/* What the agent says to wait, in ms; of one request that it refuses. */
+static atomic_int put_off_ms;
+static atomic_int refusals;
+
+static enum deed busy_for(struct fake_agent *fake, int count, const struct wire_message *request,
+	struct wire_writer *writer)
+{
+	if (count > refusals)
+		return fake_agent_give(fake, count, request, writer);
+	wire_begin(writer, writer->bytes, writer->capacity, MORTISE_BUSY, request->request_id);
+	wire_put_text(writer, WIRE_TAG_TEXT, "more often than the policy's rate");
+	wire_put_number(writer, WIRE_TAG_NUMBER, (uint64_t)put_off_ms);
+	return REPLY;
+}
+
+/* One of two values is, as its rule's rate has it. */
+static enum deed one_is_busy_for(struct fake_agent *fake, int count,
+	const struct wire_message *request, struct wire_writer *writer)
+{
+	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS), item;
+
+	(void)fake;
+	(void)request;
+	for (int i = 0; i < 2; i++) {
+		bool is_busy = i == 1 && count <= refusals;
+		item = wire_item_begin(writer);
+		if (!is_busy)
+			wire_put_text(writer, WIRE_TAG_VALUE, SECRET_BYTES);
+		wire_put_number(writer, WIRE_TAG_STATUS, is_busy ? MORTISE_BUSY : MORTISE_OK);
+		if (is_busy)
+			wire_put_number(writer, WIRE_TAG_NUMBER, (uint64_t)put_off_ms);
+		wire_item_end(writer, item);
+	}
+	wire_list_end(writer, list);
+	return REPLY;
+}
+
+static void a_wait_asks_again_when_the_agent_says_and_not_before(void **state)
+{
+	struct fake_agent *fake = *state;
+	struct mortise *agent;
+	char value[64];
+
+	fake->answer = busy_for;
+	put_off_ms = 400;
+	refusals = 1;
+	agent = fake_agent_open(fake);
+	int64_t began_ms = client_now_ms();
+	mortise_set_deadline(agent, 1000, 60000);
+	assert_int_equal(fake_agent_get(agent, value), MORTISE_OK);
+	assert_int_equal(atomic_load(&fake->frames), 2);
+	assert_true(client_now_ms() - began_ms >= 400);
+	mortise_close(agent);
+}
+
+static void a_wait_that_would_be_too_long_is_not_begun(void **state)
+{
+	struct fake_agent *fake = *state;
+	struct mortise *agent;
+	char value[64];
+
+	fake->answer = busy_for;
+	put_off_ms = 60000;
+	refusals = 99;
+	agent = fake_agent_open(fake);
+	int64_t began_ms = client_now_ms();
+	mortise_set_deadline(agent, 1000, 30000);
+	assert_int_equal(fake_agent_get(agent, value), MORTISE_BUSY);
+	assert_non_null(strstr(mortise_message(agent), "rate"));
+	assert_int_equal(atomic_load(&fake->frames), 1);
+	assert_true(client_now_ms() - began_ms < 20000);
+	mortise_close(agent);
+}
+
+static enum mortise_status get_two(struct mortise *agent, struct mortise_wanted wanted[2])
+{
+	static char buffers[2][32];
+
+	for (int i = 0; i < 2; i++)
+		wanted[i] = (struct mortise_wanted){
+			.path = "prod/a", .buffer = buffers[i], .buffer_size = 32};
+	return mortise_get_each(agent, wanted, 2);
+}
+
+static void one_value_of_several_that_is_busy_is_waited_for_if_there_is_time(void **state)
+{
+	struct fake_agent *fake = *state;
+	struct mortise_wanted wanted[2];
+	struct mortise *agent;
+
+	fake->answer = one_is_busy_for;
+	put_off_ms = 50;
+	refusals = 3;
+	agent = fake_agent_open(fake);
+	assert_int_equal(get_two(agent, wanted), MORTISE_BUSY);
+	assert_int_equal(wanted[0].status, MORTISE_OK);
+	assert_int_equal(wanted[1].status, MORTISE_BUSY);
+	mortise_set_deadline(agent, 1000, 30000);
+	assert_int_equal(get_two(agent, wanted), MORTISE_OK);
+	assert_int_equal(atomic_load(&fake->frames), 4);
+	refusals = 99;
+	put_off_ms = 60000;
+	assert_int_equal(get_two(agent, wanted), MORTISE_BUSY);
+	assert_int_equal(wanted[0].status, MORTISE_OK);
+	assert_int_equal(atomic_load(&fake->frames), 5);
+	mortise_close(agent);
+}
+
 static void without_a_wait_sealed_is_told_at_once(void **state)
 {
 	struct fake_agent *fake = *state;
@@ -282,6 +390,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_FAKE(a_wait_outlasts_sealed_and_busy),
+		WITH_FAKE(a_wait_asks_again_when_the_agent_says_and_not_before),
+		WITH_FAKE(a_wait_that_would_be_too_long_is_not_begun),
+		WITH_FAKE(one_value_of_several_that_is_busy_is_waited_for_if_there_is_time),
 		WITH_FAKE(without_a_wait_sealed_is_told_at_once),
 		WITH_FAKE(a_denial_is_not_waited_for),
 		WITH_FAKE(an_absent_agent_is_unreachable_and_found_later),

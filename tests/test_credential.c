@@ -23,6 +23,9 @@
 #define READ_MAX  (4 * 1024 * 1024)
 #define ADDRESS   "@12ab/unit/backup.service/dbpass"
 #define BIG_VALUE 65536
+/* With "id" as long as always fits beside 16 random digits. */
+#define LONG_UNIT                                                                                  \
+	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn.service"
 #define FIRST                                                                                      \
 	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n" \
 	"socket = main\n"
@@ -32,7 +35,9 @@
 	"[credential big]\nunit = backup.service\nsecret = prod/big\n"                             \
 	"[credential gone]\nunit = backup.service\nsecret = prod/gone\n"                           \
 	"[credential others]\nunit = other.service\nsecret = prod/db\n"                            \
-	"[credential own]\nunit = sync.service\nuser = 1000\nsecret = prod/own\n"
+	"[credential own]\nunit = sync.service\nuser = 1000\nsecret = prod/own\n"                  \
+	"[credential id]\nunit = a\\x2db-c.service tpl@*.service user@1000.service " LONG_UNIT     \
+	"\nsecret = prod/db\n"
 
 static uint8_t taken[READ_MAX];
 
@@ -241,6 +246,36 @@ static void a_unit_has_its_credential_and_a_line_says_so(void **state)
 		"\"rule\":\"dbpass\",\"result\":\"ok\",\"note\":\"dbpass for backup.service\"");
 	assert_value(fixture, "@0/unit/backup.service/dbpass", "s3cret");
 	assert_value(fixture, "@0123456789abcdef/unit/backup.service/dbpass", "s3cret");
+}
+
+/* As getpeername() gave them for units that systemd 252 and 257 started. */
+static void addresses_that_systemd_has_bound_are_understood(void **state)
+{
+	static const struct {
+		const char *random, *unit;
+	} seen[] = {
+		{"230d4d64d1ada365", "a\\x2db-c.service"},
+		{"d714c7ee22874473", "tpl@in-st\\x2dance.service"},
+		{"f62c69cce89d5a6", "tpl@.x:y.service"},
+		{"20b580ef950a0ae4", "user@1000.service"},
+		{"11970de7894e129d", LONG_UNIT},
+	};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct credential_address read;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
+		int size = snprintf(address.sun_path + 1, sizeof address.sun_path - 1,
+			"%s/unit/%s/id", seen[i].random, seen[i].unit);
+		assert_true(size > 0 && (size_t)size < sizeof address.sun_path - 1);
+		assert_int_equal(credential_address_read(&address,
+					 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) +
+						 (socklen_t)size,
+					 &read),
+			MORTISE_OK);
+		assert_string_equal(read.unit, seen[i].unit);
+		assert_string_equal(read.id, "id");
+	}
 }
 
 static void an_address_that_systemd_would_not_bind_is_refused(void **state)
@@ -676,6 +711,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH(set_up, a_unit_has_its_credential_and_a_line_says_so),
+		cmocka_unit_test(addresses_that_systemd_has_bound_are_understood),
 		WITH(set_up, an_address_that_systemd_would_not_bind_is_refused),
 		WITH(set_up, an_address_in_the_file_system_is_refused),
 		WITH(set_up, the_unit_is_that_of_the_cgroup_and_not_what_the_address_says),

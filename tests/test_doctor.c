@@ -100,10 +100,9 @@ static void an_anchor_that_fails_or_is_far_behind_is_found(void **state)
 	number("anchor_lag_s", 3600);
 	look(doctor_anchor);
 	assert_finding(1, "warning", "the last 3600 s", "mortise status");
-	text("anchor", "no TPM answers");
+	text("anchor", "no TPM answers; check its socket");
 	look(doctor_anchor);
-	assert_finding(0, "wrong", "no TPM answers",
-		"mend that; if the counter is gone: mortise seal, then mortise recover");
+	assert_finding(0, "wrong", "no TPM answers", "check its socket");
 	assert_int_equal(json_array_size(doctor.findings), 1);
 }
 
@@ -123,14 +122,28 @@ static void a_log_that_fails_is_wrong_and_one_on_its_reserve_a_warning(void **st
 	number("audit_lines_unsigned", 2000);
 	look(doctor_audit);
 	assert_finding(0, "ok", "written", NULL);
+	text("audit", "not safely on the disk: it is written again");
+	look(doctor_audit);
+	assert_finding(0, "warning", "not safely on the disk",
+		"see what the kernel says of that disk: dmesg");
+	text("audit", "MOVED: away");
+	look(doctor_audit);
+	assert_finding(
+		0, "wrong", "MOVED: away", "put the file back, or: systemctl restart mortise");
+	text("audit", "DAMAGED: the log lacks its last signed line");
+	look(doctor_audit);
+	assert_finding(0, "wrong", "DAMAGED: the log lacks its last signed line",
+		"mortise audit verify; when it is understood: mortise audit acknowledge "
+		"--note=WHY");
 }
 
 static void memory_that_may_be_swapped_is_wrong(void **state)
 {
 	(void)state;
-	text("memory", "none");
+	text("memory", "NOT LOCKED (insecure-memory = yes): keys and values may be swapped out");
 	look(doctor_memory);
-	assert_finding(0, "wrong", "swapped", "raise LimitMEMLOCK (ulimit -l)");
+	assert_finding(0, "wrong", "swapped",
+		"raise LimitMEMLOCK (ulimit -l), and take insecure-memory out");
 	text("memory", "mlock");
 	number("memlock_bytes", 8 * 1024 * 1024 - 1);
 	look(doctor_memory);

@@ -12,7 +12,7 @@
 
 #include "encodings.h"
 
-#define FORMS_MAX 256
+#define FORMS_MAX 1024
 
 static struct {
 	char *bytes;
@@ -119,6 +119,82 @@ static void a_json_string_is_found_as_several_encoders_write_it(void **state)
 	assert_true(has("\\\"\\\\/\\n\\u0001\\u003c\xc3\xbc\xf0\x9f\x98\x80"));
 }
 
+/* What the programs of swtpm-test/e2e_spellings.py write, in short. */
+static void signs_are_found_as_files_and_shells_write_them(void **state)
+{
+	static const char *const forms_wanted[] = {
+		"a&amp;b&lt;c'd\"e%f$g\\h:i=j",          /* XML */
+		"a&amp;b&lt;c&#x27;d&quot;e%f$g\\h:i=j", /* HTML */
+		"a\\u0026b\\u003cc'd\\\"e%f$g\\\\h:i=j", /* JSON by Go */
+		"a&b<c''d\"e%f$g\\h:i=j",                /* SQL, YAML */
+		"a&b<c'd\"\"e%f$g\\h:i=j",               /* CSV */
+		"a&b<c'\\''d\"e%f$g\\h:i=j",             /* shells */
+		"a&b<c'\"'\"'d\"e%f$g\\h:i=j",
+		"a&b<c'd\\\"e%f\\$g\\\\h:i=j",
+		"a\\&b\\<c\\'d\\\"e%f\\$g\\\\h:i=j",
+		"a&b<c'd\"e\\%f$g\\h:i=j", /* crontab */
+		"a&b<c'\\''d\"e\\%f$g\\h:i=j",
+		"a&b<c'd\\\"e%%f$g\\\\h:i=j",  /* a unit */
+		"a&b<c'd\"e%f$$g\\h:i=j",      /* compose */
+		"a&b<c'd\"e%f$g\\\\h\\:i=j",   /* .pgpass */
+		"a&b<c'd\"e%f$g\\\\h\\:i\\=j", /* .properties */
+		"a\\x26b\\x3cc\\x27d\\x22e\\x25f\\x24g\\x5ch:i\\x3dj",
+	};
+
+	(void)state;
+	make("a&b<c'd\"e%f$g\\h:i=j", 19);
+	for (size_t i = 0; i < sizeof forms_wanted / sizeof forms_wanted[0]; i++)
+		assert_true(has(forms_wanted[i]));
+	make("~abc~def", 8);
+	assert_true(has("\\~abc~def"));
+	make("a''bc'''", 8);
+	assert_true(has("a'\"''\"'bc'\"'''\"")); /* dash */
+}
+
+static bool has_bytes(const char *bytes, size_t size)
+{
+	for (int i = 0; i < count; i++)
+		if (forms[i].size == size && memcmp(forms[i].bytes, bytes, size) == 0)
+			return true;
+	return false;
+}
+
+static void what_is_beyond_ascii_is_found_as_bytes_and_numbers(void **state)
+{
+	(void)state;
+	make("\t\x1b\xc3\xa4\xf0\x9f\x98\x80", 8);
+	assert_true(has("\\t\\E\xc3\xa4\xf0\x9f\x98\x80"));
+	assert_true(has("\\t\\E\\303\\244\\360\\237\\230\\200"));
+	assert_true(has("\\t\\x1b\\xc3\\xa4\\xf0\\x9f\\x98\\x80"));
+	assert_true(has("\\t\\e\\xE4\\U0001F600"));
+	assert_true(has("\t\x1b&#228;&#128512;"));
+	assert_true(has("&#9;\x1b&#xE4;&#x1F600;"));
+	assert_true(has("\\t\\u001B\\u00E4\\uD83D\\uDE00"));
+	make("\xc3\xa4\xf0\x9f\x98\x80zz", 8);
+	assert_true(has_bytes("\xe4\0\x3d\xd8\x00\xdez\0z\0", 10));
+	assert_true(has_bytes("\0\xe4\xd8\x3d\xde\x00\0z\0z", 10));
+	make("\xff\xff\xff\xff\xff\xff\xff'", 8);
+	assert_true(has("\xff\xff\xff\xff\xff\xff\xff''"));
+	assert_true(has("\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\'"));
+}
+
+static void lines_are_found_indented(void **state)
+{
+	(void)state;
+	make("one's\n\ntwo\nthree\n", 17);
+	assert_true(has("one's\n\n  two\n  three\n"));
+	assert_true(has("one's\n\n         two\n         three"));
+	assert_true(has("one''s\n\n\n    two\n\n    three\n\n"));
+}
+
+/* They are masked at no cost, and most secrets are of these. */
+static void a_value_of_letters_and_digits_is_written_alike_everywhere(void **state)
+{
+	(void)state;
+	make("hunter2hunter2", 14);
+	assert_in_range(count, 8, 50);
+}
+
 static void several_lines_are_found_with_crlf_and_without_the_last_newline(void **state)
 {
 	(void)state;
@@ -152,6 +228,11 @@ static void the_largest_value_has_room(void **state)
 	make(value, MORTISE_VALUE_MAX);
 	memset(value, 0xff, MORTISE_VALUE_MAX);
 	make(value, MORTISE_VALUE_MAX);
+	memset(value, '\'', MORTISE_VALUE_MAX);
+	make(value, MORTISE_VALUE_MAX);
+	for (size_t i = 0; i < MORTISE_VALUE_MAX; i++)
+		value[i] = i % 2 == 0 ? '\n' : '\'';
+	make(value, MORTISE_VALUE_MAX);
 	make("", 0);
 	free(value);
 }
@@ -183,6 +264,10 @@ int main(void)
 		cmocka_unit_test(hex_is_found_in_both_cases),
 		cmocka_unit_test(percent_encoding_is_found_as_several_encoders_write_it),
 		cmocka_unit_test(a_json_string_is_found_as_several_encoders_write_it),
+		cmocka_unit_test(signs_are_found_as_files_and_shells_write_them),
+		cmocka_unit_test(what_is_beyond_ascii_is_found_as_bytes_and_numbers),
+		cmocka_unit_test(lines_are_found_indented),
+		cmocka_unit_test(a_value_of_letters_and_digits_is_written_alike_everywhere),
 		cmocka_unit_test(several_lines_are_found_with_crlf_and_without_the_last_newline),
 		cmocka_unit_test(a_value_under_8_bytes_has_no_forms),
 		cmocka_unit_test(the_largest_value_has_room),

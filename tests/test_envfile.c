@@ -115,6 +115,67 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 	assert_int_equal(envfile_next(&file, &entry), MORTISE_REJECTED);
 }
 
+/* As import --rewrite uses it: what stands there is replaced, and nothing else. */
+static void an_entry_says_where_its_value_stands(void **state)
+{
+	static const struct {
+		const char *text, *before, *behind;
+	} cases[] = {
+		{"A=one\n", "A=", "\n"},
+		{"A=one # note\n", "A=", " # note\n"},
+		{"A= \tone\r\n", "A= \t", "\r\n"},
+		{"A=\"v\"#note\n", "A=\"", "\"#note\n"},
+		{"A='v' \t# note", "A='", "' \t# note"},
+		{"A=\"a\\\"b\nc\"\r\n", "A=\"", "\"\r\n"},
+		{"A=\n", "A=", "\n"},
+		{"A= # note\n", "A=", " # note\n"},
+		{"A=\t#note", "A=", "\t#note"},
+		{"A=#note", "A=", ""},
+		{"A=\"\"#note", "A=\"", "\"#note"},
+		{"A=  ", "A=", "  "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		begin(cases[i].text);
+		assert_int_equal(envfile_next(&file, &entry), MORTISE_OK);
+		assert_int_equal(entry.from, strlen(cases[i].before));
+		assert_string_equal(cases[i].text + entry.to, cases[i].behind);
+		assert_end();
+	}
+}
+
+static void a_byte_order_mark_is_passed_over(void **state)
+{
+	(void)state;
+	begin("\xef\xbb\xbf"
+	      "A=1\n");
+	assert_entry("A", "1");
+	assert_int_equal(entry.from, 5);
+	assert_end();
+	assert_wrong("A=1\n\xef\xbb\xbf"
+		     "B=1\n",
+		2, "letters");
+}
+
+static void a_name_is_a_path_with_small_letters_and_back(void **state)
+{
+	char path[MORTISE_PATH_MAX + 2], name[MORTISE_PATH_MAX + 1], longest[260];
+
+	(void)state;
+	assert_true(envfile_path_of("prod/app", "DB_Password2", path));
+	assert_string_equal(path, "prod/app/db-password2");
+	envfile_name_of("prod/app/db-password.key", name);
+	assert_string_equal(name, "DB_PASSWORD_KEY");
+	assert_false(envfile_path_of("prod", "_A", path));
+	memset(longest, 'A', sizeof longest);
+	longest[MORTISE_PATH_MAX - 5] = '\0';
+	assert_true(envfile_path_of("prod", longest, path));
+	longest[MORTISE_PATH_MAX - 5] = 'A';
+	longest[MORTISE_PATH_MAX - 4] = '\0';
+	assert_false(envfile_path_of("prod", longest, path));
+}
+
 static void an_empty_file_has_nothing(void **state)
 {
 	(void)state;
@@ -154,6 +215,9 @@ int main(void)
 		cmocka_unit_test(quotes_keep_blanks_and_newlines),
 		cmocka_unit_test(lines_may_end_as_on_windows),
 		cmocka_unit_test(what_is_wrong_is_named_with_its_line),
+		cmocka_unit_test(an_entry_says_where_its_value_stands),
+		cmocka_unit_test(a_byte_order_mark_is_passed_over),
+		cmocka_unit_test(a_name_is_a_path_with_small_letters_and_back),
 		cmocka_unit_test(an_empty_file_has_nothing),
 		cmocka_unit_test(any_bytes_are_read_or_refused),
 	};

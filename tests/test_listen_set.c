@@ -216,6 +216,23 @@ static void a_name_that_nobody_knows_is_refused(void **state)
 	gives(*state, 1, "mai", REJECTED);
 }
 
+static void more_sockets_than_there_can_be_are_refused(void **state)
+{
+	struct listen_set set;
+	struct refusal refusal;
+	char number[16];
+
+	snprintf(number, sizeof number, "%d", (int)getpid());
+	setenv("LISTEN_PID", number, 1);
+	setenv("LISTEN_FDS", "18", 1);
+	assert_int_equal(listen_set_open(((struct fixture *)*state)->wanted, WANTED,
+				 &((struct fixture *)*state)->us, &set, &refusal),
+		MORTISE_REJECTED);
+	assert_string_equal(refusal.text, "LISTEN_FDS=18: expected 1 to 17 sockets");
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+}
+
 static void a_name_twice_is_refused(void **state)
 {
 	gives(*state, 2, "web:web", REJECTED);
@@ -275,6 +292,7 @@ int main(void)
 		WITH_FIXTURE(passed_sockets_are_told_apart_by_name),
 		WITH_FIXTURE(a_single_one_without_a_name_is_the_main_one),
 		WITH_FIXTURE(a_name_that_nobody_knows_is_refused),
+		WITH_FIXTURE(more_sockets_than_there_can_be_are_refused),
 		WITH_FIXTURE(a_name_twice_is_refused),
 		WITH_FIXTURE(a_socket_that_is_only_passed_is_taken_and_never_made),
 		WITH_FIXTURE(a_socket_of_another_type_is_refused),

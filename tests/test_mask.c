@@ -17,7 +17,7 @@
 #include "mask.h"
 
 #define TEXT_MAX  400000
-#define FORMS_MAX 512
+#define FORMS_MAX 1024
 
 struct text {
 	uint8_t bytes[TEXT_MAX];
@@ -150,6 +150,24 @@ static void of_two_values_the_longer_one_is_named(void **state)
 	assert_out("");
 	feed(stream, "-more password-any pass", 23, true);
 	assert_out("[mortise:long] [mortise:short]-any pass");
+	mask_close(&stream);
+	mask_free(&mask);
+}
+
+static void each_value_that_is_replaced_is_counted(void **state)
+{
+	struct mask *mask = mask_of("p", "hunter2hunter2");
+	struct mask_stream *stream = open_stream(mask), *other;
+
+	(void)state;
+	assert_int_equal(mask_replaced(stream), 0);
+	feed(stream, "hunter2hunter2 hunter2hunter2, hunter2", 38, false);
+	assert_int_equal(mask_replaced(stream), 2);
+	feed(stream, "hunter2 aHVudGVyMmh1bnRlcjI= hunter", 35, true);
+	assert_int_equal(mask_replaced(stream), 4);
+	assert_int_equal(mask_open(mask, &other), MORTISE_OK);
+	assert_int_equal(mask_replaced(other), 0);
+	mask_close(&other);
 	mask_close(&stream);
 	mask_free(&mask);
 }
@@ -290,6 +308,7 @@ int main(void)
 		cmocka_unit_test(
 			a_person_sees_a_few_held_bytes_and_the_value_is_masked_all_the_same),
 		cmocka_unit_test(of_two_values_the_longer_one_is_named),
+		cmocka_unit_test(each_value_that_is_replaced_is_counted),
 		cmocka_unit_test(a_write_that_fails_is_told),
 		cmocka_unit_test(no_encoding_comes_through_wherever_it_is_cut),
 		cmocka_unit_test(a_text_without_values_stays_as_it_is),

@@ -185,6 +185,35 @@ static void missing_groups_match_every_deny_and_no_allow(void **state)
 	policy_free(policy);
 }
 
+static void at_an_unknown_time_hours_days_and_an_expiry_match_every_deny_and_no_allow(void **state)
+{
+	static const char *const times[] = {
+		"hours = 00:00-24:00\n", "days = sun-sat\n", "expires = 2999-01-01\n"};
+	static const uint32_t groups[] = {1};
+	struct subject subject = {.uid = 1000, .groups = groups, .group_count = 1};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+		char text[256];
+
+		(void)snprintf(text, sizeof text,
+			ALLOW "user = alice\n%s[rule b]\nallow = read\nsecret = b x\nuser = alice\n"
+			      "[rule d]\ndeny = read\nsecret = x\n%s",
+			times[i], times[i]);
+		struct policy *policy = compile(text);
+		assert_true(policy_decide(policy, &subject, VERB_READ, "prod/a", 0).allowed);
+		assert_false(
+			policy_decide(policy, &subject, VERB_READ, "prod/a", POLICY_TIME_UNKNOWN)
+				.allowed);
+		assert_true(policy_decide(policy, &subject, VERB_READ, "b", POLICY_TIME_UNKNOWN)
+				    .allowed);
+		assert_string_equal(
+			policy_decide(policy, &subject, VERB_READ, "x", POLICY_TIME_UNKNOWN).rule,
+			"d");
+		policy_free(policy);
+	}
+}
+
 static void a_policy_that_is_not_compiled_allows_nothing(void **state)
 {
 	struct policy *policy;
@@ -229,9 +258,11 @@ static void a_name_that_means_nobody_is_refused_in_an_allow(void **state)
 {
 	(void)state;
 	refuses_to_compile("\n[rule a]\nallow = admin\nuser = 3 ghost\n",
-		"p:2:1: rule 'a' allows user 'ghost', whose id 65534 is nobody's");
+		"p:2:1: rule 'a' allows user 'ghost', whose id 65534 is nobody's and never served; "
+		"give the job a user of its own");
 	refuses_to_compile("[rule a]\nallow = admin\ngroup = nogroup\n",
-		"p:1:1: rule 'a' allows group 'nogroup', whose id 65534 is nobody's");
+		"p:1:1: rule 'a' allows group 'nogroup', whose id 65534 is nobody's and never "
+		"served; give the job a user of its own");
 	denies("[rule a]\ndeny = admin\nuser = ghost\n", 65534, 1, VERB_ADMIN, NULL);
 }
 
@@ -378,6 +409,8 @@ int main(void)
 		cmocka_unit_test(the_rule_that_decided_is_the_first_in_the_text),
 		cmocka_unit_test(the_overflow_uid_is_allowed_nothing),
 		cmocka_unit_test(missing_groups_match_every_deny_and_no_allow),
+		cmocka_unit_test(
+			at_an_unknown_time_hours_days_and_an_expiry_match_every_deny_and_no_allow),
 		cmocka_unit_test(a_policy_that_is_not_compiled_allows_nothing),
 		cmocka_unit_test(a_name_is_asked_for_once_and_a_number_never),
 		cmocka_unit_test(a_name_that_was_not_pinned_is_refused),

@@ -34,17 +34,23 @@ static void note_change(void *context, const char *line)
 	note(line);
 }
 
-static void explains(const char *text, const struct subject *subject, enum verb verb,
-	const char *path, const char *expected)
+static void explains_at(const char *text, const struct subject *subject, enum verb verb,
+	const char *path, time_t now, const char *expected)
 {
 	struct policy *policy = compile(text);
 	struct policy_explanation explanation;
 	char words[1024];
 
-	policy_explain(policy, subject, verb, path, MONDAY, &explanation);
+	policy_explain(policy, subject, verb, path, now, &explanation);
 	policy_explain_text(&explanation, words, sizeof words);
 	assert_string_equal(words, expected);
 	policy_free(policy);
+}
+
+static void explains(const char *text, const struct subject *subject, enum verb verb,
+	const char *path, const char *expected)
+{
+	explains_at(text, subject, verb, path, MONDAY, expected);
 }
 
 static const uint32_t groups[] = {1};
@@ -90,6 +96,22 @@ static void the_attribute_that_failed_is_named(void **state)
 	explains(ALLOW "user = 7\n", USER(7), VERB_WRITE, "dev/a",
 		NEAREST "secret is dev/a, not prod/**; verb is write, not read");
 	explains(ALLOW "user = 7\n", USER(8), VERB_WRITE, "prod/a", "no rule allows it");
+}
+
+static void a_clock_that_is_not_believed_is_the_reason(void **state)
+{
+	(void)state;
+	explains_at(ALLOW "user = 7\nhours = 01:00-02:00Z\n", USER(7), VERB_READ, "prod/a",
+		POLICY_TIME_UNKNOWN, NEAREST "the clock is not believed, for hours 01:00-02:00Z");
+	explains_at(ALLOW "user = 7\nexpires = 2999-01-01Z\n", USER(7), VERB_READ, "prod/a",
+		POLICY_TIME_UNKNOWN,
+		NEAREST "the clock is not believed, for expires 2999-01-01T00:00:00Z");
+	explains_at(ALLOW "user = 7\n\n[rule d]\ndeny = read\ndays = mon\n", USER(7), VERB_READ,
+		"prod/a", POLICY_TIME_UNKNOWN,
+		"rule 'd' (p:6) denies it, for the clock is not believed");
+	explains_at(ALLOW "user = 7\n\n[rule d]\ndeny = read\nunit = a.service\ndays = mon\n",
+		USER(7), VERB_READ, "prod/a", POLICY_TIME_UNKNOWN,
+		"rule 'd' (p:6) denies it, for the clock is not believed; and unit cannot be had");
 }
 
 static void a_rule_for_this_very_caller_is_near_whatever_else_failed(void **state)
@@ -390,8 +412,9 @@ static void what_a_unit_of_a_user_is_handed_is_his(void **state)
 static bool has_admin(const char *text)
 {
 	struct policy *policy = compile(text);
-	bool result = policy_has_admin(policy, MONDAY);
+	bool is_whole, result = policy_has_admin(policy, MONDAY, &is_whole);
 
+	assert_true(is_whole);
 	policy_free(policy);
 	return result;
 }
@@ -418,11 +441,39 @@ static void a_policy_without_administrator_is_seen(void **state)
 static void a_disabled_administrator_is_none(void **state)
 {
 	struct policy *policy = compile(ADMIN "user = alice\n");
+	bool is_whole;
 
 	(void)state;
 	policy_name_became(policy, 0, POLICY_NAME_CHANGED);
-	assert_false(policy_has_admin(policy, MONDAY));
+	assert_false(policy_has_admin(policy, MONDAY, &is_whole));
 	policy_free(policy);
+}
+
+/* 1,000 users to whom admin is allowed and denied, and perhaps one who has it. */
+static void after_1000_who_are_no_administrator_it_is_said_that_more_were_not_tried(void **state)
+{
+	static char text[POLICY_ADMINS_MAX * 16];
+
+	(void)state;
+	for (unsigned behind = 0; behind < 2; behind++) {
+		size_t used = (size_t)snprintf(text, sizeof text,
+			"[rule d]\ndeny = admin\nsocket = main\n[rule e]\ndeny = admin\n");
+		struct policy *policy;
+		bool is_whole;
+
+		used += (size_t)snprintf(text + used, sizeof text - used, "user =");
+		for (unsigned i = 0; i < POLICY_ADMINS_MAX; i++)
+			used += (size_t)snprintf(text + used, sizeof text - used, " %u", i + 1);
+		used += (size_t)snprintf(
+			text + used, sizeof text - used, "\n[rule a]\nallow = admin\nuser =");
+		for (unsigned i = 0; i < POLICY_ADMINS_MAX + behind; i++)
+			used += (size_t)snprintf(text + used, sizeof text - used, " %u", i + 1);
+		(void)snprintf(text + used, sizeof text - used, "\n");
+		policy = compile(text);
+		assert_false(policy_has_admin(policy, MONDAY, &is_whole));
+		assert_int_equal(is_whole, behind == 0);
+		policy_free(policy);
+	}
 }
 
 static void changes(const char *before, const char *after, const char *expected)
@@ -536,6 +587,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_deciding_rule_is_named),
 		cmocka_unit_test(the_attribute_that_failed_is_named),
+		cmocka_unit_test(a_clock_that_is_not_believed_is_the_reason),
 		cmocka_unit_test(a_rule_for_this_very_caller_is_near_whatever_else_failed),
 		cmocka_unit_test(an_explanation_is_cut_to_size),
 		cmocka_unit_test(the_nearest_three_come_nearest_first),
@@ -554,6 +606,8 @@ int main(void)
 		cmocka_unit_test(known_facts_exclude_rules),
 		cmocka_unit_test(a_policy_without_administrator_is_seen),
 		cmocka_unit_test(a_disabled_administrator_is_none),
+		cmocka_unit_test(
+			after_1000_who_are_no_administrator_it_is_said_that_more_were_not_tried),
 		cmocka_unit_test(what_is_lost_and_gained_is_told),
 		cmocka_unit_test(what_another_rule_grants_is_no_change),
 		cmocka_unit_test(names_order_and_spelling_are_no_change),

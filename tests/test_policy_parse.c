@@ -103,7 +103,7 @@ static void an_overlong_name_is_refused(void **state)
 
 	(void)state;
 	memset(text + strlen(text), 'u', POLICY_NAME_MAX + 1);
-	refuses(text, "p:4:8: expected a name or an id");
+	refuses(text, "p:4:8: a value of 'user' has at most 255 bytes, and this one 256");
 }
 
 static void an_unknown_key_is_refused(void **state)

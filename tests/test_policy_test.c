@@ -155,6 +155,21 @@ static void mistakes_are_refused_before_any_result(void **state)
 		"t:1:1: expectation 'a' needs a section [group ghost]");
 }
 
+static void more_groups_than_one_can_have_are_said_to_be(void **state)
+{
+	static char text[4096];
+	size_t used =
+		(size_t)snprintf(text, sizeof text, "[expect a]\n" READ "result = deny\ngroup =");
+
+	(void)state;
+	for (int i = 0; i < 1023; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, " 7");
+	(void)snprintf(text + used, sizeof text - used, "\n");
+	assert_int_equal(run(ALLOW "user = backup\n", text), MORTISE_OK);
+	(void)snprintf(text + used, sizeof text - used, " 7\n");
+	refuses(text, "t:1:1: expectation 'a' has more than 1023 groups");
+}
+
 static void a_policy_s_mistake_is_told(void **state)
 {
 	(void)state;
@@ -172,6 +187,7 @@ int main(void)
 		cmocka_unit_test(an_expectation_has_its_time),
 		cmocka_unit_test(administration_needs_no_path),
 		cmocka_unit_test(mistakes_are_refused_before_any_result),
+		cmocka_unit_test(more_groups_than_one_can_have_are_said_to_be),
 		cmocka_unit_test(a_policy_s_mistake_is_told),
 	};
 

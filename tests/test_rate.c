@@ -29,7 +29,8 @@ static int tear_down(void **state)
 static bool take(uint32_t rule, uint32_t uid, uint64_t now_ms)
 {
 	uint64_t wait_ms = 0;
-	enum mortise_status status = rate_take(table, &hourly, rule, uid, now_ms, &wait_ms);
+	enum mortise_status status =
+		rate_take(table, &hourly, &(struct rate_use){rule, uid, 0, now_ms}, &wait_ms);
 
 	assert_true((status == MORTISE_OK) == (wait_ms == 0));
 	return status == MORTISE_OK;
@@ -50,7 +51,9 @@ static void an_empty_bucket_says_when_the_next_one_comes(void **state)
 	(void)state;
 	for (int i = 0; i < 20; i++)
 		assert_true(take(1, 34, 1000));
-	assert_int_equal(rate_take(table, &hourly, 1, 34, 1000 + MINUTE, &wait_ms), MORTISE_BUSY);
+	assert_int_equal(
+		rate_take(table, &hourly, &(struct rate_use){1, 34, 0, 1000 + MINUTE}, &wait_ms),
+		MORTISE_BUSY);
 	assert_int_equal(wait_ms, 2 * MINUTE);
 	assert_false(take(1, 34, 1000 + 3 * MINUTE - 1));
 	assert_true(take(1, 34, 1000 + 3 * MINUTE));
@@ -75,6 +78,26 @@ static void a_denied_attempt_costs_nothing(void **state)
 	assert_true(take(1, 34, 3 * MINUTE));
 }
 
+static void a_request_takes_one_however_often_it_asks(void **state)
+{
+	uint64_t wait_ms = 0;
+
+	(void)state;
+	for (uint64_t request = 1; request <= 20; request++)
+		for (int i = 0; i < 64; i++) {
+			struct rate_use use = {1, 34, request, 1000};
+			assert_int_equal(rate_take(table, &hourly, &use, &wait_ms), MORTISE_OK);
+		}
+	for (int i = 0; i < 2; i++) {
+		struct rate_use use = {1, 34, 21, 1000};
+		assert_int_equal(rate_take(table, &hourly, &use, &wait_ms), MORTISE_BUSY);
+	}
+	/* By another rule, or for another, it is a use of its own. */
+	struct rate_use other = {2, 34, 20, 1000};
+	assert_int_equal(rate_take(table, &hourly, &other, &wait_ms), MORTISE_OK);
+	assert_int_equal(rate_count(table), 2);
+}
+
 static void each_rule_and_each_uid_has_its_own(void **state)
 {
 	(void)state;
@@ -92,7 +115,8 @@ static void no_limit_takes_nothing(void **state)
 	uint64_t wait_ms;
 
 	(void)state;
-	assert_int_equal(rate_take(table, &none, 1, 34, 0, &wait_ms), MORTISE_OK);
+	assert_int_equal(
+		rate_take(table, &none, &(struct rate_use){1, 34, 0, 0}, &wait_ms), MORTISE_OK);
 	assert_int_equal(rate_count(table), 0);
 }
 
@@ -130,12 +154,18 @@ static void a_crowded_table_refuses_newcomers_and_keeps_the_rest(void **state)
 
 	(void)state;
 	assert_int_equal(rate_new(2, &small), MORTISE_OK);
-	assert_int_equal(rate_take(small, &hourly, 1, 1, 0, &wait_ms), MORTISE_OK);
-	assert_int_equal(rate_take(small, &hourly, 1, 2, 0, &wait_ms), MORTISE_OK);
-	assert_int_equal(rate_take(small, &hourly, 1, 3, 0, &wait_ms), MORTISE_BUSY);
+	assert_int_equal(
+		rate_take(small, &hourly, &(struct rate_use){1, 1, 0, 0}, &wait_ms), MORTISE_OK);
+	assert_int_equal(
+		rate_take(small, &hourly, &(struct rate_use){1, 2, 0, 0}, &wait_ms), MORTISE_OK);
+	assert_int_equal(
+		rate_take(small, &hourly, &(struct rate_use){1, 3, 0, 0}, &wait_ms), MORTISE_BUSY);
 	assert_int_not_equal(wait_ms, 0);
-	assert_int_equal(rate_take(small, &hourly, 1, 2, 0, &wait_ms), MORTISE_OK);
-	assert_int_equal(rate_take(small, &hourly, 1, 3, 7 * MINUTE, &wait_ms), MORTISE_OK);
+	assert_int_equal(
+		rate_take(small, &hourly, &(struct rate_use){1, 2, 0, 0}, &wait_ms), MORTISE_OK);
+	assert_int_equal(
+		rate_take(small, &hourly, &(struct rate_use){1, 3, 0, 7 * MINUTE}, &wait_ms),
+		MORTISE_OK);
 	rate_free(small);
 }
 
@@ -146,8 +176,10 @@ static void the_highest_rate_still_counts(void **state)
 
 	(void)state;
 	for (int i = 0; i < POLICY_RATE_MAX; i++)
-		assert_int_equal(rate_take(table, &limit, 1, 1, 0, &wait_ms), MORTISE_OK);
-	assert_int_equal(rate_take(table, &limit, 1, 1, 0, &wait_ms), MORTISE_BUSY);
+		assert_int_equal(rate_take(table, &limit, &(struct rate_use){1, 1, 0, 0}, &wait_ms),
+			MORTISE_OK);
+	assert_int_equal(
+		rate_take(table, &limit, &(struct rate_use){1, 1, 0, 0}, &wait_ms), MORTISE_BUSY);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -159,6 +191,7 @@ int main(void)
 		TEST(an_empty_bucket_says_when_the_next_one_comes),
 		TEST(a_bucket_is_full_after_its_period),
 		TEST(a_denied_attempt_costs_nothing),
+		TEST(a_request_takes_one_however_often_it_asks),
 		TEST(each_rule_and_each_uid_has_its_own),
 		TEST(no_limit_takes_nothing),
 		TEST(a_clock_that_goes_back_fills_nothing),

@@ -206,6 +206,15 @@ static void what_is_no_path_is_refused_never_mended(void **state)
 	asker_close(asker);
 }
 
+/* The clock of LIST's answer tells nothing of secrets. */
+static void take_out_time(struct asker *asker)
+{
+	const struct wire_field *now = &asker->reply.field[WIRE_TAG_TIME];
+
+	if (now->bytes)
+		memset(asker->in + (now->bytes - asker->in), 0, now->size);
+}
+
 /* Sends the same frame twice, once with the secret there and once without. */
 static void assert_same_answer(struct keeper_fixture *fixture, uint16_t opcode)
 {
@@ -218,7 +227,8 @@ static void assert_same_answer(struct keeper_fixture *fixture, uint16_t opcode)
 		become(ALICE, ALICE);
 		struct asker *asker = asker_open(fixture);
 		begin(asker, opcode);
-		(void)asker_call(fixture, asker);
+		if (asker_call(fixture, asker) == MORTISE_OK)
+			take_out_time(asker);
 		become_root();
 		if (round == 1) {
 			assert_int_equal(asker->size, size);

@@ -290,6 +290,86 @@ static void what_is_said_is_bounded_and_one_line(void **state)
 	asker_close(asker);
 }
 
+static uint16_t set_note(struct keeper_fixture *fixture, struct asker *asker, const char *text)
+{
+	struct wire_writer *writer = begin(asker, WIRE_SET, "own/x");
+
+	wire_put(writer, WIRE_TAG_VALUE, "v", 1);
+	wire_put(writer, WIRE_TAG_TOKEN, token, sizeof token);
+	wire_put_text(writer, WIRE_TAG_NOTE, text);
+	return asker_call(fixture, asker);
+}
+
+static uint16_t meta_note(struct keeper_fixture *fixture, struct asker *asker, const char *text)
+{
+	return meta_text(fixture, asker, "own/x", WIRE_TAG_NOTE, text);
+}
+
+static uint16_t meta_hook(struct keeper_fixture *fixture, struct asker *asker, const char *text)
+{
+	char hook[64];
+
+	snprintf(hook, sizeof hook, "/bin/%s", text);
+	return meta_text(fixture, asker, "own/x", WIRE_TAG_HOOK, hook);
+}
+
+static uint16_t meta_value(struct keeper_fixture *fixture, struct asker *asker, const char *text)
+{
+	char pair[64];
+	int size = snprintf(pair, sizeof pair, "k=%s", text);
+
+	return meta_pair(fixture, asker, pair, (size_t)size);
+}
+
+static uint16_t clock_note(struct keeper_fixture *fixture, struct asker *asker, const char *text)
+{
+	wire_put_text(asker_begin(asker, WIRE_CLOCK_ACCEPT), WIRE_TAG_NOTE, text);
+	return asker_call(fixture, asker);
+}
+
+static uint16_t audit_note(struct keeper_fixture *fixture, struct asker *asker, const char *text)
+{
+	wire_put_text(asker_begin(asker, WIRE_AUDIT_ACKNOWLEDGE), WIRE_TAG_NOTE, text);
+	return asker_call(fixture, asker);
+}
+
+static uint16_t file_name(struct keeper_fixture *fixture, struct asker *asker, const char *text)
+{
+	struct wire_writer *writer = asker_begin(asker, WIRE_POLICY_STAGE);
+
+	wire_put_text(writer, WIRE_TAG_NAME, text);
+	wire_put(writer, WIRE_TAG_CHUNK, ";", 1);
+	wire_put_number(writer, WIRE_TAG_OFFSET, 0);
+	return asker_call(fixture, asker);
+}
+
+/* Whatever takes words that are kept. */
+static void words_that_would_steer_a_terminal_are_refused_at_every_door(void **state)
+{
+	typedef uint16_t door(struct keeper_fixture *, struct asker *, const char *);
+	static door *const doors[] = {
+		set_note, meta_note, meta_hook, meta_value, clock_note, audit_note, file_name};
+	static const char *const hostile[] = {"two\nlines", "\x1b[2J", "\x7f",
+		"a\xc2\x9b"
+		"31m",
+		"a\xe2\x80\xae"
+		"b",
+		"\xe2\x80\xa8", "\xe2\x81\xa6", "\xd8\x9c", "\x9b", "caf\xe9", "\xe2\x82",
+		"\xc0\xaf", "\xed\xa0\x80"};
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	keeper_put(fixture, "own/x", "value");
+	for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++) {
+		for (size_t j = 0; j < sizeof hostile / sizeof hostile[0]; j++) {
+			assert_int_equal(doors[i](fixture, asker, hostile[j]), MORTISE_INVALID);
+			assert_non_null(strstr(asker->text, "UTF-8"));
+		}
+		assert_int_equal(doors[i](fixture, asker, "caf\xc3\xa9 \xe2\x82\xac"), MORTISE_OK);
+	}
+	asker_close(asker);
+}
+
 static void a_malformed_request_is_refused(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -334,6 +414,7 @@ int main(void)
 		WITH_STORE(a_batch_is_set_whole_or_not_at_all),
 		WITH_STORE(a_batch_has_bounds),
 		WITH_STORE(what_is_said_is_bounded_and_one_line),
+		WITH_STORE(words_that_would_steer_a_terminal_are_refused_at_every_door),
 		WITH_STORE(a_malformed_request_is_refused),
 		WITH_STORE(both_paths_of_a_move_are_on_record),
 	};

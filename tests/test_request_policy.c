@@ -315,6 +315,100 @@ static void a_rule_is_used_no_oftener_than_its_rate(void **state)
 	asker_close(asker);
 }
 
+static uint16_t ask_many(struct keeper_fixture *fixture, struct asker *asker, int count)
+{
+	struct wire_writer *writer = asker_begin(asker, WIRE_GET);
+	size_t list = wire_list_begin(writer, WIRE_TAG_PATHS);
+	char path[32];
+
+	for (int i = 0; i < count; i++) {
+		snprintf(path, sizeof path, "prod/x%d", i);
+		wire_item_put(writer, path, strlen(path));
+	}
+	wire_list_end(writer, list);
+	return asker_call(fixture, asker);
+}
+
+/* How many items of the reply have this status, and how many say when to ask again. */
+static unsigned count_items(const struct asker *asker, uint64_t wanted, unsigned *out_says_when)
+{
+	struct wire_list list = wire_list_of(&asker->reply, WIRE_TAG_ITEMS);
+	unsigned count = 0;
+	struct wire_message fields;
+	struct wire_field item;
+	uint64_t status, wait_ms;
+
+	*out_says_when = 0;
+	while (wire_list_next(&list, &item)) {
+		assert_int_equal(wire_parse_fields(item.bytes, item.size, &fields), MORTISE_OK);
+		assert_int_equal(wire_number(&fields, WIRE_TAG_STATUS, &status), MORTISE_OK);
+		count += status == wanted;
+		*out_says_when += wire_number(&fields, WIRE_TAG_NUMBER, &wait_ms) == MORTISE_OK &&
+				  wait_ms > 28000000 &&
+				  wait_ms <= 28800000; /* 8 h are a third of a day */
+	}
+	return count;
+}
+
+static void a_request_for_many_secrets_is_one_use(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	unsigned says_when = 0;
+
+	NEEDS_ROOT();
+	keeper_apply(fixture, FIRST "[rule r]\nallow = read\nsecret = prod/*\nuser = alice\n"
+				    "rate = 3/d\n");
+	become(ALICE, ALICE);
+	struct asker *asker = asker_open(fixture);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ask_many(fixture, asker, 64), MORTISE_OK);
+		assert_int_equal(count_items(asker, MORTISE_NOT_FOUND, &says_when), 64);
+	}
+	assert_int_equal(ask_many(fixture, asker, 64), MORTISE_OK);
+	assert_int_equal(count_items(asker, MORTISE_BUSY, &says_when), 64);
+	assert_int_equal(says_when, 64);
+	become_root();
+	asker_close(asker);
+}
+
+static void a_move_and_the_pages_of_an_answer_are_one_use(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	uint64_t more = 1;
+
+	NEEDS_ROOT();
+	keeper_put(fixture, "prod/x", "value");
+	keeper_apply(fixture, "[rule first]\nallow = read list write delete audit admin\n"
+			      "secret = **\nuser = 0\nrate = 3/d\n");
+	wire_put_text(asker_begin(asker, WIRE_MOVE), WIRE_TAG_PATH, "prod/x");
+	wire_put(&asker->writer, WIRE_TAG_TOKEN, "0123456789abcdef", 16);
+	wire_put_text(&asker->writer, WIRE_TAG_NAME, "prod/y");
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	(void)asker_begin(asker, WIRE_VERIFY);
+	while (asker_call(fixture, asker) == MORTISE_OK && more) {
+		struct wire_field cursor = asker->reply.field[WIRE_TAG_CURSOR];
+		uint8_t copy[16];
+
+		more = 0;
+		(void)!wire_number(&asker->reply, WIRE_TAG_MORE, &more);
+		if (!more)
+			break;
+		memcpy(copy, cursor.bytes, cursor.size);
+		wire_put(asker_begin(asker, WIRE_VERIFY), WIRE_TAG_CURSOR, copy, cursor.size);
+	}
+	assert_int_equal(more, 0); /* 256 pages */
+	assert_int_equal(ask_plain(fixture, asker, WIRE_AUDIT_KEY), MORTISE_OK);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_AUDIT_KEY), MORTISE_BUSY);
+	uint64_t wait_ms = 0;
+	assert_int_equal(wire_number(&asker->reply, WIRE_TAG_NUMBER, &wait_ms), MORTISE_OK);
+	assert_in_range(wait_ms, 28000000, 28800000);
+	/* Who starts in the middle begins something, too. */
+	wire_put(asker_begin(asker, WIRE_VERIFY), WIRE_TAG_CURSOR, "\7", 1);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_BUSY);
+	asker_close(asker);
+}
+
 static void a_rate_holds_for_writes_too(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -417,6 +511,8 @@ int main(void)
 		WITH_STORE(a_client_that_left_during_an_apply_harms_nobody),
 		WITH_STORE(a_policy_is_shown_as_it_was_applied),
 		WITH_STORE(a_rule_is_used_no_oftener_than_its_rate),
+		WITH_STORE(a_request_for_many_secrets_is_one_use),
+		WITH_STORE(a_move_and_the_pages_of_an_answer_are_one_use),
 		WITH_STORE(a_rate_holds_for_writes_too),
 		WITH_STORE(who_applies_a_policy_keeps_admin_at_this_very_listener),
 		WITH_STORE(check_says_who_may_and_by_which_rule),

@@ -136,6 +136,21 @@ static void an_aborted_value_is_gone(void **state)
 	asker_close(asker);
 }
 
+static void what_was_promoted_cannot_be_aborted(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	keeper_put(fixture, "prod/x", "old");
+	assert_int_equal(begin(fixture, asker, "prod/x", "new"), MORTISE_OK);
+	assert_int_equal(end(fixture, asker, "prod/x", 2, PROMOTE), MORTISE_OK);
+	assert_int_equal(end(fixture, asker, "prod/x", 2, ABORT), MORTISE_CONFLICT);
+	assert_int_equal(end(fixture, asker, "prod/x", 1, ABORT), MORTISE_CONFLICT);
+	assert_int_equal(end(fixture, asker, "prod/x", 9, ABORT), MORTISE_CONFLICT);
+	assert_value(fixture, "prod/x", "new");
+	asker_close(asker);
+}
+
 static void a_pending_value_outlives_the_agent(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -321,6 +336,7 @@ int main(void)
 		WITH_STORE(steps_that_are_repeated_are_done_once),
 		WITH_STORE(a_second_rotation_of_a_secret_is_a_conflict),
 		WITH_STORE(an_aborted_value_is_gone),
+		WITH_STORE(what_was_promoted_cannot_be_aborted),
 		WITH_STORE(a_pending_value_outlives_the_agent),
 		WITH_STORE(each_step_is_on_record_by_its_name),
 		WITH_STORE(a_dry_run_stores_nothing),

@@ -47,15 +47,16 @@ static void begin_batch(struct asker *asker, unsigned count, const char *path)
 	wire_list_end(writer, list);
 }
 
-static void a_batch_is_of_sixty_four_paths_at_most(void **state)
+static void a_batch_is_of_as_many_paths_as_one_import_stores(void **state)
 {
 	struct keeper_fixture *fixture = *state;
 	struct asker *asker = asker_open(fixture);
 
+	assert_int_equal(WIRE_BATCH_MAX, WIRE_SETS_MAX);
 	keeper_put(fixture, "prod/x", "value");
-	begin_batch(asker, 64, "prod/x");
+	begin_batch(asker, WIRE_BATCH_MAX, "prod/x");
 	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
-	begin_batch(asker, 65, "prod/x");
+	begin_batch(asker, WIRE_BATCH_MAX + 1, "prod/x");
 	assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
 	begin_batch(asker, 0, "prod/x");
 	assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
@@ -390,7 +391,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(values_of_every_size_come_back_as_they_were_set),
-		WITH_STORE(a_batch_is_of_sixty_four_paths_at_most),
+		WITH_STORE(a_batch_is_of_as_many_paths_as_one_import_stores),
 		WITH_STORE(values_of_an_answer_too_large_for_a_frame_are_wiped),
 		WITH_STORE(an_answer_too_large_for_a_frame_is_refused),
 		WITH_STORE(versions_and_labels_choose),

@@ -212,7 +212,7 @@ static void malformed_requests_are_refused(void **state)
 	assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
 	struct wire_writer *writer = asker_begin(asker, WIRE_WATCH);
 	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
-	for (unsigned i = 0; i <= WIRE_BATCH_MAX; i++) {
+	for (unsigned i = 0; i <= WIRE_WATCH_MAX; i++) {
 		size_t item = wire_item_begin(writer);
 		wire_put_text(writer, WIRE_TAG_PATH, "prod/x");
 		wire_put_number(writer, WIRE_TAG_VERSION, 0);
@@ -243,7 +243,7 @@ static void one_user_cannot_watch_everything(void **state)
 		askers[i] = asker_open(fixture);
 		struct wire_writer *writer = asker_begin(askers[i], WIRE_WATCH);
 		size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
-		for (unsigned k = 0; k < WIRE_BATCH_MAX; k++) {
+		for (unsigned k = 0; k < WIRE_WATCH_MAX; k++) {
 			size_t item = wire_item_begin(writer);
 			wire_put_text(writer, WIRE_TAG_PATH, "prod/x");
 			wire_put_number(writer, WIRE_TAG_VERSION, 0);
@@ -255,6 +255,8 @@ static void one_user_cannot_watch_everything(void **state)
 			assert_waits(fixture, askers[i]);
 	}
 	assert_int_equal(asker_receive(fixture, askers[16]), MORTISE_BUSY);
+	assert_string_equal(askers[16]->text,
+		"4096 paths are watched at most, and 1024 of one user; watch fewer, or wait");
 	become_root();
 	struct asker *root = watch(fixture, "prod/x", 0, LONG_MS);
 	assert_waits(fixture, root);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -295,6 +296,52 @@ static void strings_of_one_beginning_are_all_found(void **state)
 	assert_int_equal(ours.count, 4 + 3);
 }
 
+/* However a value is written, its letters and digits stay: that piece is kept, and once for all. */
+static void a_long_string_is_found_by_a_piece_in_its_middle(void **state)
+{
+	static const char *const signs[] = {"<&>'", "&lt;&amp;&gt;'", "\\<\\&\\>\\'", "<&>''"};
+	char piece[41] = "", bytes[4][400];
+	size_t sizes[4], at = 10;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof piece - 1; i++)
+		piece[i] = (char)('a' + any(26));
+	memset(text, '.', 6000);
+	for (int i = 0; i < 4; i++) {
+		sizes[i] = (size_t)snprintf(bytes[i], sizeof bytes[i], "%sab%s%s%s%0100d", signs[i],
+			signs[i], piece, signs[i], i);
+		add(bytes[i], sizes[i]);
+		memcpy(text + at, bytes[i], sizes[i]);
+		at += sizes[i] + 3;
+	}
+	memcpy(text + at, bytes[0], sizes[0] - 1); /* a wrong end */
+	at += sizes[0];
+	memcpy(text + at, bytes[0] + 1, sizes[0] - 1); /* a wrong beginning */
+	memcpy(text, bytes[0] + 14, 9);
+	memcpy(text + 5950, bytes[0], 50);
+	search_both_ways(6000, 13);
+	assert_int_equal(ours.count, 4);
+	search_both_ways(6000, 4000);
+	assert_int_equal(ours.count, 4);
+}
+
+/* What lies before that piece must still be there when a buffer makes room. */
+static void a_piece_far_behind_its_beginning_is_found_in_every_buffer(void **state)
+{
+	char bytes[1000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = i < 900 || i >= 940 ? "!<>&"[any(4)] : (char)('a' + any(26));
+	add(bytes, sizeof bytes);
+	for (size_t at = 0; at + sizeof bytes < TEXT_MAX; at += sizeof bytes + 1) {
+		memcpy(text + at, bytes, sizeof bytes);
+		text[at + sizeof bytes] = '\n';
+	}
+	search_both_ways(TEXT_MAX - 1001, 60000);
+	assert_in_range(ours.count, TEXT_MAX / 1001 - 2, TEXT_MAX / 1001);
+}
+
 /* So many that the window is a shorter one. */
 static void some_of_very_many_strings_are_found(void **state)
 {
@@ -373,6 +420,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(equal_strings_are_all_reported, begin, end),
 		cmocka_unit_test_setup_teardown(a_common_beginning_is_no_window, begin, end),
 		cmocka_unit_test_setup_teardown(strings_of_one_beginning_are_all_found, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_long_string_is_found_by_a_piece_in_its_middle, begin, end),
+		cmocka_unit_test_setup_teardown(
+			a_piece_far_behind_its_beginning_is_found_in_every_buffer, begin, end),
 		cmocka_unit_test_setup_teardown(some_of_very_many_strings_are_found, begin, end),
 		cmocka_unit_test_setup_teardown(
 			a_text_of_many_buffers_has_right_offsets_and_lines, begin, end),

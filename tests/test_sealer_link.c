@@ -28,6 +28,7 @@ struct fixture {
 	char detail[256];
 	uint8_t h[KEY_SIZE];
 	size_t blob_size;
+	char uri[128];
 	uint64_t counter;
 	struct token_health health;
 };
@@ -52,6 +53,8 @@ static void on_done(void *context, struct sealer_answer *answer)
 	fixture.fault = answer->fault;
 	memcpy(fixture.detail, answer->detail, sizeof fixture.detail);
 	fixture.blob_size = answer->blob.size;
+	(void)snprintf(fixture.uri, sizeof fixture.uri, "%.*s", (int)answer->uri.size,
+		answer->uri.size ? (const char *)answer->uri.bytes : "");
 	fixture.counter = answer->counter;
 	fixture.health = answer->health;
 	if (answer->h)
@@ -250,7 +253,7 @@ static void ask_health(void)
 /* With a key besides if has_key. */
 static void answer_health(uint64_t flags, size_t ids_size, bool has_key)
 {
-	static const uint8_t ids[16] = {1, 0, 0, 0, 3, 0, 0, 0, 0xe8, 3, 0, 0};
+	static const uint8_t ids[20] = {1, 0, 0, 0, 3, 0, 0, 0, 0xe8, 3, 0, 0, 0x80, 8};
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
@@ -270,12 +273,13 @@ static void health_is_asked_with_kind_and_blob_and_without_a_pin(void **state)
 	assert_int_equal(fixture.request.code, SEALER_HEALTH);
 	assert_int_equal(fixture.request.present,
 		WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_BLOB));
-	answer_health(TOKEN_HEALTH_LOCKED, 12, false);
+	answer_health(TOKEN_HEALTH_LOCKED, 16, false);
 	assert_int_equal(fixture.status, MORTISE_OK);
 	assert_int_equal(fixture.health.flags, TOKEN_HEALTH_LOCKED);
 	assert_int_equal(fixture.health.tries_failed, 1);
 	assert_int_equal(fixture.health.tries_max, 3);
 	assert_int_equal(fixture.health.back_s, 1000);
+	assert_int_equal(fixture.health.idle_pcrs, 1u << 7 | 1u << 11);
 }
 
 static void health_that_lies_is_malformed(void **state)
@@ -284,8 +288,8 @@ static void health_that_lies_is_malformed(void **state)
 		uint64_t flags;
 		size_t ids_size;
 		bool has_key;
-	} lies[] = {{TOKEN_HEALTH_FLAGS + 1, 12, false}, {UINT64_MAX, 12, false}, {0, 11, false},
-		{0, 16, false}, {0, 0, false}, {0, 12, true}};
+	} lies[] = {{TOKEN_HEALTH_FLAGS + 1, 16, false}, {UINT64_MAX, 16, false}, {0, 15, false},
+		{0, 20, false}, {0, 0, false}, {0, 16, true}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
@@ -575,6 +579,42 @@ static void a_wish_travels_whole(void **state)
 	assert_int_equal(fixture.request.field[WIRE_TAG_PUBLIC_KEY].size, 12);
 }
 
+static void what_a_uri_led_to_is_a_uri_or_the_answer_is_malformed(void **state)
+{
+	static const struct {
+		const char *uri; /* NULL: none */
+		bool is_right;
+	} answers[] = {{"pkcs11:token=t;serial=1?module-path=/m.so", true}, {NULL, false},
+		{"", false}, {"pkcs11", false}, {"http://token=t", false},
+		{"pkcs11:token=a b", false}, {"pkcs11:token=a\nb", false},
+		{"pkcs11:token=\xc3\xbc", false}};
+	const struct token_wish wish = {.uri = "pkcs11:token=t"};
+	struct wire_writer writer;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+		fixture.dones = 0;
+		assert_int_equal(
+			sealer_enrol(fixture.link, "pkcs11", &wish, on_done, NULL), MORTISE_OK);
+		answer_spawn(MORTISE_OK, true);
+		read_request();
+		wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
+		if (answers[i].uri)
+			wire_put_text(&writer, WIRE_TAG_URI, answers[i].uri);
+		wire_put(&writer, WIRE_TAG_KEY, bytes, KEY_SIZE);
+		wire_put(&writer, WIRE_TAG_BLOB, bytes, 9);
+		size_t size = wire_finish(&writer);
+		assert_true(send(fixture.sealer, out, size, MSG_NOSIGNAL) == (ssize_t)size);
+		turn();
+		if (!answers[i].is_right) {
+			assert_fault(TOKEN_FAULT_MALFORMED);
+			continue;
+		}
+		assert_int_equal(fixture.status, MORTISE_OK);
+		assert_string_equal(fixture.uri, answers[i].uri);
+	}
+}
+
 static void no_secret_stays_behind(void **state)
 {
 	(void)state;
@@ -617,6 +657,7 @@ int main(void)
 		TEST(what_waits_behind_an_anchor_gets_its_turn_when_that_fails),
 		TEST(an_opening_is_asked_of_a_fresh_sealer),
 		TEST(a_wish_travels_whole),
+		TEST(what_a_uri_led_to_is_a_uri_or_the_answer_is_malformed),
 		TEST(no_secret_stays_behind),
 	};
 

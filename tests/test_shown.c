@@ -79,6 +79,8 @@ static void what_does_not_fit_ends_behind_a_whole_piece(void **state)
 	(void)state;
 	assert_int_equal(shown_text("abcd\x1b", 5, out, sizeof out), 10);
 	assert_string_equal(out, "abcd");
+	assert_int_equal(shown_text("abcd\x1b!", 6, out, sizeof out), 11);
+	assert_string_equal(out, "abcd");
 	assert_int_equal(shown_text("abcd\xe2\x82\xac\xe2\x82\xac", 10, out, sizeof out), 10);
 	assert_string_equal(out, "abcd\xe2\x82\xac");
 	assert_int_equal(shown_text("abc", 3, NULL, 0), 3);

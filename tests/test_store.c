@@ -570,7 +570,7 @@ static void blobs_of_a_wrong_size_are_refused(void **state)
 		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(73), x'00')",
 		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(72), zeroblob(4097))",
 		"INSERT INTO item VALUES(1, 0, 1, x'00')",
-		"INSERT INTO item VALUES(1, 5, 1, x'00')",
+		"INSERT INTO item VALUES(1, 7, 1, x'00')",
 		"INSERT INTO item VALUES(1, -1, 1, x'00')",
 		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, x'')",
 		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, "

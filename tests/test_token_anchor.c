@@ -262,6 +262,25 @@ static void a_full_nv_memory_is_named_at_once(void **state)
 	tpm_stop(&tpm);
 }
 
+static void the_257th_counter_is_named_as_one_too_many(void **state)
+{
+	struct tpm_fixture tpm;
+	struct placed placed;
+
+	(void)state;
+	start_or_skip(&tpm);
+	assert_int_equal(tpm_shell(&tpm, tpm.tcti,
+				 "for i in $(seq 0 255); do tpm2_nvdefine -C o -s 1 "
+				 "$((0x1836d00 + i)) >/dev/null || exit 1; done"),
+		0);
+	assert_int_equal(ask(tpm.tcti, TOKEN_ANCHOR_DEFINE, &placed, 0), TOKEN_FAULT_FULL);
+	assert_string_equal(
+		slot_detail, "no free handle for a counter in 0x01836d00 to 0x01836dff");
+	assert_int_equal(tpm_shell(&tpm, tpm.tcti, "tpm2_nvundefine -C o 0x1836dff"), 0);
+	assert_int_equal(ask(tpm.tcti, TOKEN_ANCHOR_DEFINE, &placed, 0), TOKEN_FAULT_NONE);
+	tpm_stop(&tpm);
+}
+
 static void a_tpm_that_spares_its_nv_memory_is_asked_again(void **state)
 {
 	struct tpm_fixture tpm;
@@ -441,6 +460,7 @@ int main(void)
 		cmocka_unit_test(counters_get_handles_that_nobody_has),
 		cmocka_unit_test(an_owner_with_a_password_is_named),
 		cmocka_unit_test(a_full_nv_memory_is_named_at_once),
+		cmocka_unit_test(the_257th_counter_is_named_as_one_too_many),
 		cmocka_unit_test(a_tpm_that_spares_its_nv_memory_is_asked_again),
 		cmocka_unit_test(a_cleared_tpm_and_another_one_are_named),
 		cmocka_unit_test(a_run_deals_with_one_srk),

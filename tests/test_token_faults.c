@@ -3,6 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -274,18 +277,43 @@ static void codes_become_faults(void **state)
 	assert_false(tpm2_fault_is(TSS2_ESYS_RC_BAD_TR | TPM2_RC_HANDLE, TPM2_RC_HANDLE));
 }
 
-static void every_fault_has_a_text_and_an_advice(void **state)
+static void every_fault_has_a_text(void **state)
 {
 	(void)state;
-	for (int fault = -1; fault <= TOKEN_FAULT_COUNT; fault++) {
+	for (int fault = -1; fault <= TOKEN_FAULT_COUNT; fault++)
 		assert_non_null(token_fault_text((enum token_fault)fault));
-		assert_non_null(token_advice((enum token_fault)fault));
-	}
 	assert_string_equal(
 		token_fault_text(TOKEN_FAULT_COUNT), token_fault_text(TOKEN_FAULT_OTHER));
-	assert_false(token_fault_is_passing((enum token_fault) - 1));
 	assert_true(token_fault_is_passing(TOKEN_FAULT_BUSY));
-	assert_false(token_fault_is_passing(TOKEN_FAULT_LOCKOUT));
+	assert_false(token_fault_is_passing(TOKEN_FAULT_NO_SRK));
+	/* A PIN is never tried again by itself. */
+	assert_false(token_fault_is_passing(TOKEN_FAULT_WRONG_PIN));
+}
+
+static void the_page_says_of_each_fault_what_mends_it(void **state)
+{
+	char path[512], row[256], *page;
+	FILE *file;
+	size_t size;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/docs/hardware.md", getenv("MORTISE_TEST_SOURCE"));
+	file = fopen(path, "re");
+	assert_non_null(file);
+	page = calloc(1, 262144);
+	assert_non_null(page);
+	size = fread(page, 1, 262143, file);
+	fclose(file);
+	assert_true(size > 0 && size < 262143);
+	for (int fault = TOKEN_FAULT_NONE + 1; fault < TOKEN_FAULT_COUNT; fault++) {
+		const char *mends = token_fault_mends((enum token_fault)fault);
+
+		snprintf(row, sizeof row, "\n| %s | %s |\n",
+			token_fault_text((enum token_fault)fault), mends ? mends : "no");
+		if (strstr(page, row) == NULL)
+			fail_msg("docs/hardware.md has not: %s", row);
+	}
+	free(page);
 }
 
 int main(void)
@@ -302,7 +330,8 @@ int main(void)
 		cmocka_unit_test(notes_of_other_handles_are_not_believed),
 		cmocka_unit_test(notes_keep_sixteen_and_take_no_more),
 		cmocka_unit_test(codes_become_faults),
-		cmocka_unit_test(every_fault_has_a_text_and_an_advice),
+		cmocka_unit_test(every_fault_has_a_text),
+		cmocka_unit_test(the_page_says_of_each_fault_what_mends_it),
 	};
 
 	return cmocka_run_group_tests(tests, slot_set_up, slot_tear_down);

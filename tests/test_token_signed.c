@@ -209,8 +209,8 @@ static void what_is_no_key_is_refused(void **state)
 	begin_rsa(&at);
 	at.pem[at.pem_size / 2] ^= 1;
 	at.pem[10] ^= 1;
-	assert_int_equal(seal(&at, NULL, 0), TOKEN_FAULT_UNSUPPORTED);
-	assert_non_null(strstr(slot_detail, "PEM public key"));
+	assert_int_equal(seal(&at, NULL, 0), TOKEN_FAULT_UNFIT_WISH);
+	assert_non_null(strstr(slot_detail, "the PCR key is no PEM"));
 	end(&at);
 }
 

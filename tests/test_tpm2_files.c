@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Files that others wrote for the TPM slot: keys in PEM, signatures in JSON. No TPM is needed. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -167,6 +168,23 @@ static void depth_is_bounded_and_number_is_not(void **state)
 	free(text);
 }
 
+static void entries_that_are_none_take_no_memory(void **state)
+{
+	size_t room = 1000000, size;
+	char *text = malloc(room);
+
+	(void)state;
+	assert_non_null(text);
+	size = (size_t)snprintf(text, room, "{\"sha256\":[" ENTRY);
+	while (size < room - 5)
+		size += (size_t)snprintf(text + size, room - size, ",0");
+	snprintf(text + size, room - size, "]}");
+	assert_int_equal(entries_in(text), 1);
+	assert_in_range(malloc_usable_size(signatures.list), sizeof signatures.list[0],
+		2 * sizeof signatures.list[0]);
+	free(text);
+}
+
 /* Runs a command of openssl that writes to standard output. */
 static struct token_bytes openssl(const char *arguments, char buffer[TOKEN_PEM_MAX + 1])
 {
@@ -174,7 +192,7 @@ static struct token_bytes openssl(const char *arguments, char buffer[TOKEN_PEM_M
 	FILE *file;
 	size_t size;
 
-	snprintf(command, sizeof command, "%s 2>/dev/null", arguments);
+	snprintf(command, sizeof command, "exec 2>/dev/null; %s", arguments);
 	file = popen(command, "re");
 	assert_non_null(file);
 	size = fread(buffer, 1, TOKEN_PEM_MAX + 1, file);
@@ -182,36 +200,67 @@ static struct token_bytes openssl(const char *arguments, char buffer[TOKEN_PEM_M
 	return (struct token_bytes){(const uint8_t *)buffer, size};
 }
 
-static bool is_key(const char *arguments)
+#define RSA    "openssl genrsa 2048 | "
+#define EC     "openssl ecparam -genkey -noout -name "
+#define PUBOUT " | openssl pkey -pubout"
+
+static void keys_are_taken_or_what_they_are_is_said(void **state)
 {
+	static const struct {
+		const char *commands, *wrong; /* NULL: nothing is */
+	} cases[] = {
+		{RSA "openssl pkey -pubout", NULL},
+		{"openssl genrsa 3072" PUBOUT, NULL},
+		{"openssl genrsa 4096" PUBOUT, NULL},
+		{RSA "openssl rsa -RSAPublicKey_out", NULL},
+		{RSA "openssl pkey -pubout | sed 's/$/\\r/'", NULL},
+		{RSA "openssl pkey -pubout -text", NULL},
+		{"(echo 'Our key:'; echo; " RSA "openssl pkey -pubout)", NULL},
+		{"printf '\\357\\273\\277# key\\n'; " RSA "openssl pkey -pubout", NULL},
+		{EC "prime256v1" PUBOUT, NULL},
+		{EC "secp384r1" PUBOUT, NULL},
+		{EC "secp521r1" PUBOUT, NULL},
+		{EC "prime256v1 | openssl ec -pubout -conv_form compressed", NULL},
+		{EC "prime256v1 -param_enc explicit" PUBOUT, NULL},
+		{"openssl genrsa 1024" PUBOUT, "of another size than 2048"},
+		{"openssl genrsa 2056" PUBOUT, "of another size than 2048"},
+		{"openssl genrsa -3 2048" PUBOUT, "another exponent"},
+		{EC "secp256k1" PUBOUT, "on another curve"},
+		{"openssl genpkey -algorithm ed25519" PUBOUT, "neither RSA nor EC"},
+		{"openssl genpkey -algorithm rsa-pss" PUBOUT, "neither RSA nor EC"},
+		/* The secret half has no business here. */
+		{"openssl genrsa 2048", "a private key"},
+		{"openssl genrsa -traditional 2048", "a private key"},
+		{"openssl genrsa -aes128 -passout pass:x 2048", "a private key"},
+		{"openssl genrsa -traditional -aes128 -passout pass:x 2048", "a private key"},
+		{EC "prime256v1", "a private key"},
+		{"openssl ecparam -name prime256v1 -genkey", "another kind than PUBLIC KEY"},
+		{"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout /dev/null",
+			"openssl x509 -in FILE -noout -pubkey"},
+		{"openssl req -new -newkey rsa:2048 -nodes -subj /CN=x -keyout /dev/null",
+			"a certificate"},
+		{RSA "openssl pkey -pubout >k$$; cat k$$ k$$; rm k$$", "more than one block"},
+		{RSA "openssl pkey -pubout -outform DER", "no PEM"},
+		{"printf ''", "no PEM"},
+		{"printf 'ssh-rsa AAAAB3NzaC1yc2E= us@host'", "no PEM"},
+		{"head -c 2049 /dev/zero", "too long"},
+		{"printf -- '-----BEGIN PUBLIC KEY-----\\nAAAA\\n-----END PUBLIC KEY-----\\n'",
+			"a broken public key"},
+	};
 	char buffer[TOKEN_PEM_MAX + 1];
-	struct token_bytes pem = openssl(arguments, buffer);
-	struct tpm2_key key;
 
-	return tpm2_key_read(&pem, &key) && tpm2_key_is_fit(&key);
-}
-
-static void keys_that_sign_policies_are_rsa_and_p256(void **state)
-{
 	(void)state;
-	assert_true(is_key("openssl genrsa 2048 | openssl pkey -pubout"));
-	assert_true(is_key("openssl genrsa 3072 | openssl pkey -pubout"));
-	assert_true(
-		is_key("openssl ecparam -name prime256v1 -genkey -noout | openssl pkey -pubout"));
-	assert_false(is_key("openssl genrsa 1024 | openssl pkey -pubout"));
-	assert_false(is_key("openssl genrsa 2056 | openssl pkey -pubout"));
-	assert_false(is_key("openssl genrsa -3 2048 | openssl pkey -pubout"));
-	assert_false(
-		is_key("openssl ecparam -name secp384r1 -genkey -noout | openssl pkey -pubout"));
-	assert_false(
-		is_key("openssl ecparam -name secp256k1 -genkey -noout | openssl pkey -pubout"));
-	assert_false(is_key("openssl genpkey -algorithm ed25519 | openssl pkey -pubout"));
-	/* The secret half has no business here. */
-	assert_false(is_key("openssl genrsa 2048"));
-	assert_false(is_key("openssl genrsa -aes128 -passout pass:x 2048"));
-	assert_false(is_key("printf ''"));
-	assert_false(is_key("printf 'not PEM'"));
-	assert_false(is_key("head -c 2049 /dev/zero"));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct token_bytes pem = openssl(cases[i].commands, buffer);
+		struct tpm2_key key;
+		const char *wrong = tpm2_key_read(&pem, &key);
+
+		if ((wrong == NULL) != (cases[i].wrong == NULL) ||
+			(wrong != NULL && strstr(wrong, cases[i].wrong) == NULL))
+			fail_msg("%s: %s", cases[i].commands, wrong != NULL ? wrong : "taken");
+		if (wrong == NULL)
+			assert_true(tpm2_key_is_fit(&key));
+	}
 }
 
 static void a_cut_key_is_refused_at_every_length(void **state)
@@ -223,7 +272,7 @@ static void a_cut_key_is_refused_at_every_length(void **state)
 
 	(void)state;
 	for (pem.size = 0; pem.size <= body; pem.size++)
-		assert_false(tpm2_key_read(&pem, &key));
+		assert_non_null(tpm2_key_read(&pem, &key));
 }
 
 static void a_signature_must_have_the_keys_form(void **state)
@@ -236,6 +285,7 @@ static void a_signature_must_have_the_keys_form(void **state)
 	rsa.public.publicArea.type = TPM2_ALG_RSA;
 	rsa.public.publicArea.unique.rsa.size = 256;
 	ecc.public.publicArea.type = TPM2_ALG_ECC;
+	ecc.public.publicArea.unique.ecc.x.size = 32;
 	assert_true(tpm2_key_signature(&rsa, bytes, 256, &signature));
 	assert_false(tpm2_key_signature(&rsa, bytes, 255, &signature));
 	assert_false(tpm2_key_signature(&rsa, bytes, 257, &signature));
@@ -251,7 +301,8 @@ static void a_number_too_large_for_p256_is_refused(void **state)
 {
 	/* r has 33 bytes, of which the first is 1; s is 1. */
 	uint8_t der[40] = {0x30, 38, 2, 33, 1, [37] = 2, 1, 1};
-	struct tpm2_key ecc = {.public.publicArea.type = TPM2_ALG_ECC};
+	struct tpm2_key ecc = {
+		.public.publicArea = {.type = TPM2_ALG_ECC, .unique.ecc.x.size = 32}};
 	TPMT_SIGNATURE signature;
 
 	(void)state;
@@ -272,7 +323,8 @@ int main(void)
 		cmocka_unit_test(a_signature_longer_than_any_is_passed_over),
 		cmocka_unit_test(what_is_no_object_is_no_file_of_signatures),
 		cmocka_unit_test(depth_is_bounded_and_number_is_not),
-		cmocka_unit_test(keys_that_sign_policies_are_rsa_and_p256),
+		cmocka_unit_test(entries_that_are_none_take_no_memory),
+		cmocka_unit_test(keys_are_taken_or_what_they_are_is_said),
 		cmocka_unit_test(a_cut_key_is_refused_at_every_length),
 		cmocka_unit_test(a_signature_must_have_the_keys_form),
 		cmocka_unit_test(a_number_too_large_for_p256_is_refused),

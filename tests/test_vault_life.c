@@ -248,6 +248,22 @@ static void a_dropped_version_is_gone_and_its_number_is_not_given_again(void **s
 	assert_int_equal(put_pending(fixture, "prod/a", "again"), 4);
 }
 
+static void a_version_that_was_promoted_or_never_given_cannot_be_dropped(void **state)
+{
+	static const uint64_t versions[] = {0, 1, 2, 3, 4, UINT64_MAX};
+	struct fixture *fixture = *state;
+	struct vault_outcome outcome;
+
+	assert_int_equal(put_pending(fixture, "prod/a", "to come"), 3);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, false, &outcome), MORTISE_OK);
+	for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
+		for (int is_dry_run = 0; is_dry_run < 2; is_dry_run++)
+			assert_int_equal(vault_drop_pending(fixture->vault, "prod/a", versions[i],
+						 is_dry_run, &outcome),
+				MORTISE_CONFLICT);
+	assert_value(fixture, "prod/a", 3, "to come");
+}
+
 static void what_is_labelled_is_never_pruned(void **state)
 {
 	struct fixture *fixture = *state;
@@ -567,16 +583,44 @@ static void what_was_deleted_before_a_time_is_purged_and_nothing_else(void **sta
 	assert_int_equal(vault_set_deleted(fixture->vault, "prod/b", true, false, 200, &outcome),
 		MORTISE_OK);
 	assert_int_equal(
-		vault_purge(fixture->vault, 100, cursor, path, &version), MORTISE_NOT_FOUND);
-	assert_int_equal(vault_purge(fixture->vault, 200, cursor, path, &version), MORTISE_OK);
+		vault_purge(fixture->vault, 1100, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
+	assert_int_equal(
+		vault_purge(fixture->vault, 1200, 1000, cursor, path, &version), MORTISE_OK);
 	assert_string_equal(path, "prod/a");
 	assert_int_equal(version, 2);
 	assert_int_equal(
-		vault_purge(fixture->vault, 200, cursor, path, &version), MORTISE_NOT_FOUND);
+		vault_purge(fixture->vault, 1200, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
 	assert_int_equal(vault_count(fixture->vault), 2);
 	assert_int_equal(
 		vault_set_deleted(fixture->vault, "prod/b", false, false, 0, &outcome), MORTISE_OK);
 	assert_opens(fixture);
+}
+
+static void what_was_deleted_at_an_unknown_time_counts_from_the_next_look(void **state)
+{
+	struct fixture *fixture = *state;
+	static const uint8_t start[ID_SIZE];
+	uint8_t cursor[ID_SIZE] = {0};
+	char path[VAULT_PATH_SIZE];
+	struct vault_outcome outcome;
+	uint64_t version;
+
+	assert_int_equal(vault_set_deleted(fixture->vault, "prod/a", true, false,
+				 VAULT_TIME_UNKNOWN, &outcome),
+		MORTISE_OK);
+	for (int i = 0; i < 3; i++) {
+		do
+			assert_int_equal(
+				vault_purge(fixture->vault, 5000, 1000, cursor, path, &version),
+				MORTISE_NOT_FOUND);
+		while (memcmp(cursor, start, sizeof cursor) != 0);
+	}
+	assert_opens(fixture);
+	assert_int_equal(
+		vault_purge(fixture->vault, 6000, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
+	assert_int_equal(
+		vault_purge(fixture->vault, 6001, 1000, cursor, path, &version), MORTISE_OK);
+	assert_string_equal(path, "prod/a");
 }
 
 /* Ciphertext and wrapped key of a version, as they lie on the disk. */
@@ -858,6 +902,7 @@ int main(void)
 		IN_VAULT(a_promoted_version_is_current_and_the_one_before_previous),
 		IN_VAULT(only_what_is_pending_is_promoted),
 		IN_VAULT(there_is_one_pending_version_of_a_secret_that_is_there),
+		IN_VAULT(a_version_that_was_promoted_or_never_given_cannot_be_dropped),
 		IN_VAULT(a_dropped_version_is_gone_and_its_number_is_not_given_again),
 		IN_VAULT(what_is_labelled_is_never_pruned),
 		IN_VAULT(a_secret_keeps_as_many_versions_as_is_said_of_it),
@@ -875,6 +920,7 @@ int main(void)
 		IN_VAULT(a_destroyed_version_is_gone_and_the_others_are_there),
 		IN_VAULT(a_deleted_secret_is_destroyed_whole),
 		IN_VAULT(what_was_deleted_before_a_time_is_purged_and_nothing_else),
+		IN_VAULT(what_was_deleted_at_an_unknown_time_counts_from_the_next_look),
 		IN_VAULT(a_destroyed_version_is_in_no_file),
 		IN_VAULT(a_destroyed_secret_is_in_no_file),
 		IN_VAULT(of_many_destroyed_versions_none_is_in_a_file),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "audit_chain.h"
+#include "clock.h"
 
 static enum mortise_status find_end(struct audit *audit)
 {
@@ -91,6 +92,7 @@ void audit_put(
 		return;
 	line = audit->buffer + audit->used;
 	audit_clock_set(&audit->clock, event->time_us);
+	audit->clock.is_doubtful = !clock_is_believed();
 	if (audit->chain.sequence < UINT64_MAX)
 		size = audit_line_format(line, &audit->clock, audit->chain.sequence + 1, event,
 			proof, audit->chain.head);
@@ -172,6 +174,7 @@ struct audit_report audit_report(const struct audit *audit)
 		.lines_unsigned = audit->committed.sequence - audit->signed_sequence,
 		.size_bytes = audit->committed.offset,
 		.is_failing = audit->is_failing,
+		.is_unsynced = audit->phase == AUDIT_UNSYNCED,
 		.is_on_reserve = audit->file.is_on_reserve,
 	};
 }
@@ -181,6 +184,11 @@ bool audit_public_key(const struct audit *audit, uint8_t out_key[32])
 	if (audit->has_first_key)
 		memcpy(out_key, audit->first_key, AUDIT_KEY_SIZE);
 	return audit->has_first_key;
+}
+
+bool audit_is_in_place(const struct audit *audit)
+{
+	return audit_file_is_in_place(&audit->file);
 }
 
 static enum mortise_status check_line_start(const struct audit *audit, uint64_t offset)

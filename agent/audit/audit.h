@@ -79,6 +79,23 @@ enum mortise_status audit_begin_chain(
 enum mortise_status audit_attach(
 	struct audit *audit, const uint8_t uuid[16], const struct secret *state) MUST_USE;
 
+/* Where the chain goes on though what is before is damaged: at the joint that says so. */
+struct audit_gap {
+	uint64_t sequence; /* of the joint; 0: no gap */
+	uint8_t head[AUDIT_HASH_SIZE];
+	uint8_t key[32]; /* the public half of what signs the next checkpoint */
+	char why[256];   /* "the log lacks its last signed line" */
+};
+
+/* The damage that the last audit_attach() found, to be kept by the caller; sequence 0: none. */
+const struct audit_gap *audit_gap(const struct audit *audit);
+
+/*
+ * Has a line that is written with keys only? If the store has keys and its log no such line, the
+ * log is another one, which can be said without them. MORTISE_NOT_FOUND: it has none.
+ */
+enum mortise_status audit_find_vouched(const struct audit *audit) MUST_USE;
+
 /* Forgets the signing keys (seal). Lines may still be appended. */
 void audit_detach(struct audit *audit);
 
@@ -86,7 +103,7 @@ void audit_detach(struct audit *audit);
  * Puts one line into the turn. Never fails: a line that cannot be had (the operation is not
  * [a-z][a-z0-9-]{0,31}, or one of genesis, checkpoint, joint, denials; the turn's earlier
  * lines could not be written) makes the flush fail. A path is cut to 255 bytes, a rule to 64,
- * a note to the room that is left (100 bytes at least).
+ * a note to the room that is left (70 bytes at least).
  * Every request that succeeds has its line. Of a caller's (uid's) refusals, be they denied,
  * invalid, sealed or else, in a calendar minute ten
  * have one each, and the others one together, operation `denials`, whose note says how many.
@@ -144,9 +161,13 @@ struct audit_report {
 	uint64_t lines_unsigned; /* behind the last checkpoint; before attach: since opening */
 	uint64_t size_bytes;
 	bool is_failing;    /* the last flush failed */
+	bool is_unsynced;   /* the last fdatasync failed, and was not made good */
 	bool is_on_reserve; /* the disk is full and the preallocated reserve is in use */
 };
 struct audit_report audit_report(const struct audit *audit);
+
+/* False: the file was moved or removed, and lines go where nobody looks for them. */
+bool audit_is_in_place(const struct audit *audit);
 
 /* The first public key of the chain, 32 bytes; false before audit_attach/begin_chain. */
 bool audit_public_key(const struct audit *audit, uint8_t out_key[32]);
@@ -164,13 +185,20 @@ enum mortise_status audit_read(const struct audit *audit, uint64_t offset, uint8
  * audit_check: verifies a log as anyone can who has its text and the first public key.
  * Fed from the first line on with whole lines in any portions. Numbers and hashes are checked
  * from line 1, signatures from the genesis line with that key; another genesis behind it and
- * a joint that says DAMAGED are bad records, other joints are not. Lines behind the last
- * checkpoint are as trustworthy as the disk they lie on.
+ * a joint that says DAMAGED (unless it is allowed) are bad records, other joints are not. Lines
+ * behind the last checkpoint are as trustworthy as the disk they lie on.
  */
 struct audit_check;
 
 enum mortise_status audit_check_new(const uint8_t first_key[32], struct audit_check **out_check)
 	MUST_USE;
+/*
+ * Goes on behind these gaps, of the store with that UUID, which somebody has acknowledged; and has
+ * passed so many of them. The gaps stay the caller's until the check is over.
+ */
+void audit_check_allow(struct audit_check *check, const uint8_t uuid[16],
+	const struct audit_gap *gaps, size_t count);
+size_t audit_check_gaps(const struct audit_check *check);
 /*
  * MORTISE_INTEGRITY at the first bad record; then audit_check_complaint() names it. Of two
  * lines that do not fit the next one tells which is bad, so that it may take one line more.

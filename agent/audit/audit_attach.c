@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "audit_chain.h"
+#include "clock.h"
 
 #define CHUNK_SIZE 65536
 
@@ -141,7 +142,8 @@ static void describe(const struct audit *audit, const struct audit_check *check,
 
 static enum mortise_status join(struct audit *audit, const char *note)
 {
-	struct audit_event event = {.time_us = audit_now_us(), .operation = "joint", .note = note};
+	struct audit_event event = {
+		.time_us = clock_now().wall_us, .operation = "joint", .note = note};
 
 	if (note[0] == '\0')
 		return MORTISE_OK;
@@ -191,6 +193,52 @@ static enum mortise_status skip_used_key(
 	return audit_state_parse(*out_state, keys);
 }
 
+/* A line's text has no bare quote, so that this stands nowhere else. */
+static bool has_vouched(const uint8_t *text, size_t size)
+{
+	static const char *const marks[] = {
+		"\"op\":\"genesis\"", "\"op\":\"checkpoint\"", "\"op\":\"joint\""};
+
+	for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+		if (memmem(text, size, marks[i], strlen(marks[i])) != NULL)
+			return true;
+	return false;
+}
+
+enum mortise_status audit_find_vouched(const struct audit *audit)
+{
+	uint8_t *chunk = malloc(CHUNK_SIZE);
+	enum mortise_status status = chunk != NULL ? MORTISE_OK : MORTISE_BUSY;
+	bool is_found = false;
+	size_t size = 1;
+
+	for (uint64_t offset = 0; status == MORTISE_OK && size > 0 && !is_found; offset += size) {
+		status = audit_read(audit, offset, chunk, CHUNK_SIZE, &size);
+		is_found = status == MORTISE_OK && has_vouched(chunk, size);
+	}
+	free(chunk);
+	TRY(status);
+	return is_found ? MORTISE_OK : MORTISE_NOT_FOUND;
+}
+
+const struct audit_gap *audit_gap(const struct audit *audit)
+{
+	return &audit->gap;
+}
+
+/* The joint, if it tells of damage, is the last line. */
+static void note_gap(
+	struct audit *audit, const struct audit_check *check, const uint8_t key[AUDIT_KEY_SIZE])
+{
+	audit->gap = (struct audit_gap){.sequence = 0};
+	if (!check->has_failed)
+		return;
+	audit->gap.sequence = audit->committed.sequence;
+	memcpy(audit->gap.head, audit->committed.head, AUDIT_HASH_SIZE);
+	memcpy(audit->gap.key, key, AUDIT_KEY_SIZE);
+	(void)snprintf(audit->gap.why, sizeof audit->gap.why, "%s", check->complaint);
+}
+
 static enum mortise_status take_over(struct audit *audit, struct audit_keys *keys,
 	struct audit_check *check, const struct secret *stored)
 {
@@ -198,6 +246,7 @@ static enum mortise_status take_over(struct audit *audit, struct audit_keys *key
 	bool skips = !check->has_failed && check->checkpoints.count == 1;
 	struct audit_position before = keys->at;
 	uint64_t offset = audit->committed.offset;
+	uint8_t key[AUDIT_KEY_SIZE];
 	char note[512];
 
 	if (skips) {
@@ -207,7 +256,9 @@ static enum mortise_status take_over(struct audit *audit, struct audit_keys *key
 		TRY(secret_copy(stored->bytes, stored->size, &state));
 	}
 	describe(audit, check, keys->at.sequence, note, sizeof note);
+	TRY(audit_public_half(keys->current, key));
 	TRY(join(audit, note));
+	note_gap(audit, check, key);
 	install(audit, keys, check->has_failed, offset);
 	audit_succeed(audit, &state, &handed);
 	if (!skips)

@@ -57,6 +57,7 @@ struct audit {
 
 	struct audit_position at_open;
 	uint64_t torn_bytes;   /* cut at opening, for the joint */
+	struct audit_gap gap;  /* that the last attach found */
 	struct secret *state;  /* NULL: no keys attached */
 	struct secret *handed; /* what checkpoint_end is to give away */
 	uint8_t uuid[AUDIT_UUID_SIZE];
@@ -85,6 +86,10 @@ struct audit_check {
 	struct audit_position end; /* behind the last line */
 	uint64_t lines;
 	struct audit_found checkpoints;
+	uint8_t gap_uuid[AUDIT_UUID_SIZE];
+	const struct audit_gap *gaps; /* that are allowed, borrowed */
+	size_t gap_count, gaps_passed;
+	uint8_t joint[AUDIT_HASH_SIZE]; /* of a joint that is being looked at */
 	bool is_suspect; /* the last line does not follow the one before; which of them is bad? */
 	bool has_failed;
 	char complaint[256];
@@ -124,8 +129,6 @@ enum mortise_status audit_public_half(const uint8_t *seed, uint8_t *out_key) MUS
 void audit_succeed(struct audit *audit, struct secret **state, struct secret **handed);
 /* Has the log written to disk; the phase says how that goes. */
 enum mortise_status audit_harden(struct audit *audit) MUST_USE;
-
-uint64_t audit_now_us(void);
 
 /*
  * audit_attach.c: follows the log from the line at `from`, which must be that line, to the end

@@ -114,23 +114,58 @@ static enum mortise_status check_checkpoint(
 	return MORTISE_OK;
 }
 
-static enum mortise_status check_role(struct audit_check *check, const struct audit_line *line)
+void audit_check_allow(struct audit_check *check, const uint8_t uuid[16],
+	const struct audit_gap *gaps, size_t count)
+{
+	memcpy(check->gap_uuid, uuid, AUDIT_UUID_SIZE);
+	check->gaps = gaps;
+	check->gap_count = count;
+}
+
+size_t audit_check_gaps(const struct audit_check *check)
+{
+	return check->gaps_passed;
+}
+
+/* Behind it the chain is that of the key that signs next. */
+static bool pass_gap(struct audit_check *check, const struct audit_line *line)
+{
+	for (size_t i = 0; i < check->gap_count; i++) {
+		const struct audit_gap *gap = &check->gaps[i];
+
+		if (gap->sequence != line->sequence ||
+			memcmp(gap->head, check->joint, AUDIT_HASH_SIZE) != 0)
+			continue;
+		memcpy(check->uuid, check->gap_uuid, AUDIT_UUID_SIZE);
+		memcpy(check->key, gap->key, AUDIT_KEY_SIZE);
+		check->has_genesis = true;
+		check->gaps_passed++;
+		return true;
+	}
+	return false;
+}
+
+static enum mortise_status check_joint(struct audit_check *check, const struct audit_line *line)
 {
 	static const char damaged[] = "DAMAGED";
 	size_t size = sizeof damaged - 1;
 
+	if (line->note_size < size || memcmp(line->note, damaged, size) != 0 ||
+		pass_gap(check, line) || !check->has_genesis)
+		return MORTISE_OK;
+	return complain(check, line->sequence, "the agent found a damaged log: %.*s",
+		(int)line->note_size, line->note);
+}
+
+static enum mortise_status check_role(struct audit_check *check, const struct audit_line *line)
+{
 	switch (line->role) {
 	case AUDIT_GENESIS:
 		return check_genesis(check, line);
 	case AUDIT_CHECKPOINT:
 		return check_checkpoint(check, line);
 	case AUDIT_JOINT:
-		if (check->has_genesis && line->note_size >= size &&
-			memcmp(line->note, damaged, size) == 0)
-			return complain(check, line->sequence,
-				"the agent found a damaged log: %.*s", (int)line->note_size,
-				line->note);
-		return MORTISE_OK;
+		return check_joint(check, line);
 	case AUDIT_EVENT:
 	case AUDIT_DENIALS:
 		return MORTISE_OK;
@@ -164,6 +199,8 @@ static enum mortise_status check_line(struct audit_check *check, const char *tex
 	check->lines++;
 	if (!is_line)
 		return complain(check, 0, "not a line of the audit log");
+	if (line.role == AUDIT_JOINT)
+		audit_line_hash(text, size, check->joint);
 	TRY(check_place(check, &line));
 	check->end.offset += size + 1;
 	check->end.sequence = line.sequence;

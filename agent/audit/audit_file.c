@@ -262,6 +262,14 @@ enum mortise_status audit_file_sync(struct audit_file *file)
 	return MORTISE_IO;
 }
 
+bool audit_file_is_in_place(const struct audit_file *file)
+{
+	struct stat status;
+
+	return lstat(file->path, &status) == 0 && status.st_dev == file->device &&
+	       status.st_ino == file->inode;
+}
+
 /* A lock belongs to an open file, so the old one must go before the new one can have it. */
 enum mortise_status audit_file_reopen(struct audit_file *file)
 {

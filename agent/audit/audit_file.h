@@ -56,6 +56,9 @@ enum mortise_status audit_file_write(
 enum mortise_status audit_file_read(const struct audit_file *file, uint64_t offset, void *buffer,
 	size_t size, size_t *out_size) MUST_USE;
 
+/* Is what its path names still this file? */
+bool audit_file_is_in_place(const struct audit_file *file);
+
 /* If it fails it is tried again before the next write. */
 void audit_file_cut(struct audit_file *file, uint64_t size);
 

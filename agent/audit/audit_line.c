@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Every put_ function writes at a place that has room and returns the place behind it. All
- * that stands before a note has at most 1,840 bytes, 1,530 of them a path; only the note has
+ * that stands before a note has at most 1,859 bytes, 1,530 of them a path; only the note has
  * to look how much of AUDIT_LINE_MAX is left.
  */
 #include "audit_line.h"
 
 #include <sodium.h>
 #include <string.h>
+
+#include "text.h"
 
 #define PATH_MAX_BYTES 255
 #define RULE_MAX_BYTES 64  /* escaped too: a title of a rule needs no escapes */
@@ -41,30 +43,12 @@ const char *audit_result_word(unsigned status)
 	return status < sizeof result_words / sizeof *result_words ? result_words[status] : NULL;
 }
 
-/* The smallest code point that needs so many bytes: a longer spelling of it is invalid. */
-static const uint32_t smallest_code[] = {0, 0, 0x80, 0x800, 0x10000};
-
 size_t audit_character_size(const char *text, size_t room)
 {
-	const unsigned char *bytes = (const unsigned char *)text;
-	unsigned char lead = bytes[0];
-	size_t size = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	uint32_t code;
+	uint32_t point = 0;
+	size_t size = text_character(text, room, &point);
 
-	if (size <= 1)
-		return lead >= 0x20 && lead < 0x7f;
-	if (lead >= 0xf8 || size > room)
-		return 0;
-	code = lead & (0x7fu >> size);
-	for (size_t i = 1; i < size; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (bytes[i] & 0x3f);
-	}
-	if (code < 0xa0 || code < smallest_code[size] || code > 0x10ffff ||
-		(code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return size;
+	return point < 0x20 || (point >= 0x7f && point < 0xa0) ? 0 : size;
 }
 
 static bool is_leap(uint64_t year)
@@ -283,6 +267,8 @@ size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *
 		return 0;
 	at = put_number(PUT(at, "{\"seq\":"), sequence);
 	at = put_bytes(PUT(at, ",\"time\":\""), clock->text, AUDIT_TIME_SIZE);
+	if (clock->is_doubtful)
+		at = PUT(at, "\",\"clock\":\"doubtful");
 	at = put_bytes(PUT(at, "\",\"op\":\""), event->operation, size);
 	*at++ = '"';
 	if (event->has_caller)

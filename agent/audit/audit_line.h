@@ -6,11 +6,12 @@
  * too long: a path is cut to 255 bytes, a rule to 64, a note to the room that is left.
  * Knows nothing of files, chains and who may sign.
  *
- *	seq time op [uid [gid pid] [auid] [session]] [path] [version] [rule] result [note]
+ *	seq time [clock] op [uid [gid pid] [auid] [session]] [path] [version] [rule] result [note]
  *	[store] [key] [next] [sig] prev
  *
- * Strings escape '"', '\', control characters and bytes that are not valid UTF-8; the last
- * two as \u00xx. gid and pid stand with uid except in a `denials` line.
+ * clock is "doubtful" where the host's clock was not believed. Strings escape '"', '\', control
+ *characters and bytes that are not valid UTF-8; the last two as \u00xx. gid and pid stand with uid
+ *except in a `denials` line.
  */
 #ifndef MORTISE_AUDIT_LINE_H
 #define MORTISE_AUDIT_LINE_H
@@ -41,6 +42,7 @@ struct audit_proof {
 struct audit_clock {
 	uint64_t next_second; /* the second in text, plus one; 0: none yet */
 	char text[AUDIT_TIME_SIZE];
+	bool is_doubtful; /* the host's clock is not believed: the line says so */
 };
 
 /* A line taken apart. Pointers go into the line; the note is still escaped. */

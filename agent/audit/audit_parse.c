@@ -160,6 +160,12 @@ static bool take_time(struct reader *reader, const char **out_time)
 	return true;
 }
 
+/* Whether the clock was believed. */
+static bool take_doubt(struct reader *reader)
+{
+	return !TAKE(reader, "\",\"clock\":\"") || TAKE(reader, "doubtful");
+}
+
 static bool take_operation(struct reader *reader, enum audit_role *out_role)
 {
 	const char *start = reader->at;
@@ -250,11 +256,12 @@ enum mortise_status audit_line_parse(const char *text, size_t size, struct audit
 		return MORTISE_INTEGRITY;
 	if (!TAKE(&reader, "{\"seq\":") || !take_number(&reader, UINT64_MAX, &line.sequence) ||
 		!TAKE(&reader, ",\"time\":\"") || !take_time(&reader, &line.time) ||
-		!TAKE(&reader, "\",\"op\":\"") || !take_operation(&reader, &line.role) ||
-		!TAKE(&reader, "\"") || !take_caller(&reader, line.role) ||
-		!take_request(&reader) || !take_result(&reader, &line) ||
-		!take_proof(&reader, &line) || !TAKE(&reader, ",\"prev\":\"") ||
-		!take_hex(&reader, line.prev, AUDIT_HASH_SIZE) || !TAKE(&reader, "\"}"))
+		!take_doubt(&reader) || !TAKE(&reader, "\",\"op\":\"") ||
+		!take_operation(&reader, &line.role) || !TAKE(&reader, "\"") ||
+		!take_caller(&reader, line.role) || !take_request(&reader) ||
+		!take_result(&reader, &line) || !take_proof(&reader, &line) ||
+		!TAKE(&reader, ",\"prev\":\"") || !take_hex(&reader, line.prev, AUDIT_HASH_SIZE) ||
+		!TAKE(&reader, "\"}"))
 		return MORTISE_INTEGRITY;
 	if (room(&reader) > 0)
 		return MORTISE_INTEGRITY;

@@ -17,9 +17,9 @@
  */
 #include <sodium.h>
 #include <string.h>
-#include <time.h>
 
 #include "audit_chain.h"
+#include "clock.h"
 
 #define SEED_SIZE       32
 #define SECRET_KEY_SIZE 64
@@ -110,14 +110,6 @@ static enum mortise_status sign_statement(const uint8_t *seed,
 	return MORTISE_OK;
 }
 
-uint64_t audit_now_us(void)
-{
-	struct timespec now = {0};
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* A line that carries a proof, in the file; where it stands. The turn is empty. */
 static enum mortise_status write_proof(struct audit *audit, const struct audit_event *event,
 	const struct audit_proof *proof, struct audit_position *out_at)
@@ -155,7 +147,7 @@ enum mortise_status audit_begin_chain(
 {
 	CLEANUP(secret_drop) struct secret *seeds = NULL, *state = NULL, *given = NULL;
 	uint8_t key[AUDIT_KEY_SIZE];
-	struct audit_event event = {.time_us = audit_now_us(), .operation = "genesis"};
+	struct audit_event event = {.time_us = clock_now().wall_us, .operation = "genesis"};
 	struct audit_proof proof = {.uuid = uuid, .key = key};
 	struct audit_keys keys = {.first_key = key};
 	struct secret *none = NULL;

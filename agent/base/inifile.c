@@ -228,7 +228,9 @@ static enum mortise_status note_key(struct reading *reading, struct span key)
 			memcmp(reading->keys[i].at, key.at, key.size) == 0)
 			return refuse_at(reading, key.at, "this key stands in the section already");
 	if (reading->key_count == INIFILE_KEYS_MAX)
-		return refuse_at(reading, key.at, "too many keys in one section");
+		return inifile_refuse(&reading->error, reading->entry.line,
+			column_of(reading, key.at), "a section has at most %d keys",
+			INIFILE_KEYS_MAX);
 	reading->keys[reading->key_count++] = key;
 	return MORTISE_OK;
 }

@@ -11,6 +11,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "text.h"
+
 #define LINE_MAX_BYTES 2048
 
 static const char *log_name = "mortise";
@@ -38,9 +40,14 @@ void log_open(const char *name)
 /* Whatever a line quotes, it stays one line and moves no terminal's cursor. */
 static void flatten(char *line, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
+	uint32_t point = 0;
+
+	for (size_t i = 0; i < size;) {
+		size_t length = text_character(line + i, size - i, &point);
+
+		if (length == 0 || text_steers(point))
+			memset(line + i, '?', length > 0 ? length : 1);
+		i += length > 0 ? length : 1;
 	}
 }
 

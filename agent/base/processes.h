@@ -44,7 +44,8 @@
  *	           MORTISE_NOT_FOUND. The keeper makes sure that the process lives before and
  *	           after, and so that the pid was its own.
  *	ENROL      keeper -> sealer: SLOT_KIND, ENTROPY, and what is wished of the seal: PIN,
- *	           URI, PCRS, PUBLIC_KEY (each may be absent). The answer: KEY (h), BLOB.
+ *	           URI, PCRS, PUBLIC_KEY (each may be absent). The answer: KEY (h), BLOB,
+ *	           and URI if there was one: the token that was found.
  *	OPEN       keeper -> sealer: SLOT_KIND, BLOB, and PIN if there is one. The answer: KEY (h).
  *	ANCHOR     keeper -> sealer: SLOT_KIND, NUMBER (enum token_anchor_action), KEY (the
  *	           counter's authorisation); BLOB (its place) but for DEFINE; COUNTER (where it
@@ -101,6 +102,7 @@ enum process_opcode {
 #define HEALTH_TRIES_FAILED 0
 #define HEALTH_TRIES_MAX    1
 #define HEALTH_BACK_S       2
-#define HEALTH_IDS          3
+#define HEALTH_IDLE_PCRS    3
+#define HEALTH_IDS          4
 
 #endif

@@ -21,7 +21,7 @@
 #define TOKEN_PEM_MAX  2048
 #define TOKEN_URI_MAX  1024
 
-/* What went wrong, as far as an operator would act differently; token_advice() says how. */
+/* What went wrong, as far as an operator would act differently; keeper/advice.h says how. */
 enum token_fault {
 	TOKEN_FAULT_NONE = 0,
 	TOKEN_FAULT_ABSENT,       /* no device, no simulator behind the socket, no token */
@@ -46,16 +46,21 @@ enum token_fault {
 	TOKEN_FAULT_NO_COUNTER,   /* the anchor is gone or is another */
 	TOKEN_FAULT_OTHER_COUNT,  /* the anchor does not stand where it was expected */
 	TOKEN_FAULT_NO_MODULE,    /* the PKCS #11 module is not configured or does not load */
+	TOKEN_FAULT_SRK_AUTH,     /* the key at 0x81000001 has a password */
+	TOKEN_FAULT_UNFIT_WISH,   /* what was asked for makes no sense: a key, a URI */
 	TOKEN_FAULT_COUNT
 };
 
 /* What happened, for a person: "no TPM behind device:/dev/tpmrm0". Never NULL. */
 const char *token_fault_text(enum token_fault fault);
 
-/* What to do next: "check [tpm2] tcti in mortised.conf, ...". Never NULL. */
-const char *token_advice(enum token_fault fault);
+/*
+ * What may mend it in the rest of a boot, without anybody: "the driver is loaded". NULL: nothing
+ * does. The table in docs/hardware.md is this one.
+ */
+const char *token_fault_mends(enum token_fault fault);
 
-/* Is it worth trying again by itself? */
+/* Can it mend itself? Then it is tried again. */
 bool token_fault_is_passing(enum token_fault fault);
 
 struct token_failure {
@@ -118,14 +123,19 @@ enum token_health_flag {
 	TOKEN_HEALTH_LAST_TRY = 16,     /* the next wrong PIN locks it */
 	TOKEN_HEALTH_WANTS_PIN = 32,    /* the slot is not opened without one */
 	TOKEN_HEALTH_LOCKOUT_AUTH = 64, /* to end a lockout takes a password */
-	TOKEN_HEALTH_FLAGS = (1 << 7) - 1,
+	TOKEN_HEALTH_SRK_COUNTS =
+		128,                /* power cuts count as wrong passwords of the SRK (no noDA) */
+	TOKEN_HEALTH_UNBOUND = 256, /* the slot opens for whatever is booted */
+	TOKEN_HEALTH_FLAGS = (1 << 9) - 1,
 };
 
 /* What hardware says of its state; where it counts no tries they are 0. */
 struct token_health {
 	unsigned flags;
 	uint32_t tries_failed, tries_max;
-	uint32_t back_s; /* until one of the tries is given back */
+	uint32_t back_s;    /* until one of the tries is given back */
+	uint32_t idle_pcrs; /* to which a TPM's slot is sealed, and into which nothing was measured
+			     */
 };
 
 /* What a call gives; untouched on failure, but for `failure` with MORTISE_HARDWARE. */
@@ -133,6 +143,7 @@ struct token_result {
 	struct secret *h;
 	uint8_t blob[TOKEN_BLOB_MAX]; /* of an enrolment; of DEFINE: the place */
 	size_t blob_size;
+	char uri[TOKEN_URI_MAX + 1]; /* of a token's enrolment: which one, and by which module */
 	uint64_t counter;
 	struct token_health health;
 	struct token_failure failure;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "advice.h"
 #include "log.h"
 #include "slots.h"
 #include "wire.h"
@@ -129,14 +130,11 @@ static void finish_check(
 
 static void finish_unread(struct anchor *anchor, const struct sealer_answer *answer)
 {
-	char text[512];
+	struct advice_about about = {.operation = ADVICE_AGE};
+	char text[600] = "the store's age cannot be checked: ";
+	size_t used = strlen(text);
 
-	snprintf(text, sizeof text,
-		"the store's age cannot be checked: %s%s%s%s; run: mortise unseal, or if that TPM "
-		"is gone: mortise recover",
-		answer->status == MORTISE_HARDWARE ? token_fault_text(answer->fault)
-						   : mortise_status_text(answer->status),
-		answer->detail[0] ? " (" : "", answer->detail, answer->detail[0] ? ")" : "");
+	advice_describe(&about, answer, text + used, sizeof text - used);
 	finish_check(anchor, answer->status, answer->fault, text);
 }
 
@@ -163,7 +161,7 @@ static void finish_other(struct anchor *anchor, uint64_t generation, uint64_t co
 	snprintf(text, sizeof text,
 		generation < counter
 			? "this is an old copy of the store: its generation is %llu, and the TPM's "
-			  "counter says %llu; put the newest one back, or if there is none: "
+			  "counter says %llu; put the newest one back, or if there is none, run: "
 			  "mortise recover"
 			: "the store's generation is %llu, but the TPM's counter says %llu: "
 			  "another TPM, or its counter was made anew; find out who did, then run: "
@@ -287,14 +285,14 @@ static void count(struct anchor *anchor)
 /* The first of a row of failures is logged. */
 static void complain(struct anchor *anchor, const struct sealer_answer *answer)
 {
+	struct advice_about about = {.operation = ADVICE_COUNT};
 	int64_t retry_s = anchor->window_s < ANCHOR_RETRY_S ? anchor->window_s : ANCHOR_RETRY_S;
 
 	if (!anchor->complaint[0])
 		log_warning("the anchor could not be counted up, an old copy of the store would "
 			    "not be noticed: %s",
 			token_fault_text(answer->fault));
-	snprintf(anchor->complaint, sizeof anchor->complaint, "%s%s%s",
-		token_fault_text(answer->fault), answer->detail[0] ? ": " : "", answer->detail);
+	advice_describe(&about, answer, anchor->complaint, sizeof anchor->complaint);
 	anchor->is_unsure = true;
 	anchor->due = (struct vault_age){0};
 	anchor->open_ms = anchor->due_ms;

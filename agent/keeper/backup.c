@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "backup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,10 @@
 #define INCOMING  "incoming.db"
 #define REPLACED  STORE_NAME ".replaced"
 #define PATH_SIZE 4096
+
+/* A database may have files beside it. */
+static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
+#define SUFFIXES (sizeof suffixes / sizeof suffixes[0])
 
 struct backup {
 	const char *directory;
@@ -34,18 +40,75 @@ static bool make_path(const struct backup *backup, const char *name, char out_pa
 	return size > 0 && size < PATH_SIZE;
 }
 
-/* A database may have files beside it. */
 static void remove_files(const struct backup *backup, const char *name)
 {
-	static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
 	char path[PATH_SIZE], full[PATH_SIZE + 16];
 
 	if (!make_path(backup, name, path))
 		return;
-	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+	for (size_t i = 0; i < SUFFIXES; i++) {
 		snprintf(full, sizeof full, "%s%s", path, suffixes[i]);
 		unlink(full);
 	}
+}
+
+bool backup_replaced(const struct backup *backup, char *out_path, size_t size)
+{
+	char path[PATH_SIZE];
+
+	if (!make_path(backup, REPLACED, path) || access(path, F_OK) != 0)
+		return false;
+	snprintf(out_path, size, "%s", path);
+	return true;
+}
+
+/* The agent's own files, each perhaps with what SQLite keeps beside it. */
+static bool is_own(const char *name)
+{
+	static const char *const own[] = {STORE_NAME, OUTGOING, INCOMING};
+
+	if (strcmp(name, "lock") == 0 || strcmp(name, REPLACED) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+		size_t size = strlen(own[i]);
+		if (strncmp(name, own[i], size) != 0)
+			continue;
+		for (size_t j = 0; j < SUFFIXES; j++)
+			if (strcmp(name + size, suffixes[j]) == 0)
+				return true;
+	}
+	return false;
+}
+
+static size_t add_name(char *names, size_t used, size_t size, const char *name)
+{
+	if (used + strlen(name) + 2 > size)
+		return used;
+	if (used)
+		names[used++] = ' ';
+	for (; *name; name++)
+		names[used++] = *name > ' ' && *name < 0x7f ? *name : '?';
+	names[used] = '\0';
+	return used;
+}
+
+size_t backup_strangers(const struct backup *backup, char *out_names, size_t size)
+{
+	DIR *directory = opendir(backup->directory);
+	size_t count = 0, used = 0;
+	struct dirent *entry;
+
+	out_names[0] = '\0';
+	while (directory && (entry = readdir(directory))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+			is_own(entry->d_name))
+			continue;
+		count++;
+		used = add_name(out_names, used, size, entry->d_name);
+	}
+	if (directory)
+		closedir(directory);
+	return count;
 }
 
 static void close_descriptor(int *descriptor)
@@ -195,10 +258,11 @@ enum mortise_status backup_write(
 {
 	if (backup->writer && backup->writer != owner)
 		return MORTISE_BUSY;
+	if (offset > BACKUP_SIZE_MAX || chunk.size > BACKUP_SIZE_MAX - offset)
+		return MORTISE_REJECTED;
 	if (offset == 0)
 		TRY(begin_incoming(backup, owner));
-	if (backup->incoming < 0 || offset != backup->received ||
-		chunk.size > BACKUP_SIZE_MAX - offset)
+	if (backup->incoming < 0 || offset != backup->received)
 		return MORTISE_INVALID;
 	if (pwrite(backup->incoming, chunk.bytes, chunk.size, (off_t)offset) !=
 		(ssize_t)chunk.size) {

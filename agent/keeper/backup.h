@@ -33,7 +33,10 @@ enum mortise_status backup_copy(struct backup *backup, const void *owner, struct
 enum mortise_status backup_read(struct backup *backup, const void *owner, uint64_t offset,
 	uint8_t *buffer, size_t size, size_t *out_size) MUST_USE;
 
-/* Takes in what comes next; offset 0 begins anew. MORTISE_INVALID out of order or too large. */
+/*
+ * Takes in what comes next; offset 0 begins anew. MORTISE_INVALID out of order; MORTISE_REJECTED
+ * above BACKUP_SIZE_MAX, where what came in before stays.
+ */
 enum mortise_status backup_write(struct backup *backup, const void *owner, uint64_t offset,
 	struct store_bytes chunk) MUST_USE;
 /* What came in, as a store; it stays backup's. MORTISE_NOT_FOUND, MORTISE_INTEGRITY. */
@@ -50,5 +53,17 @@ struct vault *backup_vault(struct backup *backup, const void *owner);
  * closed. MORTISE_IO.
  */
 enum mortise_status backup_adopt(struct backup *backup, const void *owner) MUST_USE;
+
+/*
+ * The path of the store that was replaced, if it is still there: it opens with the keys that it
+ * was made with, whatever a rekey has changed since.
+ */
+bool backup_replaced(const struct backup *backup, char *out_path, size_t size) MUST_USE;
+
+/*
+ * What else lies beside the store that is none of the agent's files: the number of those, and their
+ * names, by blanks, as far as they fit, with '?' for what is no plain character.
+ */
+size_t backup_strangers(const struct backup *backup, char *out_names, size_t size);
 
 #endif

@@ -200,16 +200,35 @@ void evidence_gather_login(struct caller *caller)
 		caller->session = read_number(caller, "sessionid");
 }
 
+/* The first process is root's: where /proc hides processes of others, it is hidden. */
+static bool shows_others(void)
+{
+	return access("/proc/1/cgroup", R_OK) == 0;
+}
+
+/* A pidfd names the cgroup by a number; which unit that is, /proc says. */
 const char *evidence_of_units(const struct caller *caller)
 {
 	char text[CGROUP_TEXT_MAX];
 	size_t size = 0;
 
-	if (caller->cgroup_id)
-		return "cgroup by pidfd";
-	return read_proc(caller, "cgroup", text, sizeof text, &size) == MORTISE_OK
-		       ? "cgroup in /proc"
-		       : "none: /proc is closed to the agent's user";
+	if (!shows_others() || read_proc(caller, "cgroup", text, sizeof text, &size) != MORTISE_OK)
+		return "none: /proc hides the processes of others from the agent";
+	return caller->cgroup_id ? "cgroup by pidfd" : "cgroup in /proc";
+}
+
+/* "inside outside count": of a process in no namespace of its own all ids are mapped. */
+const char *evidence_of_users(void)
+{
+	unsigned inside = 1, outside = 1, count = 0;
+	FILE *file = fopen("/proc/self/uid_map", "re");
+	bool is_read = file && fscanf(file, "%u %u %u", &inside, &outside, &count) == 3;
+
+	if (file)
+		fclose(file);
+	return is_read && (inside || outside || count != UINT32_MAX)
+		       ? "those of the agent's user namespace; others are never served"
+		       : "all";
 }
 
 bool evidence_has_labels(const struct caller *caller)

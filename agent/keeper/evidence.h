@@ -29,6 +29,7 @@ void evidence_gather_login(struct caller *caller);
 
 /* What is in force, for `status`, judged by one who asks. */
 const char *evidence_of_units(const struct caller *caller);
+const char *evidence_of_users(void);
 const char *evidence_of_labels(const struct caller *caller);
 const char *evidence_of_exes(const struct evidence *evidence);
 

@@ -29,7 +29,9 @@ enum mortise_status exchange_fail(
 enum mortise_status exchange_deny(struct exchange *exchange)
 {
 	if (exchange->operation->authority == OPERATOR)
-		return exchange_fail(exchange, MORTISE_DENIED, "denied: it is for operators");
+		return exchange_fail(exchange, MORTISE_DENIED,
+			"denied: it is for operators; ask root, or who is in the group that "
+			"operators names in mortised.conf");
 	if (exchange->operation->authority == VERB_ALONE)
 		return exchange_fail(exchange, MORTISE_DENIED, "denied: it needs the verb %s",
 			verb_name(exchange->operation->verb));
@@ -47,6 +49,11 @@ void requester_gather(struct agent *agent, struct requester *from, const struct 
 	}
 }
 
+time_t policy_time(const struct clock_now *now)
+{
+	return now->is_believed ? (time_t)(now->wall_us / 1000000) : POLICY_TIME_UNKNOWN;
+}
+
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path)
 {
 	const struct decision denied = {.allowed = false};
@@ -55,21 +62,21 @@ struct decision exchange_may(const struct exchange *exchange, enum verb verb, co
 		return denied;
 	requester_gather(exchange->agent, exchange->from, exchange->agent->policy);
 	return policy_decide(exchange->agent->policy, &exchange->from->caller.subject, verb, path,
-		(time_t)(exchange->now_us / 1000000));
+		policy_time(&exchange->now));
 }
 
 enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
 {
-	uint32_t uid = exchange->from->caller.subject.uid;
+	const struct rate_use use = {.rule = decision->rule_number,
+		.uid = exchange->from->caller.subject.uid,
+		.request = exchange->number,
+		.now_ms = clock_steady_us() / 1000};
 	uint64_t wait_ms = 0;
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	if (decision->rate.count == 0 ||
-		rate_take(exchange->agent->rates, &decision->rate, decision->rule_number, uid,
-			now_ms, &wait_ms) == MORTISE_OK)
+		rate_take(exchange->agent->rates, &decision->rate, &use, &wait_ms) == MORTISE_OK)
 		return MORTISE_OK;
+	exchange->wait_ms = wait_ms;
 	return exchange_fail(exchange, MORTISE_BUSY,
 		"more often than the policy's rate for you; try again in %llu s",
 		(unsigned long long)((wait_ms + 999) / 1000));
@@ -139,7 +146,7 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 	uint64_t version, const char *rule, enum mortise_status result)
 {
 	struct audit_event event = {
-		.time_us = exchange->now_us,
+		.time_us = exchange->now.wall_us,
 		.operation = exchange->operation->name,
 		.path = path_size ? path : NULL,
 		.path_size = path_size,
@@ -204,6 +211,7 @@ void requester_done(struct requester *requester)
 	if (requester->backup)
 		backup_forget(requester->backup, requester);
 	audit_check_free(requester->check);
+	free(requester->gaps);
 	hygiene_free(requester->hygiene);
 	caller_done(&requester->caller);
 }
@@ -284,7 +292,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 	struct agent *agent = pending->agent;
 	struct building building = {pending, status, text, put_fields, context};
 	struct audit_event event = {
-		.time_us = request_now_us(),
+		.time_us = clock_now().wall_us,
 		.operation = pending->operation->name,
 		.has_caller = true,
 		.uid = pending->uid,
@@ -315,6 +323,18 @@ void put_text_fact(struct wire_writer *reply, const char *name, const char *text
 	wire_put_text(reply, WIRE_TAG_TEXT, text);
 	wire_put_text(reply, WIRE_TAG_NAME, name);
 	wire_item_end(reply, item);
+}
+
+void put_pcrs_fact(struct wire_writer *reply, const char *name, uint64_t pcrs)
+{
+	char text[100] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < 24; i++)
+		if (pcrs >> i & 1)
+			used += (size_t)snprintf(
+				text + used, sizeof text - used, "%s%u", used ? "," : "", i);
+	put_text_fact(reply, name, text);
 }
 
 void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number)

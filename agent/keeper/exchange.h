@@ -6,6 +6,7 @@
 #ifndef MORTISE_EXCHANGE_H
 #define MORTISE_EXCHANGE_H
 
+#include "clock.h"
 #include "request.h"
 
 struct operation;
@@ -17,7 +18,8 @@ struct exchange {
 	const struct operation *operation;
 	const struct wire_message *request;
 	struct wire_writer *reply; /* begun with MORTISE_OK; the handler puts fields */
-	uint64_t now_us;
+	uint64_t number;           /* of this request, in all of the process's life; not 0 */
+	struct clock_now now;
 
 	/* For the audit and the error's text; the handler fills in what it knows. */
 	char path[MORTISE_PATH_MAX + 1]; /* "" unless the operation names one, then valid */
@@ -26,8 +28,10 @@ struct exchange {
 	char rule_name[POLICY_TITLE_MAX +
 		       1]; /* a copy: the policy may go before the record is made */
 	char text[WIRE_TEXT_MAX];
-	const char *note; /* for the line; NULL: none. Its text outlives the request */
-	bool is_silent;   /* no line of its own: a later page, or lines were written already */
+	uint64_t wait_ms; /* with MORTISE_BUSY: when it is worth trying again; 0: not known */
+	const char *note; /* for the line; NULL: none. Its text outlives the handler */
+	char reason[VAULT_NOTE_MAX + 1]; /* that the caller gave, for a note */
+	bool is_silent; /* no line of its own: a later page, or lines were written already */
 	bool is_pending;
 	bool is_dry_run; /* DRY_RUN was asked for: nothing is changed, and the record says so */
 };
@@ -65,7 +69,8 @@ operation_handler request_hello, request_status, request_whoami, request_init, r
 	request_slot_test, request_slot_reseal, request_slot_suspend, request_slot_change_pin,
 	request_backup, request_backup_stage, request_backup_verify, request_recover,
 	request_doctor, request_meta, request_move, request_rollback, request_destroy,
-	request_set_batch, request_watch, request_rotate, request_hygiene;
+	request_set_batch, request_watch, request_rotate, request_hygiene, request_clock_accept,
+	request_audit_acknowledge;
 
 /* Copies a field that must be a path; a name that is none is refused, never mended. */
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
@@ -81,6 +86,9 @@ enum mortise_status exchange_token(struct exchange *exchange, const uint8_t **ou
 /* A text field of one line of at most so many bytes, into as many and one. */
 enum mortise_status exchange_line(
 	struct exchange *exchange, enum wire_tag tag, char *out_line, size_t size_max) MUST_USE;
+
+/* NOTE, which must be there: why an admin does it, for the record. */
+enum mortise_status exchange_reason(struct exchange *exchange) MUST_USE;
 
 /* TOKEN and EXPECT, who writes and when. */
 enum mortise_status exchange_begin_write(struct exchange *exchange, struct vault_write *write)
@@ -101,8 +109,8 @@ void requester_gather(struct agent *agent, struct requester *from, const struct 
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
 
 /*
- * Counts one use of the rule that allowed; before what it allows is done. MORTISE_BUSY with its
- * text if that is more often than the rule says.
+ * Counts one use of the rule that allowed, of however many secrets in one request; before what it
+ * allows is done. MORTISE_BUSY with its text and wait_ms if that is more often than the rule says.
  */
 enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
 	MUST_USE;
@@ -155,12 +163,21 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 /* For a handler whose operation could not be started after all. */
 void pending_abandon(struct exchange *exchange, struct pending *pending);
 
-/* Microseconds since 1970-01-01T00:00Z. */
-uint64_t request_now_us(void);
+/* What the policy is told of it. */
+time_t policy_time(const struct clock_now *now);
+
+/* "DAMAGED: " and why; false: it is not, as far as is known, or somebody has acknowledged it. */
+bool request_damage_text(const struct agent *agent, char *out_text, size_t size);
+/* The places that `audit verify` may go past, malloc'ed; and their names with who allowed it. */
+enum mortise_status request_allowed_gaps(
+	struct vault *vault, struct audit_gap **out_gaps, size_t *out_count) MUST_USE;
+void request_name_gaps(struct vault *vault, char *out_text, size_t size);
 
 /* Facts, as `status` and `whoami` list them. */
 void put_text_fact(struct wire_writer *reply, const char *name, const char *text);
 void put_number_fact(struct wire_writer *reply, const char *name, uint64_t number);
+/* "7,11" */
+void put_pcrs_fact(struct wire_writer *reply, const char *name, uint64_t pcrs);
 void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us);
 
 /* Forgets fingerprints; NULL is allowed. */

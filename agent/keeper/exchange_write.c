@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "text.h"
 
 enum mortise_status exchange_token(struct exchange *exchange, const uint8_t **out_token)
 {
@@ -23,13 +24,23 @@ enum mortise_status exchange_line(
 	if (field->size > size_max)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"a text of more than %zu bytes; shorten it", size_max);
-	for (size_t i = 0; i < field->size; i++)
-		if (field->bytes[i] < ' ' || field->bytes[i] == 0x7f)
-			return exchange_fail(exchange, MORTISE_INVALID,
-				"a text is one line, without control characters");
+	if (!text_is_line(field->bytes, field->size))
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a text is one line of UTF-8, without control characters and what turns "
+			"text around");
 	if (field->size)
 		memcpy(out_line, field->bytes, field->size);
 	out_line[field->size] = '\0';
+	return MORTISE_OK;
+}
+
+enum mortise_status exchange_reason(struct exchange *exchange)
+{
+	TRY(exchange_line(exchange, WIRE_TAG_NOTE, exchange->reason, VAULT_NOTE_MAX));
+	if (exchange->reason[0] == '\0')
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a note is wanted, which says why; it goes on record");
+	exchange->note = exchange->reason;
 	return MORTISE_OK;
 }
 
@@ -41,7 +52,7 @@ enum mortise_status exchange_begin_write(struct exchange *exchange, struct vault
 	TRY(exchange_token(exchange, &token));
 	memcpy(write->token, token, WIRE_TOKEN_SIZE);
 	write->uid = exchange->from->caller.subject.uid;
-	write->time_us = exchange->now_us;
+	write->time_us = exchange->now.least_us;
 	write->has_expected_version = wire_has(request, WIRE_TAG_EXPECT);
 	if (write->has_expected_version)
 		TRY(wire_number(request, WIRE_TAG_EXPECT, &write->expected_version));

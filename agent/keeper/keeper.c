@@ -258,6 +258,7 @@ static enum mortise_status start(struct keeper *keeper)
 		return MORTISE_IO;
 	}
 	request_record(&keeper->agent, "start", MORTISE_OK, NULL);
+	request_damage_while_sealed(&keeper->agent);
 	for (size_t i = 0; i < settings->entrance_count; i++)
 		TRY(server_listen(
 			keeper->server, settings->descriptors[i], &settings->entrances[i]));

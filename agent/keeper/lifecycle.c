@@ -11,14 +11,6 @@
 #include "lifecycle_parts.h"
 #include "log.h"
 
-uint64_t lifecycle_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 enum lifecycle_state lifecycle_state(const struct lifecycle *lifecycle)
 {
 	return lifecycle->state;
@@ -82,7 +74,7 @@ void lifecycle_upkeep(struct lifecycle *lifecycle)
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)
 {
 	lifecycle->state = state;
-	lifecycle->since_us = lifecycle_now_us();
+	lifecycle->since_us = clock_now().least_us;
 	if (state == LIFECYCLE_UNSEALED) {
 		lifecycle->reason[0] = '\0';
 		lifecycle->pin_slot = 0;
@@ -108,18 +100,6 @@ void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, c
 	lifecycle->done = NULL;
 	if (done)
 		done(lifecycle->context, status, text, recovery);
-}
-
-void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size)
-{
-	if (answer->status != MORTISE_HARDWARE) {
-		snprintf(buffer, size, "the sealer could not be asked: %s",
-			mortise_status_text(answer->status));
-		return;
-	}
-	snprintf(buffer, size, "%s%s%s%s; %s", token_fault_text(answer->fault),
-		answer->detail[0] ? " (" : "", answer->detail, answer->detail[0] ? ")" : "",
-		token_advice(answer->fault));
 }
 
 static void close_vault(struct lifecycle *lifecycle)
@@ -174,6 +154,22 @@ void lifecycle_reopen(struct lifecycle *lifecycle)
 	lifecycle_begin_turn(lifecycle, false);
 }
 
+/* Until the vault is open, what the disk says of the time has to do. */
+static void find_floor(struct store *store)
+{
+	struct clock_floor floor;
+
+	if (vault_floor_while_sealed(store, &floor) == MORTISE_OK)
+		clock_set_floor(&floor);
+}
+
+void lifecycle_gaps_while_sealed(
+	const struct lifecycle *lifecycle, vault_gap_visit *visit, void *context)
+{
+	if (lifecycle->state != LIFECYCLE_UNINITIALISED)
+		(void)!vault_gaps_while_sealed(lifecycle->store, visit, context);
+}
+
 static enum mortise_status open_store(struct lifecycle *lifecycle)
 {
 	struct store_meta meta;
@@ -185,6 +181,7 @@ static enum mortise_status open_store(struct lifecycle *lifecycle)
 		return MORTISE_OK;
 	TRY(status);
 	lifecycle->state = LIFECYCLE_SEALED;
+	find_floor(lifecycle->store);
 	return lifecycle_load_slots(lifecycle);
 }
 
@@ -228,7 +225,7 @@ enum mortise_status lifecycle_new(
 	if (!lifecycle)
 		return MORTISE_BUSY;
 	lifecycle->parts = *parts;
-	lifecycle->since_us = lifecycle_now_us();
+	lifecycle->since_us = clock_now().least_us;
 	lifecycle->retry = evtimer_new(parts->base, on_retry, lifecycle);
 	lifecycle->ends = evtimer_new(parts->base, on_end, lifecycle);
 	lifecycle->vault_work = evtimer_new(parts->base, lifecycle_on_work, lifecycle);

@@ -75,7 +75,8 @@ bool lifecycle_slots(const struct lifecycle *lifecycle, char *buffer, size_t siz
  * that a question needs not be taken back for each. 0: none, or an admin wants it sealed.
  */
 uint64_t lifecycle_waits_for_pin(const struct lifecycle *lifecycle);
-/* Text of the policy that init applies: uid may do everything. */
+/* Text of the policy that init applies, under that name: uid may do everything. */
+#define LIFECYCLE_FIRST_POLICY "10-first.policy"
 size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size);
 
 /* text: one line about a failure, "" if none; recovery: after init only, borrowed. */
@@ -138,6 +139,10 @@ enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct 
 enum mortise_status lifecycle_find_master_key(
 	struct store *store, const struct secret *key, struct secret **out_master_key) MUST_USE;
 
+/* Where the audit log was damaged, as the disk says it; none before there is a store. */
+void lifecycle_gaps_while_sealed(
+	const struct lifecycle *lifecycle, vault_gap_visit *visit, void *context);
+
 /* The anchor of the open store, if it has one. */
 struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle);
 /* Between turns. */
@@ -158,6 +163,8 @@ enum mortise_status lifecycle_copy(struct lifecycle *lifecycle, const void *owne
 
 /* Is it sealed by an admin, so that it stays sealed? */
 bool lifecycle_is_held(const struct lifecycle *lifecycle);
+/* And just so: until the next boot, or beyond it? */
+bool lifecycle_is_held_so(const struct lifecycle *lifecycle, bool until_boot);
 
 /* Forgets every key and value. The hold is on disk first. */
 enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot) MUST_USE;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 
 void enrolment_end(struct lifecycle *lifecycle)
@@ -20,9 +21,12 @@ void enrolment_end(struct lifecycle *lifecycle)
 
 static void fail(struct lifecycle *lifecycle, const struct sealer_answer *answer)
 {
-	char text[400];
+	struct advice_about about = {.operation = lifecycle->making       ? ADVICE_INIT
+						  : lifecycle->recovering ? ADVICE_RECOVER
+									  : ADVICE_MAKE};
+	char text[500];
 
-	lifecycle_describe(answer, text, sizeof text);
+	advice_describe(&about, answer, text, sizeof text);
 	lifecycle->enrolment->done(lifecycle, answer->status, text);
 }
 
@@ -52,6 +56,9 @@ static void on_enrolled(void *context, struct sealer_answer *answer)
 	enrolment->h = secret_take(&answer->h);
 	enrolment->blob_size = answer->blob.size;
 	memcpy(enrolment->blob, answer->blob.bytes, answer->blob.size);
+	if (answer->uri.size)
+		snprintf(enrolment->uri, sizeof enrolment->uri, "%.*s", (int)answer->uri.size,
+			(const char *)answer->uri.bytes);
 	if (sealer_open(lifecycle->parts.sealer, enrolment->kind,
 		    (struct store_bytes){enrolment->blob, enrolment->blob_size}, enrolment->pin,
 		    on_proved, lifecycle) != MORTISE_OK)
@@ -100,8 +107,8 @@ struct slot_hints enrolment_hints(const struct enrolment *enrolment)
 {
 	return (struct slot_hints){
 		.flags = enrolment->pin ? SLOT_HAS_PIN : 0,
-		.created_us = lifecycle_now_us(),
-		.tested_us = lifecycle_now_us(),
+		.created_us = clock_now().least_us,
+		.tested_us = clock_now().least_us,
 		.pcrs = enrolment->pcrs,
 		.pcr_key = {enrolment->pcr_key, enrolment->pcr_key_size},
 		.uri = {(const uint8_t *)enrolment->uri, strlen(enrolment->uri)},

@@ -12,7 +12,7 @@ static void on_health(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	slot_health_done *done = lifecycle->health_done;
-	char text[400] = "";
+	char text[500] = "";
 	struct slot_health health = {
 		.fault = answer->fault,
 		.text = text,
@@ -21,7 +21,7 @@ static void on_health(void *context, struct sealer_answer *answer)
 	};
 
 	if (answer->status != MORTISE_OK) {
-		lifecycle_describe(answer, text, sizeof text);
+		lifecycle_describe_test(lifecycle, lifecycle->health_of, answer, text, sizeof text);
 		if (health.fault == TOKEN_FAULT_NONE)
 			health.fault = TOKEN_FAULT_OTHER;
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 #include "policy_record.h"
 
@@ -103,7 +104,7 @@ static enum mortise_status make_slots(struct making *making, struct vault_origin
 {
 	const struct enrolment *enrolment = making->enrolment;
 	char key_id[RECOVERY_ID_SIZE];
-	struct slot_hints hints = {.created_us = lifecycle_now_us()};
+	struct slot_hints hints = {.created_us = clock_now().least_us};
 	struct slot_making recovery = {.kind = SLOT_KIND_RECOVERY,
 		.key_id = key_id,
 		.h = making->recovery_key,
@@ -127,7 +128,7 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 	struct vault_origin origin = {.uuid = making->uuid};
 	char text[POLICY_TEXT_SIZE];
 	uint8_t record[POLICY_TEXT_SIZE + 256];
-	struct policy_file file = {"first.policy", text, 0};
+	struct policy_file file = {LIFECYCLE_FIRST_POLICY, text, 0};
 
 	file.size = lifecycle_first_policy(lifecycle->parts.first_uid, text, sizeof text);
 	TRY(make_keys(making));
@@ -150,11 +151,13 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
 {
 	if (status == MORTISE_OK) {
+		(void)clock_accept(); /* whoever makes a store is there, and sees the time */
 		end(lifecycle, MORTISE_OK, "", lifecycle->making->recovery_text);
 		return;
 	}
 	audit_detach(lifecycle->parts.audit);
-	end(lifecycle, status, "the store could not be made", NULL);
+	end(lifecycle, status,
+		"the store could not be made; see the agent's log, then run: mortise init", NULL);
 }
 
 /* The store is opened as after a restart: by what is on disk and the slot just made. */
@@ -178,6 +181,7 @@ static void on_counter(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	struct making *making = lifecycle->making;
+	struct advice_about about = {.operation = ADVICE_INIT_COUNTER};
 	char text[500];
 
 	enum mortise_status status = answer->status;
@@ -185,8 +189,7 @@ static void on_counter(void *context, struct sealer_answer *answer)
 		status = anchor_write_state(making->enrolment->kind, making->anchor_auth,
 			answer->blob, &making->anchor);
 	if (status != MORTISE_OK) {
-		lifecycle_describe(answer, text, sizeof text - 60);
-		snprintf(text + strlen(text), 60, "; or run: mortise init --no-anchor");
+		advice_describe(&about, answer, text, sizeof text);
 		end(lifecycle, status, text, NULL);
 		return;
 	}
@@ -221,7 +224,8 @@ static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status,
 	if (!making->has_anchor)
 		make_and_open(lifecycle);
 	else if (make_counter(lifecycle) != MORTISE_OK)
-		end(lifecycle, MORTISE_BUSY, "the sealer could not be asked for a counter", NULL);
+		end(lifecycle, MORTISE_BUSY,
+			"the sealer could not be asked for a counter; try again", NULL);
 }
 
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,

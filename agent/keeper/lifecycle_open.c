@@ -17,7 +17,7 @@ enum mortise_status lifecycle_accept(struct lifecycle *lifecycle, struct vault *
 	}
 	lifecycle->vault = vault;
 	lifecycle->attempts = 0;
-	lifecycle->opened_us = lifecycle_now_us();
+	lifecycle->opened_us = clock_now().least_us;
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
 	lifecycle_begin_work(lifecycle);
 	return MORTISE_OK;
@@ -106,7 +106,7 @@ enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struc
 	if (status != MORTISE_OK) {
 		lifecycle_explain(lifecycle,
 			"the store is not what mortise wrote last (%s): it was edited, damaged or "
-			"mixed; restore it from a backup",
+			"mixed; restore it from a backup: mortise recover --backup=FILE",
 			status == MORTISE_INTEGRITY ? "the tally does not match"
 						    : mortise_status_text(status));
 		return status;

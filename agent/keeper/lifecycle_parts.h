@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "clock.h"
 #include "lifecycle.h"
 #include "lifecycle_work.h"
 #include "slots.h"
@@ -45,6 +46,7 @@ struct turn {
 	bool is_attended;   /* somebody asked for it, and a PIN may be tried again */
 	bool may_pass;      /* a fault that may be gone later */
 	bool was_asked;     /* did hardware answer at all? */
+	bool is_found;      /* the token that a PIN is for is there, and well */
 	bool is_foreign;    /* some opened, and was not this store's */
 	uint64_t wants_pin; /* the first slot that was left out, or failed, for lack of its PIN */
 	struct secret *pin; /* NULL: none, or used up */
@@ -64,12 +66,13 @@ struct lifecycle {
 	struct backup *backup;
 	enum lifecycle_state state;
 	uint64_t since_us;
-	char reason[512];
+	char reason[1000];
 	char recovery_id[SLOTS_MAX * (RECOVERY_ID_SIZE + 1)]; /* of all that are typed */
 
 	struct kept_slot slots[SLOTS_MAX];
 	size_t slot_count;
 	struct turn turn;
+	struct turn next; /* with a PIN that was typed while another turn was under way */
 
 	struct vault *candidate; /* opened by a slot, but its age is being checked */
 	lifecycle_opened *opened;
@@ -81,6 +84,7 @@ struct lifecycle {
 	uint64_t pin_slot; /* that waits for its PIN, as far as the last turn went; 0: none */
 	struct event *retry;
 	unsigned attempts;
+	char recorded[512]; /* why the last attempt failed that is in the log */
 
 	struct event *vault_work; /* between requests */
 	struct lifecycle_rekeying rekeying;
@@ -97,8 +101,6 @@ struct lifecycle {
 	struct event *ends;            /* when the next stand-in ends */
 	uint64_t opened_id, opened_us; /* the slot by which it was unsealed last */
 };
-
-uint64_t lifecycle_now_us(void);
 
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state);
 /* Sets the reason and tells the hooks. */
@@ -146,8 +148,6 @@ void lifecycle_try_later(struct lifecycle *lifecycle);
 void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended);
 void lifecycle_end_turn(struct lifecycle *lifecycle);
 void lifecycle_retry(struct lifecycle *lifecycle);
-/* What a failed answer of the sealer means, in one line with what to do next. */
-void lifecycle_describe(const struct sealer_answer *answer, char *buffer, size_t size);
 /* A vault has just been opened, or is about to be closed. */
 void lifecycle_begin_work(struct lifecycle *lifecycle);
 void lifecycle_end_work(struct lifecycle *lifecycle);
@@ -176,6 +176,9 @@ void slot_work_free(struct lifecycle *lifecycle);
 /* What a slot's opening means for the others, while the vault is just open. */
 void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t id);
 void lifecycle_arm_ends(struct lifecycle *lifecycle);
+/* What a failed answer about a slot of the open vault means: what happened; what next. */
+void lifecycle_describe_test(struct lifecycle *lifecycle, uint64_t id,
+	const struct sealer_answer *answer, char *buffer, size_t size);
 /* A slot of the open vault; the record is the caller's to free. */
 enum mortise_status lifecycle_vault_slot(struct lifecycle *lifecycle, uint64_t id,
 	uint8_t **out_record, struct slot *out_slot) MUST_USE;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 #include "log.h"
 
@@ -170,7 +171,8 @@ static void apply(struct lifecycle *lifecycle)
 	bool was_backup = recovering->owner != NULL;
 
 	if (!vault) {
-		end(lifecycle, MORTISE_CONFLICT, "the backup is gone with its connection");
+		end(lifecycle, MORTISE_CONFLICT,
+			"the backup is gone with its connection; try again");
 		return;
 	}
 	enum mortise_status status = change(lifecycle, vault);
@@ -188,6 +190,9 @@ static void apply(struct lifecycle *lifecycle)
 	vault = recovering->vault;
 	recovering->vault = NULL;
 	status = lifecycle_accept(lifecycle, vault);
+	if (status == MORTISE_OK)
+		(void)clock_accept(); /* a backup knows an old time; whoever restores it, this one
+				       */
 	if (status == MORTISE_OK && lifecycle_set_hold(lifecycle, "") != MORTISE_OK)
 		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
 	end(lifecycle, status, status == MORTISE_OK ? recovering->note : lifecycle->reason);
@@ -197,6 +202,7 @@ static void on_counter(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	struct recovering *recovering = lifecycle->recovering;
+	struct advice_about about = {.operation = ADVICE_RECOVER_COUNTER};
 	enum mortise_status status = answer->status;
 	char text[500];
 
@@ -206,8 +212,7 @@ static void on_counter(void *context, struct sealer_answer *answer)
 		status = anchor_write_state(lifecycle->enrolment->kind, recovering->anchor_auth,
 			answer->blob, &recovering->anchor);
 	if (status != MORTISE_OK) {
-		lifecycle_describe(answer, text, sizeof text - 60);
-		snprintf(text + strlen(text), 60, "; or run: mortise recover --no-anchor");
+		advice_describe(&about, answer, text, sizeof text);
 		end(lifecycle, status, text);
 		return;
 	}
@@ -237,7 +242,8 @@ static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status,
 	else if (!lifecycle->recovering->has_anchor)
 		apply(lifecycle);
 	else if (make_counter(lifecycle) != MORTISE_OK)
-		end(lifecycle, MORTISE_BUSY, "the sealer could not be asked for a counter");
+		end(lifecycle, MORTISE_BUSY,
+			"the sealer could not be asked for a counter; try again");
 }
 
 struct finding {

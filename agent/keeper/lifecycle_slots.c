@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What a lifecycle keeps of the store while it is sealed: slots, an admin's seal, failed PINs. */
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,13 +101,9 @@ enum mortise_status lifecycle_check_recovery(
 
 void lifecycle_boot_id(char out_id[SLOT_BOOT_SIZE])
 {
-	int descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t size = descriptor >= 0 ? read(descriptor, out_id, SLOT_BOOT_SIZE - 1) : 0;
+	static_assert(CLOCK_BOOT_SIZE <= SLOT_BOOT_SIZE, "a boot's id must fit a slot");
 
-	if (descriptor >= 0)
-		close(descriptor);
-	out_id[size > 0 ? size : 0] = '\0';
-	out_id[strcspn(out_id, "\n")] = '\0';
+	clock_boot_id(out_id);
 }
 
 /*
@@ -154,6 +151,15 @@ bool lifecycle_is_held(const struct lifecycle *lifecycle)
 		return word.hold[0] != '\0';
 	lifecycle_boot_id(boot);
 	return strcmp(word.hold + strlen(HOLD_BOOT), boot) == 0;
+}
+
+bool lifecycle_is_held_so(const struct lifecycle *lifecycle, bool until_boot)
+{
+	char wanted[STORE_HOLD_MAX];
+	struct word word;
+
+	lifecycle_hold_word(until_boot, wanted);
+	return read_word(lifecycle, &word) == MORTISE_OK && strcmp(word.hold, wanted) == 0;
 }
 
 enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *hold)

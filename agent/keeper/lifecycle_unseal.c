@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 #include "log.h"
 
@@ -35,7 +36,9 @@ static unsigned rank_of(const struct slot *slot, const char *boot)
 		return 2;
 	bool is_this_boot = hints->boot.size == strlen(boot) &&
 			    memcmp(hints->boot.bytes, boot, hints->boot.size) == 0;
-	return !is_this_boot && hints->ends_us > lifecycle_now_us() ? 3 : 0;
+	const struct clock_now now = clock_now();
+	bool is_over = now.is_believed && hints->ends_us <= now.wall_us;
+	return !is_this_boot && !is_over ? 3 : 0;
 }
 
 static void order_slots(struct lifecycle *lifecycle)
@@ -95,15 +98,35 @@ void lifecycle_try_later(struct lifecycle *lifecycle)
 	event_add(lifecycle->retry, &delay);
 }
 
-static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
+/* An attempt that nobody asked for, and that came to the same as the one before, is no news. */
+static void record(struct lifecycle *lifecycle, enum mortise_status status, bool is_attended)
 {
 	const struct lifecycle_hooks *hooks = &lifecycle->parts.hooks;
+	bool is_news = status == MORTISE_OK || is_attended ||
+		       strcmp(lifecycle->recorded, lifecycle->reason) != 0;
 
+	memcpy(lifecycle->recorded, lifecycle->reason, sizeof lifecycle->recorded);
+	if (is_news)
+		hooks->record(hooks->context, "unsealed", status, lifecycle->reason);
+}
+
+static void on_unsealed(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	bool is_attended = lifecycle->turn.is_attended;
+	struct turn next = lifecycle->next;
+
+	lifecycle->next = (struct turn){0};
 	lifecycle->pin_slot = lifecycle->turn.wants_pin;
 	lifecycle_end_turn(lifecycle);
+	if (status != MORTISE_OK && next.pin) {
+		lifecycle->turn = next;
+		lifecycle_begin_turn(lifecycle, true);
+		return;
+	}
+	secret_drop(&next.pin);
 	if (status != MORTISE_OK)
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
-	hooks->record(hooks->context, "unsealed", status, lifecycle->reason);
+	record(lifecycle, status, is_attended);
 	if (status == MORTISE_OK)
 		lifecycle_after_opening(lifecycle, lifecycle->opened_id);
 	lifecycle_finish(lifecycle, status, lifecycle->reason, NULL);
@@ -113,6 +136,7 @@ static void ask_next_slot(struct lifecycle *lifecycle);
 
 static void go_on(struct lifecycle *lifecycle)
 {
+	lifecycle->turn.is_found = false;
 	lifecycle->turn.at++;
 	ask_next_slot(lifecycle);
 }
@@ -169,15 +193,46 @@ static void open_by(struct lifecycle *lifecycle, struct sealer_answer *answer)
 	go_on(lifecycle);
 }
 
+/* What the hardware of a slot came to, and whether it is worth another try. */
+static void fail_slot(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct sealer_answer *answer)
+{
+	bool mends = answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
+	bool is_doubted = mends && lifecycle_pin_is_noted(lifecycle, kept->id);
+	struct slot slot = lifecycle_slot_of(kept);
+	struct advice_about about = {
+		.operation = ADVICE_UNSEAL, .slot = slot.hints.of ? slot.hints.of : kept->id};
+	char told[500], text[600];
+
+	advice_describe(&about, answer, told, sizeof told);
+	snprintf(text, sizeof text, "%s%s", told,
+		is_doubted ? "; its PIN may have been tried, and is not tried again by itself"
+		: mends    ? "; it is tried again by itself"
+			   : "");
+	explain_slot(lifecycle, kept->id, text);
+	lifecycle->turn.may_pass |= mends && !is_doubted;
+	want_pin(lifecycle, kept);
+	go_on(lifecycle);
+}
+
+/* The slot that is being asked; NULL: a key was typed meanwhile, or it was sealed. */
+static const struct kept_slot *asked_slot(const struct lifecycle *lifecycle)
+{
+	const struct turn *turn = &lifecycle->turn;
+
+	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
+		return NULL;
+	return &lifecycle->slots[turn->order[turn->at]];
+}
+
 static void on_slot_answer(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	struct turn *turn = &lifecycle->turn;
-	char text[400];
+	const struct kept_slot *kept = asked_slot(lifecycle);
 
-	if (lifecycle->state != LIFECYCLE_UNSEALING || turn->at >= turn->count)
-		return; /* a key was typed meanwhile, or it was sealed */
-	const struct kept_slot *kept = &lifecycle->slots[turn->order[turn->at]];
+	if (!kept)
+		return;
 	turn->was_asked = true;
 	if (!doubts_pin(answer) && lifecycle_note_pin(lifecycle, kept->id, false) != MORTISE_OK)
 		log_warning("slot %llu: that its PIN was right could not be noted",
@@ -188,12 +243,30 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	}
 	if (doubts_pin(answer))
 		secret_drop(&turn->pin);
-	want_pin(lifecycle, kept);
-	lifecycle_describe(answer, text, sizeof text);
-	explain_slot(lifecycle, kept->id, text);
-	turn->may_pass |=
-		answer->status != MORTISE_HARDWARE || token_fault_is_passing(answer->fault);
-	go_on(lifecycle);
+	fail_slot(lifecycle, kept, answer);
+}
+
+/* A module that crashes or hangs before it has a token was given no PIN. */
+static void on_token_found(void *context, struct sealer_answer *answer)
+{
+	struct lifecycle *lifecycle = context;
+	const struct kept_slot *kept = asked_slot(lifecycle);
+
+	if (!kept)
+		return;
+	lifecycle->turn.was_asked = true;
+	lifecycle->turn.is_found = answer->status == MORTISE_OK;
+	if (lifecycle->turn.is_found)
+		ask_next_slot(lifecycle);
+	else
+		fail_slot(lifecycle, kept, answer);
+}
+
+static bool fail_to_start(struct lifecycle *lifecycle, const struct kept_slot *kept)
+{
+	explain_slot(lifecycle, kept->id, "no sealer could be started; it is tried again");
+	lifecycle->turn.may_pass = true;
+	return false;
 }
 
 /* Starts asking; false if this slot is to be left out, and the reason says why. */
@@ -213,6 +286,10 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 			"then run: mortise unseal");
 		return false;
 	}
+	if (strcmp(slot.kind, SLOT_KIND_PKCS11) == 0 && !lifecycle->turn.is_found)
+		return sealer_health(lifecycle->parts.sealer, slot.kind, slot.blob, on_token_found,
+			       lifecycle) == MORTISE_OK ||
+		       fail_to_start(lifecycle, kept);
 	if (risks_a_pin(&slot, pin) &&
 		lifecycle_note_pin(lifecycle, kept->id, true) != MORTISE_OK) {
 		explain_slot(lifecycle, kept->id,
@@ -224,9 +301,7 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 		    lifecycle) == MORTISE_OK)
 		return true;
 	(void)!lifecycle_note_pin(lifecycle, kept->id, false);
-	explain_slot(lifecycle, kept->id, "no sealer could be started; it is tried again");
-	lifecycle->turn.may_pass = true;
-	return false;
+	return fail_to_start(lifecycle, kept);
 }
 
 /* Asks the hardware of the next slot that has any; without one, that is the end of it. */
@@ -234,12 +309,13 @@ static void ask_next_slot(struct lifecycle *lifecycle)
 {
 	struct turn *turn = &lifecycle->turn;
 
-	for (; turn->at < turn->count; turn->at++)
+	for (; turn->at < turn->count; turn->at++, turn->is_found = false)
 		if (ask_slot(lifecycle, &lifecycle->slots[turn->order[turn->at]]))
 			return;
 	if (lifecycle->slot_count == 0)
-		lifecycle_explain(lifecycle, "the store was edited or damaged: it has no slot; "
-					     "restore it from a backup");
+		lifecycle_explain(lifecycle,
+			"the store was edited or damaged: it has no slot; "
+			"restore it from a backup: mortise recover --backup=FILE");
 	else if (!lifecycle->reason[0])
 		lifecycle_explain(lifecycle,
 			"this store has no hardware slot; run: mortise unseal --recovery (key id "
@@ -259,6 +335,7 @@ void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
 	lifecycle->turn.is_attended = is_attended;
 	lifecycle->turn.may_pass = lifecycle->turn.was_asked = lifecycle->turn.is_foreign = false;
 	lifecycle->turn.wants_pin = 0;
+	lifecycle->turn.is_found = false;
 	order_slots(lifecycle);
 	lifecycle->reason[0] = '\0';
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
@@ -268,7 +345,8 @@ void lifecycle_begin_turn(struct lifecycle *lifecycle, bool is_attended)
 void lifecycle_end_turn(struct lifecycle *lifecycle)
 {
 	secret_drop(&lifecycle->turn.pin);
-	lifecycle->turn = (struct turn){0};
+	secret_drop(&lifecycle->next.pin);
+	lifecycle->turn = lifecycle->next = (struct turn){0};
 }
 
 void lifecycle_retry(struct lifecycle *lifecycle)
@@ -292,11 +370,9 @@ void lifecycle_start(struct lifecycle *lifecycle)
 	lifecycle_begin_turn(lifecycle, false);
 }
 
-static enum mortise_status keep_pin(struct lifecycle *lifecycle, const struct lifecycle_pin *pin)
+static enum mortise_status keep_pin(struct turn *turn, const struct lifecycle_pin *pin)
 {
-	struct turn *turn = &lifecycle->turn;
-
-	lifecycle_end_turn(lifecycle);
+	secret_drop(&turn->pin);
 	TRY(secret_copy(pin->pin->bytes, pin->pin->size, &turn->pin));
 	snprintf(turn->pin_kind, sizeof turn->pin_kind, "%s", pin->kind ? pin->kind : "");
 	turn->pin_for = pin->slot;
@@ -310,12 +386,13 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 		return MORTISE_CONFLICT;
 	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done)
 		return MORTISE_BUSY;
-	/* With a PIN it is another question than the one being asked. */
-	if (lifecycle->state == LIFECYCLE_UNSEALING && pin->pin)
-		return MORTISE_BUSY;
 	TRY(lifecycle_set_hold(lifecycle, ""));
-	if (lifecycle->state == LIFECYCLE_SEALED && pin->pin)
-		TRY(keep_pin(lifecycle, pin));
+	/* With a PIN it is another question than the one being asked, and has its turn behind it.
+	 */
+	if (pin->pin)
+		TRY(keep_pin(
+			lifecycle->state == LIFECYCLE_SEALED ? &lifecycle->turn : &lifecycle->next,
+			pin));
 	lifecycle->done = done;
 	lifecycle->context = context;
 	if (lifecycle->state == LIFECYCLE_SEALED)

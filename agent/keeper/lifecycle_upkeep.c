@@ -8,7 +8,8 @@
 #include "log.h"
 
 #define OPENED_STALE_US (86400 * (uint64_t)1000000) /* a restart loop writes no slot */
-#define ENDS_CHECK_S    3600                        /* the clock may be set meanwhile */
+#define DOUBT_CHECK_US  UINT64_C(60000000)
+#define ENDS_CHECK_S    3600 /* the clock may be set meanwhile */
 
 static void release(uint8_t **bytes)
 {
@@ -139,10 +140,19 @@ void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t opened)
 	lifecycle_arm_ends(lifecycle);
 }
 
+/* One whose time is over by a clock that is not believed is looked at again soon. */
+static uint64_t next_end(uint64_t next_us, uint64_t ends_us, uint64_t now)
+{
+	uint64_t left_us = ends_us > now ? ends_us - now : DOUBT_CHECK_US;
+
+	return left_us < next_us ? left_us : next_us;
+}
+
 /* Removes the stand-ins whose time is over, and comes back for the others. */
 void lifecycle_arm_ends(struct lifecycle *lifecycle)
 {
-	uint64_t now = lifecycle_now_us(), next_us = UINT64_MAX;
+	const struct clock_now clock = clock_now();
+	uint64_t now = clock.least_us, next_us = UINT64_MAX;
 	bool is_changed = false;
 
 	if (!lifecycle->vault)
@@ -154,11 +164,11 @@ void lifecycle_arm_ends(struct lifecycle *lifecycle)
 		if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK ||
 			!(slot.hints.flags & SLOT_STAND_IN))
 			continue;
-		if (slot.hints.ends_us <= now) {
+		if (slot.hints.ends_us <= now && clock.is_believed) {
 			drop_stand_in(lifecycle, id, &slot, "its time is over");
 			is_changed = true;
-		} else if (slot.hints.ends_us - now < next_us) {
-			next_us = slot.hints.ends_us - now;
+		} else {
+			next_us = next_end(next_us, slot.hints.ends_us, now);
 		}
 	}
 	if (is_changed)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "lifecycle_work.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "lifecycle_parts.h"
 
 enum slot_task { TASK_ADD, TASK_RESEAL, TASK_SUSPEND, TASK_CHANGE_PIN, TASK_TEST };
@@ -136,6 +138,8 @@ static enum mortise_status put_made(struct lifecycle *lifecycle, uint64_t *out_i
 	return MORTISE_OK;
 }
 
+static_assert(VAULT_SLOTS_MAX == 16, "what on_enrolled() says");
+
 static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
 {
 	uint64_t id = 0;
@@ -147,8 +151,8 @@ static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status,
 	if (status == MORTISE_OK) {
 		status = put_made(lifecycle, &id);
 		text = status == MORTISE_CONFLICT
-			       ? "there are as many slots as there can be; remove one first: "
-				 "mortise slot remove"
+			       ? "a store has at most 16 slots; remove one first: mortise "
+				 "slot remove"
 		       : status == MORTISE_OK ? ""
 					      : "the slot could not be written to the store";
 		take_up_slots(lifecycle);
@@ -257,6 +261,21 @@ enum mortise_status slot_work_change_pin(struct lifecycle *lifecycle, uint64_t i
 
 /* ---- tests ---- */
 
+void lifecycle_describe_test(struct lifecycle *lifecycle, uint64_t id,
+	const struct sealer_answer *answer, char *buffer, size_t size)
+{
+	CLEANUP(release) uint8_t *record = NULL;
+	struct advice_about about = {.operation = ADVICE_TEST,
+		.slot = id,
+		.has_anchor = anchor_report(lifecycle->anchor).exists};
+	struct slot slot;
+
+	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) == MORTISE_OK &&
+		(slot.hints.flags & SLOT_STAGED))
+		about.slot = slot.hints.of;
+	advice_describe(&about, answer, buffer, size);
+}
+
 /* The date is no part of the proof: if it cannot be written, the slot opens all the same. */
 static void note_test(struct lifecycle *lifecycle, uint64_t id)
 {
@@ -265,7 +284,7 @@ static void note_test(struct lifecycle *lifecycle, uint64_t id)
 
 	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK)
 		return;
-	slot.hints.tested_us = lifecycle_now_us();
+	slot.hints.tested_us = clock_now().least_us;
 	if (vault_hint_slot(lifecycle->vault, id, &slot.hints) == MORTISE_OK)
 		(void)!lifecycle_load_slots(lifecycle);
 }
@@ -274,7 +293,7 @@ static void on_tested(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
 	uint64_t id = lifecycle->work->of;
-	char text[400] = "";
+	char text[500] = "";
 
 	if (lifecycle->work->is_cancelled) {
 		end(lifecycle, MORTISE_SEALED, "", 0);
@@ -282,10 +301,12 @@ static void on_tested(void *context, struct sealer_answer *answer)
 	}
 	enum mortise_status status = answer->status;
 	if (status != MORTISE_OK)
-		lifecycle_describe(answer, text, sizeof text);
+		lifecycle_describe_test(lifecycle, id, answer, text, sizeof text);
 	else if ((status = vault_try_slot(lifecycle->vault, id, answer->h)) != MORTISE_OK)
 		snprintf(text, sizeof text,
-			"the hardware opened, but not this slot; remove it and add it again");
+			"the hardware opened, but not this slot; run: mortise slot remove %llu, "
+			"then: mortise slot add",
+			(unsigned long long)id);
 	if (status == MORTISE_OK)
 		note_test(lifecycle, id);
 	end(lifecycle, status == MORTISE_DENIED ? MORTISE_INTEGRITY : status, text,
@@ -328,7 +349,7 @@ enum mortise_status slot_test_typed(
 enum mortise_status slot_add_typed(
 	struct lifecycle *lifecycle, const struct slot_typed *typed, uint64_t *out_id)
 {
-	struct slot_hints hints = {.created_us = lifecycle_now_us(),
+	struct slot_hints hints = {.created_us = clock_now().least_us,
 		.shares = typed->shares,
 		.threshold = typed->threshold};
 	struct slot_making slot = {.kind = typed->kind,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "policy_applying.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct applying {
 	struct policy_lookup *lookup; /* under way, or done */
 	uint32_t *ids;                /* by name */
 	uint32_t uid;
-	uint64_t time_us;
+	struct clock_now now;
 	struct policy_error error;
 };
 
@@ -68,7 +69,7 @@ static enum mortise_status store_policy(
 	struct applying *applying, struct vault *vault, uint64_t *out_version)
 {
 	struct policy_source source = {applying->staging->in.files, applying->staging->in.count,
-		applying->policy, applying->ids, {0}, applying->uid, applying->time_us};
+		applying->policy, applying->ids, {0}, applying->uid, applying->now.least_us};
 	struct store_bytes record = {NULL, 0};
 
 	memcpy(source.token, applying->wish.token, sizeof source.token);
@@ -89,8 +90,8 @@ static bool may_admin(const struct applying *applying, const struct policy *poli
 	struct requester *from = applying->pending->from;
 
 	requester_gather(applying->pending->agent, from, policy);
-	return policy_decide(policy, &from->caller.subject, VERB_ADMIN, NULL,
-		(time_t)(applying->time_us / 1000000))
+	return policy_decide(
+		policy, &from->caller.subject, VERB_ADMIN, NULL, policy_time(&applying->now))
 		.allowed;
 }
 
@@ -113,17 +114,23 @@ static enum mortise_status check_base(struct applying *applying)
 	return MORTISE_OK;
 }
 
+static_assert(POLICY_ADMINS_MAX == 1000, "what why_no_admin() says");
+
 /* "": whoever applies keeps admin, and somebody has it a week later, too. */
 static const char *why_no_admin(const struct applying *applying)
 {
-	time_t now = (time_t)(applying->time_us / 1000000);
+	time_t now = (time_t)(applying->now.least_us / 1000000);
 
-	if (may_admin(applying, applying->policy))
-		return policy_has_admin(applying->policy, now + WEEK_S)
-			       ? ""
-			       : "in a week's time this policy would leave no administrator";
-	return policy_has_admin(applying->policy, now)
-		       ? "this policy would take the verb admin from you"
+	bool is_kept = may_admin(applying, applying->policy), is_whole = true;
+
+	if (policy_has_admin(applying->policy, is_kept ? now + WEEK_S : now, &is_whole))
+		return is_kept ? "" : "this policy would take the verb admin from you";
+	if (!is_whole)
+		return is_kept ? "of those whom this policy allows admin, none of the first 1000 "
+				 "has it in a week's time, and no more were looked at"
+			       : "of those whom this policy allows admin, none of the first 1000 "
+				 "has it, and no more were looked at";
+	return is_kept ? "in a week's time this policy would leave no administrator"
 		       : "this policy would leave no administrator";
 }
 
@@ -204,7 +211,7 @@ static enum mortise_status apply(struct applying *applying, struct applied *appl
 	TRY(keep_admin(applying, applied));
 	tell_blind_rules(applying, applied);
 	TRY(policy_findings_new(agent->policy, applying->policy,
-		(time_t)(applying->time_us / 1000000), &applied->findings));
+		(time_t)(applying->now.least_us / 1000000), &applied->findings));
 	applied->rules = policy_rule_count(applying->policy);
 	applied->changed = true;
 	applied->version = agent->policy_version + 1;
@@ -295,7 +302,7 @@ enum mortise_status applying_start(
 	*applying = (struct applying){.wish = *wish,
 		.staging = staging,
 		.uid = exchange->from->caller.subject.uid,
-		.time_us = exchange->now_us};
+		.now = exchange->now};
 	enum mortise_status status = begin(exchange, applying);
 	if (status == MORTISE_OK)
 		return MORTISE_OK;

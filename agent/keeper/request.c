@@ -94,6 +94,8 @@ static const struct operation operations[] = {
 		request_audit_verify},
 	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, 0, false, false, true,
 		request_audit_key},
+	{WIRE_AUDIT_ACKNOWLEDGE, "audit-acknowledge", VERB_ALONE, VERB_ADMIN,
+		TAG(NOTE) | TAG(DRY_RUN), false, true, true, request_audit_acknowledge},
 	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, TAG(OFFSET), false, false, true,
 		request_backup},
 	{WIRE_BACKUP_STAGE, "backup-stage", OPERATOR, 0, TAG(OFFSET) | TAG(CHUNK), true, false,
@@ -127,17 +129,11 @@ static const struct operation operations[] = {
 		request_slot_suspend},
 	{WIRE_SLOT_CHANGE_PIN, "slot-change-pin", VERB_ALONE, VERB_ADMIN,
 		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, request_slot_change_pin},
+	{WIRE_CLOCK_ACCEPT, "clock-accept", VERB_ALONE, VERB_ADMIN, TAG(NOTE) | TAG(DRY_RUN), false,
+		true, true, request_clock_accept},
 	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, TAG(NUMBER), true, false, true,
 		request_doctor},
 };
-
-uint64_t request_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 static const struct operation *operation_of(uint16_t opcode)
 {
@@ -157,6 +153,25 @@ static enum mortise_status take_path(struct exchange *exchange)
 	if (exchange->operation->authority == VERB_ON_PATH)
 		return exchange_fail(exchange, MORTISE_INVALID, "the request names no path");
 	return MORTISE_OK;
+}
+
+/* Is it a further part of what this connection has begun? All parts are one use of a rule. */
+static bool goes_on(const struct exchange *exchange)
+{
+	const struct requester *from = exchange->from;
+	bool has_place = wire_has(exchange->request, WIRE_TAG_CURSOR) ||
+			 wire_has(exchange->request, WIRE_TAG_OFFSET);
+
+	switch (exchange->operation->opcode) {
+	case WIRE_AUDIT_VERIFY:
+		return has_place && from->check;
+	case WIRE_POLICY_STAGE:
+		return from->staging != NULL;
+	case WIRE_BACKUP:
+		return from->page_of == WIRE_BACKUP;
+	default:
+		return has_place && from->page_of == exchange->operation->opcode;
+	}
 }
 
 static enum mortise_status check_authority(struct exchange *exchange)
@@ -185,7 +200,9 @@ static enum mortise_status check_authority(struct exchange *exchange)
 		snprintf(exchange->rule_name, sizeof exchange->rule_name, "%s", decision.rule);
 		exchange->rule = exchange->rule_name;
 	}
-	return decision.allowed ? exchange_take(exchange, &decision) : exchange_deny(exchange);
+	if (!decision.allowed)
+		return exchange_deny(exchange);
+	return goes_on(exchange) ? MORTISE_OK : exchange_take(exchange, &decision);
 }
 
 static enum mortise_status check_state(struct exchange *exchange)
@@ -221,6 +238,20 @@ static enum mortise_status run(struct exchange *exchange)
 	return operation->handler(exchange);
 }
 
+/* With the time after which it is worth trying again, where that is known. */
+static size_t refuse(uint32_t request_id, enum mortise_status status,
+	const struct exchange *exchange, uint8_t *reply, size_t capacity)
+{
+	struct wire_writer writer;
+
+	if (status != MORTISE_BUSY || exchange->wait_ms == 0)
+		return request_refuse(request_id, status, exchange->text, reply, capacity);
+	wire_begin(&writer, reply, capacity, (uint16_t)status, request_id);
+	wire_put_text(&writer, WIRE_TAG_TEXT, exchange->text);
+	wire_put_number(&writer, WIRE_TAG_NUMBER, exchange->wait_ms);
+	return wire_finish(&writer);
+}
+
 static size_t finish(
 	struct exchange *exchange, enum mortise_status status, uint8_t *reply, size_t capacity)
 {
@@ -238,7 +269,7 @@ static size_t finish(
 	if (status == MORTISE_OK)
 		return request_refuse(request_id, MORTISE_INVALID,
 			"the answer is larger than a frame; ask for less at once", reply, capacity);
-	return request_refuse(request_id, status, exchange->text, reply, capacity);
+	return refuse(request_id, status, exchange, reply, capacity);
 }
 
 size_t request_handle(struct agent *agent, struct requester *from,
@@ -250,7 +281,8 @@ size_t request_handle(struct agent *agent, struct requester *from,
 		.operation = operation_of(request->code),
 		.request = request,
 		.reply = &writer,
-		.now_us = request_now_us()};
+		.number = ++agent->requests,
+		.now = clock_now()};
 
 	if (!exchange.operation)
 		return request_refuse(request->request_id, MORTISE_INVALID,

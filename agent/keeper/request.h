@@ -10,6 +10,7 @@
 
 #include "audit.h"
 #include "caller.h"
+#include "clock.h"
 #include "evidence.h"
 #include "lifecycle.h"
 #include "monitor_link.h"
@@ -39,25 +40,38 @@ struct watch_list {
 	size_t disabled_rules;
 };
 
+/* Where the audit log was damaged, and nobody has acknowledged it. */
+struct damage {
+	uint64_t open;     /* so many places */
+	uint64_t since_us; /* of the newest */
+	char why[256];
+	struct vault_gap unstored; /* one that is not in the store yet; sequence 0: none */
+};
+
 /* What the keeper's requests work with. One for the process. */
 struct agent {
 	struct event_base *base;
 	struct lifecycle *lifecycle;
 	struct audit *audit;
 	struct owed owed;
-	struct secret *audit_state; /* of a checkpoint, not in the store yet; NULL: none */
-	uint64_t audit_retry_us;
+	struct secret *audit_state;      /* of a checkpoint, not in the store yet; NULL: none */
+	uint64_t audit_retry_us;         /* this and the next ones by the steady clock */
 	bool has_old_keys;               /* in the store's write-ahead log: keys that have signed */
 	uint64_t forgot_us;              /* when they were last taken from it */
 	uint64_t deleted_keep_us;        /* until a deleted secret is purged; 0: never */
 	uint64_t purged_us;              /* when any was looked for last */
 	uint8_t purge_cursor[ID_SIZE];   /* zeros: no look at all secrets is under way */
 	bool told_failing, told_reserve; /* what the log last said of the audit log */
+	bool told_moved;
+	uint64_t moved_looked_us;      /* monotonic */
+	enum clock_verdict told_clock; /* and of the clock */
+	struct damage damage;
 	struct monitor_link *monitor;
 	struct policy *policy;    /* NULL unless unsealed */
 	struct rate_table *rates; /* of the policy; NULL without one */
 	uint64_t policy_version;
 	struct policy_names names; /* of the policy */
+	uint64_t requests;         /* so far */
 	uint32_t agent_uid, first_uid, operators_gid;
 	char environment[64];
 	const char *store_directory, *audit_log; /* for `doctor` */
@@ -92,6 +106,7 @@ struct requester {
 	struct policy_staging *staging;
 	struct backup *backup;     /* in which it may have copies; NULL: it has none */
 	struct audit_check *check; /* an `audit verify` under way */
+	struct audit_gap *gaps;    /* that it may go past */
 	uint64_t check_offset;
 	struct hygiene *hygiene; /* a `hygiene` under way */
 	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */
@@ -132,6 +147,19 @@ void request_record_unknown(struct agent *agent, int descriptor, const struct uc
 void request_tell_watchers(struct agent *agent);
 /* The vault closes: answers all of them. */
 void request_end_watches(struct agent *agent);
+
+/*
+ * Damage of the audit log: as the store says while it is sealed; what was found when the vault
+ * opens; what could not be stored, later.
+ */
+void request_damage_while_sealed(struct agent *agent);
+void request_damage_look(struct agent *agent, struct vault *vault);
+void request_damage_upkeep(struct agent *agent);
+
+/* The clock's floor: as the open vault has it, from time to time, and when the vault closes. */
+void request_clock_found(struct vault *vault);
+void request_clock_upkeep(struct agent *agent);
+void request_clock_keep(struct agent *agent);
 
 /* Called between turns: checkpoints, a stale vault. */
 void request_upkeep(struct agent *agent);

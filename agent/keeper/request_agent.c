@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup.h"
 #include "exchange.h"
 #include "log.h"
 #include "recovery.h"
@@ -48,6 +49,7 @@ static void put_evidence(
 	struct wire_writer *reply, const struct agent *agent, const struct caller *caller)
 {
 	put_text_fact(reply, "evidence", caller_evidence_name(caller->evidence));
+	put_text_fact(reply, "evidence_user", evidence_of_users());
 	put_text_fact(reply, "evidence_unit", evidence_of_units(caller));
 	put_text_fact(reply, "evidence_exe", evidence_of_exes(agent->evidence));
 	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));
@@ -84,13 +86,44 @@ static void put_anchor(struct exchange *exchange)
 	put_number_fact(reply, "anchor_budget", report.budget);
 }
 
+static void put_clock(struct wire_writer *reply)
+{
+	const struct clock_report clock = clock_report();
+	char text[256];
+
+	snprintf(text, sizeof text, "%s%s", clock.verdict == CLOCK_BELIEVED ? "" : "not believed: ",
+		clock_verdict_text(clock.verdict));
+	put_text_fact(reply, "clock", text);
+	put_time_fact(reply, "clock_time", clock.wall_us);
+	if (clock.floor_us)
+		put_time_fact(reply, "clock_confirmed", clock.floor_us);
+	put_text_fact(reply, "clock_synchronised", clock.is_synchronised ? "yes" : "no");
+}
+
+static void put_audit(
+	struct wire_writer *reply, const struct agent *agent, const struct audit_report *report)
+{
+	char damage[320];
+	bool is_damaged = request_damage_text(agent, damage, sizeof damage);
+
+	put_text_fact(reply, "audit",
+		report->is_failing      ? "failing: nothing is released"
+		: agent->told_moved     ? "MOVED: lines go to a file that is not in its place"
+		: is_damaged            ? damage
+		: report->is_unsynced   ? "not safely on the disk: it is written again"
+		: report->is_on_reserve ? "disk full: on its reserve"
+					: "ok");
+	if (is_damaged)
+		put_time_fact(reply, "audit_damaged_since", agent->damage.since_us);
+}
+
 /* What only those who look after the agent are told. */
 static void put_admin_facts(struct exchange *exchange)
 {
 	const struct agent *agent = exchange->agent;
 	struct wire_writer *reply = exchange->reply;
 	struct audit_report report = audit_report(agent->audit);
-	char slots[256];
+	char slots[256], replaced[WIRE_TEXT_MAX];
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 
 	if (lifecycle_reason(agent->lifecycle)[0])
@@ -120,10 +153,10 @@ static void put_admin_facts(struct exchange *exchange)
 	}
 	put_number_fact(reply, "audit_lines", report.lines);
 	put_number_fact(reply, "audit_lines_unsigned", report.lines_unsigned);
-	put_text_fact(reply, "audit",
-		report.is_failing      ? "failing: nothing is released"
-		: report.is_on_reserve ? "disk full: on its reserve"
-				       : "ok");
+	put_audit(reply, agent, &report);
+	if (backup_replaced(lifecycle_backup(agent->lifecycle), replaced, sizeof replaced))
+		put_text_fact(reply, "store_replaced", replaced);
+	put_clock(reply);
 	put_evidence(reply, agent, &exchange->from->caller);
 	put_text_fact(reply, "memory", describe_memory());
 	put_text_fact(reply, "sandbox", sandbox_description());
@@ -281,7 +314,7 @@ static enum mortise_status explain_typed(struct exchange *exchange, enum mortise
 
 	if (status == MORTISE_DENIED)
 		return exchange_fail(exchange, status,
-			"not the recovery key of this store, whose key id is %s",
+			"not the recovery key of this store; type the one with the key id %s",
 			lifecycle_recovery_id(lifecycle));
 	if (status == MORTISE_NOT_FOUND)
 		return exchange_fail(exchange, status,
@@ -372,8 +405,11 @@ enum mortise_status request_seal(struct exchange *exchange)
 
 	TRY(exchange_flag(exchange, WIRE_TAG_UNTIL_BOOT, &until_boot));
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
+	if (lifecycle_state(exchange->agent->lifecycle) == LIFECYCLE_UNINITIALISED)
+		return exchange_fail(
+			exchange, MORTISE_CONFLICT, "there is no store to seal; run: mortise init");
 	bool changed = lifecycle_state(exchange->agent->lifecycle) != LIFECYCLE_SEALED ||
-		       !lifecycle_is_held(exchange->agent->lifecycle);
+		       !lifecycle_is_held_so(exchange->agent->lifecycle, until_boot);
 	if (!is_dry_run) {
 		TRY(lifecycle_seal(exchange->agent->lifecycle, until_boot));
 		exchange->agent->forget_unread(exchange->agent->server);

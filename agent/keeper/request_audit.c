@@ -12,6 +12,7 @@ enum mortise_status request_audit_show(struct exchange *exchange)
 {
 	struct audit *audit = exchange->agent->audit;
 	uint8_t chunk[WIRE_CHUNK_MAX];
+	char damage[320];
 	uint64_t offset = 0;
 	size_t size = 0;
 
@@ -24,6 +25,8 @@ enum mortise_status request_audit_show(struct exchange *exchange)
 	TRY(status);
 	offset += size;
 	exchange_next_page(exchange, &offset, sizeof offset);
+	if (request_damage_text(exchange->agent, damage, sizeof damage))
+		wire_put_text(exchange->reply, WIRE_TAG_TEXT, damage);
 	wire_put(exchange->reply, WIRE_TAG_CHUNK, chunk, size);
 	wire_put_number(exchange->reply, WIRE_TAG_OFFSET, offset);
 	wire_put_number(exchange->reply, WIRE_TAG_TOTAL, audit_report(audit).size_bytes);
@@ -40,12 +43,22 @@ enum mortise_status request_audit_key(struct exchange *exchange)
 	return MORTISE_OK;
 }
 
+static void drop_check(struct requester *from)
+{
+	audit_check_free(from->check);
+	free(from->gaps);
+	from->check = NULL;
+	from->gaps = NULL;
+}
+
 /* Starts anew without a cursor; goes on, over the same connection, with one. */
 static enum mortise_status start_check(struct exchange *exchange)
 {
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
 	struct requester *from = exchange->from;
 	uint8_t key[32];
 	uint64_t cursor = 0;
+	size_t count = 0;
 
 	if (wire_has(exchange->request, WIRE_TAG_CURSOR)) {
 		exchange->is_silent = true;
@@ -56,12 +69,14 @@ static enum mortise_status start_check(struct exchange *exchange)
 		memcpy(&cursor, field->bytes, sizeof cursor);
 		return cursor == from->check_offset ? MORTISE_OK : MORTISE_INVALID;
 	}
-	audit_check_free(from->check);
-	from->check = NULL;
+	drop_check(from);
 	from->check_offset = 0;
 	if (!audit_public_key(exchange->agent->audit, key))
 		return exchange_fail(exchange, MORTISE_NOT_FOUND, "the log has no key yet");
-	return audit_check_new(key, &from->check);
+	TRY(request_allowed_gaps(vault, &from->gaps, &count));
+	TRY(audit_check_new(key, &from->check));
+	audit_check_allow(from->check, vault_uuid(vault), from->gaps, count);
+	return MORTISE_OK;
 }
 
 /* Checks some of the log; *out_end at its end. */
@@ -91,11 +106,17 @@ enum mortise_status request_audit_verify(struct exchange *exchange)
 {
 	struct requester *from = exchange->from;
 	struct wire_writer *reply = exchange->reply;
+	char gaps[WIRE_TEXT_MAX];
 	bool at_end = false;
 
 	TRY(start_check(exchange));
 	enum mortise_status status = check_some(exchange, &at_end);
 	if (status == MORTISE_OK) {
+		if (at_end && audit_check_gaps(from->check) > 0) {
+			request_name_gaps(
+				lifecycle_vault(exchange->agent->lifecycle), gaps, sizeof gaps);
+			wire_put_text(reply, WIRE_TAG_TEXT, gaps);
+		}
 		if (!at_end)
 			wire_put(reply, WIRE_TAG_CURSOR, &from->check_offset,
 				sizeof from->check_offset);
@@ -108,10 +129,8 @@ enum mortise_status request_audit_verify(struct exchange *exchange)
 	}
 	if (status != MORTISE_OK)
 		exchange->is_silent = false;
-	if (status != MORTISE_OK || at_end) {
-		audit_check_free(from->check);
-		from->check = NULL;
-	}
+	if (status != MORTISE_OK || at_end)
+		drop_check(from);
 	return status;
 }
 
@@ -138,9 +157,10 @@ enum mortise_status request_verify(struct exchange *exchange)
 	if (status != MORTISE_OK)
 		return exchange_fail(exchange, status, "%s", complaint);
 	uint8_t next = (uint8_t)(bucket + 1);
-	exchange_next_page(exchange, &next, 1);
-	if (next)
+	if (next) {
+		exchange_next_page(exchange, &next, 1);
 		wire_put(reply, WIRE_TAG_CURSOR, &next, 1);
+	}
 	wire_put_number(reply, WIRE_TAG_NUMBER, values);
 	if (next)
 		wire_put_number(reply, WIRE_TAG_MORE, 1);

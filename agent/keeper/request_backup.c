@@ -24,7 +24,7 @@ static enum mortise_status make_more(struct exchange *exchange)
 		return fail_busy(exchange);
 	if (status == MORTISE_IO)
 		return exchange_fail(exchange, status,
-			"the copy could not be made in the store's directory: is its disk full?");
+			"the copy could not be made in the store's directory; is its disk full?");
 	TRY(status);
 	exchange->from->backup = lifecycle_backup(exchange->agent->lifecycle);
 	/* Many requests make one backup, which has one line: its first. */
@@ -91,6 +91,9 @@ enum mortise_status request_backup_stage(struct exchange *exchange)
 			exchange, status, "somebody else is bringing in a backup; try again");
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status, "a backup comes in order, from its start");
+	if (status == MORTISE_REJECTED)
+		return exchange_fail(exchange, MORTISE_INVALID, "a backup is at most %u GiB",
+			(unsigned)(BACKUP_SIZE_MAX >> 30));
 	if (status == MORTISE_IO)
 		return exchange_fail(exchange, status,
 			"the backup could not be written into the store's directory: is its disk "
@@ -104,7 +107,10 @@ static enum mortise_status fail_backup(struct exchange *exchange, enum mortise_s
 		return exchange_fail(exchange, status,
 			"no backup was sent over this connection, or no key opens it");
 	if (status == MORTISE_DENIED)
-		return exchange_fail(exchange, status, "not the recovery key of that backup");
+		return exchange_fail(exchange, status,
+			"not the recovery key of that backup; it takes one that opened the store "
+			"when the "
+			"backup was made");
 	if (status == MORTISE_INTEGRITY || status == MORTISE_REJECTED)
 		return exchange_fail(exchange, MORTISE_INTEGRITY,
 			"not a backup of a mortise store as it was made: cut short, damaged or "

@@ -15,7 +15,8 @@ struct wish {
 	struct caller *caller;
 	const struct credential_address *address;
 	const char *path, *rule; /* the policy's; NULL */
-	uint64_t now_us, version;
+	struct clock_now now;
+	uint64_t version;
 	char *why;
 };
 
@@ -79,7 +80,7 @@ static enum mortise_status ask_policy(struct wish *wish)
 	struct caller *caller = wish->caller;
 	struct subject claimed;
 	struct decision decision;
-	time_t now = (time_t)(wish->now_us / 1000000);
+	time_t now = policy_time(&wish->now);
 	caller->subject.socket = (struct fact){FACT_KNOWN, SUBJECT_SOCKET_CREDENTIALS};
 	unsigned needed = policy_needs(policy, &caller->subject);
 	for (unsigned round = 0; needed && round < FACT_ROUNDS; round++) {
@@ -148,7 +149,7 @@ static void put_on_record(const struct wish *wish, enum mortise_status result)
 		address && wish->why[0] ? ": " : "", wish->why);
 	evidence_gather_login(caller);
 	audit_append(wish->agent->audit, &(struct audit_event){
-						 .time_us = wish->now_us,
+						 .time_us = wish->now.wall_us,
 						 .operation = "credential",
 						 .has_caller = true,
 						 .uid = caller->subject.uid,
@@ -173,7 +174,7 @@ enum mortise_status request_credential(struct agent *agent, struct caller *calle
 	struct wish wish = {.agent = agent,
 		.caller = caller,
 		.address = address,
-		.now_us = request_now_us(),
+		.now = clock_now(),
 		.why = why};
 	enum mortise_status status = judge(&wish, out_value);
 

@@ -10,10 +10,12 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "backup.h"
 #include "exchange.h"
 #include "lifecycle_work.h"
 
 #define NAME_MAX_BYTES 40
+#define MISSING_MAX    900 /* bytes; what does not fit is counted */
 
 static void put_named_number(
 	struct wire_writer *reply, const char *what, const char *part, uint64_t number)
@@ -46,13 +48,60 @@ static void put_agent(struct exchange *exchange)
 {
 	const struct agent *agent = exchange->agent;
 	struct wire_writer *reply = exchange->reply;
+	char names[WIRE_TEXT_MAX];
 	struct rlimit locked;
 
 	put_number_fact(reply, "agent_uid", agent->agent_uid);
 	put_place(reply, "store_directory", agent->store_directory);
 	put_place(reply, "audit_log", agent->audit_log);
+	size_t strangers =
+		backup_strangers(lifecycle_backup(agent->lifecycle), names, sizeof names);
+	if (strangers) {
+		put_text_fact(reply, "store_strangers", names);
+		put_number_fact(reply, "store_strangers_count", strangers);
+	}
 	if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY)
 		put_number_fact(reply, "memlock_bytes", locked.rlim_cur);
+}
+
+/* ---- what the policy hands out ---- */
+
+/* Can a unit be handed it, as far as the store goes? */
+static bool has_value(struct vault *vault, const char *path)
+{
+	const struct vault_choice current = {VAULT_CURRENT, 0};
+	CLEANUP(secret_drop) struct secret *value = NULL;
+	uint64_t version = 0;
+
+	return vault_read(vault, path, &current, &value, &version) == MORTISE_OK && value->size > 0;
+}
+
+/* "dbpass (prod/db/password), and 3 more" */
+static void put_credentials(struct exchange *exchange)
+{
+	const struct policy *policy = exchange->agent->policy;
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	struct policy_credential_section section;
+	char text[WIRE_TEXT_MAX] = "";
+	size_t used = 0, more = 0, count = 0;
+
+	for (size_t i = 0; policy && vault && policy_credential_section(policy, i, &section); i++) {
+		count++;
+		if (has_value(vault, section.path))
+			continue;
+		if (used + strlen(section.title) + strlen(section.path) > MISSING_MAX) {
+			more++;
+			continue;
+		}
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s (%s)",
+			used ? ", " : "", section.title, section.path);
+	}
+	if (more)
+		snprintf(text + used, sizeof text - used, ", and %zu more", more);
+	if (count)
+		put_number_fact(exchange->reply, "credentials", count);
+	if (text[0])
+		put_text_fact(exchange->reply, "credentials_without_value", text);
 }
 
 /* ---- a slot's hardware ---- */
@@ -68,6 +117,8 @@ static const struct {
 	{TOKEN_HEALTH_TRIES_LOW, "tries_low"},
 	{TOKEN_HEALTH_LAST_TRY, "last_try"},
 	{TOKEN_HEALTH_WANTS_PIN, "wants_pin"},
+	{TOKEN_HEALTH_SRK_COUNTS, "srk_counts_tries"},
+	{TOKEN_HEALTH_UNBOUND, "unbound"},
 };
 
 static void put_health(struct wire_writer *reply, const void *context)
@@ -78,9 +129,6 @@ static void put_health(struct wire_writer *reply, const void *context)
 
 	if (health->fault != TOKEN_FAULT_NONE)
 		put_text_fact(reply, "fault", health->text);
-	/* It opens nothing any more, and the agent, which is unsealed, can seal anew. */
-	if (health->fault == TOKEN_FAULT_NO_SRK || health->fault == TOKEN_FAULT_OTHER_SRK)
-		put_number_fact(reply, "needs_reseal", 1);
 	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
 		if (says->flags & flags[i].flag)
 			put_number_fact(reply, flags[i].name, 1);
@@ -89,6 +137,8 @@ static void put_health(struct wire_writer *reply, const void *context)
 		put_number_fact(reply, "tries_max", says->tries_max);
 		put_number_fact(reply, "try_back_s", says->back_s);
 	}
+	if (says->idle_pcrs)
+		put_pcrs_fact(reply, "idle_pcrs", says->idle_pcrs);
 	if (health->is_pin_doubted)
 		put_number_fact(reply, "pin_failed", 1);
 	wire_list_end(reply, list);
@@ -130,6 +180,7 @@ enum mortise_status request_doctor(struct exchange *exchange)
 		return ask_hardware(exchange);
 	size_t list = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
 	put_agent(exchange);
+	put_credentials(exchange);
 	wire_list_end(exchange->reply, list);
 	return MORTISE_OK;
 }

@@ -69,8 +69,9 @@ static enum mortise_status tell_age(
 		if (versions[i].number == head.current)
 			created_us = versions[i].created_us;
 	uint64_t max_age_s = head.metadata.max_age_s;
-	bool is_overdue = max_age_s && created_us < exchange->now_us &&
-			  (exchange->now_us - created_us) / 1000000 >= max_age_s;
+	uint64_t now_us = exchange->now.least_us;
+	bool is_overdue =
+		max_age_s && created_us < now_us && (now_us - created_us) / 1000000 >= max_age_s;
 	if (!created_us || (!is_overdue && created_us >= hygiene->older_than_us))
 		return MORTISE_OK;
 	size_t item = wire_item_begin(exchange->reply);

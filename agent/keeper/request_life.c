@@ -116,7 +116,8 @@ enum mortise_status request_meta(struct exchange *exchange)
 		vault_of(exchange), exchange->path, &metadata, is_dry_run, &outcome);
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status,
-			"a key is of a-z 0-9 _ -, text one line, a hook an absolute path, at most "
+			"a key is of a-z 0-9 _ -, text one line of UTF-8, a hook an absolute path, "
+			"at most "
 			"%d "
 			"versions are kept, and an age is at most 100 years",
 			VAULT_KEEP_MAX);

@@ -176,5 +176,7 @@ enum mortise_status request_list(struct exchange *exchange)
 		wire_put(exchange->reply, WIRE_TAG_CURSOR, listing.id, ID_SIZE);
 		wire_put_number(exchange->reply, WIRE_TAG_MORE, 1);
 	}
+	/* What is due is so by this clock, which is at times believed less than a host's. */
+	wire_put_number(exchange->reply, WIRE_TAG_TIME, exchange->now.least_us);
 	return MORTISE_OK;
 }

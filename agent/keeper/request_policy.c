@@ -65,8 +65,8 @@ static enum mortise_status load_kept(
 	size_t size = 0;
 
 	if (version == 0)
-		return exchange_fail(
-			exchange, MORTISE_NOT_FOUND, "there is no earlier version of the policy");
+		return exchange_fail(exchange, MORTISE_NOT_FOUND,
+			"there is no earlier version of the policy; see: mortise policy show");
 	enum mortise_status status =
 		vault_policy(vault, version, &staging->record, &size, &version);
 	if (status == MORTISE_NOT_FOUND)
@@ -106,7 +106,7 @@ static enum mortise_status check_key(struct exchange *exchange)
 	enum mortise_status status = lifecycle_check_recovery(exchange->agent->lifecycle, key);
 	if (status == MORTISE_DENIED)
 		return exchange_fail(exchange, status,
-			"not the recovery key of this store, whose key id is %s",
+			"not the recovery key of this store; type the one with the key id %s",
 			lifecycle_recovery_id(exchange->agent->lifecycle));
 	return status;
 }
@@ -117,7 +117,7 @@ static enum mortise_status stage_first(struct exchange *exchange, struct policy_
 
 	if (!text)
 		return MORTISE_BUSY;
-	snprintf(staging->in.names[0], sizeof staging->in.names[0], "first.policy");
+	snprintf(staging->in.names[0], sizeof staging->in.names[0], LIFECYCLE_FIRST_POLICY);
 	staging->in.files[0] = (struct policy_file){staging->in.names[0], text,
 		lifecycle_first_policy(exchange->agent->first_uid, text, FIRST_POLICY_SIZE)};
 	staging->in.count = 1;

@@ -36,7 +36,8 @@ static void put_reason(const struct checking *checking, char *text, size_t size)
 		(void)snprintf(text, size, "the listener %s does not take the verb %s",
 			checking->supposed.entrance->name, verb_name(checking->verb));
 	else if (!decision->rule)
-		(void)snprintf(text, size, "no rule allows it");
+		(void)snprintf(text, size, "%s",
+			checking->explanation.is_nobody ? policy_nobody : "no rule allows it");
 	else if (decision->allowed && rate->count)
 		(void)snprintf(text, size, "rule %s, at most %u/%s", decision->rule, rate->count,
 			rate->period_s == 60     ? "min"
@@ -83,11 +84,11 @@ static void put_verdict(struct wire_writer *reply, const void *context)
 static enum mortise_status judge(struct supposed *supposed)
 {
 	struct checking *checking = (struct checking *)(void *)supposed;
-	uint64_t at_us = checking->at_us ? checking->at_us : supposed->now_us;
+	time_t at =
+		checking->at_us ? (time_t)(checking->at_us / 1000000) : policy_time(&supposed->now);
 
 	policy_explain(supposed->agent->policy, &supposed->subject, checking->verb,
-		checking->path[0] ? checking->path : NULL, (time_t)(at_us / 1000000),
-		&checking->explanation);
+		checking->path[0] ? checking->path : NULL, at, &checking->explanation);
 	checking->is_kept_out = !(supposed->entrance->verbs & checking->verb);
 	checking->is_allowed = !checking->is_kept_out && checking->explanation.decision.allowed;
 	return MORTISE_OK;

@@ -4,6 +4,7 @@
 
 #include "exchange.h"
 #include "policy_staging.h"
+#include "text.h"
 
 #define STAGING_MAX (16 * 1024 * 1024)
 
@@ -26,10 +27,10 @@ static enum mortise_status open_file(struct exchange *exchange, struct policy_st
 	if (wire_text(exchange->request, WIRE_TAG_NAME, name, sizeof name) != MORTISE_OK ||
 		!name[0])
 		return exchange_fail(exchange, MORTISE_INVALID, "a policy file needs a name");
-	for (const char *at = name; *at; at++)
-		if (*at < ' ' || *at == 127)
-			return exchange_fail(exchange, MORTISE_INVALID,
-				"a policy file's name has no control characters");
+	if (!text_is_line(name, strlen(name)))
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a policy file's name is UTF-8, without control characters and what turns "
+			"text around");
 	if (offset == 0) {
 		if (staging->in.count == POLICY_FILES_MAX)
 			return exchange_fail(exchange, MORTISE_INVALID, "at most %d policy files",

@@ -73,6 +73,9 @@ static enum mortise_status take_fact(struct exchange *exchange, struct supposed 
 
 	if (!wire_has(exchange->request, tag))
 		return MORTISE_OK;
+	if (exchange->request->field[tag].size >= sizeof text)
+		return exchange_fail(exchange, MORTISE_INVALID, "%s: at most %zu bytes",
+			attribute_name(attribute), sizeof text - 1);
 	if (wire_text(exchange->request, tag, text, sizeof text) != MORTISE_OK)
 		text[0] = '\0';
 	if (strcmp(text, "?") == 0) {
@@ -81,7 +84,8 @@ static enum mortise_status take_fact(struct exchange *exchange, struct supposed 
 	}
 	if (subject_suppose(attribute, text, names, sizeof names) != MORTISE_OK)
 		return exchange_fail(exchange, MORTISE_INVALID,
-			"not a %s; ? is one that cannot be had", attribute_name(attribute));
+			"no %s has that form; ? is one that cannot be had",
+			attribute_name(attribute));
 	if (!can_be_had(exchange, attribute))
 		return MORTISE_OK;
 	return keep_fact(supposed, attribute, names);
@@ -265,7 +269,7 @@ static void on_names(void *context, const struct wire_message *answer, int descr
 
 	(void)descriptor;
 	supposed->from = pending->from;
-	supposed->now_us = request_now_us();
+	supposed->now = clock_now();
 	if (answer && answer->code == MORTISE_OK) {
 		struct wire_list list = wire_list_of(answer, WIRE_TAG_ITEMS);
 		status = take_names(supposed, &list);
@@ -312,7 +316,7 @@ enum mortise_status suppose_start(struct exchange *exchange, struct supposed *su
 	supposed->agent = exchange->agent;
 	supposed->from = exchange->from;
 	supposed->operation = exchange->operation;
-	supposed->now_us = exchange->now_us;
+	supposed->now = exchange->now;
 	if (status == MORTISE_OK && (supposed->user[0] || supposed->group_names[0])) {
 		status = ask_names(exchange, supposed);
 		if (status == MORTISE_OK)

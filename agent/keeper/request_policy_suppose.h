@@ -23,7 +23,7 @@ struct supposed {
 	struct agent *agent;
 	struct requester *from; /* while it judges; NULL: the connection ended */
 	const struct operation *operation;
-	uint64_t now_us;
+	struct clock_now now;
 	char user[64];                   /* "": who asks */
 	char text[WIRE_TEXT_MAX];        /* of a failure */
 	const struct entrance *entrance; /* the listener; NULL: not said (leaves_ungathered) */

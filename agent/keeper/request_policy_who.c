@@ -192,7 +192,7 @@ static enum mortise_status answer_who(struct exchange *exchange, struct page *pa
 	if (is_overtaken(page, agent))
 		return exchange_fail(exchange, MORTISE_CONFLICT, OVERTAKEN);
 	TRY(policy_who(agent->policy, verbs, exchange->path[0] ? exchange->path : NULL,
-		(time_t)(exchange->now_us / 1000000), &page->place, add_grant, page,
+		(time_t)(exchange->now.least_us / 1000000), &page->place, add_grant, page,
 		&page->is_whole));
 	put_page(exchange->reply, page);
 	promise_next(exchange, page);
@@ -242,7 +242,7 @@ static enum mortise_status judge_listing(struct supposed *supposed)
 		return MORTISE_CONFLICT;
 	}
 	TRY(policy_may(supposed->agent->policy, &supposed->subject, verbs,
-		(time_t)(supposed->now_us / 1000000), &page->place, add_grant, page,
+		(time_t)(supposed->now.least_us / 1000000), &page->place, add_grant, page,
 		&page->is_whole));
 	promise_next(&exchange, page);
 	return MORTISE_OK;

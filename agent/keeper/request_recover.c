@@ -23,7 +23,9 @@ static enum mortise_status explain(struct exchange *exchange, enum mortise_statu
 
 	switch (status) {
 	case MORTISE_DENIED:
-		return exchange_fail(exchange, status, "not the recovery key of that store");
+		return exchange_fail(exchange, status,
+			"not the recovery key of that store; type the one with its key id (mortise "
+			"status)");
 	case MORTISE_NOT_FOUND:
 		return exchange_fail(exchange, status,
 			"no backup was sent over this connection, or the store has no slot for a "
@@ -31,8 +33,8 @@ static enum mortise_status explain(struct exchange *exchange, enum mortise_statu
 	case MORTISE_CONFLICT:
 		return exchange_fail(exchange, status,
 			lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED
-				? "it is unsealed: change its slots with mortise slot, or seal it "
-				  "first"
+				? "it is unsealed; to go back to a backup run first: mortise seal; "
+				  "its slots are changed by: mortise slot add"
 				: "there is no store here; use --backup=F, or run: mortise init");
 	case MORTISE_BUSY:
 		return exchange_fail(

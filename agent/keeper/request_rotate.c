@@ -17,7 +17,8 @@ static enum mortise_status explain(struct exchange *exchange, enum mortise_statu
 {
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
-			"another value is pending, or none: another rotation of it is under way");
+			"that value is not pending: another one is, or it was promoted or dropped; "
+			"see: mortise show");
 	return exchange_explain(exchange, status);
 }
 
@@ -80,7 +81,7 @@ static enum mortise_status begin(struct exchange *exchange, struct vault_outcome
 		.is_dry_run = exchange->is_dry_run,
 		.is_pending = true,
 		.uid = exchange->from->caller.subject.uid,
-		.time_us = exchange->now_us,
+		.time_us = exchange->now.least_us,
 	};
 	memcpy(write.token, token->bytes, sizeof write.token);
 	return vault_write(lifecycle_vault(exchange->agent->lifecycle), &write, outcome);

@@ -79,6 +79,8 @@ static void get_one(struct exchange *exchange, const struct vault_choice *choice
 		wire_put(exchange->reply, WIRE_TAG_VALUE, value->bytes, value->size);
 	}
 	wire_put_number(exchange->reply, WIRE_TAG_STATUS, got->status);
+	if (is_too_often)
+		wire_put_number(exchange->reply, WIRE_TAG_NUMBER, exchange->wait_ms);
 	wire_item_end(exchange->reply, mark);
 }
 
@@ -116,7 +118,9 @@ static enum mortise_status record_gets(
 	exchange->is_silent = true;
 	if (!fits)
 		return exchange_fail(exchange, MORTISE_INVALID,
-			"the answer is larger than a frame; ask for fewer at once");
+			"these %zu values are larger than one answer may be (%d bytes); ask for "
+			"fewer at once",
+			count, WIRE_FRAME_MAX);
 	return MORTISE_OK;
 }
 
@@ -189,8 +193,9 @@ static enum mortise_status set_deleted(struct exchange *exchange, bool is_delete
 	bool is_dry_run = false;
 
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
-	enum mortise_status status = vault_set_deleted(
-		vault, exchange->path, is_deleted, is_dry_run, exchange->now_us, &outcome);
+	uint64_t when_us = exchange->now.is_believed ? exchange->now.wall_us : VAULT_TIME_UNKNOWN;
+	enum mortise_status status =
+		vault_set_deleted(vault, exchange->path, is_deleted, is_dry_run, when_us, &outcome);
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
 			"its current version was destroyed; give it a value: mortise set");

@@ -54,19 +54,6 @@ static void put_text_of(struct wire_writer *reply, const char *name, struct stor
 	put_text_fact(reply, name, text);
 }
 
-static void put_pcrs(struct wire_writer *reply, uint64_t pcrs)
-{
-	char text[100] = "";
-	size_t used = 0;
-
-	for (unsigned i = 0; i < 24; i++)
-		if (pcrs >> i & 1)
-			used += (size_t)snprintf(
-				text + used, sizeof text - used, "%s%u", used ? "," : "", i);
-	if (used)
-		put_text_fact(reply, "pcrs", text);
-}
-
 static void put_state(struct wire_writer *reply, const struct slot_hints *hints)
 {
 	put_text_fact(reply, "state",
@@ -105,7 +92,8 @@ static void put_slot(
 	put_state(reply, hints);
 	if (hints->flags & SLOT_HAS_PIN)
 		put_text_fact(reply, "pin", "typed");
-	put_pcrs(reply, hints->pcrs);
+	if (hints->pcrs)
+		put_pcrs_fact(reply, "pcrs", hints->pcrs);
 	if (hints->pcr_key.size)
 		put_text_fact(reply, "pcr_policy", "signed");
 	put_text_of(reply, "uri", hints->uri);

@@ -39,8 +39,8 @@ static enum mortise_status add_typed(struct exchange *exchange, const struct slo
 
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
-			"there are as many slots as there can be; remove one first: mortise slot "
-			"remove");
+			"a store has at most %d slots; remove one first: mortise slot remove",
+			VAULT_SLOTS_MAX);
 	if (status == MORTISE_INVALID)
 		return exchange_fail(
 			exchange, status, "nothing can be encrypted to that public key");

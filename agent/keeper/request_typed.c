@@ -126,9 +126,26 @@ void asked_seal_done(struct asked_seal *asked)
 	secret_drop(&asked->pin);
 }
 
+/* By the names of its attributes (RFC 7512, 2.3); a value may have any word in it. */
+static bool has_pin(const char *uri)
+{
+	static const char *const names[] = {"pin-value=", "pin-source=", "pinfile="};
+
+	for (const char *at = uri; (at = strpbrk(at, ":;?&")) != NULL;) {
+		at++;
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			if (strncmp(at, names[i], strlen(names[i])) == 0)
+				return true;
+	}
+	return false;
+}
+
 /* A PIN in a URI would be kept with it, on disk and in the clear. */
 static enum mortise_status read_uri(struct exchange *exchange, struct asked_seal *asked)
 {
+	if (exchange->request->field[WIRE_TAG_URI].size > TOKEN_URI_MAX)
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a token's URI has at most %d bytes", TOKEN_URI_MAX);
 	if (wire_text(exchange->request, WIRE_TAG_URI, asked->uri, sizeof asked->uri) !=
 			MORTISE_OK ||
 		strncmp(asked->uri, "pkcs11:", 7) != 0)
@@ -137,8 +154,9 @@ static enum mortise_status read_uri(struct exchange *exchange, struct asked_seal
 	for (const char *at = asked->uri; *at; at++)
 		if (*at <= ' ' || *at > '~')
 			return exchange_fail(exchange, MORTISE_INVALID,
-				"in a pkcs11: URI blanks and the like are written as %%20");
-	if (strstr(asked->uri, "pin-value") || strstr(asked->uri, "pin-source"))
+				"in a pkcs11: URI a blank is written as %%20, and so is all "
+				"that is not plain ASCII; p11tool --list-token-urls has it right");
+	if (has_pin(asked->uri))
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"no PIN belongs in a URI; use --pin-file=F, or a terminal");
 	asked->wish.uri = asked->uri;
@@ -154,8 +172,11 @@ static enum mortise_status read_pcrs(struct exchange *exchange, struct asked_sea
 		(wire_number(exchange->request, WIRE_TAG_PCRS, &pcrs) != MORTISE_OK || pcrs == 0 ||
 			pcrs > PCRS_ALL))
 		return exchange_fail(exchange, MORTISE_INVALID, "PCRs are 0 to 23");
-	if (key->size > TOKEN_PEM_MAX ||
-		(wire_has(exchange->request, WIRE_TAG_PUBLIC_KEY) && key->size == 0))
+	if (key->size > TOKEN_PEM_MAX)
+		return exchange_fail(exchange, MORTISE_INVALID,
+			"a PCR key has at most %d bytes; leave only the key in the file",
+			TOKEN_PEM_MAX);
+	if (wire_has(exchange->request, WIRE_TAG_PUBLIC_KEY) && key->size == 0)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "the PCR key is no public key in PEM");
 	asked->wish.pcrs = (uint32_t)pcrs;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "backup.h"
 #include "exchange.h"
 #include "log.h"
 #include "policy_record.h"
@@ -21,7 +22,7 @@ void request_record(
 	void *context, const char *operation, enum mortise_status result, const char *note)
 {
 	struct agent *agent = context;
-	struct audit_event event = {.time_us = request_now_us(),
+	struct audit_event event = {.time_us = clock_now().wall_us,
 		.operation = operation,
 		.result = result,
 		.note = note && note[0] ? note : NULL};
@@ -33,7 +34,7 @@ void request_record_unknown(struct agent *agent, int descriptor, const struct uc
 {
 	struct ucred peer = {.uid = UINT32_MAX, .gid = UINT32_MAX};
 	socklen_t size = sizeof peer;
-	struct audit_event event = {.time_us = request_now_us(),
+	struct audit_event event = {.time_us = clock_now().wall_us,
 		.operation = "connect",
 		.has_caller = true,
 		.login_uid = UINT32_MAX,
@@ -48,6 +49,16 @@ void request_record_unknown(struct agent *agent, int descriptor, const struct uc
 	event.gid = peer.gid;
 	event.pid = (uint32_t)peer.pid;
 	audit_append(agent->audit, &event);
+}
+
+static void tell_of_replaced(const struct agent *agent)
+{
+	char path[1024];
+
+	if (backup_replaced(lifecycle_backup(agent->lifecycle), path, sizeof path))
+		log_warning("%s, which a recovery replaced, opens with the keys of then; when "
+			    "nothing of it is missed, destroy it: shred -u %s",
+			path, path);
 }
 
 enum mortise_status request_vault_opened(
@@ -81,6 +92,9 @@ enum mortise_status request_vault_opened(
 		policy_free(policy);
 		return status;
 	}
+	request_clock_found(vault);
+	request_damage_look(agent, vault);
+	tell_of_replaced(agent);
 	agent->policy = policy;
 	agent->rates = rates;
 	agent->policy_version = version;
@@ -94,6 +108,7 @@ void request_vault_closing(void *context)
 	struct agent *agent = context;
 
 	request_end_watches(agent);
+	request_clock_keep(agent);
 	request_checkpoint_last(agent);
 	secret_drop(&agent->audit_state);
 	audit_detach(agent->audit);
@@ -127,9 +142,10 @@ static void store_audit_state(struct agent *agent)
  * write-ahead log at each checkpoint would cost reads their time when there are hundreds a
  * second, so it is done once a second.
  */
-static void forget_old_keys(struct agent *agent, uint64_t now)
+static void forget_old_keys(struct agent *agent)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
+	uint64_t now = clock_steady_us();
 
 	if (!agent->has_old_keys || !vault || now - agent->forgot_us < FORGET_US)
 		return;
@@ -164,6 +180,21 @@ static void tell_of_audit(struct agent *agent)
 	agent->told_reserve = report.is_on_reserve;
 }
 
+/* Once a second: nobody else would hear of it before the next start. */
+static void tell_of_moved(struct agent *agent, uint64_t steady_us)
+{
+	if (agent->moved_looked_us && steady_us - agent->moved_looked_us < RETRY_US)
+		return;
+	agent->moved_looked_us = steady_us;
+	bool is_moved = !audit_is_in_place(agent->audit);
+	if (is_moved && !agent->told_moved)
+		log_error("the audit log was moved away or removed, and lines still go there: "
+			  "put it back, or restart the agent");
+	else if (!is_moved && agent->told_moved)
+		log_info("the audit log is in its place again");
+	agent->told_moved = is_moved;
+}
+
 static void record_purge(struct agent *agent, const char *path, uint64_t version, uint64_t now)
 {
 	struct audit_event event = {.time_us = now,
@@ -176,21 +207,28 @@ static void record_purge(struct agent *agent, const char *path, uint64_t version
 	audit_append(agent->audit, &event);
 }
 
+static bool may_purge(const struct agent *agent, const struct clock_now *now)
+{
+	bool is_resting = sodium_is_zero(agent->purge_cursor, ID_SIZE) && agent->purged_us &&
+			  clock_steady_us() - agent->purged_us < PURGE_US;
+
+	return lifecycle_vault(agent->lifecycle) && agent->deleted_keep_us && now->is_believed &&
+	       !audit_report(agent->audit).is_failing && !is_resting;
+}
+
 /* Once a minute all secrets are looked at, some in each turn; at most one goes in a turn. */
-static void purge_deleted(struct agent *agent, uint64_t now)
+static void purge_deleted(struct agent *agent, const struct clock_now *now)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 	uint8_t *cursor = agent->purge_cursor;
 	char path[VAULT_PATH_SIZE];
 	uint64_t version = 0;
 
-	if (!vault || !agent->deleted_keep_us || now < agent->deleted_keep_us ||
-		audit_report(agent->audit).is_failing ||
-		(sodium_is_zero(cursor, ID_SIZE) && now - agent->purged_us < PURGE_US))
+	if (!may_purge(agent, now))
 		return;
-	agent->purged_us = now;
+	agent->purged_us = clock_steady_us();
 	enum mortise_status status =
-		vault_purge(vault, now - agent->deleted_keep_us, cursor, path, &version);
+		vault_purge(vault, now->wall_us, agent->deleted_keep_us, cursor, path, &version);
 	if (status == MORTISE_NOT_FOUND)
 		return;
 	if (status != MORTISE_OK) {
@@ -200,29 +238,33 @@ static void purge_deleted(struct agent *agent, uint64_t now)
 		return;
 	}
 	agent->has_old_keys = true; /* what was deleted is in the write-ahead log, too */
-	record_purge(agent, path, version, now);
+	record_purge(agent, path, version, now->wall_us);
 }
 
 void request_upkeep(struct agent *agent)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
-	uint64_t now = request_now_us();
+	const struct clock_now now = clock_now();
+	uint64_t steady_us = clock_steady_us();
 
 	tell_of_audit(agent);
+	tell_of_moved(agent, steady_us);
+	request_clock_upkeep(agent);
+	request_damage_upkeep(agent);
 	if (vault && vault_is_stale(vault)) {
 		lifecycle_reopen(agent->lifecycle);
 		return;
 	}
 	lifecycle_upkeep(agent->lifecycle);
-	if (agent->audit_state && now - agent->audit_retry_us > RETRY_US) {
-		agent->audit_retry_us = now;
+	if (agent->audit_state && steady_us - agent->audit_retry_us > RETRY_US) {
+		agent->audit_retry_us = steady_us;
 		store_audit_state(agent);
 	}
-	purge_deleted(agent, now);
-	forget_old_keys(agent, now);
+	purge_deleted(agent, &now);
+	forget_old_keys(agent);
 	policy_names_upkeep(&agent->names, agent->monitor);
-	if (audit_checkpoint_is_due(agent->audit, now) &&
-		audit_checkpoint_begin(agent->audit, now) == MORTISE_IO)
+	if (audit_checkpoint_is_due(agent->audit, now.wall_us) &&
+		audit_checkpoint_begin(agent->audit, now.wall_us) == MORTISE_IO)
 		log_warning("the audit log could not be checkpointed");
 }
 
@@ -235,7 +277,7 @@ void request_checkpoint_last(struct agent *agent)
 	/* One may be under way, which does not cover the last lines: then another is made. */
 	for (unsigned i = 0; i < LAST_CHECKPOINTS && !agent->audit_state; i++) {
 		audit_request_checkpoint(agent->audit);
-		if (audit_checkpoint_begin(agent->audit, request_now_us()) != MORTISE_OK ||
+		if (audit_checkpoint_begin(agent->audit, clock_now().wall_us) != MORTISE_OK ||
 			poll(&done, 1, LAST_CHECKPOINT_MS) != 1)
 			break;
 		request_checkpoint_done(agent);
@@ -243,5 +285,5 @@ void request_checkpoint_last(struct agent *agent)
 			break;
 	}
 	agent->forgot_us = 0;
-	forget_old_keys(agent, request_now_us());
+	forget_old_keys(agent);
 }

@@ -29,7 +29,7 @@ struct watch {
 	uint64_t until_ms;
 	uint32_t uid;
 	size_t count;
-	struct watched paths[WIRE_BATCH_MAX];
+	struct watched paths[WIRE_WATCH_MAX];
 };
 
 static uint64_t now_ms(void)
@@ -86,9 +86,9 @@ static enum mortise_status read_request(
 	struct wire_field item;
 
 	while (wire_list_next(&items, &item)) {
-		if (watch->count == WIRE_BATCH_MAX)
+		if (watch->count == WIRE_WATCH_MAX)
 			return exchange_fail(exchange, MORTISE_INVALID,
-				"at most %d paths in one request", WIRE_BATCH_MAX);
+				"at most %d paths in one request", WIRE_WATCH_MAX);
 		TRY(read_item(exchange, &item, &watch->paths[watch->count++]));
 	}
 	if (!wire_list_is_whole(&items) || watch->count == 0)
@@ -174,7 +174,9 @@ static enum mortise_status start(
 	watch->uid = exchange->from->caller.subject.uid;
 	watch->until_ms = now_ms() + limit_ms;
 	if (!has_room(exchange->agent, watch))
-		return exchange_fail(exchange, MORTISE_BUSY, "too much is watched already");
+		return exchange_fail(exchange, MORTISE_BUSY,
+			"%d paths are watched at most, and %d of one user; watch fewer, or wait",
+			WATCHED_MAX, WATCHED_MAX / SHARE_OF_ONE_UID);
 	TRY(pending_new(exchange, watch, drop, &watch->pending));
 	enlist(&exchange->agent->watches, watch);
 	*out_waits = true;
@@ -224,7 +226,7 @@ static void tell(struct agent *agent, struct watch *watch, bool is_policy_new)
 	struct exchange exchange = {.agent = agent,
 		.from = pending->from,
 		.operation = pending->operation,
-		.now_us = request_now_us()};
+		.now = clock_now()};
 
 	if (!pending->from || !caller_is_alive(&pending->from->caller))
 		pending_finish(pending, MORTISE_DENIED, "", NULL, NULL);

@@ -146,6 +146,8 @@ static const int allowed[] = {
 	/* time, memory, threads that run already */
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(clock_getres),
+	SCMP_SYS(adjtimex), /* to read whether it is synchronised; to set it takes CAP_SYS_TIME */
+	SCMP_SYS(clock_adjtime),
 	SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(nanosleep),
 	SCMP_SYS(gettimeofday),

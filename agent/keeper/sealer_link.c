@@ -130,8 +130,21 @@ static enum mortise_status read_health(
 		.tries_failed = numbers[HEALTH_TRIES_FAILED],
 		.tries_max = numbers[HEALTH_TRIES_MAX],
 		.back_s = numbers[HEALTH_BACK_S],
+		.idle_pcrs = numbers[HEALTH_IDLE_PCRS],
 	};
 	return MORTISE_OK;
+}
+
+/* It is kept with the slot, and shown to people. */
+static bool is_uri(const struct wire_field *field)
+{
+	if (field->size < 7 || field->size > TOKEN_URI_MAX ||
+		memcmp(field->bytes, "pkcs11:", 7) != 0)
+		return false;
+	for (size_t i = 0; i < field->size; i++)
+		if (field->bytes[i] <= ' ' || field->bytes[i] > '~')
+			return false;
+	return true;
 }
 
 static enum mortise_status read_answer(const struct sealer_link *link,
@@ -139,6 +152,7 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 {
 	const struct wire_field *h = &message->field[WIRE_TAG_KEY];
 	const struct wire_field *blob = &message->field[WIRE_TAG_BLOB];
+	const struct wire_field *uri = &message->field[WIRE_TAG_URI];
 
 	if (message->request_id != link->now.id)
 		return MORTISE_INVALID;
@@ -147,7 +161,8 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 		return MORTISE_OK;
 	}
 	if (message->present != link->now.expected || blob->size > TOKEN_BLOB_MAX ||
-		(wire_has(message, WIRE_TAG_KEY) && h->size != KEY_SIZE))
+		(wire_has(message, WIRE_TAG_KEY) && h->size != KEY_SIZE) ||
+		(wire_has(message, WIRE_TAG_URI) && !is_uri(uri)))
 		return MORTISE_INVALID;
 	if (wire_has(message, WIRE_TAG_COUNTER))
 		TRY(wire_number(message, WIRE_TAG_COUNTER, &answer->counter));
@@ -156,6 +171,7 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 	if (wire_has(message, WIRE_TAG_KEY))
 		TRY(secret_copy(h->bytes, h->size, &answer->h));
 	answer->blob = (struct store_bytes){blob->bytes, blob->size};
+	answer->uri = (struct store_bytes){uri->bytes, uri->size};
 	answer->status = MORTISE_OK;
 	return MORTISE_OK;
 }
@@ -295,8 +311,9 @@ enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind,
 	wire_put(&writer, WIRE_TAG_ENTROPY, entropy->bytes, entropy->size);
 	if (wish->pcr_key.size)
 		wire_put(&writer, WIRE_TAG_PUBLIC_KEY, wish->pcr_key.bytes, wish->pcr_key.size);
-	return start(
-		link, &writer, WIRE_ALLOW(WIRE_TAG_KEY) | WIRE_ALLOW(WIRE_TAG_BLOB), done, context);
+	uint64_t expected = WIRE_ALLOW(WIRE_TAG_KEY) | WIRE_ALLOW(WIRE_TAG_BLOB) |
+			    (wish->uri ? WIRE_ALLOW(WIRE_TAG_URI) : 0);
+	return start(link, &writer, expected, done, context);
 }
 
 enum mortise_status sealer_open(struct sealer_link *link, const char *kind, struct store_bytes blob,

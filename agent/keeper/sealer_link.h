@@ -21,6 +21,7 @@ struct sealer_answer {
 	enum mortise_status status;
 	struct secret *h;        /* of an enrolment or an opening; secret_take() it to keep it */
 	struct store_bytes blob; /* of an enrolment, or a counter's place; valid during the call */
+	struct store_bytes uri;  /* of an enrolment for a URI: what was found by it; the same */
 	uint64_t counter;        /* of an anchor */
 	struct token_health health;
 	enum token_fault fault; /* of MORTISE_HARDWARE */

@@ -123,7 +123,7 @@ static enum mortise_status refuse_unknown(
 	struct secret *scratch = server->scratch;
 	size_t size = request_refuse(message->request_id, MORTISE_DENIED,
 		"the kernel does not say for certain who you are (nobody, another user namespace, "
-		"or a set-uid program)",
+		"or a set-uid program), and so you are never served; run it as a user of its own",
 		scratch->bytes, scratch->size);
 
 	request_record_unknown(server->agent, connection->descriptor, NULL);

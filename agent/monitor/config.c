@@ -22,6 +22,13 @@ enum mortise_status config_refuse_value(const struct setting *setting, const cha
 		"expected %s, not '%.80s'", expected, setting->entry->value);
 }
 
+enum mortise_status config_refuse_long(const struct setting *setting, size_t most)
+{
+	return inifile_refuse(setting->error, setting->entry->line, setting->entry->value_column,
+		"'%s' has at most %zu bytes, and this %zu", setting->entry->key, most,
+		strlen(setting->entry->value));
+}
+
 enum mortise_status config_store_text(char **text, const char *value)
 {
 	char *copy = strdup(value);
@@ -57,8 +64,7 @@ static enum mortise_status read_path(
 		return config_refuse_value(
 			setting, "an absolute path without '//', '/./', '/../' or a last '/'");
 	if (strlen(value) > size_max)
-		return inifile_refuse(setting->error, setting->entry->line,
-			setting->entry->value_column, "a path here is at most %zu bytes", size_max);
+		return config_refuse_long(setting, size_max);
 	return config_store_text(out_path, value);
 }
 
@@ -92,8 +98,10 @@ enum mortise_status config_read_account(const struct setting *setting, char **ou
 	const char *value = setting->entry->value;
 	size_t size = strcspn(value, " \t,:/");
 
-	if (size == 0 || size > NAME_MAX_BYTES || value[size] != '\0')
+	if (size == 0 || value[size] != '\0')
 		return config_refuse_value(setting, "one name");
+	if (size > NAME_MAX_BYTES)
+		return config_refuse_long(setting, NAME_MAX_BYTES);
 	return config_store_text(out_name, value);
 }
 

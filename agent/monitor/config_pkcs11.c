@@ -56,11 +56,15 @@ enum mortise_status config_pkcs11_read(const struct setting *setting)
 
 	if (strcmp(key, "modules") == 0)
 		return read_words(setting, MODULES_MAX, config_is_absolute,
-			"absolute paths of PKCS #11 modules, at most 8, separated by blanks",
+			"absolute paths of PKCS #11 modules, at most 8, each of at most 1023 "
+			"bytes, "
+			"separated by blanks",
 			&config->pkcs11_modules);
 	if (strcmp(key, "env") == 0)
 		return read_words(setting, WORDS_MAX, is_assignment,
-			"NAME=VALUE words separated by blanks", &config->pkcs11_env);
+			"NAME=VALUE words, at most 32, each of at most 1023 bytes, separated by "
+			"blanks",
+			&config->pkcs11_env);
 	if (strcmp(key, "pin-file") == 0)
 		return config_read_file_path(setting, &config->pkcs11_pin_file);
 	return inifile_refuse(setting->error, setting->entry->line, setting->entry->column,

@@ -14,6 +14,8 @@ struct setting {
 };
 
 enum mortise_status config_refuse_value(const struct setting *setting, const char *expected);
+/* A value that has more bytes than one may have. */
+enum mortise_status config_refuse_long(const struct setting *setting, size_t most);
 enum mortise_status config_store_text(char **text, const char *value) MUST_USE;
 /* Absolute, and the one way to write it: no empty segment, no "." or "..", no '/' at the end. */
 bool config_is_absolute(const char *path);

@@ -42,8 +42,9 @@ enum mortise_status config_socket_begin(const struct setting *setting)
 	if (!is_name(entry->title) || strcmp(entry->title, MAIN_NAME) == 0 ||
 		strcmp(entry->title, CREDENTIALS_NAME) == 0)
 		return inifile_refuse(setting->error, entry->line, entry->column,
-			"expected [socket NAME], a NAME of letters, digits and . _ - other than "
-			"main, which is [agent]'s own, and credentials, which is a section");
+			"expected [socket NAME], a NAME of 1 to %d letters, digits and . _ - other "
+			"than main, which is [agent]'s own, and credentials, which is a section",
+			PROCESS_NAME_MAX);
 	if (config->socket_count == CONFIG_SOCKETS_MAX)
 		return inifile_refuse(setting->error, entry->line, entry->column,
 			"at most %d sections [socket NAME]", CONFIG_SOCKETS_MAX);

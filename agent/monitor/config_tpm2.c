@@ -9,6 +9,33 @@
 #define DEADLINE_MAX_S 600
 #define WINDOW_MAX_S   86400
 
+/* A session's bus is none of the agent's: its sealers have no environment to find it by. */
+static bool is_bus(const char *words)
+{
+	static const char name[] = "bus_name=", system_bus[] = "bus_type=system";
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789._-";
+
+	while (*words != '\0') {
+		size_t size = strcspn(words, ",");
+
+		if (strncmp(words, name, sizeof name - 1) == 0
+				? size == sizeof name - 1 ||
+					  strspn(words + sizeof name - 1, letters) !=
+						  size - (sizeof name - 1)
+				: size != sizeof system_bus - 1 ||
+					  strncmp(words, system_bus, size) != 0)
+			return false;
+		words += size;
+		words += *words == ',';
+	}
+	return true;
+}
+
+/*
+ * As tpm2-tools write it, but for what would load any library, or reach a TPM over a network. A
+ * comma would begin another key of swtpm's: a host, a port.
+ */
 static bool is_tcti(const char *value)
 {
 	static const char device[] = "device:", swtpm[] = "swtpm:path=", tabrmd[] = "tabrmd:";
@@ -16,17 +43,22 @@ static bool is_tcti(const char *value)
 	if (strncmp(value, device, sizeof device - 1) == 0)
 		return config_is_absolute(value + sizeof device - 1);
 	if (strncmp(value, swtpm, sizeof swtpm - 1) == 0)
-		return config_is_absolute(value + sizeof swtpm - 1);
-	return strcmp(value, "tabrmd") == 0 || strncmp(value, tabrmd, sizeof tabrmd - 1) == 0;
+		return strchr(value, ',') == NULL && config_is_absolute(value + sizeof swtpm - 1);
+	if (strncmp(value, tabrmd, sizeof tabrmd - 1) == 0)
+		return is_bus(value + sizeof tabrmd - 1);
+	return strcmp(value, "tabrmd") == 0;
 }
 
 enum mortise_status config_read_tcti(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
 
-	if (!is_tcti(value) || strlen(value) > TCTI_MAX)
-		return config_refuse_value(
-			setting, "device:/dev/tpmrm0, tabrmd or swtpm:path=/absolute/path");
+	if (strlen(value) > TCTI_MAX)
+		return config_refuse_long(setting, TCTI_MAX);
+	if (!is_tcti(value))
+		return config_refuse_value(setting,
+			"device:/dev/tpmrm0, tabrmd, tabrmd:bus_name=NAME or "
+			"swtpm:path=/absolute/path");
 	return config_store_text(&setting->config->tcti, value);
 }
 

@@ -209,6 +209,17 @@ uid_t listen_made_by(const struct listener *listener)
 	return maker.uid;
 }
 
+bool listen_is_elsewhere(const struct listener *listener, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNSPEC};
+	socklen_t size = sizeof address;
+
+	if (listener->fd < 0 || listener->directory_fd >= 0 ||
+		getsockname(listener->fd, (struct sockaddr *)&address, &size) != 0)
+		return false;
+	return strncmp(address.sun_path, path, sizeof address.sun_path) != 0;
+}
+
 void listen_close(struct listener *listener)
 {
 	struct stat about;

@@ -47,6 +47,9 @@ enum mortise_status listen_adopt(int fd, bool is_stream, struct listener *out_li
 /* Whose it is: of a socket that was passed, the uid of the service manager; else our own. */
 uid_t listen_made_by(const struct listener *listener);
 
+/* Was it passed by the service manager, and at another path than that? */
+bool listen_is_elsewhere(const struct listener *listener, const char *path);
+
 /* Closes it; a socket that we made is removed unless another has taken its place. */
 void listen_close(struct listener *listener);
 

@@ -137,6 +137,19 @@ static void raise_pin_flag(struct monitor *monitor, const struct wire_message *m
 			monitor->settings->runtime_directory, strerror(errno));
 }
 
+/* Of attempts that come to the same, one after another, the log has the first. */
+static void log_state(struct monitor *monitor)
+{
+	static const char trying[] = "unsealing", shut[] = "sealed";
+	bool is_on_the_way = strncmp(monitor->state, trying, sizeof trying - 1) == 0 &&
+			     strncmp(monitor->logged, shut, sizeof shut - 1) == 0;
+
+	if (is_on_the_way || strcmp(monitor->state, monitor->logged) == 0)
+		return;
+	memcpy(monitor->logged, monitor->state, sizeof monitor->logged);
+	log_info("%s", monitor->state);
+}
+
 static void ready(struct monitor *monitor, const struct wire_message *message)
 {
 	char text[sizeof monitor->state];
@@ -153,7 +166,7 @@ static void ready(struct monitor *monitor, const struct wire_message *message)
 	if (!first && strcmp(text, monitor->state) == 0)
 		return;
 	memcpy(monitor->state, text, strlen(text) + 1);
-	log_info("%s", monitor->state);
+	log_state(monitor);
 	monitor->is_ready = true;
 	monitor_tell_manager(monitor, first ? "READY=1\n" : "");
 	tell_starter(monitor);

@@ -68,7 +68,8 @@ struct monitor {
 	bool is_ending; /* only refusals are left to be finished */
 	bool has_pin_flag;
 	int exit_status;
-	char state[WIRE_TEXT_MAX + 1]; /* the keeper's last line */
+	char state[WIRE_TEXT_MAX + 1];  /* the keeper's last line */
+	char logged[WIRE_TEXT_MAX + 1]; /* the last one in the log */
 	uint8_t frame[WIRE_FRAME_MAX];
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -27,15 +28,17 @@ struct agent {
 	struct identity identity;
 	struct owner owner;
 	struct monitor_settings settings;
-	char *config_path; /* absolute, of the one that was loaded */
+	char *config_path;  /* absolute, of the one that was loaded */
+	bool has_no_config; /* there is none at its default place: the defaults count */
 	char *notify_socket, *runtime_directory;
 	bool has_watchdog;
 	int lock_fd;
 	struct listen_set listeners;
 };
 
-#define ALL_VERBS        127u
-#define CREDENTIALS_NAME "credentials"
+#define ALL_VERBS           127u
+#define CREDENTIALS_NAME    "credentials"
+#define SOCKET_DEFAULT_PATH "/run/mortise/mortise.sock"
 
 static int exit_status_of(enum mortise_status status)
 {
@@ -53,17 +56,18 @@ static int exit_status_of(enum mortise_status status)
 
 /* Without -c the file may be absent. */
 static enum mortise_status load_or_default(
-	const struct agent *agent, struct config *out_config, struct config_error *out_error)
+	struct agent *agent, struct config *out_config, struct config_error *out_error)
 {
 	const char *path = agent->config_path;
 	enum mortise_status status = config_load(path, out_config, out_error);
 
 	if (status != MORTISE_NOT_FOUND || agent->options.config_path != NULL)
 		return status;
+	agent->has_no_config = true;
 	return config_parse(path, "", 0, out_config, out_error);
 }
 
-static enum mortise_status load_configuration(const struct agent *agent, struct config *out_config)
+static enum mortise_status load_configuration(struct agent *agent, struct config *out_config)
 {
 	struct config_error error = {""};
 	const char *path = agent->config_path;
@@ -191,6 +195,25 @@ static enum mortise_status find_access(const struct config_socket *socket,
 	return MORTISE_OK;
 }
 
+/* What the service manager passes counts, and the configuration names another place. */
+static void warn_of_others(
+	const struct agent *agent, const struct listen_wanted *wanted, size_t count)
+{
+	const struct config *config = &agent->config;
+
+	for (size_t i = 0; i < count; i++) {
+		bool is_named = wanted[i].is_only_passed ? false
+				: i == 0 ? strcmp(config->socket, SOCKET_DEFAULT_PATH) != 0
+					 : true;
+
+		if (is_named && listen_is_elsewhere(&agent->listeners.listeners[i], wanted[i].path))
+			log_warning("nobody is listened to at %s: the service manager passed the "
+				    "socket '%s', made elsewhere; give its .socket unit that path, "
+				    "or disable it",
+				wanted[i].path, wanted[i].name);
+	}
+}
+
 static enum mortise_status open_listeners(struct agent *agent, struct refusal *out_refusal)
 {
 	const struct config *config = &agent->config;
@@ -211,6 +234,8 @@ static enum mortise_status open_listeners(struct agent *agent, struct refusal *o
 	wanted[count++] = (struct listen_wanted){CREDENTIALS_NAME, credentials->path,
 		{credentials->mode, (gid_t)-1, true}, !credentials->is_wanted};
 	status = listen_set_open(wanted, count, &agent->owner, &agent->listeners, out_refusal);
+	if (status == MORTISE_OK)
+		warn_of_others(agent, wanted, count);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
@@ -322,6 +347,67 @@ static int monitor(struct agent *agent)
 	return monitor_run(&agent->settings);
 }
 
+/* What to do about it depends on which user the agent is to have, and that no default knows. */
+static void complain(const struct agent *agent, const struct refusal *refusal)
+{
+	const char *advice = strstr(refusal->text, "; ");
+
+	if (!agent->has_no_config)
+		log_error("%s", refusal->text);
+	else
+		log_error(
+			"there is no %s, so the defaults count, and uid %u: %.*s; write that file, "
+			"or name the one that is meant: mortised -c FILE",
+			agent->config_path, agent->identity.uid,
+			(int)(advice != NULL ? (size_t)(advice - refusal->text)
+					     : strlen(refusal->text)),
+			refusal->text);
+}
+
+/* By its mode and owner; a device of the right kind it need not be. */
+static bool may_use(const struct identity *identity, const struct stat *device)
+{
+	bool is_member = device->st_gid == identity->gid;
+
+	for (size_t i = 0; i < identity->group_count; i++)
+		is_member |= identity->groups[i] == device->st_gid;
+	unsigned bits = device->st_uid == identity->uid ? 0600 : is_member ? 0060 : 0006;
+	return identity->uid == 0 || (device->st_mode & bits) == bits;
+}
+
+/* A host may do without a TPM: it is a warning, and says what an init needs then. */
+static void check_device(const struct agent *agent)
+{
+	static const char device[] = "device:";
+	const struct config *config = &agent->config;
+	const char *path = config->tcti + sizeof device - 1;
+	struct stat found;
+
+	if (strncmp(config->tcti, device, sizeof device - 1) != 0 || config->pkcs11_modules != NULL)
+		return;
+	if (stat(path, &found) != 0)
+		log_warning(
+			"there is no TPM at %s (%s); check the firmware's setup and [tpm2] tcti, "
+			"or without one: mortise init --no-hardware",
+			path, strerror(errno));
+	else if (!may_use(&agent->identity, &found))
+		log_warning("uid %u may not use the TPM at %s; put the agent's user into its group "
+			    "(tss), then restart mortised",
+			agent->identity.uid, path);
+}
+
+static int report_check(const struct agent *agent)
+{
+	check_device(agent);
+	int printed = agent->has_no_config
+			      ? printf("there is no %s to check; mortised would start with the "
+				       "defaults, as uid %u\n",
+					agent->config_path, agent->identity.uid)
+			      : puts("configuration is good");
+
+	return printed >= 0 && fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
 static int run(struct agent *agent)
 {
 	struct refusal refusal = {""};
@@ -333,12 +419,10 @@ static int run(struct agent *agent)
 		return exit_status_of(status);
 	status = prepare(agent, &refusal);
 	if (status != MORTISE_OK) {
-		log_error("%s", refusal.text);
+		complain(agent, &refusal);
 		return exit_status_of(status);
 	}
-	if (agent->options.check_only)
-		return puts("configuration is good") >= 0 ? EX_OK : EX_IOERR;
-	return monitor(agent);
+	return agent->options.check_only ? report_check(agent) : monitor(agent);
 }
 
 static void drop_agent(struct agent *agent)

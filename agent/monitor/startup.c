@@ -157,7 +157,8 @@ enum mortise_status startup_find_identity(const char *user, bool may_differ,
 		if (names_groups(&entry, identity.groups, SPAWN_GROUPS_MAX,
 			    &identity.group_count) != MORTISE_OK)
 			return refuse(MORTISE_IO, out_refusal,
-				"user = %s: its groups cannot be read", user);
+				"user = %s: its groups cannot be read, or are more than %d", user,
+				SPAWN_GROUPS_MAX);
 	}
 	if (identity.differs && geteuid() != 0 && !may_differ)
 		return refuse(MORTISE_REJECTED, out_refusal,

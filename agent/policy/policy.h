@@ -105,6 +105,9 @@ struct decision {
 
 struct policy;
 
+/* The clock is not believed. */
+#define POLICY_TIME_UNKNOWN ((time_t)-1)
+
 /*
  * Reads all files as one policy; the files are not needed afterwards. MORTISE_REJECTED with
  * out_error; MORTISE_BUSY without memory. The result still has to be told what its names mean
@@ -161,10 +164,11 @@ unsigned policy_needs(const struct policy *policy, const struct subject *subject
 
 /*
  * Pure. path is valid, or NULL for what concerns no secret. The cost depends on the rules
- * that name the subject or no one, not on all rules. now is in seconds since 1970.
- * What was not gathered cannot be had: it matches each deny and no allow; so do missing
- * groups. The overflow uid (65534) is allowed nothing. Of several denies the first in the
- * text is named; of several allows one without rate, or else the one with the highest.
+ * that name the subject or no one, not on all rules. now is in seconds since 1970, or
+ * POLICY_TIME_UNKNOWN. What was not gathered cannot be had: it matches each deny and no allow; so
+ * do missing groups, and hours, days and an expiry at an unknown time. The overflow uid (65534) is
+ * allowed nothing. Of several denies the first in the text is named; of several allows one without
+ * rate, or else the one with the highest.
  */
 struct decision policy_decide(const struct policy *policy, const struct subject *subject,
 	enum verb verb, const char *path, time_t now);
@@ -177,6 +181,13 @@ struct decision policy_decide(const struct policy *policy, const struct subject 
  */
 struct decision policy_credential(const struct policy *policy, const struct subject *subject,
 	const char *id, time_t now, const char **out_path);
+
+/* A [credential], as it stands there. False: there are no more. */
+struct policy_credential_section {
+	const char *title, *path;
+};
+bool policy_credential_section(
+	const struct policy *policy, size_t index, struct policy_credential_section *out_section);
 
 /*
  * Is there an allow of verb at all, for whatever path, among the rules that may concern this

@@ -5,8 +5,7 @@
 #include "policy_match.h"
 #include "policy_text.h"
 
-#define EXEMPLARS_MAX 1000
-#define WEEK_S        (7 * 86400)
+#define WEEK_S (7 * 86400)
 
 /* A text that the pattern matches, and no shorter one. */
 static struct fact exemplar_fact(const struct rule *rule, enum attribute attribute, char *room)
@@ -52,10 +51,11 @@ static bool finds_admin(const struct policy *policy, const struct rule *rule, ti
 	return false;
 }
 
-bool policy_has_admin(const struct policy *policy, time_t now)
+bool policy_has_admin(const struct policy *policy, time_t now, bool *out_is_whole)
 {
 	unsigned tried = 0;
 
+	*out_is_whole = true;
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct rule *rule = &policy->rules[i];
 
@@ -64,8 +64,10 @@ bool policy_has_admin(const struct policy *policy, time_t now)
 		for (uint32_t j = 0; j < rule_principal_count(rule); j++) {
 			struct narrowed narrowed;
 
-			if (tried++ == EXEMPLARS_MAX)
+			if (tried++ == POLICY_ADMINS_MAX) {
+				*out_is_whole = false;
 				return false;
+			}
 			rule_narrow(rule, j, NULL, &narrowed);
 			if (finds_admin(policy, &narrowed.rule, now))
 				return true;

@@ -10,6 +10,7 @@
 #include "policy.h"
 
 #define POLICY_NEAR_MAX    3
+#define POLICY_ADMINS_MAX  1000 /* tried by policy_has_admin() */
 #define POLICY_CHANGES_MAX 1000 /* lines */
 #define POLICY_WHY_SIZE    256
 
@@ -21,6 +22,9 @@ struct policy_near {
 	unsigned unknown;          /* those among them that could not be had */
 	char why[POLICY_WHY_SIZE]; /* "unit is cron.service, not backup.service"; cut to size */
 };
+
+/* Why the id that stands for anyone from another user namespace is allowed nothing; what next. */
+extern const char policy_nobody[];
 
 struct policy_explanation {
 	struct decision decision;
@@ -35,12 +39,16 @@ struct policy_explanation {
 	 */
 	struct policy_near near[POLICY_NEAR_MAX];
 	size_t near_count;
+	bool is_nobody; /* it is that id, and no rule can allow it */
 };
 
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation);
 
-/* ", for exe cannot be had", where a deny decided by what is unknown; else "". */
+/*
+ * ", for exe cannot be had" or ", for the clock is not believed", where a deny decided by what is
+ * unknown; else "".
+ */
 void policy_explain_unknown(
 	const struct policy_explanation *explanation, char *out_text, size_t size);
 
@@ -103,9 +111,10 @@ enum mortise_status policy_may(const struct policy *policy, const struct subject
 
 /*
  * Is there somebody who is an administrator at some time within a week from now? What groups
- * a user is in is not known here: a deny of his group may still lock him out.
+ * a user is in is not known here: a deny of his group may still lock him out. Tries the first
+ * POLICY_ADMINS_MAX that are allowed it; out_is_whole: there were no more.
  */
-bool policy_has_admin(const struct policy *policy, time_t now);
+bool policy_has_admin(const struct policy *policy, time_t now, bool *out_is_whole);
 
 /* One line: "backup: may no longer read prod/db (unit backup.service)". */
 typedef void policy_change_visit(void *context, const char *line);

@@ -92,7 +92,10 @@ enum mortise_status policy_check_rule(const struct draft *draft, struct inifile_
 			error, origin->line, origin->column, "rule '%s' %s", origin->title, fault);
 	if (is_allow && draft->nobody.line != 0)
 		return inifile_refuse(error, draft->nobody.line, draft->nobody.column,
-			"rule '%s' allows nobody, who may be anyone from elsewhere", origin->title);
+			"rule '%s' allows nobody, who may be anyone from elsewhere and is never "
+			"served; "
+			"give the job a user of its own",
+			origin->title);
 	return MORTISE_OK;
 }
 
@@ -113,7 +116,8 @@ enum mortise_status policy_check_credential(const struct draft *draft, struct in
 			origin->title, fault);
 	if (draft->nobody.line != 0)
 		return inifile_refuse(error, draft->nobody.line, draft->nobody.column,
-			"credential '%s' allows nobody, who may be anyone from elsewhere",
+			"credential '%s' allows nobody, who may be anyone from elsewhere and is "
+			"never served; leave out 'user =' for a unit of the system",
 			origin->title);
 	return MORTISE_OK;
 }

@@ -28,8 +28,9 @@ static enum mortise_status refuse_nobody(
 {
 	struct inifile_error error;
 	enum mortise_status status = inifile_refuse(&error, origin->line, origin->column,
-		"rule '%s' allows %s '%.100s', whose id %u is nobody's", origin->title,
-		kind_text(name->seen.kind), name->seen.name, name->id);
+		"rule '%s' allows %s '%.100s', whose id %u is nobody's and never served; give the "
+		"job a user of its own",
+		origin->title, kind_text(name->seen.kind), name->seen.name, name->id);
 
 	inifile_describe(origin->file, &error, out_error->text, sizeof out_error->text);
 	return status;

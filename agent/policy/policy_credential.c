@@ -124,6 +124,18 @@ struct decision policy_credential(const struct policy *policy, const struct subj
 	};
 }
 
+bool policy_credential_section(
+	const struct policy *policy, size_t index, struct policy_credential_section *out_section)
+{
+	const struct credential *credential = &policy->credentials[index];
+
+	if (index >= policy->credential_count)
+		return false;
+	*out_section = (struct policy_credential_section){credential->rule.origin->title,
+		rule_condition(&credential->rule, ATTRIBUTE_SECRET)->texts};
+	return true;
+}
+
 /* Without `user` a unit of the system, whose processes may be anybody's. */
 static bool is_of_manager(const struct credential *credential, const struct subject *subject)
 {

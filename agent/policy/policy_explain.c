@@ -11,6 +11,8 @@
 	(1u << ATTRIBUTE_VERB | 1u << ATTRIBUTE_SECRET | 1u << ATTRIBUTE_USER |                    \
 		1u << ATTRIBUTE_GROUP | 1u << ATTRIBUTE_NAME)
 
+#define TIMES (1u << ATTRIBUTE_HOURS | 1u << ATTRIBUTE_DAYS | 1u << ATTRIBUTE_EXPIRES)
+
 static bool is_bit_single(unsigned bits)
 {
 	return (bits & (bits - 1)) == 0;
@@ -91,7 +93,9 @@ static void put_found(FILE *file, const struct condition *condition, bool is_unk
 	const struct fact *fact = subject_fact(question->subject, condition->attribute);
 	const char *name = attribute_name(condition->attribute);
 
-	if (is_unknown)
+	if (is_unknown && (TIMES >> condition->attribute & 1))
+		(void)fputs("the clock is not believed", file);
+	else if (is_unknown)
 		(void)fprintf(file, "%s cannot be had", name);
 	else if (fact != NULL && strcmp(fact->text, SUBJECT_UNSAID) == 0)
 		(void)fprintf(file, "%s is not given", name);
@@ -125,11 +129,12 @@ static void put_failed(FILE *file, const struct policy *policy, const struct rul
 			continue;
 		(void)fputs(gap, file);
 		gap = "; ";
-		if (condition->attribute == ATTRIBUTE_EXPIRES) {
+		if (condition->attribute == ATTRIBUTE_EXPIRES && !(near->unknown & bit)) {
 			(void)fputs("it expired ", file);
 		} else {
 			put_found(file, condition, (near->unknown & bit) != 0, question);
-			(void)fputs(", not ", file);
+			(void)fprintf(file, near->unknown & TIMES & bit ? ", for %s " : ", not ",
+				attribute_name(condition->attribute));
 		}
 		text_values(file, policy, condition);
 	}
@@ -156,6 +161,9 @@ static void say_why(const struct policy *policy, const struct rule *rule,
 	near->why[sizeof near->why - 1] = '\0';
 }
 
+const char policy_nobody[] = "uid 65534 (nobody) is never served, whatever the rules say; give the "
+			     "job a user of its own (User= of its unit)";
+
 void policy_explain(const struct policy *policy, const struct subject *subject, enum verb verb,
 	const char *path, time_t now, struct policy_explanation *out_explanation)
 {
@@ -170,7 +178,10 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 		explanation.line = rule->origin->line;
 		explanation.unknown = judge(policy, rule, &question).unknown;
 	}
-	for (uint32_t i = 0; explanation.decision.rule == NULL && i < policy->rule_count; i++) {
+	explanation.is_nobody = explanation.decision.rule == NULL && id_is_nobody(subject->uid);
+	for (uint32_t i = 0; explanation.decision.rule == NULL && !explanation.is_nobody &&
+			     i < policy->rule_count;
+		i++) {
 		struct policy_near near;
 
 		if (policy->rules[i].is_deny)
@@ -189,17 +200,23 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 void policy_explain_unknown(
 	const struct policy_explanation *explanation, char *out_text, size_t size)
 {
+	unsigned facts = explanation->unknown & ~TIMES;
 	const char *gap = ", for ";
 	size_t used = 0;
 
 	out_text[0] = '\0';
+	if (explanation->unknown & TIMES)
+		used = (size_t)snprintf(
+			out_text, size, ", for the clock is not believed%s", facts ? "; and " : "");
+	if (explanation->unknown & TIMES)
+		gap = "";
 	for (unsigned i = 0; i < ATTRIBUTE_COUNT && used < size; i++)
-		if (explanation->unknown >> i & 1) {
+		if (facts >> i & 1) {
 			used += (size_t)snprintf(out_text + used, size - used, "%s%s", gap,
 				attribute_name((enum attribute)i));
 			gap = " and ";
 		}
-	if (used > 0 && used < size)
+	if (facts && used < size)
 		(void)snprintf(out_text + used, size - used, " cannot be had");
 }
 
@@ -215,7 +232,8 @@ void policy_explain_text(const struct policy_explanation *explanation, char *out
 			policy_explain_unknown(explanation, out_text + used, size - used);
 		return;
 	}
-	used = (size_t)snprintf(out_text, size, "no rule allows it");
+	used = (size_t)snprintf(
+		out_text, size, "%s", explanation->is_nobody ? policy_nobody : "no rule allows it");
 	for (size_t i = 0; i < explanation->near_count && used < size; i++) {
 		const struct policy_near *near = &explanation->near[i];
 

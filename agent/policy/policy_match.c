@@ -78,6 +78,18 @@ static enum holding holds_if(bool holds)
 	return holds ? HOLDS : FAILS;
 }
 
+static enum holding holds_now(
+	const struct rule *rule, const struct condition *condition, struct clock *clock)
+{
+	if (clock->now == POLICY_TIME_UNKNOWN)
+		return UNKNOWN;
+	if (condition->attribute == ATTRIBUTE_HOURS)
+		return holds_if(when_in_hours(condition->hours, condition->value_count, clock));
+	if (condition->attribute == ATTRIBUTE_DAYS)
+		return holds_if(is_the_day(rule, condition, clock));
+	return holds_if(clock->now < condition->expires);
+}
+
 enum holding condition_holds(
 	const struct rule *rule, const struct condition *condition, struct question *question)
 {
@@ -96,12 +108,9 @@ enum holding condition_holds(
 	case ATTRIBUTE_SOCKET:
 		return has_fact(condition, subject_fact(subject, condition->attribute));
 	case ATTRIBUTE_HOURS:
-		return holds_if(
-			when_in_hours(condition->hours, condition->value_count, &question->clock));
 	case ATTRIBUTE_DAYS:
-		return holds_if(is_the_day(rule, condition, &question->clock));
 	case ATTRIBUTE_EXPIRES:
-		return holds_if(question->clock.now < condition->expires);
+		return holds_now(rule, condition, &question->clock);
 	case ATTRIBUTE_COUNT:
 	case ATTRIBUTE_NAME:
 		break;

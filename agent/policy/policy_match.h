@@ -14,7 +14,7 @@ struct question {
 
 enum holding { HOLDS, FAILS, UNKNOWN };
 
-/* UNKNOWN where the subject's ids or facts do not say. */
+/* UNKNOWN where the subject's ids or facts do not say, or the time is not known. */
 enum holding condition_holds(
 	const struct rule *rule, const struct condition *condition, struct question *question);
 

@@ -53,6 +53,24 @@ static void pin_names(const struct test_plan *plan)
 	}
 }
 
+static enum mortise_status place_error(const struct judging *judging,
+	const struct inifile_error *error, enum mortise_status status)
+{
+	inifile_describe(judging->expectation->file, error, judging->error->text,
+		sizeof judging->error->text);
+	return status;
+}
+
+static enum mortise_status refuse_groups(const struct judging *judging)
+{
+	struct inifile_error error;
+	enum mortise_status status = inifile_refuse(&error, judging->expectation->line, 1,
+		"expectation '%.64s' has more than %d groups", judging->expectation->name,
+		GROUPS_MAX - 1);
+
+	return place_error(judging, &error, status);
+}
+
 static enum mortise_status refuse(
 	const struct judging *judging, enum policy_name_kind kind, const char *name)
 {
@@ -62,9 +80,7 @@ static enum mortise_status refuse(
 		"expectation '%.64s' needs a section [%s %.80s]", judging->expectation->name, what,
 		name);
 
-	inifile_describe(judging->expectation->file, &error, judging->error->text,
-		sizeof judging->error->text);
-	return status;
+	return place_error(judging, &error, status);
 }
 
 /* An account of the files, one that only the policy names, or a number. */
@@ -96,7 +112,9 @@ static enum mortise_status add_groups(struct judging *judging, const char *names
 		char name[POLICY_NAME_MAX + 1];
 
 		(void)snprintf(name, sizeof name, "%.*s", (int)size, names);
-		if (judging->group_count == GROUPS_MAX || size > POLICY_NAME_MAX)
+		if (judging->group_count == GROUPS_MAX)
+			return refuse_groups(judging);
+		if (size > POLICY_NAME_MAX)
 			return refuse(judging, POLICY_GROUP, name);
 		TRY(find_id(judging, POLICY_GROUP, name, &judging->groups[judging->group_count]));
 		judging->group_count++;

@@ -29,6 +29,16 @@ enum mortise_status policy_values_refuse(const struct inifile_entry *entry, cons
 		has_comma ? "; blanks separate values" : "");
 }
 
+enum mortise_status policy_values_refuse_one(const struct inifile_entry *entry,
+	const struct word *word, int most, const char *expected, struct inifile_error *error)
+{
+	if (word->size <= most)
+		return policy_values_refuse(entry, word, expected, error);
+	return inifile_refuse(error, entry->line, word->column,
+		"a value of '%s' has at most %d bytes, and this one %d", entry->key, most,
+		word->size);
+}
+
 enum mortise_status policy_values_count(
 	const struct inifile_entry *entry, uint32_t *out_count, struct inifile_error *error)
 {
@@ -202,7 +212,8 @@ static enum mortise_status read_account(struct parsing *parsing, const struct in
 		is_nobody = id_is_nobody(*out_value);
 	} else {
 		if (!is_account_name(word))
-			return policy_values_refuse(entry, word, "a name or an id", error);
+			return policy_values_refuse_one(
+				entry, word, POLICY_NAME_MAX, "a name or an id", error);
 		TRY(read_name(parsing, entry, word, out_value));
 	}
 	if (is_nobody && parsing->draft.nobody.line == 0)

@@ -56,6 +56,11 @@ bool policy_values_next(const struct inifile_entry *entry, struct word *word);
 enum mortise_status policy_values_refuse(const struct inifile_entry *entry, const struct word *word,
 	const char *expected, struct inifile_error *error) MUST_USE;
 
+/* The same of a value that may also be too long: then that is what is said. */
+enum mortise_status policy_values_refuse_one(const struct inifile_entry *entry,
+	const struct word *word, int most, const char *expected, struct inifile_error *error)
+	MUST_USE;
+
 /* At least one. */
 enum mortise_status policy_values_count(const struct inifile_entry *entry, uint32_t *out_count,
 	struct inifile_error *error) MUST_USE;

@@ -49,7 +49,7 @@ static bool is_socket(const char *text, size_t size)
 }
 
 static enum mortise_status read_texts(struct parsing *parsing, const struct inifile_entry *entry,
-	struct condition *condition, is_value *is_valid, const char *expected,
+	struct condition *condition, is_value *is_valid, int most, const char *expected,
 	struct inifile_error *error)
 {
 	struct word word = {0};
@@ -62,7 +62,7 @@ static enum mortise_status read_texts(struct parsing *parsing, const struct inif
 		return MORTISE_BUSY;
 	while (policy_values_next(entry, &word)) {
 		if (!is_valid(word.at, (size_t)word.size))
-			return policy_values_refuse(entry, &word, expected, error);
+			return policy_values_refuse_one(entry, &word, most, expected, error);
 		memcpy(at, word.at, (size_t)word.size);
 		at += word.size + 1;
 	}
@@ -75,14 +75,15 @@ enum mortise_status policy_values_secret(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
 	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_SECRET),
-		pattern_is_valid, "a secret's path or a pattern such as prod/db/*", error);
+		pattern_is_valid, MORTISE_PATH_MAX,
+		"a secret's path or a pattern such as prod/db/*", error);
 }
 
 enum mortise_status policy_values_unit(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
 	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_UNIT),
-		unit_pattern_is_valid,
+		unit_pattern_is_valid, POLICY_UNIT_MAX,
 		"a unit such as backup.service, backup@*.service, batch.slice or "
 		"user:sync.service",
 		error);
@@ -92,21 +93,22 @@ enum mortise_status policy_values_exe(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
 	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_EXE),
-		is_exe, "the absolute path of a program, without patterns", error);
+		is_exe, EXE_MAX, "the absolute path of a program, without patterns", error);
 }
 
 enum mortise_status policy_values_label(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
 	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_LABEL),
-		is_label, "a security label or an SELinux type, without patterns", error);
+		is_label, LABEL_MAX, "a security label or an SELinux type, without patterns",
+		error);
 }
 
 enum mortise_status policy_values_socket(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
 	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_SOCKET),
-		is_socket, "a listener's name: main, or NAME of [socket NAME]", error);
+		is_socket, SOCKET_MAX, "a listener's name: main, or NAME of [socket NAME]", error);
 }
 
 enum mortise_status policy_values_credential_secret(
@@ -116,7 +118,7 @@ enum mortise_status policy_values_credential_secret(
 
 	TRY(policy_values_one(entry, &word, error));
 	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_SECRET),
-		path_is_valid, "the path of one secret", error);
+		path_is_valid, MORTISE_PATH_MAX, "the path of one secret", error);
 }
 
 enum mortise_status policy_values_credential_id(
@@ -127,7 +129,8 @@ enum mortise_status policy_values_credential_id(
 	TRY(policy_values_one(entry, &word, error));
 	if (word.size > POLICY_NAME_MAX || memchr(word.at, '/', (size_t)word.size) != NULL ||
 		word.at[0] == '.')
-		return policy_values_refuse(entry, &word, "a credential's id", error);
+		return policy_values_refuse_one(
+			entry, &word, POLICY_NAME_MAX, "a credential's id", error);
 	parsing->draft.id = policy_keep_text(parsing->policy, word.at, (size_t)word.size);
 	return parsing->draft.id != NULL ? MORTISE_OK : MORTISE_BUSY;
 }

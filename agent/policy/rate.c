@@ -12,6 +12,7 @@
 
 struct bucket {
 	uint64_t full_at_us; /* 0: no bucket */
+	uint64_t request;    /* that took from it last */
 	uint32_t rule, uid;
 };
 
@@ -102,14 +103,17 @@ static enum mortise_status make_room(struct rate_table *table, uint64_t now_us)
 }
 
 enum mortise_status rate_take(struct rate_table *table, const struct rate_limit *limit,
-	uint32_t rule, uint32_t uid, uint64_t now_ms, uint64_t *out_wait_ms)
+	const struct rate_use *use, uint64_t *out_wait_ms)
 {
-	uint64_t now_us = now_ms * 1000, period_us = (uint64_t)limit->period_s * 1000000, full_at;
+	uint64_t now_us = use->now_ms * 1000, period_us = (uint64_t)limit->period_s * 1000000;
 	struct bucket *bucket;
+	uint64_t full_at;
 
 	if (limit->count == 0)
 		return MORTISE_OK;
-	bucket = find(table->slots, table->slot_count, rule, uid);
+	bucket = find(table->slots, table->slot_count, use->rule, use->uid);
+	if (use->request != 0 && bucket->full_at_us != 0 && bucket->request == use->request)
+		return MORTISE_OK;
 	full_at = bucket->full_at_us > now_us ? bucket->full_at_us : now_us;
 	full_at += period_us / limit->count;
 	if (full_at > now_us + period_us) {
@@ -121,9 +125,9 @@ enum mortise_status rate_take(struct rate_table *table, const struct rate_limit 
 			*out_wait_ms = CROWDED_MS;
 			return MORTISE_BUSY;
 		}
-		bucket = find(table->slots, table->slot_count, rule, uid);
+		bucket = find(table->slots, table->slot_count, use->rule, use->uid);
 		table->count++;
 	}
-	*bucket = (struct bucket){full_at, rule, uid};
+	*bucket = (struct bucket){full_at, use->request, use->rule, use->uid};
 	return MORTISE_OK;
 }

@@ -2,7 +2,8 @@
 /*
  * rate: how often a rule was used by a uid.
  * Each pair has a bucket of rule->rate.count, full at first, that fills evenly over the period:
- * 20/h is 20 at once, and then one every three minutes. A pure table of bounded size on a
+ * 20/h is 20 at once, and then one every three minutes. What one request does by a rule is one
+ * use of it, however many secrets it names. A pure table of bounded size on a
  * monotonic clock. After a new policy rules have other numbers: make a new table.
  */
 #ifndef MORTISE_RATE_H
@@ -20,13 +21,20 @@ enum mortise_status rate_new(size_t max, struct rate_table **out_table) MUST_USE
 /* NULL is allowed. */
 void rate_free(struct rate_table *table);
 
+/* One use of a rule: by whom, when, and in which request (any number but 0; 0: in none). */
+struct rate_use {
+	uint32_t rule, uid;
+	uint64_t request;
+	uint64_t now_ms; /* never goes back; where it does, nothing fills */
+};
+
 /*
- * Takes one from the bucket of (rule, uid). MORTISE_OK; MORTISE_BUSY if it is empty, or if a
- * new pair has no room or memory, and then in out_wait_ms how long to wait for the next one.
- * A limit with count 0 is none. now_ms never goes back; where it does, nothing fills.
+ * Takes one from the bucket of (rule, uid), if the same request has not done so already.
+ * MORTISE_OK; MORTISE_BUSY if it is empty, or if a new pair has no room or memory, and then in
+ * out_wait_ms how long to wait for the next one. A limit with count 0 is none.
  */
 enum mortise_status rate_take(struct rate_table *table, const struct rate_limit *limit,
-	uint32_t rule, uint32_t uid, uint64_t now_ms, uint64_t *out_wait_ms) MUST_USE;
+	const struct rate_use *use, uint64_t *out_wait_ms) MUST_USE;
 
 /* How many pairs are held, for tests. */
 size_t rate_count(const struct rate_table *table);

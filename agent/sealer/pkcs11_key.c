@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "pkcs11_key.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#define MECHANISMS_MAX 1024
+#define MECHANISMS_MAX 65536
 #define LABEL_SIZE     7
 #define RSA_BITS       (8 * PKCS11_RSA_SIZE)
 #define DER_OCTETS     0x04
@@ -42,17 +43,35 @@ static bool lists(const CK_MECHANISM_TYPE *list, CK_ULONG count, CK_MECHANISM_TY
 	return false;
 }
 
+static void free_list(CK_MECHANISM_TYPE **list)
+{
+	free(*list);
+}
+
+static enum mortise_status refuse_list(struct pkcs11 *token, CK_ULONG count)
+{
+	return pkcs11_fail(token, TOKEN_FAULT_MALFORMED,
+		"C_GetMechanismList: %lu mechanisms, of %d at most", count, MECHANISMS_MAX);
+}
+
 enum mortise_status pkcs11_key_kinds(struct pkcs11 *token, unsigned *out_kinds)
 {
-	CK_MECHANISM_TYPE list[MECHANISMS_MAX];
-	CK_ULONG count = MECHANISMS_MAX;
+	CLEANUP(free_list) CK_MECHANISM_TYPE *list = NULL;
+	CK_ULONG count = 0, room;
 	unsigned found = 0;
 
-	TRY(pkcs11_check(token, token->module->C_GetMechanismList(token->slot, list, &count),
+	TRY(pkcs11_check(token, token->module->C_GetMechanismList(token->slot, NULL, &count),
 		"C_GetMechanismList", TOKEN_FAULT_OTHER));
 	if (count > MECHANISMS_MAX)
-		return pkcs11_fail(
-			token, TOKEN_FAULT_MALFORMED, "C_GetMechanismList: %lu of them", count);
+		return refuse_list(token, count);
+	room = count;
+	list = calloc(room > 0 ? room : 1, sizeof *list);
+	if (list == NULL)
+		return MORTISE_BUSY;
+	TRY(pkcs11_check(token, token->module->C_GetMechanismList(token->slot, list, &count),
+		"C_GetMechanismList", TOKEN_FAULT_OTHER));
+	if (count > room)
+		return refuse_list(token, count);
 	for (unsigned kind = 0; kind < PKCS11_KINDS; kind++) {
 		if (lists(list, count, kinds[kind].make) && lists(list, count, kinds[kind].use))
 			found |= 1u << kind;

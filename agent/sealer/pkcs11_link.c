@@ -12,20 +12,45 @@
 
 #include "pkcs11_fault.h"
 
-#define SLOTS_MAX   64
+#define SLOTS_MAX   65536 /* of one module; tokens of a network HSM have one each */
+#define SLOTS_SPARE 16    /* may come between the question how many there are and which */
 #define BLANKS      " \t"
-#define LABEL_SIZE  32
-#define SERIAL_SIZE 16
-#define FOUND_SIZE  160
+#define FOUND_SIZE  200
+#define MORE_SIZE   64  /* of it, for what is said at its end */
+#define SHORT_MAX   176 /* a token's URI in short: label and serial number, all escaped */
+
+/* Where fields of a token stand in an identity, by the name that a URI gives them. */
+static const struct {
+	const char *name;
+	size_t at;
+	int size;
+} identity_fields[] = {
+	{"token", 0, 32},
+	{"serial", 80, 16},
+	{"manufacturer", 32, 32},
+	{"model", 64, 16},
+};
+
+/* A token that was seen, behind whichever modules. */
+struct seen {
+	uint8_t identity[PKCS11_IDENTITY_SIZE];
+	bool is_match; /* in one of its places */
+};
 
 /* What a search comes to, over all modules. */
 struct findings {
-	size_t count;          /* of tokens that match */
-	size_t others;         /* of tokens that don't */
-	bool has_sick;         /* a module did not load or start: token->failure says which */
-	bool has_module;       /* that the search allows */
-	char list[FOUND_SIZE]; /* the labels of those that match or, if none does, of all */
+	struct seen *seen;
+	size_t count;    /* of seen */
+	size_t matches;  /* of them */
+	size_t blank;    /* tokens that are not initialised */
+	bool has_sick;   /* a module did not load, start or list: token->failure says which */
+	bool has_module; /* that the search allows */
 };
+
+static void findings_free(struct findings *findings)
+{
+	free(findings->seen);
+}
 
 enum mortise_status pkcs11_fail(
 	struct pkcs11 *token, enum token_fault fault, const char *format, ...)
@@ -64,13 +89,38 @@ static void copy_identity(const CK_TOKEN_INFO *info, uint8_t out_identity[PKCS11
 	memcpy(out_identity + 80, info->serialNumber, 16);
 }
 
-static void note(struct findings *findings, const CK_TOKEN_INFO *info)
+/* Unreserved characters as they are, all others as %XX (RFC 3986, 2.1). */
+static void put_escaped(char *text, size_t size, const uint8_t *bytes, int count)
 {
-	size_t size = strlen(findings->list);
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    "-._~/";
+	size_t used = strlen(text);
 
-	snprintf(findings->list + size, FOUND_SIZE - size, "%s'%.*s' (serial %.*s)",
-		size > 0 ? ", " : "", width_of(info->label, LABEL_SIZE), (const char *)info->label,
-		width_of(info->serialNumber, SERIAL_SIZE), (const char *)info->serialNumber);
+	for (int i = 0; i < count && used + 4 <= size; i++)
+		used += (size_t)snprintf(text + used, size - used,
+			bytes[i] != '\0' && strchr(plain, bytes[i]) != NULL ? "%c" : "%%%02X",
+			bytes[i]);
+}
+
+/* The first so many of the fields that are not empty. */
+static void write_uri(
+	const uint8_t identity[PKCS11_IDENTITY_SIZE], size_t fields, char *out_uri, size_t size)
+{
+	const char *before = "";
+
+	(void)snprintf(out_uri, size, "pkcs11:");
+	for (size_t i = 0; i < fields; i++) {
+		const uint8_t *field = identity + identity_fields[i].at;
+		int width = width_of(field, identity_fields[i].size);
+		size_t used = strlen(out_uri);
+
+		if (width == 0)
+			continue;
+		(void)snprintf(
+			out_uri + used, size - used, "%s%s=", before, identity_fields[i].name);
+		put_escaped(out_uri, size, field, width);
+		before = ";";
+	}
 }
 
 static bool is_match(const struct pkcs11_search *search, CK_SLOT_ID slot,
@@ -89,46 +139,120 @@ static bool is_match(const struct pkcs11_search *search, CK_SLOT_ID slot,
 	return memcmp(identity, search->identity, sizeof identity) == 0;
 }
 
-/* One that is gone by now, or has no PIN yet, is none. */
+/* The token's own entry; NULL without memory. */
+static struct seen *find_seen(
+	struct findings *findings, const uint8_t identity[PKCS11_IDENTITY_SIZE])
+{
+	struct seen *seen;
+
+	for (size_t i = 0; i < findings->count; i++)
+		if (memcmp(findings->seen[i].identity, identity, PKCS11_IDENTITY_SIZE) == 0)
+			return &findings->seen[i];
+	seen = reallocarray(findings->seen, findings->count + 1, sizeof *seen);
+	if (seen == NULL)
+		return NULL;
+	findings->seen = seen;
+	seen += findings->count++;
+	*seen = (struct seen){.is_match = false};
+	memcpy(seen->identity, identity, PKCS11_IDENTITY_SIZE);
+	return seen;
+}
+
+/* Of the first token that matches, each place; one that a module shows in several slots has one. */
+static void take_place(struct pkcs11 *token, CK_SLOT_ID slot, const struct seen *seen)
+{
+	size_t newest = token->module_count - 1;
+
+	if (token->place_count == 0)
+		memcpy(token->identity, seen->identity, PKCS11_IDENTITY_SIZE);
+	else if (memcmp(token->identity, seen->identity, PKCS11_IDENTITY_SIZE) != 0 ||
+		 token->places[token->place_count - 1].module == newest)
+		return;
+	token->places[token->place_count++] = (struct pkcs11_place){newest, slot};
+}
+
+/* One that is gone by now is none, and one that is not initialised has no PIN yet. */
 static void look_at(struct pkcs11 *token, CK_FUNCTION_LIST *module, CK_SLOT_ID slot,
 	const struct pkcs11_search *search, struct findings *findings)
 {
+	uint8_t identity[PKCS11_IDENTITY_SIZE];
 	CK_SLOT_INFO slot_info = {0};
 	CK_TOKEN_INFO info = {0};
+	struct seen *seen;
 
 	if (module->C_GetSlotInfo(slot, &slot_info) != CKR_OK ||
-		module->C_GetTokenInfo(slot, &info) != CKR_OK ||
-		(info.flags & CKF_TOKEN_INITIALIZED) == 0)
+		module->C_GetTokenInfo(slot, &info) != CKR_OK)
 		return;
-	if (!is_match(search, slot, &slot_info, &info)) {
-		findings->others++;
-		if (findings->count == 0)
-			note(findings, &info);
+	if ((info.flags & CKF_TOKEN_INITIALIZED) == 0) {
+		findings->blank++;
 		return;
 	}
-	if (findings->count == 0)
-		findings->list[0] = '\0';
-	findings->count++;
-	note(findings, &info);
-	token->module = module;
-	token->slot = slot;
-	copy_identity(&info, token->identity);
+	copy_identity(&info, identity);
+	seen = find_seen(findings, identity);
+	if (seen == NULL || !is_match(search, slot, &slot_info, &info))
+		return;
+	findings->matches += !seen->is_match;
+	seen->is_match = true;
+	take_place(token, slot, seen);
 }
 
-static void look_through(struct pkcs11 *token, CK_FUNCTION_LIST *module,
+static enum mortise_status refuse_list(struct pkcs11 *token, const char *path, CK_ULONG count)
+{
+	return pkcs11_fail(token, TOKEN_FAULT_MALFORMED,
+		"%.150s: C_GetSlotList: %lu slots, of %d at most", path, count, SLOTS_MAX);
+}
+
+/* The slots with a token; the caller frees them. */
+static enum mortise_status list_slots(struct pkcs11 *token, CK_FUNCTION_LIST *module,
+	const char *path, CK_SLOT_ID **out_slots, CK_ULONG *out_count)
+{
+	CK_ULONG count = 0, room;
+	CK_SLOT_ID *slots;
+	CK_RV value = module->C_GetSlotList(CK_TRUE, NULL, &count);
+
+	if (value == CKR_OK && count > SLOTS_MAX)
+		return refuse_list(token, path, count);
+	room = count + SLOTS_SPARE;
+	slots = calloc(room, sizeof *slots);
+	if (slots == NULL)
+		return MORTISE_BUSY;
+	count = room;
+	if (value == CKR_OK)
+		value = module->C_GetSlotList(CK_TRUE, slots, &count);
+	if (value == CKR_OK && count <= room) {
+		*out_slots = slots;
+		*out_count = count;
+		return MORTISE_OK;
+	}
+	free(slots);
+	return value != CKR_OK
+		       ? pkcs11_fail(token, TOKEN_FAULT_NO_MODULE, "%.150s: C_GetSlotList: %.60s",
+				 path, p11_kit_strerror(value))
+		       : refuse_list(token, path, count);
+}
+
+static enum mortise_status look_through(struct pkcs11 *token, const char *path,
 	const struct pkcs11_search *search, struct findings *findings)
 {
-	CK_SLOT_ID slots[SLOTS_MAX];
-	CK_ULONG count = SLOTS_MAX;
+	CK_FUNCTION_LIST *module = token->modules[token->module_count - 1];
+	CK_SLOT_ID *slots = NULL;
+	CK_ULONG count = 0;
 	CK_INFO info = {0};
 
-	if (search->uri != NULL && (module->C_GetInfo(&info) != CKR_OK ||
-					   p11_kit_uri_match_module_info(search->uri, &info) != 1))
-		return;
-	if (module->C_GetSlotList(CK_TRUE, slots, &count) != CKR_OK || count > SLOTS_MAX)
-		return;
+	if (search->uri != NULL) {
+		CK_RV value = module->C_GetInfo(&info);
+
+		if (value != CKR_OK)
+			return pkcs11_fail(token, TOKEN_FAULT_NO_MODULE, "%.150s: C_GetInfo: %.60s",
+				path, p11_kit_strerror(value));
+		if (p11_kit_uri_match_module_info(search->uri, &info) != 1)
+			return MORTISE_OK;
+	}
+	TRY(list_slots(token, module, path, &slots, &count));
 	for (CK_ULONG i = 0; i < count; i++)
 		look_at(token, module, slots[i], search, findings);
+	free(slots);
+	return MORTISE_OK;
 }
 
 /* A module that is sick hides no token of the others. */
@@ -149,6 +273,7 @@ static enum mortise_status load(struct pkcs11 *token, const char *path)
 		return pkcs11_fail(token, TOKEN_FAULT_NO_MODULE, "%.150s: C_Initialize: %.60s",
 			path, p11_kit_strerror(value));
 	}
+	(void)snprintf(token->paths[token->module_count], PKCS11_PATH_MAX, "%s", path);
 	token->modules[token->module_count++] = module;
 	return MORTISE_OK;
 }
@@ -179,7 +304,7 @@ static enum mortise_status search_modules(
 	struct pkcs11 *token, const struct pkcs11_search *search, struct findings *findings)
 {
 	const char *at = token->options->pkcs11_modules;
-	char path[1024];
+	char path[PKCS11_PATH_MAX];
 
 	while (at != NULL && *(at += strspn(at, BLANKS)) != '\0') {
 		size_t size = strcspn(at, BLANKS);
@@ -193,52 +318,81 @@ static enum mortise_status search_modules(
 		if (!is_allowed(search, path))
 			continue;
 		findings->has_module = true;
-		if (load(token, path) == MORTISE_OK)
-			look_through(
-				token, token->modules[token->module_count - 1], search, findings);
-		else
+		if (load(token, path) != MORTISE_OK ||
+			look_through(token, path, search, findings) != MORTISE_OK)
 			findings->has_sick = true;
 	}
 	return MORTISE_OK;
 }
 
+/* Those that match or, if none does, all: as many as there is room for, and how many more. */
+static void tell_found(const struct findings *findings, char *text, size_t size)
+{
+	size_t used = 0, untold = 0;
+	char uri[SHORT_MAX];
+
+	text[0] = '\0';
+	for (size_t i = 0; i < findings->count; i++) {
+		if (findings->matches > 0 && !findings->seen[i].is_match)
+			continue;
+		write_uri(findings->seen[i].identity, 2, uri, sizeof uri);
+		if (untold > 0 || used + strlen(uri) + MORE_SIZE > size)
+			untold++;
+		else
+			used += (size_t)snprintf(
+				text + used, size - used, "%s%s", used > 0 ? ", " : "", uri);
+	}
+	if (untold > 0)
+		used += (size_t)snprintf(text + used, size - used, " and %zu more", untold);
+	if (findings->count == 0)
+		used += (size_t)snprintf(text + used, size - used, "none");
+	if (findings->blank > 0)
+		(void)snprintf(text + used, size - used, "; %zu not initialised", findings->blank);
+}
+
 static enum mortise_status judge(
 	struct pkcs11 *token, const struct pkcs11_search *search, const struct findings *findings)
 {
-	const uint8_t *label = search->identity;
+	char found[FOUND_SIZE], wanted[SHORT_MAX];
 
-	if (findings->count == 1)
+	if (findings->matches == 1)
 		return MORTISE_OK;
 	if (!findings->has_module)
 		return pkcs11_fail(token, TOKEN_FAULT_NO_MODULE,
 			token->options->pkcs11_modules == NULL
 				? "no modules in [pkcs11] of mortised.conf"
 				: "the URI names a module that is not in [pkcs11] modules");
-	if (findings->count > 1)
+	tell_found(findings, found, sizeof found);
+	if (findings->matches > 1)
 		return pkcs11_fail(token, TOKEN_FAULT_ABSENT,
-			"%zu tokens match, and one must be meant: %s", findings->count,
-			findings->list);
+			"%zu tokens match, and one must be meant: %s", findings->matches, found);
 	if (findings->has_sick)
 		return MORTISE_HARDWARE;
-	if (label != NULL)
-		return pkcs11_fail(token, TOKEN_FAULT_ABSENT,
-			"token '%.*s' (serial %.*s) is not there; found: %s",
-			width_of(label, LABEL_SIZE), (const char *)label,
-			width_of(label + 80, SERIAL_SIZE), (const char *)label + 80,
-			findings->others > 0 ? findings->list : "none");
-	return pkcs11_fail(token, TOKEN_FAULT_ABSENT, "no token matches the URI; found: %s",
-		findings->others > 0 ? findings->list : "none");
+	if (search->identity == NULL)
+		return pkcs11_fail(
+			token, TOKEN_FAULT_ABSENT, "no token matches the URI; found: %s", found);
+	write_uri(search->identity, 2, wanted, sizeof wanted);
+	return pkcs11_fail(token, TOKEN_FAULT_ABSENT, "%s is not there; found: %s", wanted, found);
+}
+
+static void choose(struct pkcs11 *token, size_t place)
+{
+	token->place = place;
+	token->module = token->modules[token->places[place].module];
+	token->slot = token->places[place].slot;
 }
 
 enum mortise_status pkcs11_connect(const struct token_options *options,
 	const struct pkcs11_search *search, struct token_failure *failure, struct pkcs11 *token)
 {
-	struct findings findings = {0};
+	CLEANUP(findings_free) struct findings findings = {0};
 
 	*token = (struct pkcs11){.options = options, .failure = failure};
 	p11_kit_be_quiet();
 	TRY(search_modules(token, search, &findings));
-	return judge(token, search, &findings);
+	TRY(judge(token, search, &findings));
+	choose(token, 0);
+	return MORTISE_OK;
 }
 
 static void close_session(struct pkcs11 *token)
@@ -246,6 +400,32 @@ static void close_session(struct pkcs11 *token)
 	if (token->has_session)
 		(void)token->module->C_CloseSession(token->session);
 	token->has_session = false;
+}
+
+bool pkcs11_next_place(struct pkcs11 *token)
+{
+	close_session(token);
+	if (token->place + 1 >= token->place_count)
+		return false;
+	choose(token, token->place + 1);
+	return true;
+}
+
+enum mortise_status pkcs11_uri(struct pkcs11 *token, char out_uri[TOKEN_URI_MAX + 1])
+{
+	const char *path = token->paths[token->places[token->place].module];
+	size_t used;
+
+	write_uri(token->identity, sizeof identity_fields / sizeof *identity_fields, out_uri,
+		TOKEN_URI_MAX + 1);
+	used = strlen(out_uri);
+	(void)snprintf(out_uri + used, TOKEN_URI_MAX + 1 - used, "?module-path=");
+	put_escaped(out_uri, TOKEN_URI_MAX + 1, (const uint8_t *)path, (int)strlen(path));
+	/* What did not fit was left out. */
+	if (strlen(out_uri) + 3 > TOKEN_URI_MAX)
+		return pkcs11_fail(token, TOKEN_FAULT_UNFIT_WISH,
+			"the module's path is too long: a slot's URI has %d bytes", TOKEN_URI_MAX);
+	return MORTISE_OK;
 }
 
 enum mortise_status pkcs11_start_session(struct pkcs11 *token, bool may_write)

@@ -19,14 +19,24 @@
 #include "token.h"
 
 #define PKCS11_MODULES_MAX 8
+#define PKCS11_PATH_MAX    1024
+
+/* Where a token is: the same one may be behind several modules. */
+struct pkcs11_place {
+	size_t module; /* index of modules */
+	CK_SLOT_ID slot;
+};
 
 struct pkcs11 {
 	const struct token_options *options;
 	struct token_failure *failure; /* of the call that connected, and no longer than it */
 	CK_FUNCTION_LIST *modules[PKCS11_MODULES_MAX];
+	char paths[PKCS11_MODULES_MAX][PKCS11_PATH_MAX];
 	size_t module_count;
-	CK_FUNCTION_LIST *module; /* the token's; NULL until it is found */
-	CK_SLOT_ID slot;
+	struct pkcs11_place places[PKCS11_MODULES_MAX]; /* of the token, at most one a module */
+	size_t place_count, place;
+	CK_FUNCTION_LIST *module; /* of the place; NULL until the token is found */
+	CK_SLOT_ID slot;          /* of the place */
 	uint8_t identity[PKCS11_IDENTITY_SIZE];
 	CK_SESSION_HANDLE session;
 	bool has_session;
@@ -40,13 +50,20 @@ struct pkcs11_search {
 
 /*
  * Fills *token, which is to be disconnected even after a failure. None or several tokens are an
- * error that names what was found.
+ * error that names what was found, as URIs. A token is what it says of itself: label,
+ * manufacturer, model and serial number; behind several modules it is the same one, in the first.
  */
 enum mortise_status pkcs11_connect(const struct token_options *options,
 	const struct pkcs11_search *search, struct token_failure *failure, struct pkcs11 *token)
 	MUST_USE;
 
 void pkcs11_disconnect(struct pkcs11 *token);
+
+/* The same token behind the next module that shows it; false if there is none. */
+bool pkcs11_next_place(struct pkcs11 *token);
+
+/* The token and the module that is in use, as a URI. */
+enum mortise_status pkcs11_uri(struct pkcs11 *token, char out_uri[TOKEN_URI_MAX + 1]) MUST_USE;
 
 /* A session; the one before is closed, and so whoever was logged in is out. */
 enum mortise_status pkcs11_start_session(struct pkcs11 *token, bool may_write) MUST_USE;

@@ -30,7 +30,18 @@ static const char *what_is_wrong_with(const struct stat *file)
 	return NULL;
 }
 
-/* One line; its newline may be missing. */
+/* Could it be typed? Neither a byte order mark nor UTF-16 could. */
+static bool is_typable(const uint8_t *bytes, size_t size)
+{
+	if (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if ((bytes[i] < ' ' && bytes[i] != '\t') || bytes[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* One line without its ending, \n or \r\n, which may be missing. What is none costs no try. */
 static enum mortise_status take_line(
 	struct pkcs11 *token, const char *path, const struct secret *text, struct secret **out_pin)
 {
@@ -38,10 +49,12 @@ static enum mortise_status take_line(
 
 	if (size > 0 && text->bytes[size - 1] == '\n')
 		size--;
-	if (size == 0 || size > TOKEN_PIN_MAX || memchr(text->bytes, '\n', size) != NULL ||
-		memchr(text->bytes, '\0', size) != NULL)
+	if (size > 0 && size < text->size && text->bytes[size - 1] == '\r')
+		size--;
+	if (size == 0 || size > TOKEN_PIN_MAX || !is_typable(text->bytes, size))
 		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN,
-			"pin-file %.160s is not one line of 1 to %d bytes", path, TOKEN_PIN_MAX);
+			"pin-file %.160s is not one line of 1 to %d bytes of plain text", path,
+			TOKEN_PIN_MAX);
 	return secret_copy(text->bytes, size, out_pin);
 }
 
@@ -63,7 +76,7 @@ static enum mortise_status read_file(struct pkcs11 *token, struct secret **out_p
 	wrong = what_is_wrong_with(&file);
 	if (wrong != NULL)
 		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN, "pin-file %.160s %s", path, wrong);
-	TRY(secret_new(TOKEN_PIN_MAX + 2, &text));
+	TRY(secret_new(TOKEN_PIN_MAX + 3, &text)); /* with an ending, and one byte too many */
 	do
 		size = read(fd, text->bytes, text->size);
 	while (size < 0 && errno == EINTR);

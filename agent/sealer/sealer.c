@@ -218,6 +218,7 @@ static void put_health(struct wire_writer *writer, const struct token_health *he
 		[HEALTH_TRIES_FAILED] = health->tries_failed,
 		[HEALTH_TRIES_MAX] = health->tries_max,
 		[HEALTH_BACK_S] = health->back_s,
+		[HEALTH_IDLE_PCRS] = health->idle_pcrs,
 	};
 	uint8_t packed[sizeof numbers];
 
@@ -229,6 +230,8 @@ static void put_health(struct wire_writer *writer, const struct token_health *he
 
 static void put_result(struct wire_writer *writer, uint16_t code, const struct token_result *result)
 {
+	if (result->h != NULL && result->uri[0] != '\0')
+		wire_put_text(writer, WIRE_TAG_URI, result->uri);
 	if (result->h != NULL)
 		wire_put(writer, WIRE_TAG_KEY, result->h->bytes, result->h->size);
 	if (result->blob_size > 0)

@@ -63,10 +63,10 @@ static enum mortise_status read_uri(
 		return MORTISE_BUSY;
 	if (p11_kit_uri_parse(text != NULL ? text : ANY_TOKEN, P11_KIT_URI_FOR_ANY, uri) !=
 		P11_KIT_URI_OK)
-		return fail(failure, TOKEN_FAULT_UNSUPPORTED, "not a PKCS #11 URI (RFC 7512)");
+		return fail(failure, TOKEN_FAULT_UNFIT_WISH, "not a PKCS #11 URI (RFC 7512)");
 	wrong = what_is_wrong_with(uri);
 	if (wrong != NULL)
-		return fail(failure, TOKEN_FAULT_UNSUPPORTED, wrong);
+		return fail(failure, TOKEN_FAULT_UNFIT_WISH, wrong);
 	*out_uri = uri;
 	uri = NULL;
 	return MORTISE_OK;
@@ -211,6 +211,7 @@ static enum mortise_status enrol_on(struct pkcs11 *token, const uint8_t entropy[
 	CK_FLAGS flags;
 	size_t size;
 
+	TRY(pkcs11_uri(token, result->uri));
 	TRY(pkcs11_flags(token, &flags));
 	blob.needs_pin = (flags & CKF_LOGIN_REQUIRED) != 0 || pin->typed != NULL;
 	memcpy(blob.identity, token->identity, sizeof blob.identity);
@@ -238,11 +239,42 @@ static enum mortise_status enrol(struct token_run *run, const struct token_wish 
 	struct pkcs11 *token;
 
 	if (wish->pcrs != 0 || wish->pcr_key.size > 0)
-		return fail(&out_result->failure, TOKEN_FAULT_UNSUPPORTED, "a token has no PCRs");
+		return fail(&out_result->failure, TOKEN_FAULT_UNFIT_WISH, "a token has no PCRs");
 	TRY(read_uri(wish->uri, &out_result->failure, &uri));
 	search.uri = uri;
 	TRY(connect_anew(run, &search, &out_result->failure, &token));
 	return enrol_on(token, entropy, &pin, out_result);
+}
+
+/* A login that failed may have been counted, whatever it failed by. */
+static bool is_about_the_pin(const struct pkcs11_pin *pin, const struct token_failure *failure)
+{
+	return pin->is_wrong || failure->fault == TOKEN_FAULT_NO_PIN ||
+	       failure->fault == TOKEN_FAULT_LOCKOUT;
+}
+
+/*
+ * Behind each module that shows the token, until one opens: which of them made the slot, the blob
+ * does not say. A PIN that was wrong is wrong behind all. What is told is what the module said that
+ * knows the key, if one does.
+ */
+static enum mortise_status open_at_any_place(struct pkcs11 *token, const struct pkcs11_blob *blob,
+	struct pkcs11_pin *pin, struct secret **out_h)
+{
+	struct token_failure told = {.fault = TOKEN_FAULT_REFUSED};
+	enum mortise_status status;
+
+	do {
+		status = enter(token, blob, false, pin);
+		if (status == MORTISE_OK)
+			status = unseal(token, blob, out_h);
+		if (status != MORTISE_HARDWARE || is_about_the_pin(pin, token->failure))
+			return status;
+		if (told.fault == TOKEN_FAULT_REFUSED)
+			told = *token->failure;
+	} while (pkcs11_next_place(token));
+	*token->failure = told;
+	return MORTISE_HARDWARE;
 }
 
 static enum mortise_status open_blob(
@@ -258,8 +290,7 @@ static enum mortise_status open_blob(
 			"the sealed blob in the store is not one of ours");
 	search.identity = blob.identity;
 	TRY(connect_anew(run, &search, &out_result->failure, &token));
-	TRY(enter(token, &blob, false, &pin));
-	return unseal(token, &blob, &out_result->h);
+	return open_at_any_place(token, &blob, &pin, &out_result->h);
 }
 
 static unsigned health_of(CK_FLAGS flags)
@@ -274,6 +305,7 @@ static enum mortise_status check_health(
 {
 	struct pkcs11_search search = {0};
 	struct pkcs11_blob blob;
+	enum mortise_status status;
 	struct pkcs11 *token;
 	CK_FLAGS flags;
 
@@ -282,7 +314,10 @@ static enum mortise_status check_health(
 			"the sealed blob in the store is not one of ours");
 	search.identity = blob.identity;
 	TRY(connect_anew(run, &search, &out_result->failure, &token));
-	TRY(pkcs11_flags(token, &flags));
+	do
+		status = pkcs11_flags(token, &flags);
+	while (status == MORTISE_HARDWARE && pkcs11_next_place(token));
+	TRY(status);
 	out_result->health.flags =
 		health_of(flags) | (blob.needs_pin ? TOKEN_HEALTH_WANTS_PIN : 0u);
 	return MORTISE_OK;

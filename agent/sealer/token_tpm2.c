@@ -100,9 +100,9 @@ static enum mortise_status enrol(struct token_run *run, const struct token_wish 
 	size_t packed_size;
 
 	if (wish->uri != NULL)
-		return refuse(out_result, TOKEN_FAULT_UNSUPPORTED, "a TPM has no URI");
+		return refuse(out_result, TOKEN_FAULT_UNFIT_WISH, "a TPM has no URI");
 	if (wish->pcrs >> TPM2_PCRS != 0)
-		return refuse(out_result, TOKEN_FAULT_UNSUPPORTED, "a TPM has PCRs 0 to 23");
+		return refuse(out_result, TOKEN_FAULT_UNFIT_WISH, "a TPM has PCRs 0 to 23");
 	if (wish->pin != NULL)
 		tpm2_policy_pin(wish->pin, &sealing.auth);
 	TRY(tpm2_run_do(run, enrol_once, &sealing, &out_result->failure));
@@ -155,6 +155,20 @@ static enum mortise_status check_once(struct tpm2 *tpm, void *context)
 	return tpm2_health_read(tpm, &checking->health);
 }
 
+/* What the slot asks for, apart from its TPM. */
+static void judge(const struct tpm2_blob *blob, struct token_health *health)
+{
+	const struct tpm2_policy *policy = &blob->policy;
+
+	health->idle_pcrs = tpm2_pcrs_idle(policy->pcrs, &policy->values);
+	if (policy->has_pin)
+		health->flags |= TOKEN_HEALTH_WANTS_PIN;
+	if (tpm2_srk_counts_tries(&blob->srk))
+		health->flags |= TOKEN_HEALTH_SRK_COUNTS;
+	if (!policy->has_pin && !policy->has_key && policy->pcrs == health->idle_pcrs)
+		health->flags |= TOKEN_HEALTH_UNBOUND;
+}
+
 /* The storage root key must be the slot's; whether the seal opens takes an opening to know. */
 static enum mortise_status check_health(
 	struct token_run *run, const struct token_bytes *blob, struct token_result *out_result)
@@ -165,9 +179,8 @@ static enum mortise_status check_health(
 		return refuse(out_result, TOKEN_FAULT_MALFORMED,
 			"the sealed blob in the store is not one of ours");
 	TRY(tpm2_run_do(run, check_once, &checking, &out_result->failure));
+	judge(&checking.blob, &checking.health);
 	out_result->health = checking.health;
-	if (checking.blob.policy.has_pin)
-		out_result->health.flags |= TOKEN_HEALTH_WANTS_PIN;
 	return MORTISE_OK;
 }
 

@@ -17,26 +17,44 @@ static bool is_about_the_owner(TSS2_RC rc)
 	       tpm2_fault_is(rc, TPM2_RC_HIERARCHY);
 }
 
-/* Of the handles in use, which the TPM names in rising order, the first gap. */
-static enum mortise_status find_free(struct tpm2 *tpm, TPM2_HANDLE *out_handle)
+/* Behind the handles that follow one another from *handle on; is there a gap, or no more? */
+static enum mortise_status skip_used(struct tpm2 *tpm, TPM2_HANDLE *handle, bool *out_is_free)
 {
 	TPMS_CAPABILITY_DATA *said = NULL;
-	TPM2_HANDLE free_handle = TPM2_COUNTER_FIRST;
-	TPMI_YES_NO more;
+	TPMI_YES_NO more = TPM2_NO;
+	uint32_t at = 0;
 
 	TRY(tpm2_check(tpm,
 		Esys_GetCapability(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-			TPM2_CAP_HANDLES, TPM2_COUNTER_FIRST, HANDLES, &more, &said),
+			TPM2_CAP_HANDLES, *handle, HANDLES, &more, &said),
 		"GetCapability", TOKEN_FAULT_OTHER));
 	if (said->capability == TPM2_CAP_HANDLES) {
 		const TPML_HANDLE *handles = &said->data.handles;
 
-		for (uint32_t i = 0; i < handles->count && handles->handle[i] == free_handle; i++)
-			free_handle++;
+		for (; at < handles->count && handles->handle[at] == *handle; at++)
+			++*handle;
+		*out_is_free = at < handles->count || more == TPM2_NO || at == 0;
 	}
 	Esys_Free(said);
-	if (free_handle > TPM2_COUNTER_LAST)
-		return tpm2_fail(tpm, TOKEN_FAULT_FULL, "no free handle for a counter");
+	return MORTISE_OK;
+}
+
+/* Of the handles in use, which the TPM names in rising order, up to 254 at a time, the first gap.
+ */
+static enum mortise_status find_free(struct tpm2 *tpm, TPM2_HANDLE *out_handle)
+{
+	TPM2_HANDLE free_handle = TPM2_COUNTER_FIRST;
+	bool is_free = false;
+
+	while (!is_free && free_handle <= TPM2_COUNTER_LAST) {
+		is_free = true;
+		TRY(skip_used(tpm, &free_handle, &is_free));
+	}
+	if (free_handle > TPM2_COUNTER_LAST) {
+		tpm->is_final = true;
+		return tpm2_fail(tpm, TOKEN_FAULT_FULL,
+			"no free handle for a counter in 0x01836d00 to 0x01836dff");
+	}
 	*out_handle = free_handle;
 	return MORTISE_OK;
 }

@@ -110,8 +110,10 @@ static enum mortise_status load_driver(struct tpm2 *tpm)
 	tpm->has_manager = driver->has_manager || (strcmp(driver->name, "device") == 0 &&
 							  is_managed_device(configuration));
 	if (Tss2_TctiLdr_Initialize_Ex(driver->library, configuration, &tpm->tcti) !=
-		TSS2_RC_SUCCESS)
+		TSS2_RC_SUCCESS) {
+		tpm->tcti = NULL; /* tpm2-tss 4.1 leaves one that is none */
 		return absent(tpm, configuration);
+	}
 	return MORTISE_OK;
 }
 

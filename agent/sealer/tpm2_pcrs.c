@@ -45,6 +45,24 @@ void tpm2_pcrs_name(uint32_t mask, char *text, size_t size)
 	}
 }
 
+static bool is_all(const uint8_t value[TPM2_DIGEST_SIZE], uint8_t byte)
+{
+	for (size_t i = 0; i < TPM2_DIGEST_SIZE; i++)
+		if (value[i] != byte)
+			return false;
+	return true;
+}
+
+uint32_t tpm2_pcrs_idle(uint32_t mask, const struct tpm2_pcr_values *values)
+{
+	uint32_t idle = 0;
+
+	for (unsigned i = 0; i < TPM2_PCRS; i++)
+		if (is_all(values->value[i], 0) || is_all(values->value[i], 0xff))
+			idle |= mask & 1u << i;
+	return idle;
+}
+
 /* The TPM gives up to eight at a time, lowest first, and leaves out those it does not have. */
 static enum mortise_status take(
 	struct tpm2 *tpm, uint32_t got, const TPML_DIGEST *digests, struct tpm2_pcr_values *values)

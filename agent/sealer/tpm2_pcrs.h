@@ -36,6 +36,12 @@ enum mortise_status tpm2_pcrs_require(struct tpm2 *tpm, ESYS_TR session, uint32_
 enum mortise_status tpm2_pcrs_expect_refusal(struct tpm2 *tpm, ESYS_TR session, uint32_t mask,
 	const struct tpm2_pcr_values *values) MUST_USE;
 
+/*
+ * Those of mask whose value is all zeros or all ones: as the TPM starts with, and nothing was
+ * measured into them.
+ */
+uint32_t tpm2_pcrs_idle(uint32_t mask, const struct tpm2_pcr_values *values);
+
 /* "7 11" */
 void tpm2_pcrs_name(uint32_t mask, char *text, size_t size);
 

@@ -70,6 +70,18 @@ bool tpm2_policy_digest(const struct tpm2_policy *policy, TPM2B_DIGEST *out_dige
 	return true;
 }
 
+static enum mortise_status read_key(
+	struct tpm2 *tpm, const struct token_wish *wish, struct tpm2_policy *policy)
+{
+	char detail[sizeof tpm->failure->detail];
+	const char *wrong = policy->has_key ? tpm2_key_read(&wish->pcr_key, &policy->key) : NULL;
+
+	if (wrong == NULL)
+		return MORTISE_OK;
+	(void)snprintf(detail, sizeof detail, "the PCR key is %s", wrong);
+	return tpm2_fail(tpm, TOKEN_FAULT_UNFIT_WISH, detail);
+}
+
 enum mortise_status tpm2_policy_make(
 	struct tpm2 *tpm, const struct token_wish *wish, struct tpm2_policy *out_policy)
 {
@@ -79,9 +91,7 @@ enum mortise_status tpm2_policy_make(
 		.pcrs = wish->pcrs,
 	};
 
-	if (policy.has_key && !tpm2_key_read(&wish->pcr_key, &policy.key))
-		return tpm2_fail(tpm, TOKEN_FAULT_UNSUPPORTED,
-			"the PCR key is not a PEM public key: RSA of 2048 to 4096 bits, or P-256");
+	TRY(read_key(tpm, wish, &policy));
 	if (policy.pcrs != 0)
 		TRY(tpm2_pcrs_read(tpm, policy.pcrs, &policy.values));
 	*out_policy = policy;

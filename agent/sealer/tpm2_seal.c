@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "tpm2_fault.h"
+#include "tpm2_srk.h"
 
 /* Sends h and the PIN encrypted by the session. */
 static TSS2_RC create(struct tpm2 *tpm, const struct secret *h, const TPM2B_AUTH *auth,
@@ -37,11 +38,12 @@ enum mortise_status tpm2_seal_create(
 	};
 	TPM2B_PUBLIC *public = NULL;
 	TPM2B_PRIVATE *private = NULL;
+	TSS2_RC rc;
 
 	if (!tpm2_policy_digest(&blob->policy, &wanted.publicArea.authPolicy))
 		return tpm2_fail(tpm, TOKEN_FAULT_UNSUPPORTED, "the PCR key has no name");
-	TRY(tpm2_check(tpm, create(tpm, h, auth, &wanted, &private, &public), "Create",
-		TOKEN_FAULT_UNFIT_SRK));
+	rc = create(tpm, h, auth, &wanted, &private, &public);
+	TRY(tpm2_check(tpm, rc, "Create", tpm2_srk_fault(rc, TOKEN_FAULT_UNFIT_SRK)));
 	blob->public = *public;
 	blob->private = *private;
 	Esys_Free(public);
@@ -55,11 +57,10 @@ static enum mortise_status load(
 	struct tpm2 *tpm, const struct tpm2_blob *blob, const TPM2B_AUTH *auth, ESYS_TR *out_object)
 {
 	ESYS_TR object;
+	TSS2_RC rc = Esys_Load(tpm->esys, tpm->srk, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE,
+		&blob->private, &blob->public, &object);
 
-	TRY(tpm2_check(tpm,
-		Esys_Load(tpm->esys, tpm->srk, tpm2_session(tpm), ESYS_TR_NONE, ESYS_TR_NONE,
-			&blob->private, &blob->public, &object),
-		"Load", TOKEN_FAULT_REFUSED));
+	TRY(tpm2_check(tpm, rc, "Load", tpm2_srk_fault(rc, TOKEN_FAULT_REFUSED)));
 	TRY(tpm2_track(tpm, object));
 	TRY(tpm2_check(
 		tpm, Esys_TR_SetAuth(tpm->esys, object, auth), "authorisation", TOKEN_FAULT_OTHER));

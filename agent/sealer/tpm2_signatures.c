@@ -93,12 +93,17 @@ static bool read_entry(
 static struct tpm2_signature *read_bank(
 	const json_t *bank, const uint8_t print[TPM2_PRINT_SIZE], size_t *out_count)
 {
-	size_t size = json_array_size(bank), count = 0;
-	struct tpm2_signature *list = calloc(size > 0 ? size : 1, sizeof *list);
+	size_t size = json_array_size(bank), count = 0, next = 0;
+	struct tpm2_signature *list, entry;
 
+	/* Counted first: a file of a MiB has half a million entries that are none. */
+	for (size_t i = 0; i < size; i++)
+		count += read_entry(json_array_get(bank, i), print, &entry);
+	list = calloc(count > 0 ? count : 1, sizeof *list);
 	for (size_t i = 0; i < size && list != NULL; i++)
-		count += read_entry(json_array_get(bank, i), print, &list[count]);
-	*out_count = count;
+		if (read_entry(json_array_get(bank, i), print, &entry))
+			list[next++] = entry;
+	*out_count = next;
 	return list;
 }
 

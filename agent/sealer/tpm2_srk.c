@@ -201,3 +201,15 @@ enum mortise_status tpm2_srk_require(struct tpm2 *tpm, const TPM2B_PUBLIC *recor
 			tpm, TOKEN_FAULT_OTHER_SRK, "0x81000001: not the key of the enrolment");
 	return MORTISE_OK;
 }
+
+enum token_fault tpm2_srk_fault(TSS2_RC rc, enum token_fault refusal)
+{
+	return tpm2_fault_is(rc, TPM2_RC_AUTH_FAIL) || tpm2_fault_is(rc, TPM2_RC_BAD_AUTH)
+		       ? TOKEN_FAULT_SRK_AUTH
+		       : refusal;
+}
+
+bool tpm2_srk_counts_tries(const TPM2B_PUBLIC *srk)
+{
+	return (srk->publicArea.objectAttributes & TPMA_OBJECT_NODA) == 0;
+}

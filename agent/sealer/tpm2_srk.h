@@ -24,4 +24,10 @@ enum mortise_status tpm2_srk_trust(struct tpm2 *tpm, TPM2B_PUBLIC *out_public) M
  */
 enum mortise_status tpm2_srk_require(struct tpm2 *tpm, const TPM2B_PUBLIC *recorded) MUST_USE;
 
+/* Of a command that uses the key: TOKEN_FAULT_SRK_AUTH if it has a password, else refusal. */
+enum token_fault tpm2_srk_fault(TSS2_RC rc, enum token_fault refusal);
+
+/* Is it subject to dictionary-attack protection, so that power cuts count? */
+bool tpm2_srk_counts_tries(const TPM2B_PUBLIC *srk);
+
 #endif

@@ -7,7 +7,7 @@
  * Knows nothing of keys, paths or meaning.
  *
  *	meta     one row: format, uuid, epoch, generation, tally
- *	item     (epoch, kind, number) -> body: slots, policies, the audit log's state
+ *	item     (epoch, kind, number) -> body: slots, policies, the audit log's state, a time
  *	secret   (epoch, id) -> path hash, head
  *	version  (epoch, secret, number) -> the epoch of its value, wrapped data key, info
  *	value    (secret, number, epoch of its data key) -> encrypted bytes
@@ -44,7 +44,9 @@ enum store_item {
 	STORE_POLICY = 2, /* number: the policy's version */
 	STORE_AUDIT = 3,  /* number 1 */
 	STORE_ANCHOR = 4, /* number 1; none: the store has no anchor */
-	STORE_ITEM_LAST = STORE_ANCHOR,
+	STORE_FLOOR = 5,  /* number 1: the newest time that was confirmed, if there is one */
+	STORE_GAP = 6,    /* number: from 1; a place where the audit log was damaged */
+	STORE_ITEM_LAST = STORE_GAP,
 };
 
 struct store;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "envelope.h"
 #include "store.h"
 #include "wire.h"
@@ -26,6 +27,7 @@
 #define VAULT_KEY_MAX        32
 #define VAULT_PAIR_VALUE_MAX 256
 #define VAULT_SLOTS_MAX      16
+#define VAULT_GAPS_MAX       64
 
 struct vault;
 struct slot_making;
@@ -187,7 +189,10 @@ enum mortise_status vault_show(struct vault *vault, const char *path, struct vau
  */
 enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
-/* Removes the pending version; MORTISE_CONFLICT if it is another; none is no error. */
+/*
+ * Removes the pending version. Done already is no error: `changed` is false. MORTISE_CONFLICT if
+ * another version is pending, or this one was promoted or never given.
+ */
 enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
 
@@ -223,13 +228,17 @@ enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_
 enum mortise_status vault_destroy_all(struct vault *vault, const char *path, bool is_dry_run,
 	struct vault_outcome *out_outcome) MUST_USE;
 
+/* In place of a time of deletion: the clock was not believed then. */
+#define VAULT_TIME_UNKNOWN 1
+
 /*
  * Looks at some secrets behind `cursor` (moves it on; zeros start, and stand there at the end),
- * and removes the first that was deleted before deleted_us: its path and current version are out.
- * MORTISE_NOT_FOUND: none of them was. It may stay in the log until vault_forget_old().
+ * and removes the first that was deleted keep_us before now_us: its path and current version are
+ * out. MORTISE_NOT_FOUND: none of them was. It may stay in the log until vault_forget_old().
+ * Deleted at a time that is not known counts from now_us on.
  */
-enum mortise_status vault_purge(struct vault *vault, uint64_t deleted_us, uint8_t cursor[ID_SIZE],
-	char out_path[VAULT_PATH_SIZE], uint64_t *out_version) MUST_USE;
+enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t keep_us,
+	uint8_t cursor[ID_SIZE], char out_path[VAULT_PATH_SIZE], uint64_t *out_version) MUST_USE;
 
 /*
  * Reads again from disk all that lies in bucket (0 to 255) and decrypts every value; bucket 0
@@ -277,6 +286,38 @@ enum mortise_status vault_forget_old(struct vault *vault) MUST_USE;
 enum mortise_status vault_audit_state(struct vault *vault, struct secret **out_state) MUST_USE;
 enum mortise_status vault_set_audit_state(struct vault *vault, const struct secret *state) MUST_USE;
 
+/* The clock's floor. MORTISE_NOT_FOUND: none was kept. */
+enum mortise_status vault_floor(struct vault *vault, struct clock_floor *out_floor) MUST_USE;
+enum mortise_status vault_set_floor(struct vault *vault, const struct clock_floor *floor) MUST_USE;
+/* As the disk has it, which nobody vouches for yet. */
+enum mortise_status vault_floor_while_sealed(struct store *store, struct clock_floor *out_floor)
+	MUST_USE;
+
+/* A place where the audit log was damaged; see struct audit_gap. */
+struct vault_gap {
+	uint64_t sequence;
+	uint8_t head[32], key[32];
+	char why[256];
+	uint64_t found_us;
+	uint64_t acknowledged_us; /* 0: not yet; then by whom, and why */
+	uint32_t uid;
+	char note[VAULT_NOTE_MAX + 1];
+};
+
+/* One more. MORTISE_CONFLICT where there are VAULT_GAPS_MAX that nobody has acknowledged. */
+enum mortise_status vault_add_gap(struct vault *vault, const struct vault_gap *gap) MUST_USE;
+/* The gap after `after` (0: the first); 0: no more. */
+uint64_t vault_next_gap(const struct vault *vault, uint64_t after);
+enum mortise_status vault_gap(struct vault *vault, uint64_t number, struct vault_gap *out_gap)
+	MUST_USE;
+/* The same one, with who has acknowledged it. MORTISE_NOT_FOUND. */
+enum mortise_status vault_acknowledge_gap(
+	struct vault *vault, uint64_t number, const struct vault_gap *gap) MUST_USE;
+/* As the disk has them, which nobody vouches for yet. */
+typedef void vault_gap_visit(void *context, const struct vault_gap *gap);
+enum mortise_status vault_gaps_while_sealed(
+	struct store *store, vault_gap_visit *visit, void *context) MUST_USE;
+
 /* The slot after `after` (0: the first); 0: no more. */
 uint64_t vault_next_slot(const struct vault *vault, uint64_t after);
 
@@ -305,7 +346,7 @@ enum mortise_status vault_try_slot(struct vault *vault, uint64_t id, const struc
 /* How old the store is, for an anchor that compares it with a counter in hardware. */
 struct vault_age {
 	uint64_t generation;
-	uint64_t commits; /* since it was opened, but for those of an audit state */
+	uint64_t commits; /* since it was opened, but for those of an audit state or a floor */
 	uint64_t weighty; /* those of them that changed a slot or a policy */
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
 #include "vault_revision.h"
 
 #define MAX_AGE_MAX_S (100ull * 365 * 86400)
@@ -57,6 +58,17 @@ enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_
 	return MORTISE_OK;
 }
 
+/* A version that is there was promoted, or written as any other; one never given was no version. */
+static bool was_dropped(const struct vault *vault, const struct entry *entry, uint64_t version)
+{
+	struct vault_head head;
+
+	for (size_t i = 0; i < entry->version_count; i++)
+		if (entry->versions[i].number == version)
+			return false;
+	return version != 0 && head_open(vault, entry, &head) == MORTISE_OK && version <= head.last;
+}
+
 enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
 	bool is_dry_run, struct vault_outcome *out_outcome)
 {
@@ -65,7 +77,7 @@ enum mortise_status vault_drop_pending(struct vault *vault, const char *path, ui
 
 	if (!before)
 		return MORTISE_NOT_FOUND;
-	if (before->pending && before->pending != version)
+	if (before->pending ? before->pending != version : !was_dropped(vault, before, version))
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {before->current, before->pending != 0};
 	if (outcome.changed && !is_dry_run) {
@@ -127,15 +139,12 @@ enum mortise_status vault_move(struct vault *vault, const char *path, const char
 	return MORTISE_OK;
 }
 
-/* One line without control characters, at most so long. */
+/* At most so long. */
 static bool is_line(const char *text, size_t size_max)
 {
 	size_t size = strnlen(text, size_max + 1);
 
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-			return false;
-	return size <= size_max;
+	return size <= size_max && text_is_line(text, size);
 }
 
 static bool is_pair(const struct vault_pair *pair)

@@ -331,7 +331,9 @@ static enum mortise_status verify_identity(
 		status = verify_items(vault);
 	if (status == MORTISE_INTEGRITY)
 		snprintf(out_complaint, complaint_size,
-			"the tally, a slot, a policy or the audit state on disk was changed");
+			"the tally, a slot, a policy, the audit state or the clock's floor on disk "
+			"was "
+			"changed");
 	return status;
 }
 

@@ -304,6 +304,21 @@ static enum mortise_status redo_anchor(struct vault *vault)
 		(struct store_bytes){anchor->bytes, anchor->size});
 }
 
+/* Items that no key has anything to do with. */
+static enum mortise_status redo_plain(struct vault *vault, enum store_item kind)
+{
+	uint64_t number = 0;
+
+	while ((number = index_next_item(vault->index, kind, number))) {
+		CLEANUP(release) uint8_t *body = NULL;
+		size_t size = 0;
+
+		TRY(vault_item(vault, kind, number, &body, &size));
+		TRY(put_next_item(vault, kind, number, (struct store_bytes){body, size}));
+	}
+	return MORTISE_OK;
+}
+
 enum mortise_status redo_items(struct vault *vault)
 {
 	uint64_t slot = 0;
@@ -312,5 +327,7 @@ enum mortise_status redo_items(struct vault *vault)
 		TRY(redo_slot(vault, slot));
 	TRY(redo_audit_state(vault));
 	TRY(redo_anchor(vault));
+	TRY(redo_plain(vault, STORE_FLOOR));
+	TRY(redo_plain(vault, STORE_GAP));
 	return undo_policies(vault);
 }

@@ -74,8 +74,18 @@ enum mortise_status vault_destroy_all(
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_purge(struct vault *vault, uint64_t deleted_us, uint8_t cursor[ID_SIZE],
-	char out_path[VAULT_PATH_SIZE], uint64_t *out_version)
+static enum mortise_status set_deletion_time(
+	struct vault *vault, const struct entry *entry, uint64_t now_us)
+{
+	CLEANUP(revision_done) struct revision revision = {.wipes = false};
+
+	TRY(revision_begin(vault, entry, &revision));
+	revision.head.deleted_us = now_us;
+	return revision_commit(vault, &revision, 1);
+}
+
+enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t keep_us,
+	uint8_t cursor[ID_SIZE], char out_path[VAULT_PATH_SIZE], uint64_t *out_version)
 {
 	const struct entry *entry = NULL;
 	struct vault_head head;
@@ -90,7 +100,11 @@ enum mortise_status vault_purge(struct vault *vault, uint64_t deleted_us, uint8_
 		if (!entry->is_deleted)
 			continue;
 		TRY(head_open(vault, entry, &head));
-		if (head.deleted_us >= deleted_us)
+		if (head.deleted_us == VAULT_TIME_UNKNOWN)
+			return set_deletion_time(vault, entry, now_us) == MORTISE_OK
+				       ? MORTISE_NOT_FOUND
+				       : MORTISE_IO;
+		if (head.deleted_us >= now_us || now_us - head.deleted_us <= keep_us)
 			continue;
 		TRY(remove_entry(vault, entry));
 		memcpy(out_path, head.path, sizeof head.path);

@@ -283,7 +283,8 @@ static enum mortise_status write_all(struct vault *vault, const struct store_met
 /* The log's keys change every minute: an old copy of them alone harms nobody but its taker. */
 static bool raises_generation(const struct index_change *change)
 {
-	return !change || change->entry || change->kind != STORE_AUDIT;
+	return !change || change->entry ||
+	       (change->kind != STORE_AUDIT && change->kind != STORE_FLOOR);
 }
 
 /* A rekey under way does again what has changed. */

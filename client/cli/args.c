@@ -159,7 +159,8 @@ static int take_option(struct cli *cli, int argc, char *const *argv, int *at)
 	if (is_in(option, args_global_options) || is_in(option, args_change_options))
 		return take_global(cli, option, value);
 	if (cli->given_count == CLI_GIVEN_MAX)
-		return output_fail(cli, MORTISE_INVALID, "too many options");
+		return output_fail(
+			cli, MORTISE_INVALID, "at most %d options at once", CLI_GIVEN_MAX);
 	cli->given[cli->given_count].option = option;
 	cli->given[cli->given_count++].value = value;
 	return CLI_DONE;
@@ -223,6 +224,9 @@ static int check_counts(const struct cli *cli, const char *group)
 		return output_fail(cli, MORTISE_INVALID,
 			"a value is never an argument, since everyone could read it with ps; "
 			"pipe it in, or use --from-file=F, or be asked on the terminal");
+	if (cli->operand_count > command->most && strstr(command->operands, "...") != NULL)
+		return output_fail(cli, MORTISE_INVALID, "%d are too many: at most %d %s at once",
+			cli->operand_count, command->most, command->operands);
 	if (cli->operand_count < command->least || cli->operand_count > command->most)
 		return output_fail(cli, MORTISE_INVALID, "usage: mortise %s [OPTIONS] %s",
 			command->name, command->operands);

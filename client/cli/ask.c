@@ -13,13 +13,6 @@
 
 const char ask_malformed[] = "the agent's reply is malformed; is it of another version of mortise?";
 
-/* What a person at a terminal is in is no unit that a rule is likely to name. */
-static bool is_telling_unit(const char *names)
-{
-	return names[0] != '\0' && strncmp(names, "user@", 5) != 0 &&
-	       strncmp(names, "session-", 8) != 0 && strncmp(names, "init.scope", 10) != 0;
-}
-
 /* --unit and --listener, as the agent sees this process; "" for what no rule is likely to name. */
 static void describe_place(struct wire_list facts, char *options, size_t size)
 {
@@ -37,7 +30,7 @@ static void describe_place(struct wire_list facts, char *options, size_t size)
 		char *slices = strchr(text, ' ');
 		if (slices != NULL && strcmp(slices, " system.slice") == 0)
 			*slices = '\0';
-		if (strcmp(name, "unit") == 0 && is_telling_unit(text))
+		if (strcmp(name, "unit") == 0 && caller_is_telling(text))
 			option = "unit";
 		else if (strcmp(name, "socket") == 0 && strcmp(text, "main") != 0)
 			option = "listener";
@@ -74,8 +67,19 @@ static int fail_denied(const struct cli *cli, const char *subject)
 	const struct command *command = cli->command;
 	struct caller caller = caller_find();
 	bool is_path = subject != NULL && ask_looks_like_path(subject);
+	const char *said = mortise_message(cli->agent);
 	char place[512];
 
+	if (caller.is_nobody)
+		return output_fail(cli, MORTISE_DENIED,
+			"%s: denied: uid 65534 (nobody) is never served, whatever the policy says; "
+			"run "
+			"it as a user of its own (User= of a unit)",
+			subject != NULL ? subject : command->name);
+	/* Not by the policy, and so none of its words. */
+	if (strstr(said, "denied") == NULL && strstr(said, "; ") != NULL)
+		return output_fail(cli, MORTISE_DENIED, "%s: %s",
+			subject != NULL ? subject : command->name, said);
 	if (command->verb == NULL)
 		return output_fail(cli, MORTISE_DENIED,
 			"%s: denied: it is for root, the agent's user and its operators, and at "

@@ -30,15 +30,15 @@ struct view {
 };
 
 /* Every `op` that the agent writes: docs/audit.md says what each is. */
-static const char *const operations[] = {"audit-key", "audit-show", "audit-verify", "backup",
-	"backup-stage", "backup-verify", "checkpoint", "connect", "credential", "delete", "denials",
-	"destroy", "doctor", "genesis", "get", "hello", "hygiene", "init", "joint", "list", "meta",
-	"move", "policy-apply", "policy-check", "policy-may", "policy-reset", "policy-rollback",
-	"policy-show", "policy-stage", "policy-who", "purged", "recover", "recovered", "rekey",
-	"rekeyed", "rollback", "rotate", "seal", "set", "set-batch", "show", "slot-add",
-	"slot-change-pin", "slot-list", "slot-remove", "slot-reseal", "slot-suspend", "slot-test",
-	"start", "status", "stop", "undelete", "unseal", "unsealed", "verify", "watch", "whoami",
-	NULL};
+static const char *const operations[] = {"audit-acknowledge", "audit-key", "audit-show",
+	"audit-verify", "backup", "backup-stage", "backup-verify", "checkpoint", "clock-accept",
+	"connect", "credential", "delete", "denials", "destroy", "doctor", "genesis", "get",
+	"hello", "hygiene", "init", "joint", "list", "meta", "move", "policy-apply", "policy-check",
+	"policy-may", "policy-reset", "policy-rollback", "policy-show", "policy-stage",
+	"policy-who", "purged", "recover", "recovered", "rekey", "rekeyed", "rollback", "rotate",
+	"seal", "set", "set-batch", "show", "slot-add", "slot-change-pin", "slot-list",
+	"slot-remove", "slot-reseal", "slot-suspend", "slot-test", "start", "status", "stop",
+	"undelete", "unseal", "unsealed", "verify", "watch", "whoami", NULL};
 
 static bool is_operation(const char *word)
 {
@@ -105,6 +105,12 @@ static uint64_t time_of(const json_t *record)
 	return when_parse_time(text, 0, &time_us) ? time_us : 0;
 }
 
+/* The agent did not believe the clock. */
+static bool is_doubtful(const json_t *record)
+{
+	return text_of(record, "clock")[0] != '\0';
+}
+
 static bool is_wanted(const struct filter *filter, const json_t *record)
 {
 	const json_t *uid = json_object_get(record, "uid");
@@ -115,7 +121,8 @@ static bool is_wanted(const struct filter *filter, const json_t *record)
 		return false;
 	if (filter->operation != NULL && strcmp(filter->operation, text_of(record, "op")) != 0)
 		return false;
-	return !filter->has_since || time_of(record) >= filter->since_us;
+	/* When it really was is not known: better one line too many. */
+	return !filter->has_since || is_doubtful(record) || time_of(record) >= filter->since_us;
 }
 
 /* Records of one caller tend to follow each other: the last name is kept. */
@@ -146,7 +153,8 @@ static void print_record(struct view *view, const json_t *record)
 	char when[WHEN_TEXT_SIZE];
 
 	when_format_local(time_of(record), when);
-	printf("%s #%lld", when, (long long)json_integer_value(json_object_get(record, "seq")));
+	printf("%s%s #%lld", when, is_doubtful(record) ? "(?)" : "",
+		(long long)json_integer_value(json_object_get(record, "seq")));
 	if (json_is_integer(uid))
 		printf(" %s(%lld)", user_of(view, json_integer_value(uid)),
 			(long long)json_integer_value(uid));
@@ -186,19 +194,24 @@ static enum mortise_status take_record(void *context, const char *line, size_t s
 	return MORTISE_OK;
 }
 
-static int finish(struct view *view)
+static int finish(struct view *view, const char *damage)
 {
 	size_t index;
 	json_t *record;
 
 	if (view->cli->is_json)
-		return output_json(json_pack("{s:O}", "records", view->kept));
+		return output_json(json_pack("{s:O, s:o*}", "records", view->kept, "damage",
+			damage[0] != '\0' ? json_string(damage) : NULL));
 	json_array_foreach(view->kept, index, record) print_record(view, record);
+	(void)fflush(stdout);
+	if (damage[0] != '\0')
+		output_note("the log is %s; see: mortise audit verify", damage);
 	return CLI_DONE;
 }
 
 static int show(struct cli *cli)
 {
+	char damage[WIRE_TEXT_MAX] = "";
 	struct view view = {.cli = cli};
 	enum mortise_status status;
 	struct ask_path path;
@@ -215,8 +228,8 @@ static int show(struct cli *cli)
 		return ending;
 	if (cli->is_json || view.filter.last > 0)
 		view.kept = json_array();
-	status = audit_walk(cli, take_record, &view);
-	ending = status == MORTISE_OK ? finish(&view) : ask_fail(cli, status, NULL);
+	status = audit_walk(cli, take_record, &view, damage);
+	ending = status == MORTISE_OK ? finish(&view, damage) : ask_fail(cli, status, NULL);
 	json_decref(view.kept);
 	return ending;
 }
@@ -243,6 +256,34 @@ static int public_key(struct cli *cli)
 	return CLI_DONE;
 }
 
+static int acknowledge(struct cli *cli)
+{
+	const char *note = args_value(cli, "note");
+	struct wire_message reply;
+
+	if (note == NULL)
+		return output_fail(cli, MORTISE_INVALID,
+			"what was damaged, and why is that known? say it with --note=TEXT; it goes "
+			"on record");
+	struct wire_writer *writer = client_begin(cli->agent, WIRE_AUDIT_ACKNOWLEDGE);
+	if (cli->is_dry_run)
+		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
+	wire_put_text(writer, WIRE_TAG_NOTE, note);
+	enum mortise_status status = client_call(cli->agent, &reply);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, NULL);
+	uint64_t count = ask_number(&reply, WIRE_TAG_NUMBER, 0);
+	if (cli->is_json)
+		return output_json(json_pack("{s:b, s:b, s:o}", "changed", count > 0, "dry_run",
+			cli->is_dry_run, "gaps", output_json_number(count)));
+	if (count == 0)
+		puts("there is no damage that nobody has acknowledged");
+	else
+		printf("%llu %s: %s\n", (unsigned long long)count, count == 1 ? "gap" : "gaps",
+			cli->is_dry_run ? "would be acknowledged" : "acknowledged");
+	return CLI_DONE;
+}
+
 static const struct option show_options[] = {
 	{"last", 0, "N", "only the last N of what is shown"},
 	{"user", 'u', "U", "only requests of this user, by name or number"},
@@ -262,6 +303,24 @@ const struct command command_audit_show = {
 	.examples = "  mortise audit show --last=20\n"
 		    "  mortise audit show --since=1d --path=prod/db/password",
 	.run = show,
+};
+
+static const struct option acknowledge_options[] = {
+	{"note", 0, "TEXT", "what was damaged, and why that is known; on record"},
+	{0},
+};
+
+const struct command command_audit_acknowledge = {
+	.name = "audit acknowledge",
+	.operands = "",
+	.summary = "say that the damage of the audit log is known",
+	.options = acknowledge_options,
+	.changes_something = true,
+	.verb = "admin",
+	.notes = "Ends what status, doctor and the agent's log say of it. audit verify then goes\n"
+		 "on behind the damage, and names it; a line that was changed stays a bad record.",
+	.examples = "  mortise audit acknowledge --note='disk full on the 3rd; see ticket 812'",
+	.run = acknowledge,
 };
 
 const struct command command_audit_public_key = {

@@ -22,7 +22,8 @@ static enum mortise_status take_chunk(
 	return MORTISE_OK;
 }
 
-enum mortise_status audit_walk(struct cli *cli, audit_walk_take *take, void *context)
+enum mortise_status audit_walk(
+	struct cli *cli, audit_walk_take *take, void *context, char out_damage[WIRE_TEXT_MAX])
 {
 	uint64_t offset = 0, next = 0, total = UINT64_MAX;
 
@@ -33,6 +34,9 @@ enum mortise_status audit_walk(struct cli *cli, audit_walk_take *take, void *con
 		offset = next;
 		wire_put_number(writer, WIRE_TAG_OFFSET, offset);
 		TRY(client_call(cli->agent, &reply));
+		if (out_damage != NULL &&
+			wire_text(&reply, WIRE_TAG_TEXT, out_damage, WIRE_TEXT_MAX) != MORTISE_OK)
+			out_damage[0] = '\0';
 		TRY(take_chunk(cli, &reply.field[WIRE_TAG_CHUNK], take, context));
 		next = ask_number(&reply, WIRE_TAG_OFFSET, offset);
 		if (total == UINT64_MAX)

@@ -11,10 +11,12 @@
 
 #include "args.h"
 #include "ask.h"
-#include "input.h"
 #include "output.h"
+#include "output_file.h"
 #include "progress.h"
 #include "typed.h"
+
+#define KEY_ID_MAX 16
 
 /* The agent makes a copy of its own first, a little with each request. */
 static enum mortise_status make_copy(struct cli *cli, uint64_t *out_total)
@@ -125,8 +127,6 @@ static int report(struct cli *cli, const char *name, uint64_t size, const char *
 	if (cli->is_json)
 		return output_json(json_pack("{s:o, s:o, s:s}", "file", output_json_said(name),
 			"bytes", output_json_number(size), "recovery_key_id", key_id));
-	if (strcmp(name, "-") == 0)
-		return CLI_DONE;
 	output_text(name);
 	printf(": %llu bytes, encrypted. With it and the recovery key (id %s) the secrets can be\n"
 	       "had again on any host: mortise recover --backup=",
@@ -136,33 +136,48 @@ static int report(struct cli *cli, const char *name, uint64_t size, const char *
 	return CLI_DONE;
 }
 
+static int fail_file(const struct cli *cli, enum mortise_status status, const char *name,
+	const struct output_file *file)
+{
+	if (status == MORTISE_CONFLICT)
+		return output_fail(
+			cli, status, "%s exists; name another file, or replace it: --force", name);
+	return output_file_fail(cli, status, name, file);
+}
+
 /* What the agent remembers of a copy it remembers by connection. */
+static enum mortise_status copy(
+	struct cli *cli, int fd, char key_id[KEY_ID_MAX], uint64_t *out_total)
+{
+	(void)!ask_fact(cli, "recovery_key_id", key_id, KEY_ID_MAX);
+	TRY(client_pin(cli->agent));
+	TRY(make_copy(cli, out_total));
+	return fetch_copy(cli, fd, *out_total);
+}
+
 static int create(struct cli *cli)
 {
+	bool may_replace = args_has(cli, "force");
 	const char *name = cli->operands[0];
-	struct input_file file;
+	struct output_file file;
 	enum mortise_status status;
-	char key_id[16] = "";
+	char key_id[KEY_ID_MAX] = "";
 	uint64_t total = 0;
 	int ending = CLI_DONE;
 
-	if (cli->is_json && strcmp(name, "-") == 0)
+	status = output_file_open(name, may_replace ? OUTPUT_FILE_REPLACE : OUTPUT_FILE_NEW, &file);
+	if (status != MORTISE_OK)
+		return fail_file(cli, status, name, &file);
+	if (cli->is_json && file.is_output)
 		return output_fail(cli, MORTISE_INVALID, "either --json or standard output");
-	(void)!ask_fact(cli, "recovery_key_id", key_id, sizeof key_id);
-	if (input_file_begin(name, &file) != MORTISE_OK)
-		return output_fail(cli, MORTISE_IO, "cannot write %s: %s", name, strerror(errno));
-	status = client_pin(cli->agent);
-	if (status == MORTISE_OK)
-		status = make_copy(cli, &total);
-	if (status == MORTISE_OK)
-		status = fetch_copy(cli, file.fd, total);
+	status = copy(cli, file.fd, key_id, &total);
 	client_unpin(cli->agent);
 	if (status != MORTISE_OK)
 		ending = ask_fail(cli, status, NULL);
-	else if (input_file_commit(&file) != MORTISE_OK)
-		ending = output_fail(cli, MORTISE_IO, "cannot write %s: %s", name, strerror(errno));
-	input_file_abandon(&file);
-	return ending == CLI_DONE ? report(cli, name, total, key_id) : ending;
+	else if ((status = output_file_commit(&file)) != MORTISE_OK)
+		ending = fail_file(cli, status, name, &file);
+	output_file_abandon(&file);
+	return ending == CLI_DONE && !file.is_output ? report(cli, name, total, key_id) : ending;
 }
 
 static int verify(struct cli *cli)
@@ -204,17 +219,25 @@ const struct command command_backup_verify = {
 	.run = verify,
 };
 
+static const struct option create_options[] = {
+	{"force", 0, NULL, "replace FILE if it is there"},
+	{0},
+};
+
 const struct command command_backup_create = {
 	.name = "backup create",
 	.operands = "FILE",
 	.summary = "copy the store, encrypted as it is, while it serves",
+	.options = create_options,
 	.least = 1,
 	.most = 1,
 	.verb = "admin",
+	.exits = {CLI_CONFLICT},
 	.notes = "The copy is of one moment and complete: secrets, versions, policies, slots. It\n"
 		 "opens with the recovery key, or with this host's TPM while that still expects a\n"
-		 "store so old. FILE appears at once or not at all, with mode 0600; - is standard\n"
-		 "output. What changes afterwards is not in it, nor is the audit log.",
+		 "store so old. FILE must be new; it appears at once or not at all, with mode "
+		 "0600. - is\n"
+		 "standard output. What changes afterwards is not in it, nor is the audit log.",
 	.examples = "  mortise backup create /mnt/backup/mortise.db\n"
 		    "  mortise backup create - | ssh vault 'cat > web1.mortise'",
 	.run = create,

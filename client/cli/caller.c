@@ -10,6 +10,7 @@
 #include "accounts.h"
 
 #define CGROUP_TEXT_SIZE 4096
+#define OVERFLOW_ID      65534
 
 static bool has_ending(const char *text, size_t size, const char *ending)
 {
@@ -60,15 +61,23 @@ static void read_cgroup(char text[CGROUP_TEXT_SIZE])
 		(void)close(fd);
 }
 
+bool caller_is_telling(const char *units)
+{
+	return units[0] != '\0' && strncmp(units, "user@", 5) != 0 &&
+	       strncmp(units, "session-", 8) != 0 && strncmp(units, "init.scope", 10) != 0;
+}
+
 struct caller caller_find(void)
 {
 	uid_t uid = geteuid();
 	const struct passwd *entry = accounts_user_of(uid);
 	char cgroup[CGROUP_TEXT_SIZE], unit[96];
-	struct caller caller;
+	struct caller caller = {.is_nobody = uid == OVERFLOW_ID};
 
 	read_cgroup(cgroup);
 	caller_unit(cgroup, unit, sizeof unit);
+	if (!caller_is_telling(unit))
+		unit[0] = '\0';
 	if (entry != NULL && strlen(entry->pw_name) < sizeof caller.user)
 		(void)snprintf(caller.user, sizeof caller.user, "%s", entry->pw_name);
 	else

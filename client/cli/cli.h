@@ -13,7 +13,7 @@
 
 #include "client.h"
 
-#define CLI_GIVEN_MAX 80 /* more than the paths of one exec */
+#define CLI_GIVEN_MAX 300 /* more than the paths of one exec */
 
 /* The exit statuses of the contract. */
 enum cli_exit {
@@ -74,17 +74,19 @@ struct cli {
 	int wait_ms;
 	bool is_json, is_dry_run, is_yes, wants_help, wants_version;
 	bool is_quiet;         /* no error is printed */
+	int ends_by;           /* the signal that ended what ran in mortise's stead; 0: none */
 	struct mortise *agent; /* there while a command runs */
 };
 
-extern const struct command command_audit_public_key, command_audit_show, command_audit_verify,
-	command_backup_create, command_backup_restore, command_backup_verify, command_complete,
-	command_delete, command_destroy, command_dev, command_doctor, command_exec, command_get,
-	command_hygiene, command_import, command_init, command_list, command_meta, command_move,
-	command_policy_apply, command_policy_check, command_policy_edit, command_policy_may,
-	command_policy_reset, command_policy_rollback, command_policy_show, command_policy_test,
-	command_policy_who, command_recover, command_rekey, command_render, command_rollback,
-	command_rotate, command_scan, command_seal, command_set, command_show, command_slot_add,
+extern const struct command command_audit_acknowledge, command_audit_public_key, command_audit_show,
+	command_audit_verify, command_backup_create, command_backup_restore, command_backup_verify,
+	command_clock_accept, command_clock_show, command_complete, command_delete, command_destroy,
+	command_dev, command_doctor, command_exec, command_get, command_hygiene, command_import,
+	command_init, command_list, command_meta, command_move, command_policy_apply,
+	command_policy_check, command_policy_edit, command_policy_may, command_policy_reset,
+	command_policy_rollback, command_policy_show, command_policy_test, command_policy_who,
+	command_recover, command_rekey, command_render, command_rollback, command_rotate,
+	command_scan, command_seal, command_set, command_show, command_slot_add,
 	command_slot_change_pin, command_slot_escrow_key, command_slot_list, command_slot_remove,
 	command_slot_reseal, command_slot_suspend, command_slot_test, command_status,
 	command_undelete, command_unseal, command_verify, command_watch, command_whoami;

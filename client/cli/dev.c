@@ -9,10 +9,10 @@
 
 #include "args.h"
 #include "ask.h"
+#include "child.h"
 #include "dev_agent.h"
 #include "dev_values.h"
 #include "exec_environment.h"
-#include "exec_run.h"
 #include "output.h"
 #include "progress.h"
 
@@ -105,22 +105,24 @@ static int prepare(struct cli *cli, const struct dev_agent *agent, const struct 
 	return load(cli, values);
 }
 
-static int run_command(struct cli *cli, const struct exec_command *command)
+static int run_command(struct cli *cli, const struct child *command)
 {
-	struct exec_streams streams = exec_streams_none();
-	bool is_commands;
-	pid_t child;
-	int error = exec_run_start(command, &streams, &child, &is_commands);
+	struct child_run run;
+	struct child_end end;
+	int error = child_start(command, &run);
 
-	if (error == 0)
-		return exec_run_wait(child, &streams);
-	if (is_commands)
-		return exec_run_fail(cli, command->arguments[0], error);
+	if (error == 0) {
+		end = child_wait(&run);
+		cli->ends_by = end.signal;
+		return end.status;
+	}
+	if (run.is_commands)
+		return child_fail(cli, command->arguments[0], error);
 	return output_fail(cli, MORTISE_IO, "cannot make a process: %s", strerror(error));
 }
 
 /* A shell takes SIGHUP for the end of its terminal; it would ignore SIGTERM. */
-static int run_shell(struct cli *cli, struct exec_command *command)
+static int run_shell(struct cli *cli, struct child *command)
 {
 	const char *named = getenv("SHELL");
 	char shell[PATH_MAX] = "/bin/sh", *arguments[] = {shell, NULL};
@@ -145,8 +147,10 @@ static int run(struct cli *cli, struct dev_agent *agent)
 	if (exec_environment_make(&plan, false, &environment) != MORTISE_OK)
 		return output_fail(
 			cli, MORTISE_IO, "cannot make the environment: %s", strerror(errno));
-	struct exec_command command = {
-		cli->argv + cli->operands_at, environment.variables, cli->core_before, SIGTERM};
+	struct child command = {.arguments = cli->argv + cli->operands_at,
+		.variables = environment.variables,
+		.core = cli->core_before,
+		.death_signal = SIGTERM};
 	ending = cli->operand_count > 0 ? run_command(cli, &command) : run_shell(cli, &command);
 	exec_environment_done(&environment);
 	return ending;
@@ -201,8 +205,9 @@ const struct command command_dev = {
 		"finds it by MORTISE_SOCKET. You may do everything there, @/ stands for dev/, and\n"
 		"when CMD ends nothing is left of it. It guards nothing: whoever is you can read\n"
 		"what it holds, and memory that cannot be locked is not.\n"
-		"The exit status is CMD's, 126 or 127 if it cannot be run, 128 and the number of\n"
-		"the signal that ended it; the statuses below come only before CMD starts.",
+		"The exit status is CMD's, 126 or 127 if it cannot be run; a signal that ended "
+		"CMD\n"
+		"ends mortise, too. The statuses below come only before CMD starts.",
 	.examples = "  mortise dev -- make test\n"
 		    "  mortise dev --env-file=test.env -- mortise get @/db-password\n"
 		    "  mortise dev",

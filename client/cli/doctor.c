@@ -30,6 +30,7 @@ static const struct {
 	{"anchor", NEEDS_STATUS, doctor_anchor},
 	{"rekey", NEEDS_STATUS, doctor_rekey},
 	{"policy", NEEDS_STATUS, doctor_policy},
+	{"units", NEEDS_STATUS, doctor_units},
 	{"audit", NEEDS_STATUS, doctor_audit},
 	{"files", NEEDS_ADMIN, doctor_files},
 	{"disks", NEEDS_ADMIN, doctor_disks},
@@ -104,7 +105,7 @@ static enum mortise_status add_facts(struct doctor *doctor, enum wire_opcode opc
 	return MORTISE_OK;
 }
 
-/* An agent that is not there is a finding; to be nobody who may know is an error. */
+/* An agent that is not there is a finding, as is to be nobody who may know more of it. */
 static int gather(struct doctor *doctor)
 {
 	enum mortise_status status = add_facts(doctor, WIRE_STATUS);
@@ -117,8 +118,9 @@ static int gather(struct doctor *doctor)
 			mortise_message(doctor->cli->agent));
 		return CLI_DONE;
 	}
-	if (doctor_text(doctor->facts, "audit") == NULL)
-		return ask_fail(doctor->cli, MORTISE_DENIED, NULL);
+	doctor->is_stranger = doctor_text(doctor->facts, "audit") == NULL;
+	if (doctor->is_stranger)
+		return CLI_DONE;
 	status = add_facts(doctor, WIRE_DOCTOR);
 	doctor->is_admin = status == MORTISE_OK;
 	if (status == MORTISE_OK || status == MORTISE_DENIED)
@@ -129,7 +131,7 @@ static int gather(struct doctor *doctor)
 static bool has(const struct doctor *doctor, enum need need)
 {
 	return need == NEEDS_NOTHING ||
-	       (doctor->is_there &&
+	       (doctor->is_there && !doctor->is_stranger &&
 		       (need == NEEDS_STATUS ||
 			       (doctor->is_admin && (need == NEEDS_ADMIN || doctor->is_unsealed))));
 }
@@ -142,12 +144,16 @@ static void look(struct doctor *doctor)
 			checks[i].look(doctor);
 	}
 	doctor->check = checks[0].name;
-	if (doctor->is_there && !doctor->is_admin)
-		doctor_say(doctor, DOCTOR_NOTE, NULL,
+	if (doctor->is_stranger)
+		doctor_say(doctor, DOCTOR_NOTE, "run it as root",
+			"of the agent nothing but its state was looked at: that takes the verb "
+			"admin, or to be an operator");
+	else if (doctor->is_there && !doctor->is_admin)
+		doctor_say(doctor, DOCTOR_NOTE, "run it as root",
 			"slots, files, disks and hygiene were not looked at: that takes the verb "
 			"admin");
 	if (doctor->is_admin && !doctor->is_unsealed)
-		doctor_say(doctor, DOCTOR_NOTE, NULL,
+		doctor_say(doctor, DOCTOR_NOTE, "once it is unsealed: mortise doctor",
 			"slots, policy and hygiene were not looked at: the agent is not unsealed");
 }
 
@@ -204,7 +210,7 @@ static void print_all(const struct doctor *doctor)
 	if (args_has(doctor->cli, "all"))
 		print(doctor, DOCTOR_OK);
 	if (wrong == 0)
-		printf("nothing is wrong");
+		printf("nothing is wrong%s", doctor->is_stranger ? " in what was looked at" : "");
 	else
 		printf("%zu wrong", wrong);
 	printf(", %zu warning%s, %zu ok\n", warnings, warnings == 1 ? "" : "s",

@@ -25,6 +25,7 @@ struct doctor {
 	json_t *findings;  /* {check, severity, text, remedy}, in the order of the checks */
 	const char *check; /* that says what is said now */
 	bool is_there;     /* an agent answers; else absence says why not */
+	bool is_stranger;  /* who is told its state, and no more */
 	bool is_admin;
 	bool is_unsealed;
 	bool is_incomplete;     /* memory was short */
@@ -47,10 +48,15 @@ void doctor_repeat(
 const char *doctor_text(const json_t *facts, const char *name);
 bool doctor_number(const json_t *facts, const char *name, uint64_t *out_number);
 
+/* The policy in force, malloc'ed; NULL where it may not be seen. */
+char *doctor_fetch_policy(struct doctor *doctor);
+/* The directory beside the agent's configuration. */
+void doctor_policy_directory(const struct doctor *doctor, char *path, size_t size);
+
 typedef void doctor_check(struct doctor *doctor);
 
 doctor_check doctor_anchor, doctor_audit, doctor_clock, doctor_config, doctor_disks, doctor_files,
 	doctor_hygiene, doctor_kernel, doctor_memory, doctor_policy, doctor_rekey, doctor_slots,
-	doctor_state;
+	doctor_state, doctor_units;
 
 #endif

@@ -66,9 +66,7 @@ void doctor_anchor(struct doctor *doctor)
 		return;
 	}
 	if (strcmp(anchor, "ok") != 0) {
-		doctor_say(doctor, DOCTOR_WRONG,
-			"mend that; if the counter is gone: mortise seal, then mortise recover",
-			"the counter is not counted up: %s", anchor);
+		doctor_repeat(doctor, DOCTOR_WRONG, "the counter is not counted up: ", anchor);
 		return;
 	}
 	(void)doctor_number(doctor->facts, "anchor_counter", &counter);
@@ -87,6 +85,30 @@ void doctor_anchor(struct doctor *doctor)
 			(unsigned long long)counter);
 }
 
+/* How the agent's words for its log begin; the last ones are all others. */
+static const struct audit_trouble {
+	const char *word;
+	enum severity severity;
+	const char *advice;
+} audit_troubles[] = {
+	{"DAMAGED", DOCTOR_WRONG,
+		"mortise audit verify; when it is understood: mortise audit acknowledge "
+		"--note=WHY"},
+	{"MOVED", DOCTOR_WRONG, "put the file back, or: systemctl restart mortise"},
+	{"failing", DOCTOR_WRONG, "make room on the audit log's disk"},
+	{"not safely", DOCTOR_WARNING, "see what the kernel says of that disk: dmesg"},
+	{"", DOCTOR_WARNING, "make room on the audit log's disk"},
+};
+
+static void say_trouble(struct doctor *doctor, const char *audit)
+{
+	const struct audit_trouble *trouble = audit_troubles;
+
+	while (strncmp(audit, trouble->word, strlen(trouble->word)) != 0)
+		trouble++;
+	doctor_say(doctor, trouble->severity, trouble->advice, "the log: %s", audit);
+}
+
 void doctor_audit(struct doctor *doctor)
 {
 	const char *audit = doctor_text(doctor->facts, "audit");
@@ -94,9 +116,7 @@ void doctor_audit(struct doctor *doctor)
 
 	(void)doctor_number(doctor->facts, "audit_lines_unsigned", &unsigned_lines);
 	if (audit != NULL && strcmp(audit, "ok") != 0)
-		doctor_say(doctor,
-			strncmp(audit, "failing", 7) == 0 ? DOCTOR_WRONG : DOCTOR_WARNING,
-			"make room on the audit log's disk", "the log: %s", audit);
+		say_trouble(doctor, audit);
 	else if (doctor->is_unsealed && unsigned_lines > UNSIGNED_MANY)
 		doctor_say(doctor, DOCTOR_WARNING, "mortise audit verify",
 			"%llu lines are behind the last checkpoint: is the store's disk failing?",
@@ -148,6 +168,25 @@ static void check_mode(
 		doctor_say(doctor, DOCTOR_OK, NULL, "%s %s is the agent's own", title, path);
 }
 
+/* Copies of the store open with the keys that it had when they were made. */
+static void check_left_behind(struct doctor *doctor)
+{
+	const char *replaced = doctor_text(doctor->facts, "store_replaced");
+	const char *strangers = doctor_text(doctor->facts, "store_strangers");
+	char remedy[WIRE_TEXT_MAX];
+
+	if (replaced != NULL) {
+		(void)snprintf(remedy, sizeof remedy, "shred -u %.900s", replaced);
+		doctor_say(doctor, DOCTOR_WARNING, remedy,
+			"%s, which a recovery replaced, is still there: it opens with the keys of "
+			"then, whatever a rekey has changed since",
+			replaced);
+	}
+	if (strangers != NULL)
+		doctor_say(doctor, DOCTOR_NOTE, "remove what is a copy of the store",
+			"in the store's directory lies what is not the agent's: %s", strangers);
+}
+
 void doctor_files(struct doctor *doctor)
 {
 	uint64_t agent = 0;
@@ -155,6 +194,7 @@ void doctor_files(struct doctor *doctor)
 	(void)doctor_number(doctor->facts, "agent_uid", &agent);
 	check_mode(doctor, "store_directory", "the store", 0700, agent);
 	check_mode(doctor, "audit_log", "the audit log", 0640, agent);
+	check_left_behind(doctor);
 }
 
 static void check_disk(struct doctor *doctor, const char *place, const char *title)
@@ -187,9 +227,10 @@ void doctor_memory(struct doctor *doctor)
 	const char *held = doctor_text(doctor->facts, "memory");
 	uint64_t limit = 0;
 
-	if (held != NULL && strcmp(held, "none") == 0)
-		doctor_say(doctor, DOCTOR_WRONG, "raise LimitMEMLOCK (ulimit -l)",
-			"keys are in memory that may be swapped");
+	if (held != NULL && strncmp(held, "NOT LOCKED", 10) == 0)
+		doctor_say(doctor, DOCTOR_WRONG,
+			"raise LimitMEMLOCK (ulimit -l), and take insecure-memory out",
+			"keys are in memory that may be swapped out");
 	else if (doctor_number(doctor->facts, "memlock_bytes", &limit) && limit < 2 * LOCKED_MEMORY)
 		doctor_say(doctor, DOCTOR_WARNING, "raise LimitMEMLOCK (ulimit -l) to 16 MiB",
 			"the agent may lock %llu KiB of memory, hardly more than it needs",

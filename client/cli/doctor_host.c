@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /* What lies beside the agent: its configuration, for the next start, and the host's clock. */
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/timex.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "args.h"
 #include "doctor.h"
+#include "program.h"
 
 #define CONFIG_DEFAULT   "/etc/mortise/mortised.conf"
 #define POLICY_DIRECTORY "policy.d" /* beside the configuration */
 #define OTHERS_WRITE     (S_IWGRP | S_IWOTH)
 #define DAY_S            86400
-
-extern char **environ;
 
 static const char *config_path(const struct doctor *doctor)
 {
@@ -41,64 +36,63 @@ static bool check_writers(
 	return (found->st_mode & OTHERS_WRITE) == 0;
 }
 
-static void check_policy_directory(struct doctor *doctor, const char *config)
+void doctor_policy_directory(const struct doctor *doctor, char *path, size_t size)
 {
-	const char *slash = strrchr(config, '/');
+	const char *config = config_path(doctor), *slash = strrchr(config, '/');
+
+	(void)snprintf(path, size, "%.*s%s", slash != NULL ? (int)(slash + 1 - config) : 0, config,
+		POLICY_DIRECTORY);
+}
+
+static void check_policy_directory(struct doctor *doctor)
+{
 	char path[4096];
 	struct stat found;
 
-	(void)snprintf(path, sizeof path, "%.*s%s", slash != NULL ? (int)(slash + 1 - config) : 0,
-		config, POLICY_DIRECTORY);
+	doctor_policy_directory(doctor, path, sizeof path);
 	if (stat(path, &found) == 0 && check_writers(doctor, DOCTOR_WARNING, path, &found))
 		doctor_say(doctor, DOCTOR_OK, NULL, "%s is its owner's alone to write", path);
 }
 
 /* ---- mortised --check ---- */
 
-/* Its one line of complaint into said; the child's exit status, or -1 if it could not be run. */
-static int run_check(const char *config, char *said, size_t size)
+/* The agent's own last word on it: said is its one line of complaint, or "". */
+static int run_check(const char *config, struct program_said *said)
 {
-	char *const argv[] = {
-		(char[]){"mortised"}, (char[]){"--check"}, (char[]){"-c"}, strdup(config), NULL};
-	posix_spawn_file_actions_t actions;
-	int ends[2], status = -1;
-	pid_t child;
+	const char *const argv[] = {MORTISE_MORTISED_PATH, "--check", "-c", config, NULL};
+	int status = program_run(argv, PROGRAM_ERROR, said);
 
-	if (argv[3] == NULL || pipe2(ends, O_CLOEXEC) != 0) {
-		free(argv[3]);
-		return -1;
-	}
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-	(void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	bool is_running =
-		posix_spawn(&child, MORTISE_MORTISED_PATH, &actions, NULL, argv, environ) == 0;
-	(void)posix_spawn_file_actions_destroy(&actions);
-	free(argv[3]);
-	(void)close(ends[1]);
-	ssize_t got = is_running ? read(ends[0], said, size - 1) : 0;
-	said[got > 0 ? got : 0] = '\0';
-	said[strcspn(said, "\n")] = '\0';
-	(void)close(ends[0]);
-	if (!is_running || waitpid(child, &status, 0) != child || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
+	said->text[strcspn(said->text, "\n")] = '\0';
+	return status;
+}
+
+/* Of a TPM that is not there the agent's state says nothing as long as there is no store. */
+static void tell_device(struct doctor *doctor, const char *said)
+{
+	const char *state = doctor_text(doctor->facts, "state");
+	const char *text = strstr(said, ": ");
+
+	if (text != NULL && (state == NULL || strcmp(state, "uninitialised") == 0))
+		doctor_repeat(doctor, DOCTOR_WRONG, "", text + 2);
 }
 
 /* Only root, and whoever the agent is, sees what the agent will see. */
 static void check_start(struct doctor *doctor, const char *path)
 {
-	char said[WIRE_TEXT_MAX], remedy[WIRE_TEXT_MAX];
+	struct program_said said = {""};
+	char remedy[WIRE_TEXT_MAX];
 	uint64_t agent = 0;
 	bool is_agent = doctor_number(doctor->facts, "agent_uid", &agent) && agent == geteuid();
-	int status = geteuid() == 0 || is_agent ? run_check(path, said, sizeof said) : -1;
+	int status = geteuid() == 0 || is_agent ? run_check(path, &said) : -1;
 
 	(void)snprintf(remedy, sizeof remedy, "mortised --check -c %.900s", path);
 	if (status > 0)
-		doctor_say(
-			doctor, DOCTOR_WRONG, remedy, "mortised would not start again: %s", said);
+		doctor_say(doctor, DOCTOR_WRONG, remedy, "mortised would not start again: %s",
+			said.text);
 	else if (status == 0)
 		doctor_say(doctor, DOCTOR_OK, NULL, "mortised would start with %s", path);
+	if (status == 0)
+		tell_device(doctor, said.text);
 }
 
 void doctor_config(struct doctor *doctor)
@@ -120,7 +114,7 @@ void doctor_config(struct doctor *doctor)
 			found.st_uid);
 	if (check_writers(doctor, DOCTOR_WRONG, path, &found))
 		doctor_say(doctor, DOCTOR_OK, NULL, "%s is its owner's alone to write", path);
-	check_policy_directory(doctor, path);
+	check_policy_directory(doctor);
 	check_start(doctor, path);
 }
 
@@ -129,9 +123,18 @@ void doctor_config(struct doctor *doctor)
 /* A clock that stands before this program was made has forgotten the time. */
 void doctor_clock(struct doctor *doctor)
 {
+	const char *agents = doctor_text(doctor->facts, "clock");
 	struct timex state = {0};
 	struct stat program;
 	time_t now = time(NULL);
+
+	if (agents != NULL && strcmp(agents, "believed") != 0) {
+		doctor_say(doctor, DOCTOR_WRONG,
+			"timedatectl set-ntp true; or if it is right: mortise clock accept "
+			"--note=WHY",
+			"%s; rules with hours or an expiry deny, and nothing is purged", agents);
+		return;
+	}
 
 	if (stat("/proc/self/exe", &program) == 0 && now + DAY_S < program.st_mtime) {
 		doctor_say(doctor, DOCTOR_WRONG, "timedatectl set-ntp true",

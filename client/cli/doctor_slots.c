@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "doctor.h"
 #include "progress.h"
+#include "seal_wish.h"
 #include "slot_list.h"
 #include "typed.h"
 #include "when.h"
@@ -17,8 +18,7 @@
 
 struct hardware {
 	const struct slot_line *line;
-	uint64_t resealed; /* the slot that `slot reseal` names for it */
-	json_t *facts;     /* what it says of itself */
+	json_t *facts; /* what it says of itself */
 	char title[64];
 	bool is_locked, is_last_try, wants_pin;
 };
@@ -112,46 +112,27 @@ static void check_owner(struct doctor *doctor, const struct hardware *hardware)
 			hardware->title);
 }
 
+static void check_weakness(struct doctor *doctor, const struct hardware *hardware)
+{
+	char text[256];
+
+	seal_weak_binding(hardware->facts, text, sizeof text);
+	if (text[0] != '\0')
+		doctor_say(doctor, DOCTOR_WARNING, SEAL_REBIND, "%s%s", hardware->title, text);
+	seal_weak_root(hardware->facts, text, sizeof text);
+	if (text[0] != '\0')
+		doctor_say(
+			doctor, DOCTOR_WARNING, SEAL_REPLACE_ROOT, "%s%s", hardware->title, text);
+}
+
 /* ---- does it open? ---- */
 
-/* What the agent said, but for what to do. */
-static void tell_mended(struct doctor *doctor, const struct hardware *hardware, const char *remedy,
-	const char *said)
+static void tell_shut(struct doctor *doctor, const struct hardware *hardware, const char *said)
 {
-	const char *end = strstr(said, "; ");
+	char before[96];
 
-	doctor_say(doctor, DOCTOR_WRONG, remedy, "%sit does not open: %.*s", hardware->title,
-		end != NULL ? (int)(end - said) : (int)strlen(said), said);
-}
-
-/* A TPM that was cleared, or is another: with its keys its counter is gone. */
-static void tell_foreign(struct doctor *doctor, const struct hardware *hardware, const char *fault)
-{
-	const char *anchor = doctor_text(doctor->facts, "anchor");
-	char remedy[120];
-
-	if (anchor != NULL && strncmp(anchor, "none", 4) != 0)
-		(void)snprintf(remedy, sizeof remedy,
-			"find out who did that, then mortise seal, and mortise recover");
-	else
-		(void)snprintf(remedy, sizeof remedy,
-			"find out who did that, then mortise slot reseal %llu",
-			(unsigned long long)hardware->resealed);
-	tell_mended(doctor, hardware, remedy, fault);
-}
-
-/* An opening that failed although the hardware is there and is the right one. */
-static void tell_shut(struct doctor *doctor, const struct hardware *hardware)
-{
-	const char *said = mortise_message(doctor->cli->agent);
-	char remedy[80];
-
-	(void)snprintf(remedy, sizeof remedy, "mortise slot reseal %llu",
-		(unsigned long long)hardware->resealed);
-	if (hardware->line->pcrs[0] != '\0' && hardware->line->pcr_policy[0] == '\0')
-		tell_mended(doctor, hardware, remedy, said);
-	else
-		doctor_repeat(doctor, DOCTOR_WRONG, hardware->title, said);
+	(void)snprintf(before, sizeof before, "%sit does not open: ", hardware->title);
+	doctor_repeat(doctor, DOCTOR_WRONG, before, said);
 }
 
 /* False: there is none to be had, and nothing is tried. */
@@ -185,7 +166,7 @@ static void try_slot(struct doctor *doctor, const struct hardware *hardware)
 	if (status == MORTISE_OK)
 		doctor_say(doctor, DOCTOR_OK, NULL, "%sit opens", hardware->title);
 	else if (status == MORTISE_HARDWARE || status == MORTISE_INTEGRITY)
-		tell_shut(doctor, hardware);
+		tell_shut(doctor, hardware, mortise_message(doctor->cli->agent));
 	else
 		doctor_repeat(doctor, DOCTOR_WARNING, hardware->title,
 			mortise_message(doctor->cli->agent));
@@ -207,9 +188,7 @@ static void check_opening(struct doctor *doctor, const struct hardware *hardware
 
 static void check_hardware(struct doctor *doctor, const struct slot_line *line)
 {
-	bool is_staged = strcmp(line->state, "staged") == 0;
-	struct hardware hardware = {
-		.line = line, .resealed = is_staged ? line->of : line->id, .facts = json_object()};
+	struct hardware hardware = {.line = line, .facts = json_object()};
 	const char *fault;
 
 	(void)snprintf(hardware.title, sizeof hardware.title,
@@ -219,10 +198,8 @@ static void check_hardware(struct doctor *doctor, const struct slot_line *line)
 		hardware.is_last_try = is_set(&hardware, "last_try");
 		hardware.wants_pin = is_set(&hardware, "wants_pin");
 		fault = doctor_text(hardware.facts, "fault");
-		if (fault != NULL && is_set(&hardware, "needs_reseal"))
-			tell_foreign(doctor, &hardware, fault);
-		else if (fault != NULL)
-			doctor_repeat(doctor, DOCTOR_WRONG, hardware.title, fault);
+		if (fault != NULL)
+			tell_shut(doctor, &hardware, fault);
 		if (is_set(&hardware, "pin_failed"))
 			doctor_say(doctor, DOCTOR_WRONG,
 				"mend [pkcs11] pin-file, then mortise seal and mortise unseal",
@@ -231,6 +208,7 @@ static void check_hardware(struct doctor *doctor, const struct slot_line *line)
 		if (fault == NULL) {
 			check_tries(doctor, &hardware);
 			check_owner(doctor, &hardware);
+			check_weakness(doctor, &hardware);
 			check_opening(doctor, &hardware);
 		}
 	}

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-/* encodings: RFC 4648 (base64, base64url, hex), RFC 3986 2.1 (percent), RFC 8259 7 (JSON). */
+/* encodings: RFC 4648 (base64, base64url, hex), RFC 3986 2.1 (percent), YAML 1.2 (indentation). */
 #include "encodings.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GROWTH_MAX 6 /* a byte is "\u0000" at worst */
+#include "spellings.h"
+
+#define INDENTED_MAX 16 /* columns */
 
 struct maker {
 	const uint8_t *value;
@@ -23,14 +25,6 @@ static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
 
 /* What encoders leave as it is besides letters and digits, each its own way. */
 static const char *const kept_by_percent[] = {"-._~", "-._~/", "-._~!*'()", "-._*", ""};
-
-enum json_style {
-	JSON_ASCII = 1,
-	JSON_SLASH = 2,
-	JSON_HTML = 4,
-	JSON_UPPER = 8,
-	JSON_STYLES = 16,
-};
 
 static void put(struct maker *maker, uint8_t byte)
 {
@@ -158,76 +152,6 @@ static enum mortise_status make_all_percent(struct maker *maker)
 	return MORTISE_OK;
 }
 
-/* The size of the UTF-8 sequence at the beginning, its character in *out_code; 0: it is none. */
-static size_t decode(const uint8_t *bytes, size_t size, uint32_t *out_code)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t length = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : bytes[0] >= 0xc0 ? 2 : 1;
-	uint32_t code = length == 1 ? bytes[0] : bytes[0] & (0x7fU >> length);
-
-	if (length > size || bytes[0] >= 0xf8 || (length == 1 && bytes[0] >= 0x80))
-		return 0;
-	for (size_t i = 1; i < length; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (bytes[i] & 0x3f);
-	}
-	if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-	*out_code = code;
-	return length;
-}
-
-static void put_unit(struct maker *maker, int style, uint32_t unit)
-{
-	const char *digits = (style & JSON_UPPER) != 0 ? upper : lower;
-
-	put(maker, '\\');
-	put(maker, 'u');
-	put_hex(maker, digits, unit >> 8);
-	put_hex(maker, digits, unit & 0xff);
-}
-
-static void put_json_ascii(struct maker *maker, int style, uint8_t byte)
-{
-	static const char escaped[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-	const char *found = byte != 0 ? strchr(escaped, byte) : NULL;
-
-	if (found != NULL || (byte == '/' && (style & JSON_SLASH) != 0)) {
-		put(maker, '\\');
-		put(maker, found != NULL ? (uint8_t)letters[found - escaped] : byte);
-	} else if (byte < ' ' ||
-		   ((style & JSON_HTML) != 0 && (byte == '<' || byte == '>' || byte == '&')))
-		put_unit(maker, style, byte);
-	else
-		put(maker, byte);
-}
-
-static enum mortise_status make_json(struct maker *maker, int style)
-{
-	for (size_t at = 0, length; at < maker->size; at += length) {
-		uint32_t code = 0;
-
-		length = decode(maker->value + at, maker->size - at, &code);
-		if (length == 0) { /* no text: no encoder does this */
-			maker->form_size = 0;
-			return MORTISE_OK;
-		}
-		if (length == 1)
-			put_json_ascii(maker, style, maker->value[at]);
-		else if ((style & JSON_ASCII) == 0)
-			for (size_t i = 0; i < length; i++)
-				put(maker, maker->value[at + i]);
-		else if (code < 0x10000)
-			put_unit(maker, style, code);
-		else {
-			put_unit(maker, style, 0xd800 + ((code - 0x10000) >> 10));
-			put_unit(maker, style, 0xdc00 + ((code - 0x10000) & 0x3ff));
-		}
-	}
-	return deliver(maker, "JSON");
-}
-
 static enum mortise_status make_plain(struct maker *maker, bool has_crlf)
 {
 	for (size_t i = 0; i < maker->size; i++) {
@@ -238,18 +162,180 @@ static enum mortise_status make_plain(struct maker *maker, bool has_crlf)
 	return deliver(maker, has_crlf ? "with CRLF" : "as it is");
 }
 
+/*
+ * '...' for what is between quotes, and several of those together as one: in "..." as dash does it,
+ * or each behind a backslash (zsh's export -p).
+ */
+static enum mortise_status make_quote_runs(struct maker *maker, bool in_double)
+{
+	if (memchr(maker->value, '\'', maker->size) == NULL)
+		return MORTISE_OK;
+	for (size_t i = 0; i < maker->size; i++) {
+		bool is_quote = maker->value[i] == '\'';
+		bool begins = is_quote && (i == 0 || maker->value[i - 1] != '\'');
+		bool ends = is_quote && (i + 1 == maker->size || maker->value[i + 1] != '\'');
+
+		if (begins && i > 0)
+			put(maker, '\'');
+		if (begins && in_double)
+			put(maker, '"');
+		if (is_quote && !in_double)
+			put(maker, '\\');
+		put(maker, maker->value[i]);
+		if (ends && in_double)
+			put(maker, '"');
+		if (ends && i + 1 < maker->size)
+			put(maker, '\'');
+	}
+	return deliver(maker, "shell");
+}
+
+/* The name of a unit: systemd-escape(1). */
+static enum mortise_status make_unit_name(struct maker *maker)
+{
+	for (size_t i = 0; i < maker->size; i++) {
+		uint8_t byte = maker->value[i];
+
+		if (byte == '/')
+			put(maker, '-');
+		else if (is_alphanumeric(byte) || byte == ':' || byte == '_' ||
+			 (byte == '.' && i > 0))
+			put(maker, byte);
+		else {
+			put(maker, '\\');
+			put(maker, 'x');
+			put_hex(maker, lower, byte);
+		}
+	}
+	return deliver(maker, "systemd");
+}
+
+static void put_unit(struct maker *maker, uint32_t unit, bool is_big)
+{
+	put(maker, (uint8_t)(is_big ? unit >> 8 : unit));
+	put(maker, (uint8_t)(is_big ? unit : unit >> 8));
+}
+
+/* Of what is text. Windows ends lines with CRLF. */
+static enum mortise_status make_utf16(struct maker *maker, bool is_big, bool has_crlf)
+{
+	uint32_t code = 0;
+
+	for (size_t at = 0, size; at < maker->size; at += size) {
+		size = spellings_decode(maker->value + at, maker->size - at, &code);
+		if (size == 0) {
+			maker->form_size = 0;
+			return MORTISE_OK;
+		}
+		if (code == '\n' && has_crlf)
+			put_unit(maker, '\r', is_big);
+		if (code >= 0x10000) {
+			put_unit(maker, 0xd800 + ((code - 0x10000) >> 10), is_big);
+			code = 0xdc00 + ((code - 0x10000) & 0x3ff);
+		}
+		put_unit(maker, code, is_big);
+	}
+	return deliver(maker, "UTF-16");
+}
+
+static bool is_ascii(const struct maker *maker)
+{
+	for (size_t i = 0; i < maker->size; i++)
+		if (maker->value[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/* Of ASCII both orders are the same bytes but for the zero at an end: without that it is one form.
+ */
+static enum mortise_status make_all_utf16(struct maker *maker, bool has_crlf)
+{
+	if (!is_ascii(maker)) {
+		TRY(make_utf16(maker, false, has_crlf));
+		return make_utf16(maker, true, has_crlf);
+	}
+	for (size_t i = 0; i < maker->size; i++) {
+		if (maker->value[i] == '\n' && has_crlf)
+			put_unit(maker, '\r', false);
+		put_unit(maker, maker->value[i], false);
+	}
+	maker->form_size--;
+	return deliver(maker, "UTF-16");
+}
+
+static void put_blanks(struct maker *maker, size_t count)
+{
+	while (count-- > 0)
+		put(maker, ' ');
+}
+
+/* Several lines in a block of YAML, or where somebody has indented them. Empty ones stay empty. */
+static enum mortise_status make_indented(struct maker *maker, size_t columns)
+{
+	for (size_t i = 0; i < maker->size; i++) {
+		put(maker, maker->value[i]);
+		if (maker->value[i] == '\n' && i + 1 < maker->size && maker->value[i + 1] != '\n')
+			put_blanks(maker, columns);
+	}
+	return deliver(maker, "YAML");
+}
+
+/* Several lines between single quotes of YAML: an empty line stands for the end of one. */
+static enum mortise_status make_quoted_lines(struct maker *maker, size_t columns)
+{
+	for (size_t i = 0; i < maker->size; i++) {
+		bool is_first = maker->value[i] == '\n' && (i == 0 || maker->value[i - 1] != '\n');
+
+		if (maker->value[i] == '\'' || is_first)
+			put(maker, maker->value[i]);
+		put(maker, maker->value[i]);
+		if (maker->value[i] == '\n' && i + 1 < maker->size && maker->value[i + 1] != '\n')
+			put_blanks(maker, columns);
+	}
+	return deliver(maker, "YAML");
+}
+
+static size_t count_lines(const struct maker *maker)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < maker->size; i++)
+		count += maker->value[i] == '\n';
+	return count;
+}
+
+/* No indentation that would be most of the form: nobody writes so, and there is no room. */
+static enum mortise_status make_all_lines(struct maker *maker)
+{
+	size_t lines = count_lines(maker);
+
+	if (lines == 0)
+		return MORTISE_OK;
+	TRY(make_plain(maker, true));
+	TRY(make_all_utf16(maker, true));
+	for (size_t columns = 1; columns <= INDENTED_MAX; columns++) {
+		if (lines * columns > maker->size * (SPELLINGS_GROWTH - 3))
+			return MORTISE_OK;
+		TRY(make_indented(maker, columns));
+		if (columns % 2 == 0)
+			TRY(make_quoted_lines(maker, columns));
+	}
+	return MORTISE_OK;
+}
+
 static enum mortise_status make_all(struct maker *maker)
 {
 	TRY(make_plain(maker, false));
-	if (memchr(maker->value, '\n', maker->size) != NULL)
-		TRY(make_plain(maker, true));
 	TRY(make_all_base64(maker));
 	TRY(make_hex(maker, lower));
 	TRY(make_hex(maker, upper));
 	TRY(make_all_percent(maker));
-	for (int style = 0; style < JSON_STYLES; style++)
-		TRY(make_json(maker, style));
-	return MORTISE_OK;
+	TRY(spellings_each(maker->value, maker->size, maker->form, maker->take, maker->context));
+	TRY(make_all_lines(maker));
+	TRY(make_quote_runs(maker, true));
+	TRY(make_quote_runs(maker, false));
+	TRY(make_unit_name(maker));
+	return make_all_utf16(maker, false);
 }
 
 enum mortise_status encodings_each(
@@ -263,7 +349,7 @@ enum mortise_status encodings_each(
 		return MORTISE_OK;
 	if (size > MORTISE_VALUE_MAX)
 		return MORTISE_INVALID;
-	maker.form = malloc(size * GROWTH_MAX);
+	maker.form = malloc(size * SPELLINGS_GROWTH);
 	if (maker.form == NULL)
 		return MORTISE_IO;
 	status = make_all(&maker);
@@ -273,7 +359,7 @@ enum mortise_status encodings_each(
 		maker.size = trimmed;
 		status = make_all(&maker);
 	}
-	mortise_wipe(maker.form, size * GROWTH_MAX);
+	mortise_wipe(maker.form, size * SPELLINGS_GROWTH);
 	free(maker.form);
 	return status;
 }

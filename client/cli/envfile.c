@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 #include "envfile.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static const char byte_order_mark[] = "\xef\xbb\xbf"; /* as some editors write it */
 
 void envfile_begin(struct envfile *file, char *text, size_t size)
 {
-	*file = (struct envfile){.at = text, .end = text + size, .line = 1};
+	*file = (struct envfile){.text = text, .at = text, .end = text + size, .line = 1};
 	text[size] = '\0';
+	if (strncmp(text, byte_order_mark, strlen(byte_order_mark)) == 0)
+		file->at += strlen(byte_order_mark);
 }
 
 bool envfile_is_name(const char *name, size_t size)
@@ -15,6 +20,35 @@ bool envfile_is_name(const char *name, size_t size)
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
 
 	return size > 0 && (name[0] < '0' || name[0] > '9') && strspn(name, letters) >= size;
+}
+
+bool envfile_path_of(const char *prefix, const char *name, char out_path[MORTISE_PATH_MAX + 2])
+{
+	int start = snprintf(out_path, MORTISE_PATH_MAX + 2, "%s/", prefix);
+	int size = snprintf(out_path, MORTISE_PATH_MAX + 2, "%s/%s", prefix, name);
+
+	if (size > MORTISE_PATH_MAX || out_path[start] == '_')
+		return false;
+	for (char *at = out_path + start; *at != '\0'; at++) {
+		if (*at >= 'A' && *at <= 'Z')
+			*at = (char)(*at - 'A' + 'a');
+		else if (*at == '_')
+			*at = '-';
+	}
+	return true;
+}
+
+void envfile_name_of(const char *path, char out_name[MORTISE_PATH_MAX + 1])
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)snprintf(out_name, MORTISE_PATH_MAX + 1, "%s", slash != NULL ? slash + 1 : path);
+	for (char *at = out_name; *at != '\0'; at++) {
+		if (*at >= 'a' && *at <= 'z')
+			*at = (char)(*at - 'a' + 'A');
+		else if (*at == '-' || *at == '.')
+			*at = '_';
+	}
 }
 
 static enum mortise_status refuse(struct envfile *file, const char *wrong)
@@ -46,10 +80,23 @@ static void skip_lines(struct envfile *file)
 	}
 }
 
-/* Up to the end of the line or a comment; then a NUL stands behind the value. */
-static void take_plain(struct envfile *file, const char **out_value)
+/* Of the value, which ends before end; quotes, of which *end may be one, are not part of it. */
+static void set_value(
+	const struct envfile *file, struct envfile_entry *entry, const char *value, const char *end)
 {
-	char *value = file->at, *end = value + strcspn(value, "\n"), *cut = end;
+	entry->value = value;
+	entry->from = (size_t)(value - file->text);
+	entry->to = (size_t)(end - file->text);
+}
+
+/*
+ * Up to the end of the line or a comment; then a NUL stands behind the value. An empty value stands
+ * right behind the '=', before the blanks that a comment needs.
+ */
+static void take_plain(struct envfile *file, struct envfile_entry *entry)
+{
+	char *begin = file->at, *value = begin + strspn(begin, " \t");
+	char *end = value + strcspn(value, "\n"), *cut = end;
 
 	for (char *at = value; at < end; at++)
 		if (*at == '#' && (at[-1] == ' ' || at[-1] == '\t')) { /* before it: a NUL */
@@ -63,8 +110,10 @@ static void take_plain(struct envfile *file, const char **out_value)
 		file->at++;
 		file->line++;
 	}
+	if (cut == value)
+		cut = value = begin;
 	*cut = '\0';
-	*out_value = value;
+	set_value(file, entry, value, cut);
 }
 
 /* What stands for the character behind a backslash; 0: both are meant. */
@@ -76,7 +125,7 @@ static char unescape(char letter)
 	return found != NULL ? meanings[found - letters] : '\0';
 }
 
-static enum mortise_status take_quoted(struct envfile *file, const char **out_value)
+static enum mortise_status take_quoted(struct envfile *file, struct envfile_entry *entry)
 {
 	char quote = *file->at++, *value = file->at, *to = value;
 
@@ -91,9 +140,8 @@ static enum mortise_status take_quoted(struct envfile *file, const char **out_va
 			file->at++;
 		*to++ = meant != '\0' ? meant : *file->at;
 	}
-	file->at++;
 	*to = '\0';
-	*out_value = value;
+	set_value(file, entry, value, file->at++);
 	skip_blanks(file);
 	if (*file->at == '\0' || strchr("#\r\n", *file->at) != NULL)
 		return MORTISE_OK;
@@ -121,6 +169,7 @@ static enum mortise_status take_name(struct envfile *file, const char **out_name
 enum mortise_status envfile_next(struct envfile *file, struct envfile_entry *out_entry)
 {
 	struct envfile_entry entry = {0};
+	size_t blanks;
 
 	skip_lines(file);
 	if (file->at >= file->end)
@@ -129,11 +178,12 @@ enum mortise_status envfile_next(struct envfile *file, struct envfile_entry *out
 		return refuse(file, "there is a NUL behind it");
 	entry.line = file->line;
 	TRY(take_name(file, &entry.name));
-	skip_blanks(file);
-	if (*file->at == '"' || *file->at == '\'')
-		TRY(take_quoted(file, &entry.value));
-	else
-		take_plain(file, &entry.value);
+	blanks = strspn(file->at, " \t");
+	if (file->at[blanks] == '"' || file->at[blanks] == '\'') {
+		file->at += blanks;
+		TRY(take_quoted(file, &entry));
+	} else
+		take_plain(file, &entry);
 	*out_entry = entry;
 	return MORTISE_OK;
 }

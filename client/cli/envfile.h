@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * envfile: NAME=VALUE, line by line, as in a .env file.
+ * envfile: NAME=VALUE, line by line, as in a .env file, and which secret a name stands for.
  *
  *	# a comment, also behind a value and a blank
  *	export NAME=value up to the end of the line
@@ -15,13 +15,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "mortise.h"
 #include "status.h"
 
 /* What `exec` takes for a secret's path, in place of a value. */
 #define ENVFILE_REFERENCE "mortise:"
 
 struct envfile {
-	char *at, *end;
+	char *text, *at, *end;
 	int line;          /* of what was read last */
 	const char *wrong; /* in words, behind a MORTISE_REJECTED */
 };
@@ -29,9 +30,10 @@ struct envfile {
 struct envfile_entry {
 	const char *name, *value; /* in the text */
 	int line;
+	size_t from, to; /* where in the text the value stands; its quotes do not belong to it */
 };
 
-/* text has room for a NUL behind its size. */
+/* text has room for a NUL behind its size. A byte order mark of UTF-8 is passed over. */
 void envfile_begin(struct envfile *file, char *text, size_t size);
 
 /* MORTISE_NOT_FOUND at the end; MORTISE_REJECTED at a line that is wrong. */
@@ -39,5 +41,10 @@ enum mortise_status envfile_next(struct envfile *file, struct envfile_entry *out
 
 /* Can it be a variable's name? */
 bool envfile_is_name(const char *name, size_t size);
+
+/* DB_PASSWORD below prod/app is prod/app/db-password. False: that is no path. */
+bool envfile_path_of(const char *prefix, const char *name, char out_path[MORTISE_PATH_MAX + 2]);
+/* The way back, which is another name if that had small letters: prod/app/tls.key is TLS_KEY. */
+void envfile_name_of(const char *path, char out_name[MORTISE_PATH_MAX + 1]);
 
 #endif

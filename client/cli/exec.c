@@ -2,50 +2,20 @@
 /* exec: a command with secrets in its environment, and none of them in its output. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "args.h"
+#include "child.h"
 #include "exec_environment.h"
-#include "exec_run.h"
+#include "exec_mask.h"
+#include "exec_plan.h"
 #include "output.h"
-
-#define NAME_SIZE  (MORTISE_PATH_MAX + 256)
-#define NAMES_SIZE 1024
 
 static int fail_system(const struct cli *cli, const char *what)
 {
 	return output_fail(cli, MORTISE_IO, "cannot make %s: %s", what, strerror(errno));
-}
-
-/* What a value's mark says, and what is said of one that has none. */
-static void name_value(const struct fetched *value, char name[NAME_SIZE])
-{
-	bool has_field = value->field != NULL;
-
-	(void)snprintf(name, NAME_SIZE, "%s%s%s", value->path.text, has_field ? "#" : "",
-		has_field ? value->field : "");
-}
-
-/* Says once which values everybody can see in the output. */
-static enum mortise_status fill_mask(const struct exec_plan *plan, struct mask *mask)
-{
-	char name[NAME_SIZE], names[NAMES_SIZE] = "";
-	size_t size = 0;
-
-	for (int i = 0; i < plan->fetch.count; i++) {
-		const struct fetched *value = &plan->fetch.items[i];
-		bool is_masked = false;
-
-		name_value(value, name);
-		TRY(mask_add(mask, name, value->bytes, value->size, &is_masked));
-		if (!is_masked && size < sizeof names)
-			size += (size_t)snprintf(names + size, sizeof names - size, "%s%s",
-				size > 0 ? ", " : "", name);
-	}
-	if (size > 0)
-		output_note("not masked in the output, being under 8 bytes: %s", names);
-	return mask_prepare(mask);
 }
 
 /* Nothing of the secrets is left here but what the mask needs. */
@@ -59,14 +29,32 @@ static void forget(struct cli *cli, struct exec_plan *plan)
 static int run_instead(
 	struct cli *cli, struct exec_plan *plan, struct exec_environment *environment)
 {
-	const struct exec_command command = {
-		cli->argv + cli->operands_at, environment->variables, cli->core_before, 0};
+	const struct child command = {.arguments = cli->argv + cli->operands_at,
+		.variables = environment->variables,
+		.core = cli->core_before};
 	int error;
 
 	forget(cli, plan);
-	error = exec_run_instead(&command);
+	error = child_become(&command);
 	exec_environment_done(environment);
-	return exec_run_fail(cli, cli->operands[0], error);
+	return child_fail(cli, cli->operands[0], error);
+}
+
+/* Of a file or a pipe nobody would notice that it is not what CMD wrote. */
+static void tell_of_marks(const struct exec_streams *streams)
+{
+	unsigned long long output = exec_streams_replaced(streams, 0);
+	unsigned long long errors = exec_streams_replaced(streams, 1);
+	char text[2][48] = {"", ""};
+
+	if (output > 0)
+		(void)snprintf(text[0], sizeof text[0], "%llu in the output", output);
+	if (errors > 0)
+		(void)snprintf(text[1], sizeof text[1], "%s%llu in the errors",
+			output > 0 ? " and " : "", errors);
+	if (output + errors > 0)
+		output_note("values replaced by marks: %s%s; with --no-mask it stays as it is",
+			text[0], text[1]);
 }
 
 /* A command that did well while its output was lost has not done well. */
@@ -85,30 +73,62 @@ static int settle(int ending, const struct exec_streams *streams)
 	return ending;
 }
 
-static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_environment *environment,
-	const struct mask *mask)
-{
-	const struct exec_command command = {
-		cli->argv + cli->operands_at, environment->variables, cli->core_before, 0};
-	struct exec_streams streams;
-	bool is_commands;
-	int ending, error;
-	pid_t child;
+/* What is left of the secrets. */
+struct rest {
+	struct exec_environment *environment;
+	struct mask **mask;
+	struct exec_streams *streams;
+};
 
-	if (exec_streams_open(mask, &streams) != MORTISE_OK) {
+static void forget_rest(void *context)
+{
+	struct rest *rest = context;
+
+	exec_environment_done(rest->environment);
+	exec_streams_done(rest->streams);
+	mask_free(rest->mask);
+}
+
+/* How CMD ended is how mortise ends, unless its output is lost. */
+static int finish(struct cli *cli, const struct child_end *end, const struct exec_streams *streams)
+{
+	(void)signal(SIGPIPE, SIG_IGN); /* nobody may listen to what mortise has to say */
+	tell_of_marks(streams);
+	cli->ends_by = end->signal;
+	return settle(end->status, streams);
+}
+
+static int run_masked(struct cli *cli, struct exec_plan *plan, struct exec_environment *environment,
+	struct mask **mask)
+{
+	struct exec_streams streams;
+	struct rest rest = {environment, mask, &streams};
+	const struct child command = {.arguments = cli->argv + cli->operands_at,
+		.variables = environment->variables,
+		.core = cli->core_before,
+		.death_signal = SIGKILL,
+		.streams = &streams,
+		.forget = forget_rest,
+		.context = &rest};
+	struct child_end end;
+	struct child_run run;
+	int ending, error;
+
+	if (exec_streams_open(*mask, &streams) != MORTISE_OK) {
 		ending = fail_system(cli, "a pipe or pseudo-terminal");
 		exec_environment_done(environment);
 		return ending;
 	}
 	forget(cli, plan);
-	error = exec_run_start(&command, &streams, &child, &is_commands);
+	error = child_start(&command, &run);
 	exec_environment_done(environment);
 	errno = error;
-	if (error == 0)
-		ending = settle(exec_run_wait(child, &streams), &streams);
-	else
-		ending = is_commands ? exec_run_fail(cli, cli->operands[0], error)
-				     : fail_system(cli, "a process");
+	if (error == 0) {
+		end = child_wait(&run);
+		ending = finish(cli, &end, &streams);
+	} else
+		ending = run.is_commands ? child_fail(cli, cli->operands[0], error)
+					 : fail_system(cli, "a process");
 	exec_streams_done(&streams);
 	return ending;
 }
@@ -117,17 +137,16 @@ static int run(struct cli *cli, struct exec_plan *plan)
 {
 	struct exec_environment environment;
 	struct mask *mask = NULL;
-	int status;
+	int status = exec_mask_make(cli, plan, &mask);
 
+	if (status != CLI_DONE)
+		return status;
 	if (exec_environment_make(plan, args_has(cli, "clean-env"), &environment) != MORTISE_OK)
-		return fail_system(cli, "the environment");
-	if (args_has(cli, "no-mask"))
-		return run_instead(cli, plan, &environment);
-	if (mask_new(&mask) != MORTISE_OK || fill_mask(plan, mask) != MORTISE_OK) {
-		exec_environment_done(&environment);
-		status = output_fail(cli, MORTISE_IO, "out of memory");
-	} else
-		status = run_masked(cli, plan, &environment, mask);
+		status = fail_system(cli, "the environment");
+	else if (args_has(cli, "no-mask"))
+		status = run_instead(cli, plan, &environment);
+	else
+		status = run_masked(cli, plan, &environment, &mask);
 	mask_free(&mask);
 	return status;
 }
@@ -150,6 +169,8 @@ static const struct option options[] = {
 	{"env-file", 0, "F", "variables of a .env file, mortise:PATH[#FIELD] replaced"},
 	{"env-from", 0, "PREFIX/", "all right below PREFIX/: db-password as DB_PASSWORD"},
 	{"clean-env", 0, NULL, "nothing else but HOME, LANG, LC_*, PATH, TERM and the like"},
+	{"mask", 0, "N,..", "mask these variables' values, though they look like names"},
+	{"plain", 0, "N,..", "do not mask these variables' values, and say nothing of it"},
 	{"no-mask", 0, NULL, "become CMD, and leave its output alone"},
 	{0},
 };
@@ -164,14 +185,15 @@ const struct command command_exec = {
 	.ends_options = true,
 	.verb = "read",
 	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND, CLI_REJECTED},
-	.notes =
-		"CMD starts when all values are there, of one moment, or not at all. Where it "
-		"prints\n"
-		"a value, plain or as base64, hex, percent-encoded or in JSON, its output has\n"
-		"[mortise:PATH]; values under 8 bytes are not masked. Services that are told of\n"
-		"sockets or say when they are ready want --no-mask: then CMD is the same process.\n"
-		"The exit status is CMD's, 126 or 127 if it cannot be run, 128 and the number of\n"
-		"the signal that ended it; the statuses below come only before CMD starts.",
+	.notes = "CMD starts when all values are there, of one moment, or not at all. Where it "
+		 "prints\n"
+		 "a value, plain or as base64, URLs, JSON, XML or shells spell it, its output has\n"
+		 "[mortise:PATH]; values under 8 bytes are not masked, nor is what looks like a\n"
+		 "name in a secret named like one (db-user). Services that are told of sockets or\n"
+		 "say when they are ready want --no-mask: then CMD is the same process.\n"
+		 "The exit status is CMD's, 126 or 127 if it cannot be run; a signal that ended "
+		 "CMD\n"
+		 "ends mortise, too. The statuses below come only before CMD starts.",
 	.examples = "  mortise exec -e PGPASSWORD=prod/db/password -- pg_dump -h db shop\n"
 		    "  mortise exec --fd KEY=prod/tls/key -- sh -c 'openssl rsa -in $KEY -check'\n"
 		    "  mortise exec --env-file=app.env --wait=300 -- bin/app",

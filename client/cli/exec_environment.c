@@ -3,14 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "memory_file.h"
-
-#define NUMBER_SIZE 32
 
 /* What is left of an environment that is cleaned, besides LC_*. */
 static const char *const kept[] = {
@@ -76,7 +73,7 @@ static enum mortise_status put_descriptor(struct exec_environment *environment,
 {
 	int *descriptors = reallocarray(
 		environment->descriptors, environment->descriptor_count + 1, sizeof *descriptors);
-	char path[NUMBER_SIZE];
+	char path[MEMORY_FILE_PATH_SIZE];
 	int fd;
 
 	if (descriptors == NULL)
@@ -89,7 +86,7 @@ static enum mortise_status put_descriptor(struct exec_environment *environment,
 	TRY(memory_file_fill(fd, value->bytes, value->size));
 	if (fcntl(fd, F_SETFD, 0) != 0)
 		return MORTISE_IO;
-	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	memory_file_path(fd, path);
 	return put(environment, variable->name, strlen(variable->name), path, strlen(path));
 }
 

@@ -122,24 +122,11 @@ static int add_env_file(
 	return envfile_input_read(cli, name, &plan->env_file, add_entry, &file);
 }
 
-/* "prod/app/db-password" gives DB_PASSWORD; NULL without memory. */
-static char *name_of(const char *path)
-{
-	char *name = strdup(strrchr(path, '/') + 1);
-
-	for (char *at = name; at != NULL && *at != '\0'; at++) {
-		if (*at >= 'a' && *at <= 'z')
-			*at = (char)(*at - 'a' + 'A');
-		else if (*at == '-' || *at == '.')
-			*at = '_';
-	}
-	return name;
-}
-
 static int add_child(
 	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *path)
 {
 	struct exec_variable variable = {.from = option};
+	char name[MORTISE_PATH_MAX + 1];
 	char **paths = reallocarray(plan->paths, plan->path_count + 1, sizeof *paths);
 	char *copy = strdup(path);
 	int status;
@@ -154,13 +141,12 @@ static int add_child(
 	status = add_path(cli, plan, copy, &variable.item);
 	if (status != CLI_DONE)
 		return status;
-	variable.name = name_of(copy);
-	if (variable.name != NULL && !envfile_is_name(variable.name, strlen(variable.name))) {
-		free(variable.name);
+	envfile_name_of(copy, name);
+	if (!envfile_is_name(name, strlen(name)))
 		return output_fail(cli, MORTISE_REJECTED,
 			"%s: begins with a digit and gives no variable's name; use -e NAME=%s",
 			path, path);
-	}
+	variable.name = strdup(name);
 	return add_variable(cli, plan, variable);
 }
 
@@ -214,13 +200,13 @@ static int add_prefix(
 static int add_option(
 	struct cli *cli, struct exec_plan *plan, const struct option *option, const char *value)
 {
-	if (option->argument == NULL)
-		return CLI_DONE;
 	if (strcmp(option->name, "env-file") == 0)
 		return add_env_file(cli, plan, option, value);
 	if (strcmp(option->name, "env-from") == 0)
 		return add_prefix(cli, plan, option, value);
-	return add_pair(cli, plan, option, value);
+	if (strcmp(option->name, "env") == 0 || strcmp(option->name, "fd") == 0)
+		return add_pair(cli, plan, option, value);
+	return CLI_DONE;
 }
 
 /* A variable ends at a NUL, and a part of a password is none. */

@@ -6,10 +6,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "child_terminal.h"
 #include "output.h"
 
 /*
@@ -47,58 +47,25 @@ static bool make_pipe(struct exec_stream *stream)
 	return true;
 }
 
-/* Bytes pass as they are: what newlines become is up to the terminal behind it. */
-static bool copy_terminal(struct exec_stream *stream)
-{
-	struct winsize window;
-
-	if (tcgetattr(stream->target, &stream->modes) != 0)
-		return false;
-	stream->modes.c_oflag &= ~(tcflag_t)OPOST;
-	if (tcsetattr(stream->given, TCSANOW, &stream->modes) != 0 ||
-		tcgetattr(stream->given, &stream->modes) != 0)
-		return false;
-	if (ioctl(stream->target, TIOCGWINSZ, &window) == 0)
-		(void)ioctl(stream->given, TIOCSWINSZ, &window);
-	return true;
-}
-
-static bool are_same(const struct termios *one, const struct termios *other)
-{
-	return one->c_iflag == other->c_iflag && one->c_oflag == other->c_oflag &&
-	       one->c_cflag == other->c_cflag && one->c_lflag == other->c_lflag &&
-	       memcmp(one->c_cc, other->c_cc, sizeof one->c_cc) == 0;
-}
-
-/* A shell may have put mortise behind itself, and then the terminal would stop it for this. */
-static void set_modes(int terminal, const struct termios *modes)
-{
-	sigset_t stop, before;
-
-	(void)sigemptyset(&stop);
-	(void)sigaddset(&stop, SIGTTOU);
-	(void)sigprocmask(SIG_BLOCK, &stop, &before);
-	(void)tcsetattr(terminal, TCSANOW, modes);
-	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-}
-
-/* Programs with curses set on their output how their input is to be. */
+/* Programs with curses set on their errors how their input is to be, where output is no terminal.
+ */
 static void follow_modes(struct exec_stream *stream)
 {
 	struct termios modes, behind;
 
-	if (!stream->is_terminal || stream->from < 0 || tcgetattr(stream->from, &modes) != 0 ||
-		are_same(&modes, &stream->modes) || tcgetattr(stream->target, &behind) != 0)
+	if (!stream->is_terminal || stream->target != STDERR_FILENO || stream->from < 0 ||
+		tcgetattr(stream->from, &modes) != 0 ||
+		child_terminal_has_same(&modes, &stream->modes) ||
+		tcgetattr(stream->target, &behind) != 0)
 		return;
 	stream->modes = modes;
 	modes.c_oflag = (modes.c_oflag & ~(tcflag_t)OPOST) | (behind.c_oflag & OPOST);
-	set_modes(stream->target, &modes);
+	child_terminal_set(stream->target, &modes);
 }
 
 void exec_streams_follow_modes(struct exec_streams *streams)
 {
-	for (int i = 0; i < EXEC_STREAM_COUNT; i++)
-		follow_modes(&streams->list[i]);
+	follow_modes(&streams->list[1]);
 }
 
 static bool make_terminal(struct exec_stream *stream)
@@ -111,7 +78,9 @@ static bool make_terminal(struct exec_stream *stream)
 		ptsname_r(stream->from, name, sizeof name) != 0)
 		return false;
 	stream->given = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	return stream->given >= 0 && copy_terminal(stream);
+	return stream->given >= 0 && child_terminal_copy(stream->target, stream->given) &&
+	       tcgetattr(stream->given, &stream->modes) == 0 &&
+	       fcntl(stream->from, F_SETFL, O_RDWR | O_NONBLOCK) == 0; /* for keys */
 }
 
 static bool open_stream(const struct mask *mask, int target, struct exec_stream *stream)
@@ -124,25 +93,31 @@ static bool open_stream(const struct mask *mask, int target, struct exec_stream 
 	return isatty(target) ? make_terminal(stream) : make_pipe(stream);
 }
 
-struct exec_streams exec_streams_none(void)
+bool exec_streams_want_session(const struct exec_streams *streams)
 {
-	static const struct exec_stream none = {.from = -1, .given = -1, .target = -1};
+	return streams->list[0].is_terminal;
+}
 
-	return (struct exec_streams){{none, none}};
+static bool is_same(int one, int other)
+{
+	return child_terminal_is_same(one, other) || is_same_file(one, other);
 }
 
 enum mortise_status exec_streams_open(const struct mask *mask, struct exec_streams *out_streams)
 {
-	struct exec_streams streams = exec_streams_none();
+	static const struct exec_stream none = {.from = -1, .given = -1, .target = -1};
+	struct exec_streams streams = {{none, none}};
+	struct exec_stream *output = &streams.list[0];
 	bool is_made = true;
 	int error;
 
 	if (is_open(STDOUT_FILENO))
-		is_made = open_stream(mask, STDOUT_FILENO, &streams.list[0]);
+		is_made = open_stream(mask, STDOUT_FILENO, output);
+	output->has_input = is_made && output->is_terminal && is_open(STDIN_FILENO) &&
+			    child_terminal_is_same(STDIN_FILENO, STDOUT_FILENO);
 	if (is_made && is_open(STDERR_FILENO)) {
-		streams.list[0].has_both =
-			streams.list[0].target >= 0 && is_same_file(STDOUT_FILENO, STDERR_FILENO);
-		if (!streams.list[0].has_both)
+		output->has_both = output->target >= 0 && is_same(STDOUT_FILENO, STDERR_FILENO);
+		if (!output->has_both)
 			is_made = open_stream(mask, STDERR_FILENO, &streams.list[1]);
 	}
 	if (is_made) {
@@ -164,6 +139,8 @@ bool exec_streams_give(const struct exec_streams *streams)
 			return false;
 		if (stream->has_both && dup2(stream->given, STDERR_FILENO) < 0)
 			return false;
+		if (stream->has_input && dup2(stream->given, STDIN_FILENO) < 0)
+			return false;
 	}
 	return true;
 }
@@ -181,23 +158,70 @@ void exec_streams_let_go(struct exec_streams *streams)
 		shut(&streams->list[i].given);
 }
 
+static bool adds_returns(int terminal)
+{
+	struct termios modes;
+
+	return tcgetattr(terminal, &modes) == 0 &&
+	       (modes.c_oflag & (OPOST | ONLCR)) == (OPOST | ONLCR);
+}
+
+/*
+ * Without the CR that CMD's terminal has put before each newline, since the one behind it does so,
+ * too. A CR at the end waits for what follows.
+ */
+static enum mortise_status write_without_returns(
+	struct exec_stream *stream, const char *bytes, size_t size)
+{
+	const char *end = bytes + size, *from = bytes;
+
+	if (stream->has_return && size > 0 && bytes[0] != '\n')
+		TRY(output_write(stream->target, "\r", 1));
+	stream->has_return = stream->has_return && size == 0;
+	for (const char *at = bytes; at < end && (at = memchr(at, '\r', (size_t)(end - at)));
+		at++) {
+		stream->has_return = at + 1 == end;
+		if (at + 1 < end && at[1] != '\n')
+			continue;
+		TRY(output_write(stream->target, from, (size_t)(at - from)));
+		from = at + 1;
+	}
+	return from < end ? output_write(stream->target, from, (size_t)(end - from)) : MORTISE_OK;
+}
+
 static enum mortise_status write_on(void *context, const void *bytes, size_t size)
 {
 	struct exec_stream *stream = context;
-	enum mortise_status status = output_write(stream->target, bytes, size);
+	enum mortise_status status;
 
+	if (stream->is_terminal && adds_returns(stream->target) &&
+		(stream->has_return || adds_returns(stream->from)))
+		status = write_without_returns(stream, bytes, size);
+	else
+		status = output_write(stream->target, bytes, size);
 	if (status != MORTISE_OK)
 		stream->error = errno;
 	return status;
 }
 
+/* It was not a newline's after all. */
+static void write_return(struct exec_stream *stream)
+{
+	if (stream->has_return && output_write(stream->target, "\r", 1) != MORTISE_OK)
+		stream->error = errno;
+	stream->has_return = false;
+}
+
 /*
  * As if CMD wrote by itself: its reader sees the end when it does, and CMD notices that nobody
- * reads any more. Standard error alone stays open, for what mortise may have to say at the end.
+ * reads any more. Standard error alone stays open, for what mortise may have to say at the end;
+ * so does a terminal, which is the shell's.
  */
-static void end(struct exec_stream *stream)
+void exec_stream_end(struct exec_stream *stream)
 {
 	shut(&stream->from);
+	if (stream->is_terminal)
+		return;
 	if (stream->target == STDOUT_FILENO)
 		(void)close(STDOUT_FILENO);
 	if (stream->has_both)
@@ -216,31 +240,39 @@ void exec_stream_pump(struct exec_stream *stream)
 	follow_modes(stream);
 	is_end = got <= 0; /* a terminal that nobody has open any more says EIO */
 	stream->is_waiting = stream->is_terminal && !is_end;
-	if (mask_pass(stream->mask, is_end ? 0 : (size_t)got, is_end, write_on, stream) !=
-			MORTISE_OK ||
-		is_end)
-		end(stream);
+	enum mortise_status status =
+		mask_pass(stream->mask, is_end ? 0 : (size_t)got, is_end, write_on, stream);
+	if (is_end)
+		write_return(stream);
+	if (status != MORTISE_OK || is_end)
+		exec_stream_end(stream);
 }
 
 void exec_stream_show(struct exec_stream *stream)
 {
 	stream->is_waiting = false;
 	follow_modes(stream);
+	write_return(stream);
 	if (mask_show_held(stream->mask, SHOWN_MAX, write_on, stream) != MORTISE_OK)
-		end(stream);
+		exec_stream_end(stream);
 }
 
-void exec_streams_resize(const struct exec_streams *streams)
+bool exec_streams_resize(const struct exec_streams *streams)
 {
-	struct winsize window;
+	bool is_changed = false;
 
-	for (int i = 0; i < EXEC_STREAM_COUNT; i++) {
-		const struct exec_stream *stream = &streams->list[i];
+	for (int i = 0; i < EXEC_STREAM_COUNT; i++)
+		if (streams->list[i].is_terminal && streams->list[i].from >= 0)
+			is_changed |= child_terminal_copy_size(
+				streams->list[i].target, streams->list[i].from);
+	return is_changed;
+}
 
-		if (stream->is_terminal && stream->from >= 0 &&
-			ioctl(stream->target, TIOCGWINSZ, &window) == 0)
-			(void)ioctl(stream->from, TIOCSWINSZ, &window);
-	}
+uint64_t exec_streams_replaced(const struct exec_streams *streams, int which)
+{
+	const struct exec_stream *stream = &streams->list[which];
+
+	return stream->is_terminal || stream->mask == NULL ? 0 : mask_replaced(stream->mask);
 }
 
 bool exec_streams_are_open(const struct exec_streams *streams)

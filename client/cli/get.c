@@ -2,8 +2,8 @@
 /* get: values out. All of them are there before the first byte is written. */
 #include "args.h"
 #include "fetch.h"
-#include "input.h"
 #include "output.h"
+#include "output_file.h"
 
 static int choose_version(const struct cli *cli, struct fetch_version *out_version)
 {
@@ -102,7 +102,7 @@ static int get(struct cli *cli)
 				 : fetch_values(cli, &fetch, &version);
 	if (status == CLI_DONE)
 		status = cli->is_json ? print_each(&fetch)
-				      : input_file_write(
+				      : output_file_write(
 						cli, args_value(cli, "out"), write_values, &fetch);
 	fetch_drop(cli, &fetch);
 	return status;

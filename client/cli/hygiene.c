@@ -115,6 +115,7 @@ static enum mortise_status ask_pages(
 		wire_put_number(writer, WIRE_TAG_TIME, older_than_us);
 		TRY(client_call(cli->agent, &reply));
 		TRY(take_page(cli, &reply, &cursor, hygiene));
+		hygiene->examined = ask_number(&reply, WIRE_TAG_DONE, 0);
 		progress_show(progress, "examined %llu of %llu secrets",
 			(unsigned long long)ask_number(&reply, WIRE_TAG_DONE, 0),
 			(unsigned long long)ask_number(&reply, WIRE_TAG_TOTAL, 0));

@@ -77,6 +77,9 @@ static int hygiene(struct cli *cli)
 		ending = CLI_IO;
 	if (!cli->is_json)
 		print_findings(&found);
+	if (!cli->is_json && found.count == 0)
+		output_note("%llu secrets were examined: nothing was found",
+			(unsigned long long)found.examined);
 	hygiene_done(&found);
 	return ending;
 }

@@ -89,7 +89,7 @@ enum mortise_status hygiene_log_collect(
 	TRY(list_secrets(cli, log));
 	if (log->count > 0)
 		qsort(log->secrets, log->count, sizeof log->secrets[0], compare);
-	return audit_walk(cli, take_line, &walk);
+	return audit_walk(cli, take_line, &walk, NULL);
 }
 
 void hygiene_log_done(struct hygiene_log *log)

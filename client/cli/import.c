@@ -14,6 +14,8 @@
 #include "input.h"
 #include "output.h"
 
+#define NAMES_SIZE 512
+
 /* Does the list of names, by commas, have this one? */
 static bool has_name(const char *list, const char *name)
 {
@@ -46,22 +48,6 @@ static int check_names(const struct cli *cli, const struct import_file *file, co
 	return CLI_DONE;
 }
 
-/* DB_PASSWORD becomes prod/app/db-password, as exec --env-from turns it back. */
-static bool name_path(const char *prefix, struct import_entry *entry)
-{
-	int size = snprintf(entry->path, sizeof entry->path, "%.*s/", MORTISE_PATH_MAX, prefix);
-
-	for (const char *at = entry->name; *at != '\0'; at++) {
-		if (size >= MORTISE_PATH_MAX)
-			return false;
-		entry->path[size++] = *at == '_'                 ? '-'
-				      : *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a')
-								 : *at;
-	}
-	entry->path[size] = '\0';
-	return ask_looks_like_path(entry->path);
-}
-
 static int check_twice(
 	const struct cli *cli, const struct import_file *file, const struct import_entry *entry)
 {
@@ -88,7 +74,8 @@ static int choose(const struct cli *cli, const char *prefix, struct import_file 
 		if ((only != NULL && !has_name(only, entry->name)) ||
 			has_name(except, entry->name) || import_file_is_reference(entry))
 			continue;
-		if (!name_path(prefix, entry))
+		if (!envfile_path_of(prefix, entry->name, entry->path) ||
+			!ask_looks_like_path(entry->path))
 			return output_fail(cli, MORTISE_INVALID,
 				"%s:%d: %s makes no path below %s; leave it out: --except=%s",
 				cli->operands[0], entry->line, entry->name, prefix, entry->name);
@@ -104,6 +91,23 @@ static int choose(const struct cli *cli, const char *prefix, struct import_file 
 			"%s: %zu values, and at most %d go in one transaction; choose with --only",
 			cli->operands[0], file->chosen, WIRE_SETS_MAX);
 	return ending;
+}
+
+/* Nothing is stored that --rewrite could not leave a file for. */
+static int check_rewrite(const struct cli *cli, const struct import_file *file)
+{
+	if (!args_has(cli, "rewrite"))
+		return CLI_DONE;
+	if (!S_ISREG(file->info.st_mode))
+		return output_fail(cli, MORTISE_INVALID,
+			"%s: it is no regular file, so it can't be rewritten; leave out --rewrite",
+			file->name);
+	if (import_file_rewritten_size(file) > MORTISE_VALUE_MAX)
+		return output_fail(cli, MORTISE_INVALID,
+			"%s: with references in it it would be larger than %d bytes; take a "
+			"shorter PREFIX, or fewer names: --only",
+			file->name, MORTISE_VALUE_MAX);
+	return CLI_DONE;
 }
 
 static enum mortise_status request(
@@ -149,9 +153,39 @@ static void report_line(
 
 static json_t *describe_line(const struct import_entry *entry, const struct wire_message *item)
 {
-	return json_pack("{s:s, s:s, s:o, s:b}", "name", entry->name, "path", entry->path,
-		"version", output_json_number(ask_number(item, WIRE_TAG_VERSION, 0)), "changed",
+	char name[MORTISE_PATH_MAX + 1];
+
+	envfile_name_of(entry->path, name);
+	return json_pack("{s:s, s:s, s:s, s:o, s:b}", "name", entry->name, "path", entry->path,
+		"env_from", name, "version",
+		output_json_number(ask_number(item, WIRE_TAG_VERSION, 0)), "changed",
 		ask_flag(item, WIRE_TAG_CHANGED));
+}
+
+/* A path has small letters only. A file with references keeps the names. */
+static void tell_of_names(const struct cli *cli, const struct import_file *file)
+{
+	char name[MORTISE_PATH_MAX + 1], names[NAMES_SIZE] = "";
+	const struct import_entry *first = NULL;
+	size_t size = 0;
+
+	if (args_has(cli, "rewrite"))
+		return;
+	for (size_t i = 0; i < file->count; i++) {
+		const struct import_entry *entry = &file->entries[i];
+
+		envfile_name_of(entry->path, name);
+		if (!entry->is_chosen || strcmp(entry->name, name) == 0)
+			continue;
+		first = first != NULL ? first : entry;
+		if (size < sizeof names)
+			size += (size_t)snprintf(names + size, sizeof names - size, "%s%s as %s",
+				size > 0 ? ", " : "", entry->name, name);
+	}
+	if (first != NULL)
+		output_note("exec --env-from will give %s; to keep a name: exec -e %s=%s, or a "
+			    "file of import --rewrite",
+			names, first->name, first->path);
 }
 
 /* Names, paths and versions; *out_lines only with --json. */
@@ -206,6 +240,8 @@ static int finish(struct cli *cli, const struct import_file *file, const struct 
 
 	if (ending == CLI_DONE)
 		ending = rewrite(cli, file);
+	if (ending == CLI_DONE && !cli->is_json)
+		tell_of_names(cli, file);
 	if (ending == CLI_DONE && cli->is_json)
 		return output_json(json_pack("{s:o, s:b, s:b, s:b}", "secrets", lines, "changed",
 			is_changed, "dry_run", cli->is_dry_run, "rewritten",
@@ -245,6 +281,8 @@ static int import(struct cli *cli)
 	if (size > 0 && prefix.text[size - 1] == '/')
 		prefix.text[size - 1] = '\0';
 	ending = choose(cli, prefix.text, &file);
+	if (ending == CLI_DONE)
+		ending = check_rewrite(cli, &file);
 	return ending == CLI_DONE ? store(cli, &file) : ending;
 }
 

@@ -8,30 +8,10 @@
 
 #include "envfile.h"
 #include "output.h"
+#include "output_file.h"
 
-static const char reference[] = "mortise:";
-
-/* The value of an entry in the text as it was: of what is quoted the quotes are part. */
-static void find_value(
-	const struct import_file *file, const char *behind, struct import_entry *entry)
-{
-	const char *parsed = (const char *)file->parsed->bytes;
-	const char *text = (const char *)file->text->bytes;
-	size_t from = (size_t)(entry->name - parsed) + strlen(entry->name) + 1;
-	size_t start = from + strspn(text + from, " \t");
-
-	entry->from = from;
-	if (text[start] == '"' || text[start] == '\'') {
-		entry->to = (size_t)(behind - parsed);
-		while (strchr(" \t", text[entry->to - 1]) != NULL)
-			entry->to--;
-	} else {
-		entry->to = (size_t)(entry->value - parsed) + strlen(entry->value);
-	}
-}
-
-static int add_entry(const struct cli *cli, const struct envfile_entry *found, const char *behind,
-	struct import_file *file)
+static int add_entry(
+	const struct cli *cli, const struct envfile_entry *found, struct import_file *file)
 {
 	struct import_entry *entries =
 		reallocarray(file->entries, file->count + 1, sizeof *entries);
@@ -39,22 +19,25 @@ static int add_entry(const struct cli *cli, const struct envfile_entry *found, c
 	if (entries == NULL)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	file->entries = entries;
-	struct import_entry *entry = &entries[file->count++];
-	*entry = (struct import_entry){
-		.name = found->name, .value = found->value, .line = found->line};
-	find_value(file, behind, entry);
+	entries[file->count++] = (struct import_entry){.name = found->name,
+		.value = found->value,
+		.line = found->line,
+		.from = found->from,
+		.to = found->to};
 	return CLI_DONE;
 }
 
-static int parse(const struct cli *cli, struct import_file *file)
+int import_file_parse(const struct cli *cli, struct import_file *file)
 {
 	struct envfile envfile;
 	struct envfile_entry entry;
 	enum mortise_status status;
 
+	file->text->bytes[file->text->size] = '\0';
+	memcpy(file->parsed, file->text, sizeof *file->text);
 	envfile_begin(&envfile, (char *)file->parsed->bytes, file->parsed->size);
 	while ((status = envfile_next(&envfile, &entry)) == MORTISE_OK)
-		if (add_entry(cli, &entry, envfile.at, file) != CLI_DONE)
+		if (add_entry(cli, &entry, file) != CLI_DONE)
 			return CLI_IO;
 	if (status == MORTISE_NOT_FOUND)
 		return CLI_DONE;
@@ -76,9 +59,7 @@ int import_file_read(const struct cli *cli, const char *name, struct import_file
 	if (status != MORTISE_OK)
 		return output_fail(cli, status, "cannot read %s: %s", name,
 			status == MORTISE_IO ? strerror(errno) : "it is larger than 65536 bytes");
-	file->text->bytes[file->text->size] = '\0';
-	memcpy(file->parsed, file->text, sizeof *file->text);
-	return parse(cli, file);
+	return import_file_parse(cli, file);
 }
 
 void import_file_done(struct import_file *file)
@@ -91,10 +72,25 @@ void import_file_done(struct import_file *file)
 
 bool import_file_is_reference(const struct import_entry *entry)
 {
-	return strncmp(entry->value, reference, sizeof reference - 1) == 0;
+	return strncmp(entry->value, ENVFILE_REFERENCE, strlen(ENVFILE_REFERENCE)) == 0;
 }
 
-static enum mortise_status write_references(int fd, const struct import_file *file)
+size_t import_file_rewritten_size(const struct import_file *file)
+{
+	size_t size = file->text->size;
+
+	for (size_t i = 0; i < file->count; i++) {
+		const struct import_entry *entry = &file->entries[i];
+
+		if (entry->is_chosen)
+			size += strlen(ENVFILE_REFERENCE) + strlen(entry->path) -
+				(entry->to - entry->from);
+	}
+	return size;
+}
+
+enum mortise_status import_file_put(
+	const struct import_file *file, import_file_write *write, void *context)
 {
 	const uint8_t *text = file->text->bytes;
 	size_t at = 0;
@@ -104,12 +100,17 @@ static enum mortise_status write_references(int fd, const struct import_file *fi
 
 		if (!entry->is_chosen)
 			continue;
-		TRY(output_write(fd, text + at, entry->from - at));
-		TRY(output_write(fd, reference, sizeof reference - 1));
-		TRY(output_write(fd, entry->path, strlen(entry->path)));
+		TRY(write(context, text + at, entry->from - at));
+		TRY(write(context, ENVFILE_REFERENCE, strlen(ENVFILE_REFERENCE)));
+		TRY(write(context, entry->path, strlen(entry->path)));
 		at = entry->to;
 	}
-	return output_write(fd, text + at, file->text->size - at);
+	return write(context, text + at, file->text->size - at);
+}
+
+static enum mortise_status write_on(void *context, const void *bytes, size_t size)
+{
+	return output_write(*(const int *)context, bytes, size);
 }
 
 static bool is_as_read(const struct import_file *file, const char *name)
@@ -123,35 +124,26 @@ static bool is_as_read(const struct import_file *file, const char *name)
 }
 
 static enum mortise_status replace(
-	const struct import_file *file, const char *name, struct input_file *output)
+	const struct import_file *file, const char *name, struct output_file *output)
 {
-	TRY(write_references(output->fd, file));
+	TRY(import_file_put(file, write_on, &output->fd));
 	if (fchown(output->fd, file->info.st_uid, file->info.st_gid) != 0)
 		return MORTISE_IO;
 	output->mode = file->info.st_mode & 07777;
 	if (!is_as_read(file, name))
 		return MORTISE_CONFLICT;
-	return input_file_commit(output);
+	return output_file_commit(output);
 }
 
 enum mortise_status import_file_rewrite(const struct import_file *file)
 {
-	char *name = realpath(file->name, NULL); /* a link stays one */
-	struct input_file output;
-	enum mortise_status status;
+	struct output_file output;
 	int error;
 
-	if (name == NULL)
-		return MORTISE_IO;
-	status = input_file_begin(name, &output);
-	if (status == MORTISE_OK) {
-		status = replace(file, name, &output);
-		error = errno;
-		input_file_abandon(&output);
-		errno = error;
-	}
+	TRY(output_file_open(file->name, OUTPUT_FILE_REPLACE, &output));
+	enum mortise_status status = replace(file, file->name, &output);
 	error = errno;
-	free(name);
+	output_file_abandon(&output);
 	errno = error;
 	return status;
 }

@@ -13,7 +13,7 @@
 struct import_entry {
 	const char *name, *value; /* in the file's text */
 	int line;
-	size_t from, to; /* where the value stands in the text, quotes included */
+	size_t from, to; /* where the value stands in the text, between its quotes if it has any */
 	char path[MORTISE_PATH_MAX + 2];
 	bool is_chosen;
 };
@@ -30,8 +30,19 @@ struct import_file {
 int import_file_read(const struct cli *cli, const char *name, struct import_file *file);
 void import_file_done(struct import_file *file);
 
+/* Fills parsed and entries from text, which is there, for whoever has it from elsewhere. */
+int import_file_parse(const struct cli *cli, struct import_file *file);
+
 /* Is the value mortise:PATH already? */
 bool import_file_is_reference(const struct import_entry *entry);
+
+/* Bytes of the file with references in place of the chosen values. */
+size_t import_file_rewritten_size(const struct import_file *file);
+
+typedef enum mortise_status import_file_write(void *context, const void *bytes, size_t size);
+/* Those bytes, piece by piece. What write returns if it fails. */
+enum mortise_status import_file_put(
+	const struct import_file *file, import_file_write *write, void *context) MUST_USE;
 
 /*
  * Replaces the file, all at once, by one with references instead of the chosen values. Mode and

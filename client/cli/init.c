@@ -9,10 +9,13 @@
 #include "ask.h"
 #include "key_file.h"
 #include "output.h"
+#include "policy_change.h"
+#include "policy_first.h"
 #include "seal_wish.h"
 
 #define INIT_DEADLINE_MS 120000 /* a key lost to impatience is lost for good */
 #define RECOVERY_MAX     256
+#define FIRST_SLOT       1 /* the hardware's, if there is any */
 
 /* The default is the TPM. */
 static int kind_of(const struct cli *cli, const char **out_kind)
@@ -55,22 +58,22 @@ static enum mortise_status keep_key(struct key_file *target, const char *key, co
 static int report(const struct cli *cli, const struct wire_message *reply, const char *key_id,
 	const struct key_file *target)
 {
-	FILE *out = target->fd == STDOUT_FILENO && target->name != NULL && !cli->is_dry_run
-			    ? stderr
-			    : stdout;
+	FILE *out = key_file_is_output(target) && !cli->is_dry_run ? stderr : stdout;
 	const struct wire_field *policy = &reply->field[WIRE_TAG_TEXT];
 
+	const void *text = policy->size > 0 ? (const char *)policy->bytes : "";
+	const char *kept = cli->is_dry_run ? NULL : policy_first_keep(cli, text, policy->size);
+
 	if (cli->is_json)
-		return output_json(json_pack("{s:b, s:b, s:s?, s:o}", "changed",
+		return output_json(json_pack("{s:b, s:b, s:s?, s:o, s:s?}", "changed",
 			ask_flag(reply, WIRE_TAG_CHANGED), "dry_run", cli->is_dry_run,
 			"recovery_key_id", cli->is_dry_run ? NULL : key_id, "policy",
-			output_json_shown(policy->size > 0 ? (const char *)policy->bytes : "",
-				policy->size)));
+			output_json_shown(text, policy->size), "policy_file", kept));
 	if (cli->is_dry_run) {
 		fputs("would make a new store\n", out);
 		return CLI_DONE;
 	}
-	if (target->name != NULL && target->fd != STDOUT_FILENO)
+	if (target->name != NULL && !key_file_is_output(target))
 		fprintf(out, "the recovery key (id %s) is in %s; keep it away from this host\n",
 			key_id, target->name);
 	if (!args_has(cli, "no-hardware") && !args_has(cli, "pkcs11") && !args_has(cli, "pcrs") &&
@@ -79,10 +82,14 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 		      "the "
 		      "store;\nsee: mortise slot add --help\n",
 			out);
-	fputs("the store is made and unsealed; its first policy lets root do everything.\n"
-	      "Edit it and apply it with: mortise policy apply\n\n",
-		out);
-	(void)fwrite(policy->size > 0 ? (const char *)policy->bytes : "", 1, policy->size, out);
+	fputs("the store is made and unsealed; its first policy lets root do everything.\n", out);
+	if (kept != NULL)
+		fprintf(out,
+			"It is %s; put rules of your own beside it, then: mortise policy apply\n",
+			kept);
+	else
+		fprintf(out, "Put it into %s beside your own, then: mortise policy apply\n\n%.*s",
+			POLICY_DIRECTORY, (int)policy->size, (const char *)text);
 	return CLI_DONE;
 }
 
@@ -150,8 +157,12 @@ static int init(struct cli *cli)
 		return ending;
 	mortise_set_deadline(cli->agent, INIT_DEADLINE_MS, cli->wait_ms);
 	status = request(cli, &wish, &reply);
-	if (status == MORTISE_OK)
-		return finish(cli, &reply, &target);
+	if (status == MORTISE_OK) {
+		ending = finish(cli, &reply, &target);
+		if (ending == CLI_DONE && !cli->is_dry_run && strcmp(kind, "tpm2") == 0)
+			seal_wish_warn(cli, FIRST_SLOT);
+		return ending;
+	}
 	key_file_abandon(&target);
 	if (status == MORTISE_CONFLICT && args_has(cli, "if-needed"))
 		return report_unchanged(cli);

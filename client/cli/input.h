@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * input: values, keys and answers from standard input, files and the terminal, and the files
- * that receive them. Nothing is buffered in stdio. Whoever owns a buffer wipes it.
+ * input: values, keys and answers from standard input, files and the terminal. Nothing is
+ * buffered in stdio. Whoever owns a buffer wipes it.
  */
 #ifndef MORTISE_CLI_INPUT_H
 #define MORTISE_CLI_INPUT_H
@@ -35,26 +35,5 @@ bool input_is_line(const struct input *input);
 
 /* A yes is asked for only on a terminal, and neither with --yes nor with --json. */
 bool input_confirm(const struct cli *cli, const char *question);
-
-/* A file being written: created closed to others; it appears under its name all at once. */
-struct input_file {
-	int fd;
-	mode_t mode; /* 0600 at first */
-	const char *name;
-	char temporary[4096];
-};
-
-/* "-" is standard output. MORTISE_IO with errno. */
-enum mortise_status input_file_begin(const char *name, struct input_file *out_file) MUST_USE;
-enum mortise_status input_file_commit(struct input_file *file) MUST_USE;
-/* Removes what was not committed. */
-void input_file_abandon(struct input_file *file);
-
-/*
- * All of that with what write() puts into it; NULL for a name is standard output too. CLI_DONE, or
- * an exit status after the error.
- */
-int input_file_write(const struct cli *cli, const char *name,
-	enum mortise_status (*write)(int fd, const void *context), const void *context);
 
 #endif

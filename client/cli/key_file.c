@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "args.h"
@@ -12,56 +13,55 @@
 
 #define FILE_RESERVE 4096
 
-static int refuse_target(const struct cli *cli, const struct key_file *file)
-{
-	if (errno == EEXIST)
-		return output_fail(cli, MORTISE_CONFLICT,
-			"%s exists; move it away, or name another --recovery-file", file->name);
-	return output_fail(cli, MORTISE_IO, "cannot make the recovery file %s: %s", file->name,
-		strerror(errno));
-}
-
 void key_file_abandon(struct key_file *file)
 {
-	if (file->name == NULL || file->fd == STDOUT_FILENO)
-		return;
-	(void)unlink(file->name);
-	(void)close(file->fd);
+	if (file->name != NULL)
+		output_file_abandon(&file->file);
 }
 
+static int refuse_target(
+	const struct cli *cli, const struct key_file *file, enum mortise_status status)
+{
+	if (status == MORTISE_CONFLICT)
+		return output_fail(cli, status,
+			"%s exists; move it away, or name another --recovery-file", file->name);
+	return output_fail(
+		cli, status, "cannot make the recovery file %s: %s", file->name, file->file.wrong);
+}
+
+/* Who reads a FIFO and goes before the key has come is an error, and no death without a word. */
 static int create(const struct cli *cli, struct key_file *file)
 {
-	file->fd = open(file->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (file->fd < 0)
-		return refuse_target(cli, file);
-	errno = fchmod(file->fd, 0600) == 0 ? posix_fallocate(file->fd, 0, FILE_RESERVE) : errno;
-	if (errno != 0) {
-		int ending = refuse_target(cli, file);
+	enum mortise_status status = output_file_open(file->name, OUTPUT_FILE_CLAIM, &file->file);
 
-		key_file_abandon(file);
-		return ending;
-	}
-	return CLI_DONE;
+	if (status != MORTISE_OK)
+		return refuse_target(cli, file, status);
+	(void)signal(SIGPIPE, SIG_IGN);
+	errno = file->file.is_file ? posix_fallocate(file->file.fd, 0, FILE_RESERVE) : 0;
+	if (errno == 0)
+		return CLI_DONE;
+	(void)snprintf(file->file.wrong, sizeof file->file.wrong, "%s", strerror(errno));
+	key_file_abandon(file);
+	return refuse_target(cli, file, MORTISE_IO);
 }
 
 int key_file_prepare(const struct cli *cli, struct key_file *file)
 {
-	file->name = args_value(cli, "recovery-file");
-	file->fd = STDOUT_FILENO;
-	if (cli->is_dry_run)
-		file->name = "-";
+	int ending;
+
+	file->name = cli->is_dry_run ? "-" : args_value(cli, "recovery-file");
 	if (file->name == NULL && (cli->is_json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
 		return output_fail(cli, MORTISE_INVALID,
 			"the recovery key must go somewhere: use a terminal (without --json), or "
 			"--recovery-file=F");
 	if (file->name == NULL)
 		return CLI_DONE;
-	if (strcmp(file->name, "-") != 0)
-		return create(cli, file);
-	if (cli->is_json && !cli->is_dry_run)
-		return output_fail(cli, MORTISE_INVALID,
-			"with --json the recovery key needs a --recovery-file of its own");
-	return CLI_DONE;
+	ending = create(cli, file);
+	if (ending != CLI_DONE || !file->file.is_output || !cli->is_json || cli->is_dry_run)
+		return ending;
+	key_file_abandon(file);
+	return output_fail(cli, MORTISE_INVALID,
+		"with --json the recovery key needs a --recovery-file of its own");
 }
 
 /* Past stdio, which would keep a copy of the key. */
@@ -76,28 +76,31 @@ static enum mortise_status write_all(
 	return MORTISE_OK;
 }
 
+/* A file has room for more than the key. */
+static enum mortise_status finish(struct output_file *file)
+{
+	off_t end = file->is_file ? lseek(file->fd, 0, SEEK_CUR) : 0;
+
+	if (end < 0 || (file->is_file && ftruncate(file->fd, end) != 0))
+		return MORTISE_IO;
+	return output_file_commit(file);
+}
+
 enum mortise_status key_file_keep(struct key_file *file, const char *comment, const char *before,
 	const struct key_line *lines, size_t count, const char *after)
 {
-	off_t end;
-
 	if (file->name == NULL) {
 		TRY(output_write(STDOUT_FILENO, before, strlen(before)));
 		TRY(write_all(STDOUT_FILENO, "    ", lines, count));
 		return output_write(STDOUT_FILENO, after, strlen(after));
 	}
-	TRY(output_write(file->fd, comment, strlen(comment)));
-	TRY(write_all(file->fd, "", lines, count));
-	if (file->fd == STDOUT_FILENO)
-		return MORTISE_OK;
-	end = lseek(file->fd, 0, SEEK_CUR);
-	if (end < 0 || ftruncate(file->fd, end) != 0 || fsync(file->fd) != 0 ||
-		close(file->fd) != 0)
-		return MORTISE_IO;
-	return MORTISE_OK;
+	output_file_treasure();
+	TRY(output_write(file->file.fd, comment, strlen(comment)));
+	TRY(write_all(file->file.fd, "", lines, count));
+	return finish(&file->file);
 }
 
 bool key_file_is_output(const struct key_file *file)
 {
-	return file->fd == STDOUT_FILENO && file->name != NULL;
+	return file->name != NULL && file->file.is_output;
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * key_file: where a key goes that is told once: a new file, standard output or the terminal.
- * The place is there, with room, before there is a key.
+ * key_file: where a key goes that is told once: a new file, whatever else can be written to
+ * (standard output, a FIFO, /dev/fd/N), or the terminal. The place is there, with room, before
+ * there is a key.
  */
 #ifndef MORTISE_CLI_KEY_FILE_H
 #define MORTISE_CLI_KEY_FILE_H
 
-#include "cli.h"
+#include "output_file.h"
 
 struct key_file {
 	const char *name; /* NULL: the terminal */
-	int fd;
+	struct output_file file;
 };
 
 struct key_line {

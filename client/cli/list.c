@@ -24,13 +24,12 @@ static bool is_due(const struct listing_entry *entry, uint64_t now_us)
 static void choose(const struct cli *cli, const char *prefix, struct listing *listing)
 {
 	bool is_due_wanted = args_has(cli, "due");
-	uint64_t now_us = when_now_us();
 	size_t kept = 0;
 
 	for (size_t i = 0; i < listing->count; i++) {
 		if (listing->entries[i].is_deleted && !args_has(cli, "deleted"))
 			continue;
-		if (is_due_wanted && !is_due(&listing->entries[i], now_us))
+		if (is_due_wanted && !is_due(&listing->entries[i], listing->now_us))
 			continue;
 		listing->entries[kept++] = listing->entries[i];
 	}

@@ -101,6 +101,7 @@ enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct 
 		if (prefix[0] != '\0')
 			wire_put_text(writer, WIRE_TAG_PREFIX, prefix);
 		TRY(client_call(cli->agent, &reply));
+		listing->now_us = ask_number(&reply, WIRE_TAG_TIME, 0);
 		TRY(add_items(cli, &reply, prefix, listing));
 		TRY(take_cursor(cli, &reply, &cursor));
 	} while (cursor.size > 0);

@@ -15,6 +15,7 @@ struct listing_entry {
 struct listing {
 	struct listing_entry *entries;
 	size_t count, capacity;
+	uint64_t now_us; /* by the agent's clock, which does not believe the host's at all times */
 };
 
 /* A prefix without '/' at its end, or "" for all. The listing is the caller's also on failure. */

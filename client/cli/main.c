@@ -9,6 +9,7 @@
 
 #include "args.h"
 #include "ask.h"
+#include "child_signals.h"
 #include "help.h"
 #include "output.h"
 
@@ -49,7 +50,10 @@ static const struct command *const commands[] = {
 	&command_audit_show,
 	&command_audit_verify,
 	&command_audit_public_key,
+	&command_audit_acknowledge,
 	&command_verify,
+	&command_clock_show,
+	&command_clock_accept,
 	&command_hygiene,
 	&command_scan,
 	&command_watch,
@@ -137,5 +141,7 @@ int main(int argc, char **argv)
 	} else if (status == CLI_DONE)
 		status = run(&cli);
 	free(operands);
+	if (cli.ends_by != 0)
+		child_signals_die_of(cli.ends_by);
 	return status;
 }

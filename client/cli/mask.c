@@ -23,6 +23,7 @@ struct mask_stream {
 	size_t held;  /* bytes at the beginning of text that may become a value */
 	size_t shown; /* how many of them have been written all the same */
 	size_t pending;
+	uint64_t replaced;
 	uint8_t out[GATHERED]; /* short pieces, on their way together */
 	uint8_t text[];
 };
@@ -91,6 +92,7 @@ enum mortise_status mask_open(const struct mask *mask, struct mask_stream **out_
 	stream->mask = mask;
 	stream->room = room;
 	stream->held = stream->shown = stream->pending = 0;
+	stream->replaced = 0;
 	*out_stream = stream;
 	return MORTISE_OK;
 }
@@ -101,6 +103,11 @@ void mask_close(struct mask_stream **stream)
 		mortise_wipe(*stream, sizeof **stream + (*stream)->room);
 	free(*stream);
 	*stream = NULL;
+}
+
+uint64_t mask_replaced(const struct mask_stream *stream)
+{
+	return stream->replaced;
 }
 
 uint8_t *mask_room(struct mask_stream *stream, size_t *out_size)
@@ -157,6 +164,7 @@ enum mortise_status mask_pass(
 			const char *mark = mask->marks[hit.owner];
 
 			TRY(emit(stream, mark, strlen(mark), write, context));
+			stream->replaced++;
 			at += hit.size;
 		}
 	}

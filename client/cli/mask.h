@@ -41,6 +41,9 @@ enum mortise_status mask_open(const struct mask *mask, struct mask_stream **out_
 /* Wipes; NULL is allowed. */
 void mask_close(struct mask_stream **stream);
 
+/* How many values it has replaced so far. */
+uint64_t mask_replaced(const struct mask_stream *stream);
+
 /* Where the next bytes are to be put: there is room for MASK_CHUNK or more. */
 uint8_t *mask_room(struct mask_stream *stream, size_t *out_size);
 

@@ -18,6 +18,8 @@ static enum mortise_status take(struct cli *cli, const struct wire_message *repl
 	totals->total = ask_number(reply, WIRE_TAG_TOTAL, totals->total);
 	totals->number = ask_number(reply, WIRE_TAG_NUMBER, 0);
 	totals->sum += totals->number;
+	if (wire_text(reply, WIRE_TAG_TEXT, totals->text, sizeof totals->text) != MORTISE_OK)
+		totals->text[0] = '\0';
 	*cursor_size = 0;
 	if (!ask_flag(reply, WIRE_TAG_MORE))
 		return MORTISE_OK;

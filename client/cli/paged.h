@@ -7,7 +7,8 @@
 
 struct paged {
 	uint64_t done, total;
-	uint64_t number, sum; /* the last step's NUMBER, and that of all steps */
+	uint64_t number, sum;     /* the last step's NUMBER, and that of all steps */
+	char text[WIRE_TEXT_MAX]; /* the last step's, or "" */
 };
 
 /* All steps; out_totals is zeroed before. */

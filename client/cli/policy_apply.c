@@ -2,8 +2,7 @@
 /* policy apply, rollback and reset: where the new policy comes from. */
 #include "args.h"
 #include "input.h"
-#include "output.h"
-#include "policy_change.h"
+#include "policy_units.h"
 #include "typed.h"
 
 static int apply(struct cli *cli)
@@ -14,7 +13,10 @@ static int apply(struct cli *cli)
 	int ending = policy_files_read(
 		cli, cli->operand_count == 1 ? cli->operands[0] : POLICY_DIRECTORY, &files);
 
-	return ending == CLI_DONE ? policy_change(cli, &change) : ending;
+	if (ending != CLI_DONE)
+		return ending;
+	policy_units_warn(cli, &files);
+	return policy_change(cli, &change);
 }
 
 static int rollback(struct cli *cli)
@@ -23,8 +25,6 @@ static int rollback(struct cli *cli)
 
 	if (args_number_of(cli, "to", 1, 0, &change.version) != CLI_DONE)
 		return CLI_USAGE;
-	if (args_has(cli, "to") && change.version == 0)
-		return output_fail(cli, MORTISE_INVALID, "versions of the policy begin with 1");
 	return policy_change(cli, &change);
 }
 

@@ -21,7 +21,8 @@ static int read_groups(const struct cli *cli, char *groups, size_t size)
 			return output_fail(
 				cli, MORTISE_INVALID, "--group=%s: not a group's name", value);
 		if (used + strlen(value) + 2 > size)
-			return output_fail(cli, MORTISE_INVALID, "too many groups");
+			return output_fail(cli, MORTISE_INVALID,
+				"the names of all groups have at most %zu bytes", size - 1);
 		used += (size_t)snprintf(
 			groups + used, size - used, "%s%s", used > 0 ? " " : "", value);
 	}

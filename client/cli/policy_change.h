@@ -32,11 +32,17 @@ struct policy_files {
 
 /* These give CLI_DONE, or an exit status after the error. */
 
+/* Is it one of a directory's? */
+bool policy_is_file_name(const char *name);
 /* A file, "-", or the files *.policy of a directory in the order of their names. */
 int policy_files_read(const struct cli *cli, const char *path, struct policy_files *files);
 /* One more file, from where the descriptor stands; path is for the error. */
 int policy_files_add(const struct cli *cli, struct policy_files *files, const char *name, int fd,
 	const char *path);
+/* Those of a text that was shown: no command's error, and false, if it has none. */
+bool policy_files_split(const char *text, struct policy_files *files);
+/* The same text of them, malloc'ed; NULL: no memory. */
+char *policy_files_shown(const struct policy_files *files);
 /* Sends them over the pinned connection. files: struct policy_files. */
 int policy_files_send(struct cli *cli, const void *files);
 /* For CLEANUP. */

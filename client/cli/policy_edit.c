@@ -11,9 +11,8 @@
 #include <unistd.h>
 
 #include "output.h"
-#include "policy_change.h"
+#include "policy_units.h"
 
-#define MARK      "; file: " /* before each file, in the text of POLICY_SHOW */
 #define NAME_ROOM (POLICY_NAME_SIZE + sizeof POLICY_ENDING)
 
 /* A directory that nobody else may enter, and what lies in it. */
@@ -61,44 +60,6 @@ static int check_name(const struct cli *cli, const char *name)
 		name);
 }
 
-static int take_part(
-	const struct cli *cli, struct desk *desk, const char *name, const char *text, size_t size)
-{
-	struct policy_file *file = &desk->files.file[desk->files.count];
-	size_t name_size = strcspn(name, "\n");
-
-	if (desk->files.count == POLICY_FILES_MAX || name_size >= sizeof file->name)
-		return output_fail(cli, MORTISE_IO, "the policy shown has no such files");
-	*file = (struct policy_file){.bytes = malloc(size + 1), .size = size};
-	if (file->bytes == NULL)
-		return output_fail(cli, MORTISE_IO, "out of memory");
-	memcpy(file->name, name, name_size);
-	memcpy(file->bytes, text, size);
-	desk->files.count++;
-	return check_name(cli, file->name);
-}
-
-/* The text shown has a line "; file: NAME" before each file, and an empty one between two. */
-static int take_apart(const struct cli *cli, struct desk *desk, const char *text)
-{
-	while (strncmp(text, MARK, strlen(MARK)) == 0) {
-		const char *name = text + strlen(MARK), *start = name + strcspn(name, "\n");
-		const char *next = strstr(start, "\n" MARK);
-		int ending;
-
-		start += *start == '\n';
-		if (next != NULL && next < start)
-			next = start;
-		ending = take_part(cli, desk, name, start,
-			next != NULL ? (size_t)(next - start) : strlen(start));
-		if (ending != CLI_DONE || next == NULL)
-			return ending;
-		text = *next == '\n' ? next + 1 : next;
-	}
-	return *text == '\0' ? CLI_DONE
-			     : output_fail(cli, MORTISE_IO, "the policy shown has no files");
-}
-
 static int fetch(struct cli *cli, struct desk *desk)
 {
 	char *text = NULL;
@@ -111,8 +72,10 @@ static int fetch(struct cli *cli, struct desk *desk)
 	ending = policy_fetch(cli, out, &desk->version);
 	if (fclose(out) != 0 && ending == CLI_DONE)
 		ending = output_fail(cli, MORTISE_IO, "out of memory");
-	if (ending == CLI_DONE)
-		ending = take_apart(cli, desk, text);
+	if (ending == CLI_DONE && !policy_files_split(text, &desk->files))
+		ending = output_fail(cli, MORTISE_IO, "the policy shown has no such files");
+	for (int i = 0; ending == CLI_DONE && i < desk->files.count; i++)
+		ending = check_name(cli, desk->files.file[i].name);
 	free(text);
 	return ending;
 }
@@ -231,7 +194,10 @@ static int apply(struct cli *cli, struct desk *desk)
 		.send = policy_files_send,
 		.context = &desk->files,
 		.base = desk->version};
-	int ending = policy_change(cli, &change);
+	int ending;
+
+	policy_units_warn(cli, &desk->files);
+	ending = policy_change(cli, &change);
 
 	desk->is_kept = ending != CLI_DONE || cli->is_dry_run;
 	if (desk->is_kept)

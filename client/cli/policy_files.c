@@ -11,6 +11,8 @@
 #include "ask.h"
 #include "output.h"
 
+#define MARK "; file: " /* before each file, in the text of POLICY_SHOW */
+
 static int fail_errno(const struct cli *cli, const char *name)
 {
 	return output_fail(cli, MORTISE_IO, "cannot read %s: %s", name, strerror(errno));
@@ -86,7 +88,7 @@ static int add_file(const struct cli *cli, struct policy_files *files, int direc
 	return ending;
 }
 
-static bool is_policy_name(const char *name)
+bool policy_is_file_name(const char *name)
 {
 	size_t size = strlen(name), ending_size = strlen(POLICY_ENDING);
 
@@ -108,9 +110,10 @@ static int add_entries(const struct cli *cli, struct policy_files *files, int di
 
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 			continue;
-		if (!is_policy_name(name)) {
-			output_note("ignored %s/%s: its name does not end with %s", path, name,
-				POLICY_ENDING);
+		if (!policy_is_file_name(name)) {
+			if (!cli->is_quiet)
+				output_note("ignored %s/%s: its name does not end with %s", path,
+					name, POLICY_ENDING);
 			continue;
 		}
 		ending = add_file(cli, files, directory, name, name);
@@ -155,6 +158,65 @@ int policy_files_read(const struct cli *cli, const char *path, struct policy_fil
 	ending = add_directory(cli, files, directory, path);
 	(void)close(directory);
 	return ending;
+}
+
+/* A piece of a text that was shown, and what it is called there up to the end of the line. */
+static bool add_piece(struct policy_files *files, const char *name, const char *text, size_t size)
+{
+	struct policy_file *file = &files->file[files->count];
+	size_t name_size = strcspn(name, "\n");
+
+	if (files->count == POLICY_FILES_MAX || name_size >= sizeof file->name)
+		return false;
+	*file = (struct policy_file){.bytes = malloc(size + 1), .size = size};
+	if (file->bytes == NULL)
+		return false;
+	memcpy(file->name, name, name_size);
+	memcpy(file->bytes, text, size);
+	files->count++;
+	files->size += size;
+	return true;
+}
+
+/* It has a line "; file: NAME" before each file, and an empty one between two. */
+bool policy_files_split(const char *text, struct policy_files *files)
+{
+	while (strncmp(text, MARK, strlen(MARK)) == 0) {
+		const char *name = text + strlen(MARK), *start = name + strcspn(name, "\n");
+		const char *next;
+
+		if (*start++ != '\n')
+			return false;
+		next = strstr(start, "\n" MARK);
+		if (!add_piece(files, name, start,
+			    next != NULL ? (size_t)(next - start) : strlen(start)))
+			return false;
+		if (next == NULL)
+			return true;
+		text = next + 1;
+	}
+	return *text == '\0';
+}
+
+char *policy_files_shown(const struct policy_files *files)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	for (int i = 0; i < files->count; i++) {
+		const struct policy_file *file = &files->file[i];
+
+		(void)fprintf(out, "%s" MARK "%s\n", i > 0 ? "\n" : "", file->name);
+		if (file->size > 0)
+			(void)fwrite(file->bytes, 1, file->size, out);
+	}
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 /* An empty file is sent too: it is part of the policy that is shown. */

@@ -73,8 +73,8 @@ static char *read_whole(FILE *file, size_t *out_size)
 static int add_file(const struct cli *cli, struct files *files, const char *path, const char *name)
 {
 	if (files->count == POLICY_FILES_MAX)
-		return output_fail(
-			cli, MORTISE_REJECTED, "more than %d files of policy", POLICY_FILES_MAX);
+		return output_fail(cli, MORTISE_REJECTED,
+			"a policy is at most %d files; join some of them", POLICY_FILES_MAX);
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	struct policy_file *entry = &files->list[files->count];
 	size_t size = 0;
@@ -87,6 +87,9 @@ static int add_file(const struct cli *cli, struct files *files, const char *path
 	if (file != stdin)
 		(void)fclose(file);
 	errno = error;
+	if (text == NULL && error == EFBIG)
+		return output_fail(cli, MORTISE_REJECTED,
+			"a policy is at most %d bytes; %s is more", POLICY_TEXT_MAX, path);
 	if (text == NULL)
 		return fail_errno(cli, path);
 	*entry = (struct policy_file){strdup(name), text, size};

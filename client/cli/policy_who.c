@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* policy who and policy may: what the rules give, to whom, page by page as one table. */
 #include <stdio.h>
+#include <string.h>
 
 #include "args.h"
 #include "ask.h"
@@ -43,7 +44,10 @@ static int show_may(const struct cli *cli, const struct policy_grants *grants)
 	if (cli->is_json)
 		return policy_grants_json(grants, "user", grants->about);
 	output_text(grants->about);
-	puts(grants->count == 0 ? " may nothing" : " may");
+	puts(grants->count > 0 ? " may"
+		: strstr(grants->about, "(uid 65534)") != NULL
+			? " may nothing: that uid is never served, whatever the rules say"
+			: " may nothing");
 	return policy_grants_print(cli, grants, POLICY_GRANTS_MAY, "");
 }
 

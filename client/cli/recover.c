@@ -10,6 +10,7 @@
 #include "input.h"
 #include "output.h"
 #include "seal_wish.h"
+#include "slot_list.h"
 #include "typed.h"
 
 #define RECOVER_DEADLINE_MS 120000
@@ -28,7 +29,7 @@ static int kind_of(const struct cli *cli, const char **out_kind)
 /* Why it does not open, before the key is asked for. */
 static int explain(struct cli *cli)
 {
-	char state[32], reason[512];
+	char state[32], reason[WIRE_TEXT_MAX];
 	enum mortise_status status = ask_fact(cli, "state", state, sizeof state);
 
 	if (status != MORTISE_OK)
@@ -74,6 +75,18 @@ static int report(const struct cli *cli, const struct wire_message *reply)
 	return CLI_DONE;
 }
 
+/* Of what was enrolled, which is all the hardware that there is now. */
+static void warn_of_slots(struct cli *cli)
+{
+	struct slot_list slots;
+
+	if (slot_list_ask(cli, &slots) != MORTISE_OK)
+		return; /* an operator's verb is recover, and no more */
+	for (size_t i = 0; i < slots.count; i++)
+		if (strcmp(slots.lines[i].kind, "tpm2") == 0)
+			seal_wish_warn(cli, slots.lines[i].id);
+}
+
 static int ask(struct cli *cli, const struct seal_wish *wish, const char *backup)
 {
 	const struct typed_call call = {
@@ -86,7 +99,11 @@ static int ask(struct cli *cli, const struct seal_wish *wish, const char *backup
 	if (ending == CLI_DONE)
 		ending = typed_key_call(cli, &call, &reply);
 	client_unpin(cli->agent);
-	return ending == CLI_DONE ? report(cli, &reply) : ending;
+	if (ending == CLI_DONE)
+		ending = report(cli, &reply);
+	if (ending == CLI_DONE && !cli->is_dry_run)
+		warn_of_slots(cli);
+	return ending;
 }
 
 static int recover_from(struct cli *cli, const char *backup)

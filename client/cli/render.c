@@ -8,6 +8,7 @@
 #include "fetch.h"
 #include "input.h"
 #include "output.h"
+#include "output_file.h"
 #include "template.h"
 
 struct piece {
@@ -104,7 +105,7 @@ static int deliver(struct cli *cli, const struct rendering *rendering)
 	int status = CLI_DONE;
 
 	if (!cli->is_dry_run)
-		status = input_file_write(cli, name, write_pieces, rendering);
+		status = output_file_write(cli, name, write_pieces, rendering);
 	if (status != CLI_DONE)
 		return status;
 	if (cli->is_json)

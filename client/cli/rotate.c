@@ -9,7 +9,7 @@
 #include "rotate_due.h"
 
 /* Says whether the old value is still the current one: that decides what to do next. */
-static int fail(const struct cli *cli, const struct rotation *rotation)
+static int fail(struct cli *cli, const struct rotation *rotation)
 {
 	const char *path = rotation->path.text;
 	unsigned long long before = rotation->before;
@@ -25,6 +25,7 @@ static int fail(const struct cli *cli, const struct rotation *rotation)
 			"the new value stays pending, and mortise rotate %s goes on with it", path);
 	else
 		(void)snprintf(next, sizeof next, "nothing was stored");
+	cli->ends_by = rotation->signal;
 	if (rotation->signal != 0)
 		return output_fail_with(cli, 128 + rotation->signal, "interrupted",
 			"%s: step %s: %s; version %llu is still the current one; %s", path,
@@ -137,18 +138,18 @@ const struct command command_rotate = {
 	.notes = "The secret's hook (mortise meta --hook=FILE PATH) is run as HOOK STEP PATH, by "
 		 "whoever\n"
 		 "runs this:\n"
-		 "  create  may write a new value to descriptor MORTISE_PENDING_FD; if it writes "
-		 "none, it\n"
+		 "  create  may write a new value to the file MORTISE_PENDING; if it writes none, "
+		 "it\n"
 		 "          is a password of 32 characters. Not run with --generate\n"
 		 "  set     takes the new value to where it is used\n"
 		 "  test    tries it there\n"
 		 "  finish  says the last yes; then the new value is the current one\n"
-		 "The new value is on descriptor MORTISE_PENDING_FD, the current one, for who may "
-		 "read it,\n"
-		 "on MORTISE_CURRENT_FD. A step that fails leaves the current value as it was, and "
-		 "the new\n"
-		 "one pending in the agent: the next run goes on with set, so steps must bear "
-		 "repeating.\n"
+		 "The variable MORTISE_PENDING names a file in memory that has the new value,\n"
+		 "MORTISE_CURRENT one with the current value, for who may read it. They can be "
+		 "read\n"
+		 "as often as you like. A step that fails leaves the current value as it was, and\n"
+		 "the new one pending in the agent: the next run goes on with set, so steps must\n"
+		 "bear repeating.\n"
 		 "What was current can be had with mortise get --label=previous. Exit status 1: a "
 		 "step of\n"
 		 "a hook failed.",

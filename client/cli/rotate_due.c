@@ -7,7 +7,6 @@
 
 #include "listing.h"
 #include "output.h"
-#include "when.h"
 
 struct tally {
 	json_t *rotated, *failed; /* NULL unless --json */
@@ -59,13 +58,11 @@ static void tell_failure(const struct rotation *rotation, struct tally *tally)
 static int rotate_all(struct cli *cli, const struct listing *listing,
 	const struct generate *generate, struct tally *tally)
 {
-	uint64_t now_us = when_now_us();
-
 	for (size_t i = 0; i < listing->count; i++) {
 		const struct listing_entry *entry = &listing->entries[i];
 		struct rotation rotation = {.generate = generate};
 
-		if (entry->is_deleted || entry->due_us == 0 || entry->due_us > now_us)
+		if (entry->is_deleted || entry->due_us == 0 || entry->due_us > listing->now_us)
 			continue;
 		memcpy(rotation.path.text, entry->path, sizeof rotation.path.text);
 		if (rotation_run(cli, &rotation))
@@ -107,5 +104,6 @@ int rotate_due(struct cli *cli, const struct generate *generate)
 				    "dry_run", cli->is_dry_run, "rotated", tally.rotated, "failed",
 				    tally.failed)) != CLI_DONE)
 		return CLI_IO;
+	cli->ends_by = signal;
 	return signal != 0 ? 128 + signal : ending;
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "memory_file.h"
+
 /* In a directory with the sticky bit, others can't replace what is not theirs. */
 static bool is_closed(const struct stat *facts)
 {
@@ -59,6 +61,17 @@ bool rotate_hook_check(const char *file, char *out_wrong, size_t size)
 	return wrong == NULL;
 }
 
+/* A descriptor that is given, and its path; nothing of one that is not there. */
+static void give(struct child *child, const char *fd_name, const char *path_name, int fd,
+	char path[MEMORY_FILE_PATH_SIZE])
+{
+	if (fd >= 0)
+		memory_file_path(fd, path);
+	child->given[child->given_count++] = (struct child_given){fd_name, NULL, fd};
+	child->given[child->given_count++] =
+		(struct child_given){path_name, fd >= 0 ? path : NULL, -1};
+}
+
 struct child_end rotate_hook_run(
 	const struct cli *cli, const struct rotate_hook *hook, const char *step, int pending_fd)
 {
@@ -68,15 +81,17 @@ struct child_end rotate_hook_run(
 		(char *)(uintptr_t)hook->path,
 		NULL,
 	};
+	char pending[MEMORY_FILE_PATH_SIZE], current[MEMORY_FILE_PATH_SIZE];
 	struct child child = {
 		.arguments = arguments,
-		.given = {{"MORTISE_PENDING_FD", NULL, pending_fd},
-			{"MORTISE_CURRENT_FD", NULL, hook->current_fd},
-			{"MORTISE_SOCKET", cli->socket_path, -1}},
-		.given_count = cli->socket_path != NULL ? 3 : 2,
 		.output_to_errors = true,
 		.core = cli->core_before,
 	};
 
+	give(&child, "MORTISE_PENDING_FD", "MORTISE_PENDING", pending_fd, pending);
+	give(&child, "MORTISE_CURRENT_FD", "MORTISE_CURRENT", hook->current_fd, current);
+	if (cli->socket_path != NULL)
+		child.given[child.given_count++] =
+			(struct child_given){"MORTISE_SOCKET", cli->socket_path, -1};
 	return child_run(&child);
 }

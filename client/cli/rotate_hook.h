@@ -2,8 +2,8 @@
 /*
  * rotate_hook: the executable that carries a new value to where it is used.
  * It is run as whoever runs mortise, so it must be one that nobody else could have put there.
- * "HOOK STEP PATH", with MORTISE_PENDING_FD and MORTISE_CURRENT_FD: nothing secret is in its
- * arguments or environment.
+ * "HOOK STEP PATH", with the files MORTISE_PENDING and MORTISE_CURRENT, and their descriptors
+ * MORTISE_PENDING_FD and MORTISE_CURRENT_FD: nothing secret is in its arguments or environment.
  */
 #ifndef MORTISE_CLI_ROTATE_HOOK_H
 #define MORTISE_CLI_ROTATE_HOOK_H

@@ -113,14 +113,14 @@ static bool run_hook(struct work *work, const char *step, int pending_fd)
 	struct rotation *rotation = work->rotation;
 	struct child_end end = rotate_hook_run(work->cli, &work->hook, step, pending_fd);
 
-	rotation->signal = end.signal;
+	rotation->signal = end.asked;
 	if (end.error != 0)
 		return fail(rotation, MORTISE_OK, step, "the hook %s: %s", work->file,
 			strerror(end.error));
 	if (end.status != 0)
 		return fail(rotation, MORTISE_OK, step, "the hook %s: exit status %d", work->file,
 			end.status);
-	if (end.signal != 0)
+	if (end.asked != 0)
 		return fail(rotation, MORTISE_OK, step, "interrupted");
 	return true;
 }

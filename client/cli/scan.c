@@ -79,8 +79,9 @@ const struct command command_scan = {
 	.most = INT_MAX,
 	.verb = "read",
 	.exits = {CLI_FOUND, CLI_NOT_FOUND},
-	.notes = "Looks for every value that you may list and read, as it is and as base64,\n"
-		 "base64url, hex, percent-encoded or in JSON; in trees, in files of any kind, and\n"
+	.notes = "Looks for every value that you may list and read, as it is and as base64, hex,\n"
+		 "URLs, JSON, XML, YAML, SQL and shells spell it; in trees, in files of any kind, "
+		 "and\n"
 		 "in what is compressed with gzip. Prints file, line, byte, secret, version and\n"
 		 "encoding, never the value. A history is searched whole: every file that any\n"
 		 "branch, tag or reflog reaches, at the commit where it occurs first, and the\n"

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,9 @@
 #define LINE_SIZE 256
 #define WHY_SIZE  200
 #define ARGUMENTS 24
+#define RESTARTS_MAX                                                                               \
+	1000 /* of a git that ends at a damaged object; more are not worth the time                \
+	      */
 
 /*
  * A repository may belong to somebody else, who wrote its configuration. rev-list and cat-file run
@@ -31,21 +35,36 @@ static char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/
 	"GIT_ALLOW_PROTOCOL=none", NULL};
 
 static const char *const listing[] = {"rev-list", "--objects", "--in-commit-order", "--date-order",
-	"--reverse", "--all", "--reflog", NULL};
+	"--reverse", "--missing=print", "--all", "--reflog", NULL};
+/* Of a damaged repository: whatever is there, without a commit or a path. */
+static const char *const listing_all[] = {
+	"cat-file", "--batch-all-objects", "--batch-check=%(objectname)", NULL};
+static const char missing[] = " missing\n";
 static const char *const reading[] = {"cat-file", "--batch", NULL};
+static const char *const asking_depth[] = {"rev-parse", "--is-shallow-repository", NULL};
 
 struct child {
 	pid_t pid;
 	int in, out, errors; /* what it reads, what it writes, and what it complains of */
 };
 
+static const struct child no_child = {-1, -1, -1, -1};
+
 struct history {
 	struct scan_reader *reader;
 	const char *directory;
 	struct child list, read;
 	FILE *objects;
+	bool has_commits; /* lines of the list that have no path are commits */
 	char commit[ID_SIZE + 1];
+	uint64_t missing, broken;  /* not there, as git says; there, and damaged */
+	char why_broken[WHY_SIZE]; /* what git said of the first */
+	int restarts;
+	bool has_submodules;
 };
+
+/* What became of one object: git has passed over it, or has ended. */
+enum outcome { SEARCHED, PASSED_OVER, BROKEN };
 
 static void close_all(struct child *child)
 {
@@ -60,7 +79,8 @@ static bool spawn(
 	struct child *child, const int ends[3], const char *directory, const char *const *words)
 {
 	static const char *const first[] = {"git", "-c", "safe.directory=*", "-c",
-		"core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C"};
+		"core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c",
+		"core.commitGraph=false", "-C"};
 	const char *arguments[ARGUMENTS];
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -132,10 +152,10 @@ static int finish(struct child *child, char why[WHY_SIZE])
 	return child->pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* "ID TYPE SIZE\n" of cat-file; what follows goes to the reader only. */
-static bool read_header(int fd, char *type, uint64_t *out_size)
+/* "ID TYPE SIZE\n" or "ID missing\n" of cat-file; what follows goes to the reader only. */
+static enum outcome read_header(int fd, uint64_t *out_size)
 {
-	char line[LINE_SIZE] = "", digits[24];
+	char line[LINE_SIZE] = "", type[16], digits[24];
 	const char *newline = NULL;
 	size_t size = 0;
 
@@ -146,17 +166,21 @@ static bool read_header(int fd, char *type, uint64_t *out_size)
 		if (seen < 0 && errno == EINTR)
 			continue;
 		if (seen <= 0)
-			return false;
+			return BROKEN;
 		newline = memchr(line + size, '\n', (size_t)seen);
 		wanted = newline != NULL ? (size_t)(newline - line) + 1 - size : (size_t)seen;
 		if (read(fd, line + size, wanted) != (ssize_t)wanted)
-			return false;
+			return BROKEN;
 		size += wanted;
 	}
 	/* What was seen behind the newline is content. */
 	explicit_bzero(line + size, sizeof line - size);
+	if (size > strlen(missing) && strcmp(line + size - strlen(missing), missing) == 0)
+		return PASSED_OVER;
 	return sscanf(line, "%*64[0-9a-f] %15[a-z] %20[0-9]", type, digits) == 2 &&
-	       args_number(digits, out_size);
+			       args_number(digits, out_size)
+		       ? SEARCHED
+		       : BROKEN;
 }
 
 static bool read_content(struct history *history, uint64_t size)
@@ -188,97 +212,180 @@ static bool write_id(int fd, const char *id)
 	return written == size;
 }
 
-/* What is compressed in an object and damaged is searched as it is: no fault of the history. */
-static bool search_object(struct history *history, const char *id, const char *path)
+static enum outcome search_object(struct history *history, const char *id, const char *path)
 {
 	struct scan_report *report = history->reader->report;
-	const struct scan_place place = {
-		.file = path, .git = history->directory, .commit = history->commit};
-	char type[16] = "", newline;
+	const struct scan_place place = {.file = path,
+		.git = history->directory,
+		.commit = history->has_commits ? history->commit : id};
+	enum outcome outcome;
+	const char *why;
 	uint64_t size;
+	bool is_whole;
+	char newline;
 
-	if (!write_id(history->read.in, id) || !read_header(history->read.out, type, &size))
-		return false;
+	if (!write_id(history->read.in, id))
+		return BROKEN;
+	outcome = read_header(history->read.out, &size);
+	if (outcome != SEARCHED)
+		return outcome;
 	scan_reader_begin(history->reader, &place);
-	if (!read_content(history, size))
-		return false;
-	(void)scan_reader_end(history->reader);
+	is_whole = read_content(history, size);
+	why = scan_reader_end(history->reader);
+	if (is_whole && why != NULL)
+		scan_report_unreadable_here(report, why);
 	progress_show(&report->progress, "%s: searched %llu objects: found %llu",
 		history->directory, (unsigned long long)report->texts,
 		(unsigned long long)report->found);
-	return read(history->read.out, &newline, 1) == 1;
+	return is_whole && read(history->read.out, &newline, 1) == 1 ? SEARCHED : BROKEN;
 }
 
-/* A line is a commit's id, or an id, a blank and a path, which a root has not. */
+/* Keeps what the first git said that could not read an object. */
+static void end_reading(struct history *history)
+{
+	char why[WHY_SIZE];
+
+	(void)finish(&history->read, why);
+	if (history->why_broken[0] == '\0')
+		memcpy(history->why_broken, why, sizeof why);
+}
+
+/* False: no more objects can be read. Where git ended, another one reads those behind it. */
+static bool take_object(struct history *history, const char *id, const char *path)
+{
+	enum outcome outcome = search_object(history, id, path);
+
+	if (outcome == SEARCHED)
+		return true;
+	history->broken++;
+	if (outcome == PASSED_OVER)
+		return true;
+	end_reading(history);
+	return ++history->restarts < RESTARTS_MAX &&
+	       start(&history->read, history->directory, reading);
+}
+
+/*
+ * A line is a commit's id, or an id, a blank and a path, which a root has not; or "?" and the id
+ * of what is not there.
+ */
 static bool search_all(struct history *history)
 {
 	char *line = NULL;
 	size_t room = 0;
-	bool is_whole = true;
+	bool goes_on = true;
 
-	while (is_whole && getline(&line, &room, history->objects) > 0) {
+	while (goes_on && getline(&line, &room, history->objects) > 0) {
 		char *blank;
 
 		line[strcspn(line, "\n")] = '\0';
+		if (line[0] == '?') {
+			history->missing++;
+			continue;
+		}
 		blank = strchr(line, ' ');
 		if (blank != NULL)
 			*blank = '\0';
 		else
 			(void)snprintf(
 				history->commit, sizeof history->commit, "%.*s", ID_SIZE, line);
-		is_whole = search_object(history, line, blank != NULL ? blank + 1 : "");
+		if (blank != NULL && strcmp(blank + 1, ".gitmodules") == 0)
+			history->has_submodules = true;
+		goes_on = take_object(history, line,
+			blank != NULL          ? blank + 1
+			: history->has_commits ? ""
+					       : "(object)");
 	}
 	free(line);
-	return is_whole && !ferror(history->objects);
+	return goes_on && !ferror(history->objects);
 }
 
-static void end(struct history *history, bool is_whole, int error)
-{
-	char list_why[WHY_SIZE], read_why[WHY_SIZE];
-	int list_ending = finish(&history->list, list_why);
-	int read_ending = finish(&history->read, read_why);
-	const char *why = "git did not read all objects";
+static void complain(struct history *history, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
-	if (is_whole && list_ending == 0 && read_ending == 0)
-		return;
-	if (error != 0)
-		why = error == ENOENT ? "there is no git in PATH" : strerror(error);
-	else if (list_ending != 0 && list_why[0] != '\0')
-		why = list_why;
-	else if (read_why[0] != '\0')
-		why = read_why;
+static void complain(struct history *history, const char *format, ...)
+{
+	char why[2 * WHY_SIZE];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(why, sizeof why, format, arguments);
+	va_end(arguments);
 	scan_report_unreadable(history->reader->report, history->directory, why);
 }
 
-/* A cat-file that ended is told by write(2), not by a signal. */
-static void run(struct history *history)
+/* One list, from its beginning to its end. False, and what git said of it: it is not whole. */
+static bool search_list(struct history *history, const char *const *words, char why[WHY_SIZE])
 {
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	bool is_whole = false;
-	int error = 0;
+	int error = 0, ending;
 
-	(void)sigaction(SIGPIPE, &ignore, &before);
-	if (start(&history->list, history->directory, listing) &&
+	why[0] = '\0';
+	history->list = history->read = no_child;
+	if (start(&history->list, history->directory, words) &&
 		start(&history->read, history->directory, reading)) {
 		history->objects = fdopen(history->list.out, "r");
 		is_whole = history->objects != NULL && search_all(history);
-	} else {
+	} else
 		error = errno;
-	}
 	if (history->objects != NULL) {
 		(void)fclose(history->objects);
+		history->objects = NULL;
 		history->list.out = -1;
 	}
-	end(history, is_whole, error);
-	(void)sigaction(SIGPIPE, &before, NULL);
+	ending = finish(&history->list, why);
+	end_reading(history);
+	if (error != 0)
+		(void)snprintf(why, WHY_SIZE, "%s",
+			error == ENOENT ? "there is no git in PATH" : strerror(error));
+	return is_whole && ending == 0;
 }
 
+static bool is_shallow(const char *directory)
+{
+	struct child child;
+	char said[8] = "", why[WHY_SIZE];
+	ssize_t got = 0;
+
+	if (start(&child, directory, asking_depth))
+		got = recv(child.out, said, sizeof said - 1, MSG_WAITALL);
+	(void)finish(&child, why);
+	return got > 0 && strncmp(said, "true", 4) == 0;
+}
+
+/* What is not there, or cannot be read, is one place that could not be read, and its size. */
+static void tell(struct history *history)
+{
+	if (history->missing > 0)
+		complain(history,
+			"%llu objects of its history are not here, as in a clone with --filter; "
+			"scan a clone that has all",
+			(unsigned long long)history->missing);
+	if (history->broken > 0)
+		complain(history, "%s%llu objects can't be read: %s; see: git fsck",
+			history->restarts == RESTARTS_MAX ? "at least " : "",
+			(unsigned long long)history->broken,
+			history->why_broken[0] != '\0' ? history->why_broken : "git ended");
+	if (is_shallow(history->directory))
+		complain(history,
+			"it is a shallow clone: older commits are not here; git fetch --unshallow "
+			"gets them");
+	history->reader->report->submodules += history->has_submodules;
+}
+
+/* A cat-file that ended is told by write(2), not by a signal. */
 void scan_git(struct scan_reader *reader, const char *directory)
 {
-	struct history history = {.reader = reader,
-		.directory = directory,
-		.list = {-1, -1, -1, -1},
-		.read = {-1, -1, -1, -1}};
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+	struct history history = {.reader = reader, .directory = directory, .has_commits = true};
+	char why[WHY_SIZE], ignored[WHY_SIZE];
 
-	run(&history);
+	(void)sigaction(SIGPIPE, &ignore, &before);
+	if (!search_list(&history, listing, why)) {
+		complain(&history, "%s", why[0] != '\0' ? why : "git did not read all objects");
+		history.has_commits = false;
+		(void)search_list(&history, listing_all, ignored);
+	}
+	tell(&history);
+	(void)sigaction(SIGPIPE, &before, NULL);
 }

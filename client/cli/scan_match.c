@@ -14,22 +14,24 @@
 #define FILTER_BITS_MIN 16
 #define FILTER_BITS_MAX 24
 #define NONE            UINT32_MAX
-#define RECENT          64 /* stems among which that of a further form is looked for */
+#define RECENT          64   /* stems among which that of a further form is looked for */
+#define PLAIN_WITHIN    1024 /* bytes of a long string in which its stem is looked for */
 #define MULTIPLIER      UINT64_C(0x9e3779b97f4a7c15)
 
 /*
- * What needles begin with: all of one, or SCAN_MATCH_KEPT bytes of some. Long forms of one value
- * often begin alike, as base64 with and without line breaks: these have one stem.
+ * What of needles is kept: all of a short one, or up to SCAN_MATCH_KEPT bytes that some have in
+ * common, as long forms of one value do: however it is written, its letters and digits stay.
  */
 struct stem {
 	uint32_t at; /* in the region of strings */
-	uint32_t first;
+	uint32_t size, first;
 };
 
 struct needle {
 	uint64_t check; /* hash of all of it, if it is longer than what is kept */
 	uint32_t size, tag;
-	uint32_t next; /* of the same stem; NONE */
+	uint32_t before; /* bytes of it in front of its stem */
+	uint32_t next;   /* of the same stem; NONE */
 };
 
 /* A gram of a stem's window: the low 24 bits of its hash, and 8 for where in the stem it is. */
@@ -41,10 +43,15 @@ _Static_assert(SCAN_MATCH_KEPT < 256, "a gram's offset has 8 bits");
 
 struct scan_match {
 	struct scan_region strings, stems, needles, entries, slots, filter;
-	size_t shortest, longest, behind;
+	size_t shortest, longest, before, behind;
 	size_t gram, stride;
 	uint64_t mask; /* the bytes of a gram */
 	unsigned slot_shift, filter_shift;
+};
+
+/* Of a string, what is kept. */
+struct part {
+	size_t at, size;
 };
 
 static struct needle *needles_of(const struct scan_match *match)
@@ -60,14 +67,6 @@ static struct stem *stems_of(const struct scan_match *match)
 static size_t count_stems(const struct scan_match *match)
 {
 	return match->stems.used / sizeof(struct stem);
-}
-
-/* Bytes that are kept of it. */
-static size_t size_of(const struct scan_match *match, const struct stem *stem)
-{
-	size_t size = needles_of(match)[stem->first].size;
-
-	return size < SCAN_MATCH_KEPT ? size : SCAN_MATCH_KEPT;
 }
 
 struct scan_match *scan_match_new(void)
@@ -117,25 +116,44 @@ uint64_t scan_match_hash(const uint8_t *bytes, size_t size)
 	return hash;
 }
 
-/* A recent stem that long strings like this begin with; NULL: there is none. */
-static struct stem *find_stem(const struct scan_match *match, const uint8_t *bytes)
+static bool is_plain(uint8_t byte)
+{
+	return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+	       (byte >= 'a' && byte <= 'z');
+}
+
+/* Of a long string: the first letters and digits that fill a window; else its beginning. */
+static struct part choose_part(const uint8_t *bytes, size_t size)
+{
+	size_t run = 0, end = size < PLAIN_WITHIN ? size : PLAIN_WITHIN;
+
+	for (size_t at = 0; at < end; at++) {
+		run = is_plain(bytes[at]) ? run + 1 : 0;
+		if (run == SCAN_MATCH_KEPT ||
+			(run >= WINDOW_MAX && (at + 1 == end || !is_plain(bytes[at + 1]))))
+			return (struct part){at + 1 - run, run};
+	}
+	return (struct part){0, SCAN_MATCH_KEPT};
+}
+
+/* A recent stem that other long strings have; NULL: there is none. */
+static struct stem *find_stem(const struct scan_match *match, const uint8_t *bytes, size_t size)
 {
 	size_t count = count_stems(match);
 
 	for (size_t i = 0; i < RECENT && i < count; i++) {
 		struct stem *stem = &stems_of(match)[count - 1 - i];
 
-		if (size_of(match, stem) == SCAN_MATCH_KEPT &&
-			memcmp(match->strings.bytes + stem->at, bytes, SCAN_MATCH_KEPT) == 0)
+		if (stem->size == size && needles_of(match)[stem->first].size > SCAN_MATCH_KEPT &&
+			memcmp(match->strings.bytes + stem->at, bytes, size) == 0)
 			return stem;
 	}
 	return NULL;
 }
 
-static bool add_stem(struct scan_match *match, const uint8_t *bytes, size_t size, uint32_t needle)
+static bool add_stem(struct scan_match *match, const uint8_t *bytes, size_t kept, uint32_t needle)
 {
-	size_t kept = size < SCAN_MATCH_KEPT ? size : SCAN_MATCH_KEPT;
-	struct stem stem = {(uint32_t)match->strings.used, needle};
+	struct stem stem = {(uint32_t)match->strings.used, (uint32_t)kept, needle};
 
 	if (match->strings.used > UINT32_MAX - SCAN_MATCH_KEPT ||
 		!scan_region_grow(&match->strings, kept + SCAN_MATCH_PADDING) ||
@@ -153,15 +171,21 @@ enum mortise_status scan_match_add(
 {
 	struct needle needle = {.size = (uint32_t)size, .tag = tag, .next = NONE};
 	uint32_t number = (uint32_t)scan_match_count(match);
-	struct stem *stem = size >= SCAN_MATCH_KEPT ? find_stem(match, bytes) : NULL;
+	struct part part = {0, size};
+	struct stem *stem = NULL;
 
 	if (size < SCAN_MATCH_SHORTEST || size > UINT32_MAX)
 		return MORTISE_INVALID;
-	if (!scan_region_grow(&match->needles, sizeof needle) ||
-		(stem == NULL && !add_stem(match, bytes, size, number)))
-		return MORTISE_IO;
-	if (size > SCAN_MATCH_KEPT)
+	if (size > SCAN_MATCH_KEPT) {
+		part = choose_part(bytes, size);
+		stem = find_stem(match, bytes + part.at, part.size);
 		needle.check = scan_match_hash(bytes, size);
+		needle.before = (uint32_t)part.at;
+	}
+	if (!scan_region_grow(&match->needles, sizeof needle) ||
+		(stem == NULL && !add_stem(match, bytes + part.at, part.size, number)))
+		return MORTISE_IO;
+	match->before = part.at > match->before ? part.at : match->before;
 	if (stem != NULL) {
 		needle.next = stem->first;
 		stem->first = number;
@@ -192,7 +216,7 @@ static void choose_gram(struct scan_match *match)
 /* How many grams of a stem may be in its window. */
 static size_t grams_of(const struct scan_match *match, const struct stem *stem)
 {
-	return size_of(match, stem) - match->gram + 1;
+	return stem->size - match->gram + 1;
 }
 
 /* "000000" and the like stand in many texts, though perhaps in one string only. */
@@ -328,19 +352,19 @@ enum mortise_status scan_match_prepare(struct scan_match *match)
 
 /* The time that this takes tells nobody anything: what is found is reported. */
 static void look_at_stem(const struct scan_match *match, const struct stem *stem,
-	const uint8_t *text, size_t left, size_t at, scan_match_found *found, void *context)
+	const uint8_t *bytes, size_t size, size_t at, scan_match_found *found, void *context)
 {
-	size_t kept = size_of(match, stem);
-
-	if (left < kept || memcmp(text, match->strings.bytes + stem->at, kept) != 0)
+	if (size - at < stem->size ||
+		memcmp(bytes + at, match->strings.bytes + stem->at, stem->size) != 0)
 		return;
 	for (uint32_t i = stem->first; i != NONE; i = needles_of(match)[i].next) {
 		const struct needle *needle = &needles_of(match)[i];
+		size_t start = at - needle->before;
 
-		if (needle->size <= left &&
+		if (at >= needle->before && needle->size <= size - start &&
 			(needle->size <= SCAN_MATCH_KEPT ||
-				scan_match_hash(text, needle->size) == needle->check))
-			found(context, needle->tag, at);
+				scan_match_hash(bytes + start, needle->size) == needle->check))
+			found(context, needle->tag, start);
 	}
 }
 
@@ -356,8 +380,8 @@ static void look_closer(const struct scan_match *match, uint32_t hash, const uin
 		size_t offset = entries[i].check & 255, start = at - offset;
 
 		if ((entries[i].check ^ hash << 8) >> 8 == 0 && at >= offset)
-			look_at_stem(match, &stems_of(match)[entries[i].stem], bytes + start,
-				size - start, start, found, context);
+			look_at_stem(match, &stems_of(match)[entries[i].stem], bytes, size, start,
+				found, context);
 	}
 }
 
@@ -386,7 +410,7 @@ size_t scan_match_longest(const struct scan_match *match)
 
 size_t scan_match_behind(const struct scan_match *match)
 {
-	return match->behind;
+	return match->behind + match->before;
 }
 
 size_t scan_match_count(const struct scan_match *match)

@@ -8,7 +8,7 @@
  *
  * How: of each string one window as long as the shortest string is chosen, where its grams (runs
  * of a few bytes) are rare among all strings. Grams at all offsets of that window go into a filter
- * of bits, those of strings that have their first SCAN_MATCH_KEPT bytes in common only once. Then
+ * of bits, those of long strings that have a piece of letters and digits in common only once. Then
  * it is enough to look at every stride-th gram of the text: one of them lies in the window,
  * wherever the string begins. What passes the filter is compared byte by byte.
  */

@@ -11,6 +11,30 @@
 
 static const uint8_t magic[] = {0x1f, 0x8b, 8};
 
+/* How texts begin that hide what is in them; of what is unpacked, gzip once more. */
+static const struct {
+	const char *bytes;
+	size_t size;
+} opaque[] = {
+#define STARTS(text)                                                                               \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+	STARTS("\x1f\x8b\x08"),
+	STARTS("\xfd"
+	       "7zXZ"),
+	STARTS("\x28\xb5\x2f\xfd"), /* zstd */
+	STARTS("BZh"), STARTS("PK\x03\x04"), STARTS("7z\xbc\xaf\x27\x1c"),
+	STARTS("\x04\x22\x4d\x18"),                          /* lz4 */
+	STARTS("LZIP"), STARTS("\x1f\x9d"),                  /* compress */
+	STARTS("Rar!\x1a"), STARTS("%PDF-"), STARTS("hsqs"), /* squashfs */
+	STARTS("age-encryption.org/"), STARTS("-----BEGIN AGE ENCRYPTE"),
+	STARTS("-----BEGIN PGP MESSAGE"), STARTS("Salted__"), /* openssl enc */
+	STARTS("U2FsdGVkX1"), STARTS("$ANSIBLE_VAULT"), STARTS("LUKS\xba\xbe"),
+	STARTS("\x00GITCRYPT\x00"), STARTS("\x03\xd9\xa2\x9a"), /* KeePass */
+#undef STARTS
+};
+
 /* zlib's window holds what it unpacked: its memory is wiped. The size stands before each block. */
 static void *allocate(void *context, unsigned count, unsigned size)
 {
@@ -67,7 +91,25 @@ void scan_reader_begin(struct scan_reader *reader, const struct scan_place *plac
 	scan_stream_begin(&reader->plain);
 	scan_stream_begin(&reader->unpacked);
 	reader->packing = SCAN_UNKNOWN;
-	reader->head_size = 0;
+	reader->head_size = reader->start.size = reader->unpacked_start.size = 0;
+}
+
+static void note_start(struct scan_start *start, const uint8_t *bytes, size_t size)
+{
+	size_t room = sizeof start->bytes - start->size;
+
+	size = size < room ? size : room;
+	memcpy(start->bytes + start->size, bytes, size);
+	start->size += size;
+}
+
+static bool is_opaque(const struct scan_start *start, bool is_unpacked)
+{
+	for (size_t i = is_unpacked ? 0 : 1; i < sizeof opaque / sizeof opaque[0]; i++)
+		if (start->size >= opaque[i].size &&
+			memcmp(start->bytes, opaque[i].bytes, opaque[i].size) == 0)
+			return true;
+	return false;
 }
 
 uint8_t *scan_reader_room(struct scan_reader *reader, size_t *out_size)
@@ -78,6 +120,7 @@ uint8_t *scan_reader_room(struct scan_reader *reader, size_t *out_size)
 static void search_unpacked(struct scan_reader *reader, size_t size)
 {
 	reader->report->is_unpacked = true;
+	note_start(&reader->unpacked_start, reader->unpacked.buffer + reader->unpacked.fill, size);
 	scan_stream_take(&reader->unpacked, size);
 	reader->report->is_unpacked = false;
 }
@@ -132,6 +175,7 @@ void scan_reader_take(struct scan_reader *reader, size_t size)
 {
 	uint8_t *bytes = reader->plain.buffer + reader->plain.fill;
 
+	note_start(&reader->start, bytes, size);
 	scan_stream_take(&reader->plain, size);
 	while (size > 0 && may_be_packed(reader)) {
 		size_t taken = reader->packing == SCAN_PACKED
@@ -149,6 +193,10 @@ const char *scan_reader_end(struct scan_reader *reader)
 	reader->report->is_unpacked = true;
 	scan_stream_end(&reader->unpacked);
 	reader->report->is_unpacked = false;
+	reader->report->opaque +=
+		is_opaque(&reader->start, false) || is_opaque(&reader->unpacked_start, true);
+	explicit_bzero(&reader->start, sizeof reader->start);
+	explicit_bzero(&reader->unpacked_start, sizeof reader->unpacked_start);
 	scan_report_end(reader->report,
 		scan_stream_total(&reader->plain) + scan_stream_total(&reader->unpacked));
 	if (reader->packing == SCAN_DAMAGED)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * scan_reader: one text as it is, and, where it begins like the gzip format (RFC 1952), also
- * what is compressed in it. Whoever reads puts pieces in; findings go to the report.
+ * what is compressed in it. What is packed or encrypted in a way that it cannot undo is counted.
+ * Whoever reads puts pieces in; findings go to the report.
  */
 #ifndef MORTISE_CLI_SCAN_READER_H
 #define MORTISE_CLI_SCAN_READER_H
@@ -11,12 +12,20 @@
 #include "scan_report.h"
 #include "scan_stream.h"
 
+#define SCAN_START_SIZE 24
+
 enum scan_packing {
 	SCAN_UNKNOWN, /* less than a magic number was seen */
 	SCAN_PLAIN,   /* or what follows the compressed part */
 	SCAN_PACKED,
 	SCAN_BETWEEN, /* one member has ended; another may begin */
 	SCAN_DAMAGED,
+};
+
+/* The first bytes of a text, by which its format is known. */
+struct scan_start {
+	uint8_t bytes[SCAN_START_SIZE];
+	size_t size;
 };
 
 struct scan_reader {
@@ -27,6 +36,7 @@ struct scan_reader {
 	z_stream zlib;
 	uint8_t head[3]; /* the first bytes, as long as they are too few to tell */
 	size_t head_size;
+	struct scan_start start, unpacked_start;
 };
 
 /* MORTISE_IO without memory. */

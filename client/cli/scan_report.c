@@ -167,6 +167,14 @@ void scan_report_unreadable(struct scan_report *report, const char *name, const 
 	output_note("cannot read %s: %s", strcmp(name, "-") == 0 ? "standard input" : name, why);
 }
 
+void scan_report_unreadable_here(struct scan_report *report, const char *why)
+{
+	char name[NAME_MAX_SIZE];
+
+	name_place(report, name);
+	scan_report_unreadable(report, name, why);
+}
+
 static void add_left_out(char *line, uint64_t count, const char *what)
 {
 	size_t size = strlen(line);
@@ -189,9 +197,16 @@ static void say_all(const struct scan_report *report)
 	add_left_out(line, values->deleted, "deleted secrets");
 	add_left_out(line, values->too_short, "values of less than 8 bytes");
 	add_left_out(line, report->special, "special files or file systems");
+	add_left_out(line, report->links, "symbolic links");
+	add_left_out(
+		line, report->opaque, "texts packed or encrypted, but for what is plain in them");
 	add_left_out(line, report->unreadable, "places that could not be read");
 	if (line[0] != '\0')
 		output_note("%s", line);
+	if (report->submodules > 0)
+		output_note("%llu histories have submodules, which have histories of their own: "
+			    "--git=DIR/SUBMODULE",
+			(unsigned long long)report->submodules);
 	if (report->histories > 0)
 		output_note(
 			"%llu git directories were seen, whose history is compressed; --git=DIR "
@@ -205,7 +220,8 @@ static int print_json(struct scan_report *report)
 
 	if (report->lacks_memory)
 		return output_json(NULL);
-	return output_json(json_pack("{s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return output_json(json_pack("{s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+				     "s:o, s:o, s:o}",
 		"findings", report->findings, "unreadable", report->failures, "found",
 		output_json_number(report->found), "texts", output_json_number(report->texts),
 		"bytes", output_json_number(report->bytes), "secrets",
@@ -213,7 +229,9 @@ static int print_json(struct scan_report *report)
 		output_json_number(values->value_count), "denied",
 		output_json_number(values->denied), "deleted", output_json_number(values->deleted),
 		"too_short", output_json_number(values->too_short), "special",
-		output_json_number(report->special), "git_directories",
+		output_json_number(report->special), "links", output_json_number(report->links),
+		"opaque", output_json_number(report->opaque), "submodules",
+		output_json_number(report->submodules), "git_directories",
 		output_json_number(report->histories)));
 }
 

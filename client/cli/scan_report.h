@@ -32,7 +32,9 @@ struct scan_report {
 	} recent[SCAN_RECENT]; /* several forms of a value may begin at one byte */
 	unsigned recent_count;
 	uint64_t listed, more; /* here */
-	uint64_t texts, bytes, found, unreadable, special, histories;
+	uint64_t texts, bytes, found, unreadable;
+	uint64_t special, links, opaque; /* left out; the last were searched as they are, packed */
+	uint64_t histories, submodules;  /* repositories that were seen, and that name others */
 	json_t *findings, *failures;
 	bool lacks_memory;
 };
@@ -48,6 +50,8 @@ void scan_report_found(void *context, uint32_t tag, uint64_t offset, uint64_t li
 void scan_report_end(struct scan_report *report, uint64_t bytes);
 
 void scan_report_unreadable(struct scan_report *report, const char *name, const char *why);
+/* The place that was begun. */
+void scan_report_unreadable_here(struct scan_report *report, const char *why);
 
 /* Says what was done; the exit status. */
 int scan_report_finish(struct scan_report *report);

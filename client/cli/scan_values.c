@@ -10,7 +10,7 @@
 #include "progress.h"
 #include "scan_secrets.h"
 
-#define FORMS_MAX 128 /* different ones of one value */
+#define FORMS_MAX 256 /* different ones of one value */
 #define BATCH_BYTES                                                                                \
 	120000 /* of values in one reply: the rest of the frame is for what is around              \
 		*/
@@ -22,7 +22,7 @@ struct forms {
 	struct scan_values *values;
 	struct {
 		size_t size;
-		uint64_t hash;
+		uint64_t hash, head; /* of its first bytes: most forms differ there */
 	} form[FORMS_MAX];
 	size_t count;
 };
@@ -59,9 +59,13 @@ static uint32_t name_of(struct scan_values *values, const char *name)
 /* Was there one that is this, or is this but for how it ends? Then that one is found. */
 static bool is_covered(const struct forms *forms, const struct encodings_form *form, uint64_t hash)
 {
+	uint64_t head = scan_match_hash(form->bytes, ENCODINGS_VALUE_MIN);
+
 	for (size_t i = 0; i < forms->count; i++) {
 		size_t size = forms->form[i].size;
 
+		if (forms->form[i].head != head)
+			continue;
 		if (size == form->size && forms->form[i].hash == hash)
 			return true;
 		if (size < form->size && form->size - size <= ENDING_MAX &&
@@ -81,6 +85,7 @@ static enum mortise_status take_form(void *context, const struct encodings_form 
 		return MORTISE_OK;
 	if (forms->count < FORMS_MAX) {
 		forms->form[forms->count].size = form->size;
+		forms->form[forms->count].head = scan_match_hash(form->bytes, ENCODINGS_VALUE_MIN);
 		forms->form[forms->count++].hash = hash;
 	}
 	return scan_match_add(forms->values->match, form->bytes, form->size,

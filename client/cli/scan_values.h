@@ -10,7 +10,7 @@
 #include "cli.h"
 #include "scan_match.h"
 
-#define SCAN_NAME_BITS 4 /* of a tag: which encoding */
+#define SCAN_NAME_BITS 5 /* of a tag: which encoding */
 #define SCAN_NAMES_MAX (1 << SCAN_NAME_BITS)
 
 struct scan_secret {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #define DEPTH_MAX     256 /* each level keeps a descriptor open */
 #define NAME_MAX_SIZE 4096
+#define WORD_MS       1000 /* that it waits is said on a terminal */
 
 struct walk {
 	struct scan_reader *reader;
@@ -81,8 +83,10 @@ static void visit_entry(
 		fail(walk, errno);
 		return;
 	}
-	if (S_ISLNK(about.st_mode))
+	if (S_ISLNK(about.st_mode)) {
+		walk->reader->report->links++;
 		return;
+	}
 	if (!S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) {
 		skip_special(walk);
 		return;
@@ -166,7 +170,9 @@ static void enter(struct walk *walk, int fd, const struct stat *above)
 	}
 	directory = walk->depth < DEPTH_MAX ? fdopendir(fd) : NULL;
 	if (directory == NULL) {
-		fail(walk, walk->depth < DEPTH_MAX ? errno : ELOOP);
+		scan_report_unreadable(walk->reader->report, walk->name,
+			walk->depth < DEPTH_MAX ? strerror(errno)
+						: "it lies too deep; scan it by itself");
 		(void)close(fd);
 		return;
 	}
@@ -183,23 +189,43 @@ static void enter(struct walk *walk, int fd, const struct stat *above)
 	walk->depth--;
 }
 
-/* What was named may be a pipe, as <(COMMAND) is; a device is as special as in a tree. */
+/*
+ * A FIFO that nobody has opened for writing yet reads as if it were at its end: so it waits for
+ * who opens it. Of a pipe without a name, as <(COMMAND) is, poll(2) knows that nobody will.
+ */
+static void await_writer(const struct walk *walk, int fd)
+{
+	struct pollfd written = {.fd = fd, .events = POLLIN};
+	int ready;
+
+	while ((ready = poll(&written, 1, WORD_MS)) == 0 || (ready < 0 && errno == EINTR))
+		progress_show(&walk->reader->report->progress, "%s: waiting for who writes into it",
+			walk->name);
+}
+
+/* What was named may be a pipe; a device is as special as in a tree. */
 static void visit_named(struct walk *walk)
 {
 	struct stat about;
 	int fd = open(walk->name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-	if (fd < 0 || fstat(fd, &about) != 0) {
+	if (fd < 0 && errno == ENXIO) {
+		scan_report_unreadable(walk->reader->report, walk->name,
+			"it is a socket, or a device that is not there");
+	} else if (fd < 0 || fstat(fd, &about) != 0) {
 		fail(walk, errno);
 	} else if (S_ISDIR(about.st_mode)) {
 		enter(walk, fd, NULL);
 		return;
 	} else if (S_ISREG(about.st_mode) || S_ISFIFO(about.st_mode)) {
-		(void)fcntl(fd, F_SETFL, 0); /* waits for who writes into it */
+		if (S_ISFIFO(about.st_mode))
+			await_writer(walk, fd);
+		(void)fcntl(fd, F_SETFL, 0);
 		read_file(walk, fd);
 	} else {
-		scan_report_unreadable(
-			walk->reader->report, walk->name, "it is neither a file nor a directory");
+		scan_report_unreadable(walk->reader->report, walk->name,
+			"it is neither a file nor a directory; a device can be standard input: "
+			"mortise scan - <DEVICE");
 	}
 	if (fd >= 0)
 		(void)close(fd);

@@ -2,10 +2,12 @@
 #include "seal_wish.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
+#include "ask.h"
 #include "output.h"
 #include "typed.h"
 
@@ -29,6 +31,14 @@ static bool parse_pcrs(const char *text, uint64_t *out_pcrs)
 	return pcrs != 0;
 }
 
+/* It would go over the socket, and into a process that has no use for it. */
+static bool has_private_key(const struct input *file)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+
+	return memmem(file->bytes, file->size, mark, sizeof mark - 1) != NULL;
+}
+
 static int read_pcr_key(const struct cli *cli, const char *name, struct seal_wish *wish)
 {
 	enum mortise_status status;
@@ -37,10 +47,18 @@ static int read_pcr_key(const struct cli *cli, const char *name, struct seal_wis
 	if (wish->pcr_key == NULL)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	status = input_read(name, wish->pcr_key);
-	if (status == MORTISE_OK && wish->pcr_key->size > 0)
-		return CLI_DONE;
-	return output_fail(cli, MORTISE_IO, "cannot read the PCR key from %s: %s", name,
-		status == MORTISE_IO ? strerror(errno) : "it is no public key");
+	if (status == MORTISE_IO)
+		return output_fail(
+			cli, status, "cannot read the PCR key from %s: %s", name, strerror(errno));
+	if (status == MORTISE_OK && wish->pcr_key->size > 0) {
+		if (!has_private_key(wish->pcr_key))
+			return CLI_DONE;
+		return output_fail(cli, MORTISE_INVALID,
+			"%s is a private key; give its public half: openssl pkey -in %s -pubout",
+			name, name);
+	}
+	return output_fail(cli, MORTISE_INVALID,
+		"%s is no public key; one is made by: openssl pkey -in KEY -pubout", name);
 }
 
 static int read_pin(const struct cli *cli, const char *option, struct seal_wish *wish)
@@ -102,4 +120,49 @@ void seal_wish_put_anchor(const struct cli *cli, struct wire_writer *writer)
 {
 	if (args_has(cli, "no-anchor"))
 		wire_put_number(writer, WIRE_TAG_COUNTER, 0);
+}
+
+void seal_weak_binding(const json_t *facts, char *text, size_t size)
+{
+	const char *pcrs = json_string_value(json_object_get(facts, "idle_pcrs"));
+	bool is_unbound = json_integer_value(json_object_get(facts, "unbound")) != 0;
+
+	text[0] = '\0';
+	if (pcrs != NULL)
+		(void)snprintf(text, size,
+			"nothing was measured into PCR %s, which binds it to nothing%s", pcrs,
+			is_unbound
+				? ": any system that is booted on this machine can unseal the store"
+				: "; what else it is bound to counts");
+}
+
+void seal_weak_root(const json_t *facts, char *text, size_t size)
+{
+	bool counts = json_integer_value(json_object_get(facts, "srk_counts_tries")) != 0;
+
+	(void)snprintf(text, size, "%s",
+		counts ? "the TPM's storage root key has no noDA: power cuts count as wrong "
+			 "passwords, "
+			 "and a few of them lock it for a while"
+		       : "");
+}
+
+void seal_wish_warn(struct cli *cli, uint64_t slot)
+{
+	json_t *facts = json_object();
+	struct wire_message reply;
+	char text[256];
+
+	wire_put_number(client_begin(cli->agent, WIRE_DOCTOR), WIRE_TAG_NUMBER, slot);
+	if (facts != NULL && client_call(cli->agent, &reply) == MORTISE_OK &&
+		ask_put_facts(wire_list_of(&reply, WIRE_TAG_ITEMS), facts)) {
+		seal_weak_binding(facts, text, sizeof text);
+		if (text[0] != '\0')
+			output_note("slot %llu: %s; " SEAL_REBIND, (unsigned long long)slot, text);
+		seal_weak_root(facts, text, sizeof text);
+		if (text[0] != '\0')
+			output_note("slot %llu: %s; " SEAL_REPLACE_ROOT, (unsigned long long)slot,
+				text);
+	}
+	json_decref(facts);
 }

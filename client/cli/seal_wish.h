@@ -3,6 +3,8 @@
 #ifndef MORTISE_CLI_SEAL_WISH_H
 #define MORTISE_CLI_SEAL_WISH_H
 
+#include <jansson.h>
+
 #include "input.h"
 
 struct seal_wish {
@@ -34,5 +36,18 @@ void seal_wish_done(struct seal_wish *wish);
 void seal_wish_put(const struct cli *cli, const struct seal_wish *wish, struct wire_writer *writer);
 /* COUNTER, for --no-anchor; it stands behind all others. */
 void seal_wish_put_anchor(const struct cli *cli, struct wire_writer *writer);
+
+/* What to do about the two below. */
+#define SEAL_REBIND       "bind one to other PCRs or to a PIN: mortise slot add --tpm2 --help"
+#define SEAL_REPLACE_ROOT "replace it as docs/hardware.md has it, and then: mortise recover"
+
+/*
+ * What is weak about a TPM's slot, by the facts that DOCTOR tells of its hardware, and "" if
+ * nothing is: of what it is bound to, and of the storage root key.
+ */
+void seal_weak_binding(const json_t *facts, char *text, size_t size);
+void seal_weak_root(const json_t *facts, char *text, size_t size);
+/* Says so on standard error of a slot that was just made. The reply of before is gone. */
+void seal_wish_warn(struct cli *cli, uint64_t slot);
 
 #endif

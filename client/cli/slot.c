@@ -7,6 +7,7 @@
 #include "args.h"
 #include "ask.h"
 #include "output.h"
+#include "seal_wish.h"
 #include "slot_list.h"
 #include "typed.h"
 
@@ -108,11 +109,14 @@ static int reseal(struct cli *cli)
 		ending = call(cli, &reply);
 	if (ending != CLI_DONE)
 		return ending;
+	uint64_t id = ask_number(&reply, WIRE_TAG_NUMBER, 0);
 	(void)snprintf(text, sizeof text,
 		"slot %llu is made; it replaces slot %llu when it has opened at the next unseal",
-		(unsigned long long)ask_number(&reply, WIRE_TAG_NUMBER, 0),
-		(unsigned long long)line->id);
-	return report(cli, &reply, text);
+		(unsigned long long)id, (unsigned long long)line->id);
+	ending = report(cli, &reply, text);
+	if (id > 0 && strcmp(line->kind, "tpm2") == 0)
+		seal_wish_warn(cli, id);
+	return ending;
 }
 
 static int suspend(struct cli *cli)

@@ -50,8 +50,13 @@ static int add_hardware(struct cli *cli, const char *kind)
 		return ending;
 	seal_wish_put(cli, &wish, client_begin(cli->agent, WIRE_SLOT_ADD));
 	enum mortise_status status = call(cli, &reply);
-	return status == MORTISE_OK ? report(cli, &reply, NULL, false)
-				    : ask_fail(cli, status, NULL);
+	uint64_t id = ask_number(&reply, WIRE_TAG_NUMBER, 0);
+	if (status != MORTISE_OK)
+		return ask_fail(cli, status, NULL);
+	ending = report(cli, &reply, NULL, false);
+	if (id > 0 && strcmp(kind, "tpm2") == 0)
+		seal_wish_warn(cli, id);
+	return ending;
 }
 
 /* The lines of the reply that are told once: the key, or its shares. */
@@ -159,10 +164,11 @@ static int add_escrow(struct cli *cli)
 	char key_id[KEY_ID_MAX] = "?";
 	size_t at = 0, size;
 
-	if (input == NULL || input_read(name, input) != MORTISE_OK ||
-		!typed_next_line(input, &at, &line, &size))
-		return output_fail(cli, MORTISE_IO, "cannot read a public key from %s: %s", name,
-			errno ? strerror(errno) : "it has none");
+	int ending = typed_file(cli, "the public key", name, input);
+
+	if (ending != CLI_DONE)
+		return ending;
+	(void)typed_next_line(input, &at, &line, &size);
 	struct wire_writer *writer = client_begin(cli->agent, WIRE_SLOT_ADD);
 	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "escrow");
 	if (cli->is_dry_run)
@@ -209,6 +215,11 @@ static int escrow_key(struct cli *cli)
 
 	if (ending != CLI_DONE)
 		return ending;
+	if (key_file_is_output(&file))
+		return output_fail(cli, MORTISE_INVALID,
+			"standard output has the public half; the key needs a --recovery-file of "
+			"its "
+			"own");
 	struct wire_writer *writer = client_begin(cli->agent, WIRE_SLOT_ADD);
 	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "escrow-key");
 	enum mortise_status status = call(cli, &reply);

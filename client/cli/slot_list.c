@@ -205,7 +205,7 @@ static void print_time(uint64_t time_us)
 static int list(struct cli *cli)
 {
 	struct slot_list slots;
-	char text[512];
+	char text[512 + WIRE_TEXT_MAX];
 	int ending;
 
 	if (cli->is_json)

@@ -10,7 +10,7 @@
 struct slot_line {
 	uint64_t id, of, shares, threshold, ends_us;
 	uint64_t created_us, opened_us, tested_us; /* 0: never */
-	char kind[20], state[16], key_id[8], pin[8], pcrs[100], pcr_policy[16], uri[200];
+	char kind[20], state[16], key_id[8], pin[8], pcrs[100], pcr_policy[16], uri[WIRE_TEXT_MAX];
 };
 
 struct slot_list {

@@ -56,7 +56,7 @@ bool suggest_is_grave(const char *command)
 {
 	static const char *const grave[] = {"seal", "init", "delete", "destroy", "rollback",
 		"rekey", "recover", "policy reset", "policy rollback", "slot remove",
-		"slot suspend", "backup restore"};
+		"slot suspend", "backup restore", "clock accept", "audit acknowledge"};
 
 	for (size_t i = 0; i < sizeof grave / sizeof grave[0]; i++)
 		if (strcmp(grave[i], command) == 0)

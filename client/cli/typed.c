@@ -17,10 +17,19 @@
 #define SHARES_MAX    16
 #define ATTEMPTS      10 /* at one share */
 
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+static bool has_mark(const struct input *input)
+{
+	return input->size >= 3 && memcmp(input->bytes, byte_order_mark, 3) == 0;
+}
+
 bool typed_next_line(const struct input *input, size_t *at, const char **out_line, size_t *out_size)
 {
 	const char *text = (const char *)input->bytes;
 
+	if (*at == 0 && has_mark(input))
+		*at = 3;
 	while (*at < input->size) {
 		const char *line = text + *at;
 		const char *newline = memchr(line, '\n', input->size - *at);
@@ -40,6 +49,55 @@ bool typed_next_line(const struct input *input, size_t *at, const char **out_lin
 		}
 	}
 	return false;
+}
+
+int typed_file(const struct cli *cli, const char *what, const char *name, struct input *out_lines)
+{
+	enum mortise_status status;
+	const char *line;
+	size_t at = 0, size;
+
+	if (out_lines == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	status = input_read(name, out_lines);
+	if (status != MORTISE_OK)
+		return output_fail(cli, status, "cannot read %s from %s: %s", what, name,
+			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
+	if (memchr(out_lines->bytes, '\0', out_lines->size) != NULL)
+		return output_fail(cli, MORTISE_INVALID,
+			"%s is no plain text, as UTF-16 is none; save it as UTF-8", name);
+	if (!typed_next_line(out_lines, &at, &line, &size))
+		return output_fail(cli, MORTISE_INVALID,
+			"%s is not in %s; it has no line but comments", what, name);
+	return CLI_DONE;
+}
+
+const char *typed_line(struct input *line)
+{
+	if (line->size > 0 && line->bytes[line->size - 1] == '\n') {
+		line->size--;
+		if (line->size > 0 && line->bytes[line->size - 1] == '\r')
+			line->size--;
+	}
+	if (has_mark(line))
+		return "begins with a byte order mark; save it without";
+	if (memchr(line->bytes, '\0', line->size) != NULL)
+		return "is no plain text, as UTF-16 is none; save it as UTF-8";
+	if (memchr(line->bytes, '\n', line->size) != NULL ||
+		memchr(line->bytes, '\r', line->size) != NULL)
+		return "has more than one line; leave one";
+	for (size_t i = 0; i < line->size; i++)
+		if ((line->bytes[i] < ' ' && line->bytes[i] != '\t') || line->bytes[i] == 0x7f)
+			return "has a control character in it";
+	return NULL;
+}
+
+/* A blank at an end is easily there, and not seen. */
+static void note_blanks(const struct input *pin)
+{
+	if (pin->size > 0 && (strchr(" \t", pin->bytes[0]) != NULL ||
+				     strchr(" \t", pin->bytes[pin->size - 1]) != NULL))
+		output_note("the PIN begins or ends with a blank, which is part of it");
 }
 
 static int ask_new_pin(const struct cli *cli, struct input *pin)
@@ -79,12 +137,17 @@ int typed_pin(const struct cli *cli, const char *option, const char *prompt, boo
 {
 	int ending = read_pin(cli, option, prompt, is_new, pin);
 
+	const char *wrong;
+
 	if (ending != CLI_DONE)
 		return ending;
-	if (pin->size > 0 && pin->bytes[pin->size - 1] == '\n')
-		pin->size--;
+	wrong = typed_line(pin);
+	if (wrong != NULL)
+		return output_fail(cli, MORTISE_INVALID, "the PIN %s; a PIN is one line", wrong);
 	if (pin->size == 0 || pin->size > PIN_MAX)
 		return output_fail(cli, MORTISE_INVALID, "a PIN has 1 to %d bytes", PIN_MAX);
+	if (is_new)
+		note_blanks(pin);
 	return CLI_DONE;
 }
 
@@ -106,6 +169,26 @@ static void put_shares(struct wire_writer *writer, const struct input *lines)
 	while (typed_next_line(lines, &at, &line, &size))
 		wire_item_put(writer, line, size);
 	wire_list_end(writer, list);
+}
+
+/* Of a key there is one line; who has two would have one of them ignored. */
+static bool has_one_key(const struct input *lines)
+{
+	const char *line;
+	size_t at = 0, size;
+
+	return typed_next_line(lines, &at, &line, &size) &&
+	       (is_share(line, size) || !typed_next_line(lines, &at, &line, &size));
+}
+
+static int check_keys(const struct cli *cli, const struct input *lines, const char *name)
+{
+	return has_one_key(lines)
+		       ? CLI_DONE
+		       : output_fail(cli, MORTISE_INVALID,
+				 "%s has more lines than a recovery key; leave that one, "
+				 "or put # before the others",
+				 name);
 }
 
 /* All lines there are, as shares or as the key; fields stand in the order of their tags. */
@@ -203,17 +286,12 @@ static int call_by_file(struct cli *cli, const struct typed_call *call, const ch
 {
 	CLEANUP(input_free) struct input *lines = input_new();
 	enum mortise_status status;
-	const char *line;
-	size_t at = 0, size;
+	int ending = typed_file(cli, "the recovery key", name, lines);
 
-	if (lines == NULL)
-		return output_fail(cli, MORTISE_IO, "out of memory");
-	status = input_read(name, lines);
-	if (status != MORTISE_OK)
-		return output_fail(cli, status, "cannot read the recovery key from %s: %s", name,
-			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
-	if (!typed_next_line(lines, &at, &line, &size))
-		return output_fail(cli, MORTISE_INVALID, "there is no recovery key in the input");
+	if (ending == CLI_DONE)
+		ending = check_keys(cli, lines, name);
+	if (ending != CLI_DONE)
+		return ending;
 	status = call_with(cli, call, lines, out_reply);
 	if (status != MORTISE_OK)
 		return fail_key(cli, status);
@@ -227,8 +305,8 @@ static int call_by_file(struct cli *cli, const struct typed_call *call, const ch
 int typed_key(const struct cli *cli, struct input *input, const char **out_key, size_t *out_size)
 {
 	const char *name = args_value(cli, "recovery-file");
-	enum mortise_status status;
 	size_t at = 0;
+	int ending;
 
 	if (input == NULL)
 		return output_fail(cli, MORTISE_IO, "out of memory");
@@ -236,14 +314,13 @@ int typed_key(const struct cli *cli, struct input *input, const char **out_key, 
 		return output_fail(cli, MORTISE_INVALID,
 			"the recovery key is asked for on a terminal, and there is none; "
 			"use --recovery-file=F, or --recovery-file=- for standard input");
-	status = name != NULL ? input_read(name, input) : input_ask_hidden("recovery key", input);
-	if (status != MORTISE_OK)
-		return output_fail(cli, status, "cannot read the recovery key from %s: %s",
-			name != NULL ? name : "the terminal",
-			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
-	if (!typed_next_line(input, &at, out_key, out_size))
-		return output_fail(cli, MORTISE_INVALID, "there is no recovery key in the input");
-	return CLI_DONE;
+	ending = name != NULL ? typed_file(cli, "the recovery key", name, input)
+			      : ask_line(cli, "recovery key", input);
+	if (ending == CLI_DONE)
+		ending = check_keys(cli, input, name != NULL ? name : "what was typed");
+	if (ending == CLI_DONE)
+		(void)typed_next_line(input, &at, out_key, out_size);
+	return ending;
 }
 
 int typed_key_call(struct cli *cli, const struct typed_call *call, struct wire_message *out_reply)

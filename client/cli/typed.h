@@ -10,8 +10,15 @@
 #include "seal_wish.h"
 
 /*
- * The PIN in the file that the option names, without its newline; "-" on a terminal, or no option
- * (NULL), asks there, twice where it is a new one. CLI_DONE, or an exit status after the error.
+ * Leaves out the ending of a line, \n or \r\n. NULL, or what keeps the rest from being one line
+ * that could be typed: "has more than one line".
+ */
+const char *typed_line(struct input *line);
+
+/*
+ * The PIN in the file that the option names, one line without its ending; "-" on a terminal, or no
+ * option (NULL), asks there, twice where it is a new one. CLI_DONE, or an exit status after the
+ * error.
  */
 int typed_pin(const struct cli *cli, const char *option, const char *prompt, bool is_new,
 	struct input *pin);
@@ -34,6 +41,12 @@ struct typed_call {
  * error.
  */
 int typed_key_call(struct cli *cli, const struct typed_call *call, struct wire_message *out_reply);
+
+/*
+ * Reads a file of keys, or of shares, a line each; what: "the recovery key". CLI_DONE, or an exit
+ * status after the error.
+ */
+int typed_file(const struct cli *cli, const char *what, const char *name, struct input *out_lines);
 
 /* The first line that is neither empty nor a comment, without blanks around it; then the next. */
 bool typed_next_line(

@@ -14,6 +14,7 @@
 #include "args.h"
 #include "ask.h"
 #include "output.h"
+#include "typed.h"
 
 #define BUSY_WAIT_MS  60000 /* other hardware is being asked just now */
 #define LOOK_PAUSE_MS 1000
@@ -28,7 +29,8 @@ struct question {
 	uint64_t slot;
 	char complaint[WIRE_TEXT_MAX]; /* about the answer before; "": none */
 	int tries;
-	pid_t pid; /* of the program that asks; 0: none */
+	bool is_line; /* the answer could have been typed */
+	pid_t pid;    /* of the program that asks; 0: none */
 	int answer;
 };
 
@@ -135,8 +137,7 @@ static enum outcome ask(struct cli *cli, struct question *question, struct input
 	int status = end(question);
 	if (status == NO_PROGRAM)
 		return FAILED;
-	if (pin->size > 0 && pin->bytes[pin->size - 1] == '\n')
-		pin->size--;
+	question->is_line = typed_line(pin) == NULL;
 	return status == 0 && pin->size > 0 ? ANSWERED : TURNED_DOWN;
 }
 
@@ -146,9 +147,9 @@ static bool try_pin(struct cli *cli, struct question *question, const struct inp
 	struct wire_message reply;
 	const char *text;
 
-	if (pin->size > PIN_MAX) {
+	if (pin->size > PIN_MAX || !question->is_line) {
 		(void)snprintf(question->complaint, sizeof question->complaint,
-			"a PIN has 1 to %d bytes", PIN_MAX);
+			"a PIN is one line of 1 to %d bytes", PIN_MAX);
 		return false;
 	}
 	enum mortise_status status = unseal_pin_send(cli, NULL, question->slot, pin, &reply);

@@ -28,11 +28,17 @@ static int audit_verify(struct cli *cli)
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, NULL);
 	if (cli->is_json)
-		return output_json(json_pack("{s:b, s:o, s:o}", "intact", 1, "bytes",
+		return output_json(json_pack("{s:b, s:o, s:o, s:o*}", "intact", 1, "bytes",
 			output_json_number(totals.done), "checkpoints",
-			output_json_number(totals.number)));
+			output_json_number(totals.number), "gaps",
+			totals.text[0] ? json_string(totals.text) : NULL));
 	printf("audit log: intact, %llu bytes, %llu checkpoints\n", (unsigned long long)totals.done,
 		(unsigned long long)totals.number);
+	if (totals.text[0] != '\0') {
+		fputs("but for gaps: ", stdout);
+		output_text(totals.text);
+		(void)putchar('\n');
+	}
 	return CLI_DONE;
 }
 

@@ -14,8 +14,8 @@
 
 struct watch {
 	struct cli *cli;
-	struct ask_path paths[WIRE_BATCH_MAX];
-	struct mortise_watched watched[WIRE_BATCH_MAX];
+	struct ask_path paths[WIRE_WATCH_MAX];
+	struct mortise_watched watched[WIRE_WATCH_MAX];
 	size_t count;
 	char *const *command; /* NULL: none */
 };
@@ -30,9 +30,9 @@ static int read_operands(struct cli *cli, struct watch *watch)
 	if (count == 0 || (watch->command != NULL && watch->command[0] == NULL))
 		return output_fail(cli, MORTISE_INVALID, "usage: mortise watch [OPTIONS] %s",
 			cli->command->operands);
-	if (count > WIRE_BATCH_MAX)
+	if (count > WIRE_WATCH_MAX)
 		return output_fail(
-			cli, MORTISE_INVALID, "at most %d paths can be watched", WIRE_BATCH_MAX);
+			cli, MORTISE_INVALID, "at most %d paths can be watched", WIRE_WATCH_MAX);
 	for (int i = 0; i < count; i++) {
 		int ending = ask_expand(cli, cli->operands[i], &watch->paths[i]);
 
@@ -88,7 +88,7 @@ static void name_changes(const struct watch *watch, char *names, size_t size)
 /* A signal that came while CMD ran ends the watch when CMD has ended. */
 static int run_command(const struct watch *watch, int *out_ending)
 {
-	char names[WIRE_BATCH_MAX * (MORTISE_PATH_MAX + 1) + 1];
+	char names[WIRE_WATCH_MAX * (MORTISE_PATH_MAX + 1) + 1];
 	const struct child child = {
 		.arguments = watch->command,
 		.given = {{"MORTISE_CHANGED", names, -1}},
@@ -101,10 +101,13 @@ static int run_command(const struct watch *watch, int *out_ending)
 	end = child_run(&child);
 	*out_ending = end.status;
 	if (end.error != 0)
-		return output_fail_with(watch->cli, end.status, "exec", "%s: %s", watch->command[0],
-			strerror(end.error));
-	if (end.signal != 0)
-		return 128 + end.signal;
+		return child_fail(watch->cli, watch->command[0], end.error);
+	if (end.asked != 0)
+		watch->cli->ends_by = end.asked;
+	else if (args_has(watch->cli, "once"))
+		watch->cli->ends_by = end.signal;
+	if (end.asked != 0)
+		return 128 + end.asked;
 	if (end.status != 0 && !args_has(watch->cli, "once"))
 		output_note("%s: exit status %d; still watching", watch->command[0], end.status);
 	return CLI_DONE;
@@ -178,11 +181,11 @@ const struct command command_watch = {
 		"runs,\n"
 		"and while the agent restarts or is sealed, no change is lost: the last of several "
 		"counts.\n"
-		"SIGTERM, SIGINT, SIGHUP and SIGQUIT end it; while CMD runs, CMD gets the signal, "
-		"and the\n"
-		"watch ends with it, with 128 and the signal's number. It ends with 77 when one "
-		"of the\n"
-		"paths may not be read, or not any more. With --json each line is an object.",
+		"A signal ends it; while CMD runs, CMD gets the signal, and the watch ends by it "
+		"when CMD\n"
+		"has ended. It ends with 77 when one of the paths may not be read, or not any "
+		"more. With\n"
+		"--json each line is an object.",
 	.examples =
 		"  mortise watch prod/tls/key -- systemctl reload nginx\n"
 		"  mortise watch --initial --wait=5m prod/app/env -- /usr/local/sbin/render-app\n"

@@ -12,8 +12,8 @@
 
 #define VALUES_MAX 3
 #define VALUE_MAX  24
-#define FORMS_MAX  512
-#define TEXT_MAX   40000
+#define FORMS_MAX  2048
+#define TEXT_MAX   80000
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -23,7 +23,7 @@ struct text {
 };
 
 static struct form {
-	uint8_t bytes[VALUE_MAX * 6 + 8];
+	uint8_t bytes[VALUE_MAX * 8 + 8];
 	size_t size;
 	int owner;
 } forms[FORMS_MAX];

@@ -38,13 +38,14 @@ static void check_key(const struct token_bytes *bytes)
 {
 	struct tpm2_key key;
 
-	if (tpm2_key_read(bytes, &key))
+	if (tpm2_key_read(bytes, &key) == NULL)
 		must(tpm2_key_is_fit(&key));
 }
 
 static void check_ecdsa(const uint8_t *bytes, size_t size)
 {
-	const struct tpm2_key key = {.public.publicArea.type = TPM2_ALG_ECC};
+	const struct tpm2_key key = {
+		.public.publicArea = {.type = TPM2_ALG_ECC, .unique.ecc.x.size = 32}};
 	TPMT_SIGNATURE signature;
 
 	if (tpm2_key_signature(&key, bytes, size, &signature))

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+#include "advice.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ON(operation) (1u << ADVICE_##operation)
+#define SEALED        (ON(UNSEAL) | ON(AGE))
+#define INITS         (ON(INIT) | ON(INIT_COUNTER))
+#define RECOVERS      (ON(RECOVER) | ON(RECOVER_COUNTER))
+#define MAKES         (INITS | RECOVERS | ON(MAKE))
+#define COUNTERS      (ON(INIT_COUNTER) | ON(RECOVER_COUNTER))
+#define ALL           ((1u << ADVICE_OPERATIONS) - 1)
+
+/*
+ * What mends it; and is_shut: until then the hardware opens and makes nothing, so that a way
+ * around it is named, by operation.
+ */
+static const struct {
+	const char *mend;
+	bool is_shut;
+} mends[TOKEN_FAULT_COUNT] = {
+	[TOKEN_FAULT_NONE] = {"try again", false},
+	[TOKEN_FAULT_ABSENT] =
+		{"check [tpm2] tcti in mortised.conf and that the agent's user is in "
+		 "group tss, or plug the token in",
+			true},
+	[TOKEN_FAULT_BUSY] = {"wait, and try again", false},
+	[TOKEN_FAULT_TIMEOUT] = {"power the machine off and on", true},
+	[TOKEN_FAULT_DIED] = {"look for mortise-sealer in the system's log", true},
+	[TOKEN_FAULT_LOCKOUT] = {"wait until the lockout ends, or run: tpm2_dictionarylockout "
+				 "--clear-lockout, or have the token's security officer unlock it",
+		true},
+	[TOKEN_FAULT_FAILURE_MODE] = {"power the machine off and on", true},
+	[TOKEN_FAULT_OWNER_AUTH] =
+		{"enable the TPM's owner hierarchy in the firmware's setup, or as "
+		 "its owner persist a storage root key at 0x81000001",
+			true},
+	[TOKEN_FAULT_NO_SRK] = {"see whether the TPM was cleared just now, and try again", true},
+	[TOKEN_FAULT_OTHER_SRK] = {"find out who put another key there, and try again", true},
+	[TOKEN_FAULT_UNFIT_SRK] =
+		{"find out who put it there, then remove it: tpm2_evictcontrol -c "
+		 "0x81000001",
+			true},
+	[TOKEN_FAULT_REFUSED] = {"do not use it: it does not open what it has just sealed", true},
+	[TOKEN_FAULT_FULL] = {"use a resource manager (device:/dev/tpmrm0), or run: "
+			      "tpm2_flushcontext -t -l",
+		true},
+	[TOKEN_FAULT_MALFORMED] =
+		{"check what [tpm2] tcti or [pkcs11] modules in mortised.conf point "
+		 "to",
+			true},
+	[TOKEN_FAULT_UNSUPPORTED] = {"see the detail; check [tpm2] tcti (device:, tabrmd: or "
+				     "swtpm:path=) or [pkcs11] in mortised.conf",
+		true},
+	[TOKEN_FAULT_OTHER] = {"see the detail in the agent's log", true},
+	[TOKEN_FAULT_WRONG_PIN] = {"try again with the right PIN", false},
+	[TOKEN_FAULT_NO_PIN] = {"give the PIN: --pin-file=F, or [pkcs11] pin-file in mortised.conf",
+		false},
+	[TOKEN_FAULT_OTHER_PCRS] = {"they changed meanwhile: try again", false},
+	[TOKEN_FAULT_NO_SIGNATURE] =
+		{"look for tpm2-pcr-signature.json of this kernel, or leave out "
+		 "--pcr-public-key",
+			false},
+	[TOKEN_FAULT_NO_COUNTER] =
+		{"find out who removed it, then run: mortise seal, then: mortise "
+		 "recover",
+			false},
+	[TOKEN_FAULT_OTHER_COUNT] = {"find out who counted it up, then run: mortise seal, then: "
+				     "mortise recover",
+		false},
+	[TOKEN_FAULT_SRK_AUTH] = {"as the TPM's owner put one without a password at 0x81000001, as "
+				  "docs/hardware.md has it",
+		true},
+	[TOKEN_FAULT_UNFIT_WISH] = {"see the detail, and ask again", false},
+	[TOKEN_FAULT_NO_MODULE] = {"check [pkcs11] modules in mortised.conf", true},
+};
+
+/* The ways around hardware that is shut; NULL: the store is open, and none is needed. */
+static const char *const ways[ADVICE_OPERATIONS] = {
+	[ADVICE_UNSEAL] = "; if it stays so, run: mortise recover --no-hardware",
+	[ADVICE_AGE] = "; if it stays so, run: mortise recover --no-hardware",
+	[ADVICE_INIT] = "; or without it: mortise init --no-hardware",
+	[ADVICE_INIT_COUNTER] = "; or without it: mortise init --no-hardware",
+	[ADVICE_RECOVER] = "; or without it: mortise recover --no-hardware",
+	[ADVICE_RECOVER_COUNTER] = "; or without it: mortise recover --no-hardware",
+};
+
+/* Where the two above do not say it; the first that fits counts. %s is the slot to reseal. */
+static const struct {
+	enum token_fault fault;
+	unsigned operations;
+	const char *text;
+} others[] = {
+	{TOKEN_FAULT_BUSY, ON(UNSEAL), "wait: the agent tries it again"},
+	{TOKEN_FAULT_LOCKOUT, ON(UNSEAL),
+		"wait until the lockout ends, or run: tpm2_dictionarylockout --clear-lockout, or "
+		"have the token's security officer unlock it; or run: mortise unseal --recovery"},
+	{TOKEN_FAULT_OWNER_AUTH, ON(INIT_COUNTER),
+		"do without an anchor: mortise init --no-anchor"},
+	{TOKEN_FAULT_OWNER_AUTH, ON(RECOVER_COUNTER),
+		"do without an anchor: mortise recover --no-anchor"},
+	{TOKEN_FAULT_FULL, ON(INIT_COUNTER),
+		"remove NV indices that nobody needs (tpm2_nvreadpublic), or do without an anchor: "
+		"mortise init --no-anchor"},
+	{TOKEN_FAULT_FULL, ON(RECOVER_COUNTER),
+		"remove NV indices that nobody needs (tpm2_nvreadpublic), or do without an anchor: "
+		"mortise recover --no-anchor"},
+	{TOKEN_FAULT_UNSUPPORTED, ON(INIT_COUNTER),
+		"see the detail; or do without an anchor: mortise init --no-anchor"},
+	{TOKEN_FAULT_UNSUPPORTED, ON(RECOVER_COUNTER),
+		"see the detail; or do without an anchor: mortise recover --no-anchor"},
+	{TOKEN_FAULT_NO_SRK, SEALED, "run: mortise recover, with the recovery key"},
+	{TOKEN_FAULT_NO_SRK, ON(COUNT),
+		"find out who did that, then run: mortise seal, then: mortise recover"},
+	{TOKEN_FAULT_OTHER_SRK, ON(COUNT),
+		"find out who did that, then run: mortise seal, then: mortise recover"},
+	{TOKEN_FAULT_OTHER_SRK, SEALED,
+		"find out who did that, then run: mortise recover, with the recovery key"},
+	{TOKEN_FAULT_UNFIT_SRK, SEALED,
+		"find out who put it there, then remove it: tpm2_evictcontrol -c 0x81000001, and "
+		"run: mortise recover; or without it: mortise recover --no-hardware"},
+	{TOKEN_FAULT_REFUSED, SEALED, "run: mortise recover, with the recovery key"},
+	{TOKEN_FAULT_REFUSED, ON(TEST), "run: mortise slot reseal %s"},
+	{TOKEN_FAULT_WRONG_PIN, ON(UNSEAL),
+		"run: mortise unseal, with the right one or with [pkcs11] pin-file mended, or: "
+		"mortise unseal --recovery"},
+	{TOKEN_FAULT_NO_PIN, ON(UNSEAL),
+		"set [pkcs11] pin-file in mortised.conf, or run: mortise unseal --recovery"},
+	{TOKEN_FAULT_OTHER_PCRS, ON(UNSEAL),
+		"run: mortise unseal --recovery, then: mortise slot reseal %s"},
+	{TOKEN_FAULT_OTHER_PCRS, ON(TEST), "run: mortise slot reseal %s"},
+	{TOKEN_FAULT_NO_SIGNATURE, ON(UNSEAL),
+		"look for tpm2-pcr-signature.json of this kernel, or run: mortise unseal "
+		"--recovery"},
+	{TOKEN_FAULT_NO_SIGNATURE, ON(TEST), "look for tpm2-pcr-signature.json of this kernel"},
+	{TOKEN_FAULT_NO_COUNTER, SEALED, "find out who removed it, then run: mortise recover"},
+	{TOKEN_FAULT_OTHER_COUNT, SEALED, "find out who counted it up, then run: mortise recover"},
+	{TOKEN_FAULT_NO_COUNTER, COUNTERS, "try again"},
+};
+
+/* A cleared TPM, or another one, has lost its counter with its keys, or never had it. */
+static const char *tell_foreign(const struct advice_about *about)
+{
+	if (about->has_anchor)
+		return "find out who did that, then run: mortise seal, then: mortise recover";
+	return "find out who did that, then run: mortise slot reseal %s";
+}
+
+/* A text that may have a %s in it; NULL: mends and ways say it. */
+static const char *find(const struct advice_about *about, enum token_fault fault)
+{
+	if (about->operation == ADVICE_TEST &&
+		(fault == TOKEN_FAULT_NO_SRK || fault == TOKEN_FAULT_OTHER_SRK))
+		return tell_foreign(about);
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		if (others[i].fault == fault && (others[i].operations & (1u << about->operation)))
+			return others[i].text;
+	return NULL;
+}
+
+static void fill_in(const char *text, uint64_t slot, char *buffer, size_t size)
+{
+	const char *place = strstr(text, "%s");
+
+	if (place == NULL)
+		snprintf(buffer, size, "%s", text);
+	else
+		snprintf(buffer, size, "%.*s%llu%s", (int)(place - text), text,
+			(unsigned long long)slot, place + 2);
+}
+
+void advice_write(
+	const struct advice_about *about, enum token_fault fault, char *buffer, size_t size)
+{
+	const char *way = ways[about->operation], *text;
+
+	if ((unsigned)fault >= TOKEN_FAULT_COUNT)
+		fault = TOKEN_FAULT_OTHER;
+	text = find(about, fault);
+	if (text != NULL)
+		fill_in(text, about->slot, buffer, size);
+	else
+		snprintf(buffer, size, "%s%s", mends[fault].mend,
+			mends[fault].is_shut && way != NULL ? way : "");
+}
+
+/* If something has to be cut, it is what the hardware said. */
+void advice_describe(const struct advice_about *about, const struct sealer_answer *answer,
+	char *buffer, size_t size)
+{
+	const char *what = token_fault_text(answer->fault), *detail = answer->detail;
+	char next[ADVICE_SIZE];
+
+	if (answer->status != MORTISE_HARDWARE) {
+		snprintf(buffer, size, "the sealer could not be asked: %s; try again",
+			mortise_status_text(answer->status));
+		return;
+	}
+	advice_write(about, answer->fault, next, sizeof next);
+	size_t needed = strlen(what) + strlen(next) + sizeof " (); ";
+	int room = needed < size ? (int)(size - needed) : 0;
+	snprintf(buffer, size, "%s%s%.*s%s; %s", what, detail[0] ? " (" : "", room, detail,
+		detail[0] ? ")" : "", next);
+}

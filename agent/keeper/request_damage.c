@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Damage of the audit log is a state: what an unseal found is kept in the store, and told of, until
+ * an admin has said that he knows. It ends no service: the chain goes on behind it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exchange.h"
+#include "log.h"
+
+#define NEXT                                                                                       \
+	"look with mortise audit verify, and when it is understood: mortise audit acknowledge "    \
+	"--note=WHY"
+
+/* The newest one's words stand for all. */
+static void count(void *context, const struct vault_gap *gap)
+{
+	struct damage *damage = context;
+
+	if (gap->acknowledged_us)
+		return;
+	damage->open++;
+	if (gap->found_us < damage->since_us && damage->open > 1)
+		return;
+	damage->since_us = gap->found_us;
+	snprintf(damage->why, sizeof damage->why, "%s", gap->why);
+}
+
+static void recount(struct damage *damage, struct vault *vault)
+{
+	struct vault_gap gap;
+
+	damage->open = 0;
+	for (uint64_t at = 0; (at = vault_next_gap(vault, at));)
+		if (vault_gap(vault, at, &gap) == MORTISE_OK)
+			count(damage, &gap);
+	if (damage->unstored.sequence)
+		count(damage, &damage->unstored);
+}
+
+static void tell(const struct damage *damage)
+{
+	if (damage->open)
+		log_error("the audit log is DAMAGED: %s; " NEXT, damage->why);
+}
+
+/* What can be said without the keys; the next unseal says it better. */
+static void look_without_keys(struct agent *agent)
+{
+	const struct vault_gap gap = {.found_us = clock_now().least_us,
+		.why = "the log has no line that a key vouched for"};
+
+	if (lifecycle_state(agent->lifecycle) != LIFECYCLE_UNINITIALISED &&
+		audit_find_vouched(agent->audit) == MORTISE_NOT_FOUND)
+		count(&agent->damage, &gap);
+}
+
+void request_damage_while_sealed(struct agent *agent)
+{
+	agent->damage.open = 0;
+	lifecycle_gaps_while_sealed(agent->lifecycle, count, &agent->damage);
+	look_without_keys(agent);
+	tell(&agent->damage);
+}
+
+static void store(struct damage *damage, struct vault *vault)
+{
+	if (damage->unstored.sequence == 0)
+		return;
+	enum mortise_status status = vault_add_gap(vault, &damage->unstored);
+	if (status == MORTISE_OK || status == MORTISE_CONFLICT)
+		damage->unstored.sequence = 0; /* or there are more than enough to be told of */
+}
+
+void request_damage_look(struct agent *agent, struct vault *vault)
+{
+	const struct audit_gap *gap = audit_gap(agent->audit);
+	struct damage *damage = &agent->damage;
+	uint64_t before = damage->open;
+
+	if (gap->sequence) {
+		damage->unstored = (struct vault_gap){
+			.sequence = gap->sequence, .found_us = clock_now().least_us};
+		memcpy(damage->unstored.head, gap->head, sizeof gap->head);
+		memcpy(damage->unstored.key, gap->key, sizeof gap->key);
+		snprintf(damage->unstored.why, sizeof damage->unstored.why, "%s", gap->why);
+	}
+	store(damage, vault);
+	recount(damage, vault);
+	if (damage->open != before || gap->sequence)
+		tell(damage);
+}
+
+void request_damage_upkeep(struct agent *agent)
+{
+	struct vault *vault = lifecycle_vault(agent->lifecycle);
+
+	if (vault)
+		store(&agent->damage, vault);
+}
+
+bool request_damage_text(const struct agent *agent, char *out_text, size_t size)
+{
+	if (agent->damage.open == 0)
+		return false;
+	snprintf(out_text, size, "DAMAGED: %s", agent->damage.why);
+	return true;
+}
+
+static enum mortise_status acknowledge_all(
+	struct exchange *exchange, struct vault *vault, bool is_dry_run, uint64_t *out_count)
+{
+	struct vault_gap gap;
+
+	*out_count = 0;
+	for (uint64_t at = 0; (at = vault_next_gap(vault, at));) {
+		TRY(vault_gap(vault, at, &gap));
+		if (gap.acknowledged_us)
+			continue;
+		++*out_count;
+		gap.acknowledged_us = exchange->now.least_us;
+		gap.uid = exchange->from->caller.subject.uid;
+		memcpy(gap.note, exchange->reason, sizeof gap.note);
+		if (!is_dry_run)
+			TRY(vault_acknowledge_gap(vault, at, &gap));
+	}
+	return MORTISE_OK;
+}
+
+enum mortise_status request_audit_acknowledge(struct exchange *exchange)
+{
+	struct agent *agent = exchange->agent;
+	struct vault *vault = lifecycle_vault(agent->lifecycle);
+	bool is_dry_run = false;
+	uint64_t acknowledged = 0;
+
+	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
+	TRY(exchange_reason(exchange));
+	if (agent->damage.unstored.sequence)
+		return exchange_fail(exchange, MORTISE_BUSY,
+			"what was damaged could not be stored yet: is the disk full? try again");
+	TRY(acknowledge_all(exchange, vault, is_dry_run, &acknowledged));
+	recount(&agent->damage, vault);
+	if (acknowledged && !is_dry_run)
+		log_info("the damage of the audit log was acknowledged by uid %u",
+			exchange->from->caller.subject.uid);
+	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, acknowledged > 0);
+	wire_put_number(exchange->reply, WIRE_TAG_NUMBER, acknowledged);
+	return MORTISE_OK;
+}
+
+/* ---- what `audit verify` may go past ---- */
+
+enum mortise_status request_allowed_gaps(
+	struct vault *vault, struct audit_gap **out_gaps, size_t *out_count)
+{
+	struct audit_gap *gaps = calloc(VAULT_GAPS_MAX, sizeof *gaps);
+	struct vault_gap gap;
+	size_t found = 0;
+
+	if (!gaps)
+		return MORTISE_BUSY;
+	for (uint64_t at = 0; found < VAULT_GAPS_MAX && (at = vault_next_gap(vault, at));) {
+		if (vault_gap(vault, at, &gap) != MORTISE_OK || !gap.acknowledged_us)
+			continue;
+		gaps[found].sequence = gap.sequence;
+		memcpy(gaps[found].head, gap.head, sizeof gap.head);
+		memcpy(gaps[found].key, gap.key, sizeof gap.key);
+		found++;
+	}
+	*out_gaps = gaps;
+	*out_count = found;
+	return MORTISE_OK;
+}
+
+void request_name_gaps(struct vault *vault, char *out_text, size_t size)
+{
+	struct vault_gap gap;
+	size_t used = 0;
+
+	out_text[0] = '\0';
+	for (uint64_t at = 0; (at = vault_next_gap(vault, at));)
+		if (vault_gap(vault, at, &gap) == MORTISE_OK && gap.acknowledged_us && used < size)
+			used += (size_t)snprintf(out_text + used, size - used,
+				"%sbefore sequence %llu: %s (acknowledged by uid %u: %s)",
+				used ? "; " : "", (unsigned long long)gap.sequence, gap.why,
+				gap.uid, gap.note);
+}
