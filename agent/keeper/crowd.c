@@ -1,45 +1,48 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Deficit round robin (Shreedhar, Varghese: Efficient fair queuing using deficit round robin,
- * 1995), in microseconds: whoever stands in line gets credit at each round, and is served while he
- * has some. What is begun is finished, so that credit may become debt, which the next rounds pay.
+ * Start-time fair queuing (Goyal, Vin, Cheng: Start-time Fair Queueing, 1996), in microseconds:
+ * each person has a clock that goes on by what it cost to serve him, and whose clock is furthest
+ * behind is next. Who comes into the line is set to the time of who is served: what he did not use
+ * before is lost, and what he used too much is not. Operators and all others are two such persons.
  */
 #include "crowd.h"
 
 #include <stdlib.h>
 
-#define QUANTUM_US   250
-#define DEBT_MAX_US  20000
-#define FORGIVEN_US  100000 /* who is away for so long owes nothing */
-#define CHAINS       256    /* a power of two */
-#define DEBTORS_KEPT 256    /* of those who are away */
+#define DEBT_MAX_US  20000 /* a slow disk is nobody's fault */
+#define CHAINS       256   /* a power of two */
+#define DEBTORS_KEPT 256   /* of those who are away */
 
 struct person {
 	uint32_t uid;
-	bool is_operator, is_in_ring;
-	size_t count;
-	int64_t credit_us;
-	uint64_t left_us; /* of one without places */
+	bool is_operator;
+	size_t count, kept;
+	uint64_t clock_us;
+	size_t nth; /* in its heap, from 1; 0: not in line */
 	struct place *quietest, *liveliest;
 	struct place *first, *last; /* in line */
-	struct person *previous, *next; /* in its ring */
 	struct person *chained;
 };
 
-/* Those of whom somebody stands in line; the head is whose turn it is. */
-struct ring {
-	struct person *head;
-	int64_t credit_us;
+/* Those of whom somebody stands in line; whose clock is furthest behind is the first. */
+struct line {
+	struct person **heap;
+	size_t count, room;
+	size_t persons, places;
+	uint64_t clock_us;  /* of the class */
+	uint64_t now_us;    /* of who is served */
+	uint64_t latest_us; /* of all who were */
 };
 
-enum { OTHERS, OPERATORS, RINGS };
+enum { OTHERS, OPERATORS, CLASSES };
 
 struct crowd {
 	struct person *chains[CHAINS];
-	struct ring rings[RINGS];
-	unsigned whose; /* the ring that is served */
+	struct line lines[CLASSES];
+	uint64_t class_now_us;
 	size_t away;
 	struct person *served; /* NULL: nobody, or gone */
+	unsigned served_class;
 };
 
 enum mortise_status crowd_new(struct crowd **out_crowd)
@@ -52,11 +55,23 @@ enum mortise_status crowd_new(struct crowd **out_crowd)
 	return MORTISE_OK;
 }
 
-static struct person **find(struct crowd *crowd, uint32_t uid)
+static unsigned class_of(const struct person *person)
+{
+	return person->is_operator ? OPERATORS : OTHERS;
+}
+
+static struct line *line_of(struct crowd *crowd, const struct person *person)
+{
+	return &crowd->lines[class_of(person)];
+}
+
+/* ---- Who is known ---- */
+
+static struct person **find(struct crowd *crowd, uint32_t uid, bool is_operator)
 {
 	struct person **at = &crowd->chains[uid & (CHAINS - 1)];
 
-	while (*at && (*at)->uid != uid)
+	while (*at && ((*at)->uid != uid || (*at)->is_operator != is_operator))
 		at = &(*at)->chained;
 	return at;
 }
@@ -66,25 +81,29 @@ static void forget(struct crowd *crowd, struct person **at)
 	struct person *person = *at;
 
 	*at = person->chained;
+	line_of(crowd, person)->persons--;
+	crowd->away--;
 	if (crowd->served == person)
 		crowd->served = NULL;
 	free(person);
 }
 
-/* Debtors that are away: all of them, or those whose debt is forgiven. */
-static void forget_away(struct crowd *crowd, uint64_t before_us)
+static bool is_debtor(struct crowd *crowd, const struct person *person)
+{
+	return person == crowd->served || person->clock_us > line_of(crowd, person)->now_us;
+}
+
+/* Those who are away and owe nothing, or all who are away. */
+static void forget_away(struct crowd *crowd, bool debtors_too)
 {
 	for (unsigned i = 0; i < CHAINS; i++) {
 		struct person **at = &crowd->chains[i];
 
-		while (*at) {
-			if ((*at)->count > 0 || (*at)->left_us > before_us) {
+		while (*at)
+			if ((*at)->count == 0 && (debtors_too || !is_debtor(crowd, *at)))
+				forget(crowd, at);
+			else
 				at = &(*at)->chained;
-				continue;
-			}
-			forget(crowd, at);
-			crowd->away--;
-		}
 	}
 }
 
@@ -92,44 +111,99 @@ void crowd_free(struct crowd *crowd)
 {
 	if (!crowd)
 		return;
-	forget_away(crowd, UINT64_MAX);
+	forget_away(crowd, true);
+	free(crowd->lines[OTHERS].heap);
+	free(crowd->lines[OPERATORS].heap);
 	free(crowd);
 }
 
-/* ---- The ring of a class ---- */
-
-static struct ring *ring_of(struct crowd *crowd, const struct person *person)
+/* There is room in line for everybody who is known, so that nobody has to be refused it later. */
+static enum mortise_status make_room(struct line *line)
 {
-	return &crowd->rings[person->is_operator ? OPERATORS : OTHERS];
+	if (line->persons < line->room)
+		return MORTISE_OK;
+	size_t room = line->room ? 2 * line->room : 16;
+	struct person **heap = reallocarray(line->heap, room + 1, sizeof(struct person *));
+	if (!heap)
+		return MORTISE_BUSY;
+	line->heap = heap;
+	line->room = room;
+	return MORTISE_OK;
+}
+
+static enum mortise_status get_to_know(
+	struct crowd *crowd, uint32_t uid, bool is_operator, struct person **out_person)
+{
+	struct line *line = &crowd->lines[is_operator ? OPERATORS : OTHERS];
+	struct person *person;
+
+	TRY(make_room(line));
+	person = calloc(1, sizeof *person);
+	if (!person)
+		return MORTISE_BUSY;
+	person->uid = uid;
+	person->is_operator = is_operator;
+	line->persons++;
+	crowd->away++;
+	*find(crowd, uid, is_operator) = *out_person = person;
+	return MORTISE_OK;
+}
+
+/* ---- The heap of a line ---- */
+
+static void put(struct line *line, size_t nth, struct person *person)
+{
+	line->heap[nth] = person;
+	person->nth = nth;
+}
+
+static void rise(struct line *line, struct person *person)
+{
+	size_t nth = person->nth;
+
+	for (; nth > 1 && line->heap[nth / 2]->clock_us > person->clock_us; nth /= 2)
+		put(line, nth, line->heap[nth / 2]);
+	put(line, nth, person);
+}
+
+static void sink(struct line *line, struct person *person)
+{
+	size_t nth = person->nth, below;
+
+	for (; (below = 2 * nth) <= line->count; nth = below) {
+		if (below < line->count &&
+			line->heap[below + 1]->clock_us < line->heap[below]->clock_us)
+			below++;
+		if (line->heap[below]->clock_us >= person->clock_us)
+			break;
+		put(line, nth, line->heap[below]);
+	}
+	put(line, nth, person);
 }
 
 static void enter(struct crowd *crowd, struct person *person)
 {
-	struct ring *ring = ring_of(crowd, person);
+	struct line *line = line_of(crowd, person);
 
-	person->is_in_ring = true;
-	if (!ring->head) {
-		person->previous = person->next = person;
-		ring->head = person;
-		return;
-	}
-	person->next = ring->head;
-	person->previous = ring->head->previous;
-	person->previous->next = person->next->previous = person;
+	if (line->count == 0 && line->clock_us < crowd->class_now_us)
+		line->clock_us = crowd->class_now_us;
+	if (person->clock_us < line->now_us)
+		person->clock_us = line->now_us;
+	person->nth = ++line->count;
+	rise(line, person);
 }
 
-/* Who leaves the line keeps his debt and no credit. */
 static void leave(struct crowd *crowd, struct person *person)
 {
-	struct ring *ring = ring_of(crowd, person);
+	struct line *line = line_of(crowd, person);
+	struct person *last = line->heap[line->count--];
 
-	if (ring->head == person)
-		ring->head = person->next == person ? NULL : person->next;
-	person->previous->next = person->next;
-	person->next->previous = person->previous;
-	person->is_in_ring = false;
-	if (person->credit_us > 0)
-		person->credit_us = 0;
+	if (last != person) {
+		put(line, person->nth, last);
+		rise(line, last);
+		sink(line, last);
+	}
+	person->nth = 0;
 }
 
 /* ---- Places ---- */
@@ -148,25 +222,16 @@ static void detach(struct person *person, struct place *place)
 	*(place->livelier ? &place->livelier->quieter : &person->liveliest) = place->quieter;
 }
 
-enum mortise_status crowd_join(struct crowd *crowd, struct place *place, uint32_t uid,
-	bool is_operator, uint64_t now_us)
+enum mortise_status crowd_join(
+	struct crowd *crowd, struct place *place, uint32_t uid, bool is_operator, uint64_t now_us)
 {
-	struct person **at = find(crowd, uid), *person = *at;
+	struct person *person = *find(crowd, uid, is_operator);
 
-	if (!person) {
-		person = calloc(1, sizeof *person);
-		if (!person)
-			return MORTISE_BUSY;
-		person->uid = uid;
-		*at = person;
-	} else if (person->count == 0) {
-		crowd->away--;
-		if (now_us - person->left_us > FORGIVEN_US)
-			person->credit_us = 0;
-	}
-	if (!person->is_in_ring)
-		person->is_operator = is_operator;
+	if (!person)
+		TRY(get_to_know(crowd, uid, is_operator, &person));
+	crowd->away -= person->count == 0;
 	person->count++;
+	line_of(crowd, person)->places++;
 	*place = (struct place){.person = person, .heard_us = now_us};
 	append(person, place);
 	return MORTISE_OK;
@@ -189,25 +254,26 @@ void crowd_step_out(struct crowd *crowd, struct place *place)
 		leave(crowd, person);
 }
 
-void crowd_leave(struct crowd *crowd, struct place *place, uint64_t now_us)
+void crowd_leave(struct crowd *crowd, struct place *place)
 {
 	struct person *person = place->person;
 
 	if (!person)
 		return;
 	crowd_step_out(crowd, place);
+	crowd_keep(place, 0);
 	detach(person, place);
 	place->person = NULL;
+	line_of(crowd, person)->places--;
 	if (--person->count > 0)
 		return;
-	person->left_us = now_us;
 	crowd->away++;
-	if (person->credit_us >= 0 && crowd->served != person) {
-		forget(crowd, find(crowd, person->uid));
-		crowd->away--;
-	} else if (crowd->away > DEBTORS_KEPT) {
-		forget_away(crowd, now_us > FORGIVEN_US ? now_us - FORGIVEN_US : 0);
-	}
+	if (!is_debtor(crowd, person))
+		forget(crowd, find(crowd, person->uid, person->is_operator));
+	else if (crowd->away > DEBTORS_KEPT)
+		forget_away(crowd, false);
+	if (crowd->away > DEBTORS_KEPT)
+		forget_away(crowd, true);
 }
 
 /* ---- The line ---- */
@@ -222,37 +288,37 @@ void crowd_stand_in_line(struct crowd *crowd, struct place *place)
 	place->behind = NULL;
 	*(person->first ? &person->last->behind : &person->first) = place;
 	person->last = place;
-	if (!person->is_in_ring)
+	if (person->nth == 0)
 		enter(crowd, person);
 }
 
-/* Each class until it has used up its quantum, where both have somebody. */
-static struct ring *choose_ring(struct crowd *crowd)
+/* Of the two that have somebody the one that is behind. With nobody in it, a line forgives. */
+static struct line *choose_line(struct crowd *crowd)
 {
-	struct ring *ring = &crowd->rings[crowd->whose], *other = &crowd->rings[!crowd->whose];
+	struct line *others = &crowd->lines[OTHERS], *operators = &crowd->lines[OPERATORS];
 
-	if (!ring->head || (other->head && ring->credit_us <= 0)) {
-		crowd->whose = !crowd->whose;
-		ring->credit_us = ring->head ? ring->credit_us : 0;
-		ring = other;
-		ring->credit_us = QUANTUM_US;
-	}
-	return ring->head ? ring : NULL;
+	for (unsigned class = 0; class < CLASSES; class ++)
+		if (crowd->lines[class].count == 0)
+			crowd->lines[class].now_us = crowd->lines[class].latest_us;
+	if (operators->count == 0)
+		return others->count > 0 ? others : NULL;
+	if (others->count == 0)
+		return operators;
+	return operators->clock_us <= others->clock_us ? operators : others;
 }
 
 struct place *crowd_next(struct crowd *crowd, uint64_t now_us)
 {
-	struct ring *ring = choose_ring(crowd);
+	struct line *line = choose_line(crowd);
 	struct person *person;
 	struct place *place;
 
-	if (!ring)
+	if (!line)
 		return NULL;
-	while (ring->head->credit_us <= 0) {
-		ring->head = ring->head->next;
-		ring->head->credit_us += QUANTUM_US;
-	}
-	person = crowd->served = ring->head;
+	person = crowd->served = line->heap[1];
+	crowd->served_class = class_of(person);
+	crowd->class_now_us = line->clock_us;
+	line->now_us = person->clock_us;
 	place = person->first;
 	crowd_step_out(crowd, place);
 	detach(person, place);
@@ -261,47 +327,46 @@ struct place *crowd_next(struct crowd *crowd, uint64_t now_us)
 	return place;
 }
 
-static void charge(struct person *person, int64_t elapsed_us)
+static void charge(struct crowd *crowd, struct person *person, uint64_t elapsed_us)
 {
-	person->credit_us -= elapsed_us;
-	if (person->credit_us < -DEBT_MAX_US)
-		person->credit_us = -DEBT_MAX_US;
+	struct line *line = line_of(crowd, person);
+
+	if (person->clock_us < line->now_us)
+		person->clock_us = line->now_us;
+	person->clock_us += elapsed_us;
+	if (person->clock_us > line->now_us + DEBT_MAX_US)
+		person->clock_us = line->now_us + DEBT_MAX_US;
+	if (person->clock_us > line->latest_us)
+		line->latest_us = person->clock_us;
+	if (person->nth > 0)
+		sink(line, person);
 }
 
 void crowd_charge(struct crowd *crowd, uint64_t elapsed_us)
 {
-	int64_t elapsed = elapsed_us < DEBT_MAX_US ? (int64_t)elapsed_us : DEBT_MAX_US;
 	struct person *person = crowd->served;
 
-	crowd->rings[crowd->whose].credit_us -= elapsed;
+	crowd->lines[crowd->served_class].clock_us += elapsed_us;
 	if (!person)
 		return;
-	charge(person, elapsed);
 	crowd->served = NULL;
-	if (person->count == 0 && person->credit_us >= 0) {
-		forget(crowd, find(crowd, person->uid));
-		crowd->away--;
-	}
+	charge(crowd, person, elapsed_us);
+	if (person->count == 0 && !is_debtor(crowd, person))
+		forget(crowd, find(crowd, person->uid, person->is_operator));
 }
 
-void crowd_charge_place(struct place *place, uint64_t elapsed_us)
+void crowd_charge_place(struct crowd *crowd, struct place *place, uint64_t elapsed_us)
 {
-	charge(place->person, elapsed_us < DEBT_MAX_US ? (int64_t)elapsed_us : DEBT_MAX_US);
+	if (place->person)
+		charge(crowd, place->person, elapsed_us);
 }
 
 bool crowd_is_waiting(const struct crowd *crowd)
 {
-	return crowd->rings[OTHERS].head || crowd->rings[OPERATORS].head;
+	return crowd->lines[OTHERS].count > 0 || crowd->lines[OPERATORS].count > 0;
 }
 
-size_t crowd_places_of(const struct crowd *crowd, uint32_t uid)
-{
-	const struct person *person = crowd->chains[uid & (CHAINS - 1)];
-
-	while (person && person->uid != uid)
-		person = person->chained;
-	return person ? person->count : 0;
-}
+/* ---- Who gives way ---- */
 
 /* The one that was quiet for longest and has no answer under way, or else the quietest of all. */
 static struct place *quietest_of(const struct person *person)
@@ -313,25 +378,59 @@ static struct place *quietest_of(const struct person *person)
 	return place ? place : person->quietest;
 }
 
-struct place *crowd_yield(struct crowd *crowd, uint32_t uid)
+/* Of those of a class that have more than so many places, who has the most; NULL: nobody. */
+static struct place *largest(const struct crowd *crowd, unsigned class, size_t most)
 {
 	struct place *found = NULL;
-	size_t most = crowd_places_of(crowd, uid);
 
 	for (unsigned i = 0; i < CHAINS; i++) {
 		for (struct person *person = crowd->chains[i]; person; person = person->chained) {
 			struct place *place;
 
-			if (person->is_operator || person->count == 0 || person->count < most)
-				continue;
-			if (person->count == most && !found)
+			if (class_of(person) != class || person->count < most + !found)
 				continue;
 			place = quietest_of(person);
-			if (person->count == most && place->heard_us >= found->heard_us)
+			if (found && person->count == most && place->heard_us >= found->heard_us)
 				continue;
 			most = person->count;
 			found = place;
 		}
 	}
 	return found;
+}
+
+struct place *crowd_yield(struct crowd *crowd, uint32_t uid, bool is_operator)
+{
+	const struct person *person = *find(crowd, uid, is_operator);
+	unsigned own = is_operator ? OPERATORS : OTHERS;
+
+	if (crowd->lines[own].places < crowd->lines[!own].places)
+		return largest(crowd, !own, 0);
+	return largest(crowd, own, person ? person->count : 0);
+}
+
+void crowd_keep(struct place *place, size_t bytes)
+{
+	place->person->kept -= place->kept;
+	place->person->kept += bytes;
+	place->kept = bytes;
+}
+
+struct place *crowd_heaviest(struct crowd *crowd, const struct place *place, size_t bytes)
+{
+	const struct person *heaviest = NULL;
+	size_t most = place->person->kept + bytes;
+	struct place *at;
+
+	for (unsigned i = 0; i < CHAINS; i++)
+		for (struct person *person = crowd->chains[i]; person; person = person->chained)
+			if (person->kept > most) {
+				most = person->kept;
+				heaviest = person;
+			}
+	if (!heaviest)
+		return NULL;
+	for (at = heaviest->quietest; at->kept == 0; at = at->livelier)
+		;
+	return at;
 }

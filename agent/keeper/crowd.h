@@ -23,6 +23,7 @@ struct place {
 	struct place *quieter, *livelier; /* of the same uid, by when they were last heard */
 	struct place *behind;             /* of the same uid, in line */
 	uint64_t heard_us;
+	size_t kept; /* bytes that wait for it to read */
 	bool is_in_line;
 	bool is_busy; /* set by the server: an answer is under way; the last to give way */
 };
@@ -31,37 +32,43 @@ enum mortise_status crowd_new(struct crowd **out_crowd) MUST_USE;
 /* Once nobody is left. NULL is allowed. */
 void crowd_free(struct crowd *crowd);
 
-/* MORTISE_BUSY without memory. */
+/* An operator's uid is another one where it does not have the operator's rights. MORTISE_BUSY. */
 enum mortise_status crowd_join(struct crowd *crowd, struct place *place, uint32_t uid,
 	bool is_operator, uint64_t now_us) MUST_USE;
-/* Also takes it out of the line. */
-void crowd_leave(struct crowd *crowd, struct place *place, uint64_t now_us);
+/* Also takes it out of the line. Nothing happens to one that has not joined, or left. */
+void crowd_leave(struct crowd *crowd, struct place *place);
 
 /* Its connection may be read. Nothing happens to one that stands in line already. */
 void crowd_stand_in_line(struct crowd *crowd, struct place *place);
 /* It is not to be read now. */
 void crowd_step_out(struct crowd *crowd, struct place *place);
 /*
- * Takes out of the line who is next: uids in turn, each until it has used up its share, and of
- * one uid's connections who came first. NULL: nobody stands there.
+ * Takes out of the line who is next: of the uids the one that was served for the least time, and
+ * of its connections who came first. NULL: nobody stands there.
  */
 struct place *crowd_next(struct crowd *crowd, uint64_t now_us);
 /* So long did it take to serve who was last given by crowd_next(), and is still there or not. */
 void crowd_charge(struct crowd *crowd, uint64_t elapsed_us);
-/* The same for anything else that uid, which has a place, made the server do. */
-void crowd_charge_place(struct place *place, uint64_t elapsed_us);
+/* The same for anything else that a place's uid made the server do; of one that left, nothing. */
+void crowd_charge_place(struct crowd *crowd, struct place *place, uint64_t elapsed_us);
 
 /* Does anybody stand in line? */
 bool crowd_is_waiting(const struct crowd *crowd);
 
-/* How many places uid has. */
-size_t crowd_places_of(const struct crowd *crowd, uint32_t uid);
-
 /*
- * Where all places are taken: which is given up, so that uid may have one more? Of the uid that
- * has the most the one that was quiet for longest. NULL: no uid has more than this one. Those of
- * operators are never given up.
+ * Where all places are taken: which is given up, so that uid may have one more? Operators may
+ * have half of them, and all others the other half; what one half leaves, the other uses. In the
+ * half that has too much it is the uid with the most, and of that the one that was quiet for
+ * longest. NULL: nobody there has more than this uid.
  */
-struct place *crowd_yield(struct crowd *crowd, uint32_t uid);
+struct place *crowd_yield(struct crowd *crowd, uint32_t uid, bool is_operator);
+
+/* So many bytes wait for it to read; 0: none any more. */
+void crowd_keep(struct place *place, size_t bytes);
+/*
+ * Where there is no room for bytes more: which place's are given up? Of the uid for which most
+ * are kept the one that was quiet for longest. NULL: this place's uid would have the most.
+ */
+struct place *crowd_heaviest(struct crowd *crowd, const struct place *place, size_t bytes);
 
 #endif
