@@ -65,8 +65,10 @@ class Desk:
 
     def back(self):
         """The shell's prompt is there. What one types before that, the command's terminal has."""
-        until(lambda: self.screen.said.endswith(b'$ '), 30, what='no prompt: %r' % (
-            self.screen.said[-600:]))
+        try:
+            until(lambda: self.screen.said.endswith(b'$ '), 30)
+        except AssertionError:
+            raise AssertionError('no prompt: %r' % self.screen.said[-600:])
 
     def ask_until(self, text):
         """A shell says what has become of its jobs when it asks for the next command."""
@@ -424,7 +426,7 @@ def a_job_goes_behind_and_comes_back(place):
     desk.back()
     desk.type('bg')
     place.file('go', '')
-    desk.hear('later')
+    desk.hear('later\r\n')  # and not the command that bg shows
     desk.ask_until('Stopped')
     desk.keys('fg\n', 'mortise')
     desk.keys('words\n', 'got words')
