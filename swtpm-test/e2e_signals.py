@@ -48,7 +48,7 @@ def seen_by(bench, kind, where, sender, numbers):
         # Whatever mortise had to hand on before this, it has handed on when this has come.
         job.send('alone', QUIT)
         how = job.ended()
-        until(lambda: not job.left(), what='processes are left: %r' % job.left())
+        until(lambda: not job.left(), what=lambda: 'processes are left: %r' % job.left())
         log = job.log()
         return {'command': [line for line in log if line.startswith('P ')],
                 'child': [line for line in log if line.startswith('C ')],
