@@ -291,7 +291,7 @@ static void serve(struct keeper *keeper)
 		if (is_over(keeper) || event_base_loop(keeper->base, flags) != 0 ||
 			event_base_got_break(keeper->base))
 			return;
-		flags = server_take_turn(keeper->server) ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
+		flags = EVLOOP_ONCE | (server_take_turn(keeper->server) ? EVLOOP_NONBLOCK : 0);
 	}
 }
 
