@@ -580,26 +580,32 @@ static const struct caller {
 	uint32_t uid, gid;
 	unsigned verbs;
 	bool is_operator, is_at_web; /* where nobody may use the verb admin */
+	const char *where;           /* his verbs count; NULL: everywhere */
+	bool is_elsewhere;           /* than any request here */
 } callers[] = {
-	{"root", 0, 0, EVERYTHING, true, false},
-	{"root at another socket", 0, 0, EVERYTHING ^ VERB_ADMIN, false, true},
-	{"the agent's user", KEEPER_AGENT_UID, KEEPER_AGENT_UID, 0, true, false},
-	{"an operator", ALICE, KEEPER_OPERATORS, 0, true, false},
-	{"a stranger", STRANGER, STRANGER, 0, false, false},
-	{"a reader", 2001, 2001, VERB_READ, false, false},
-	{"a lister", 2002, 2002, VERB_LIST, false, false},
-	{"a writer", 2003, 2003, VERB_WRITE, false, false},
-	{"a deleter", 2004, 2004, VERB_DELETE, false, false},
-	{"a rotator", 2005, 2005, VERB_ROTATE, false, false},
-	{"an auditor", 2006, 2006, VERB_AUDIT, false, false},
-	{"an admin", 2007, 2007, VERB_ADMIN, false, false},
-	{"who may all but read", 2011, 2011, EVERYTHING ^ VERB_READ, false, false},
-	{"who may all but list", 2012, 2012, EVERYTHING ^ VERB_LIST, false, false},
-	{"who may all but write", 2013, 2013, EVERYTHING ^ VERB_WRITE, false, false},
-	{"who may all but delete", 2014, 2014, EVERYTHING ^ VERB_DELETE, false, false},
-	{"who may all but rotate", 2015, 2015, EVERYTHING ^ VERB_ROTATE, false, false},
-	{"who may all but audit", 2016, 2016, EVERYTHING ^ VERB_AUDIT, false, false},
-	{"who may all but admin", 2017, 2017, EVERYTHING ^ VERB_ADMIN, false, false},
+	{"root", 0, 0, EVERYTHING, true, false, NULL, false},
+	{"root at another socket", 0, 0, EVERYTHING ^ VERB_ADMIN, false, true, NULL, false},
+	{"the agent's user", KEEPER_AGENT_UID, KEEPER_AGENT_UID, 0, true, false, NULL, false},
+	{"an operator", ALICE, KEEPER_OPERATORS, 0, true, false, NULL, false},
+	{"a stranger", STRANGER, STRANGER, 0, false, false, NULL, false},
+	{"a reader", 2001, 2001, VERB_READ, false, false, NULL, false},
+	{"a lister", 2002, 2002, VERB_LIST, false, false, NULL, false},
+	{"a writer", 2003, 2003, VERB_WRITE, false, false, NULL, false},
+	{"a deleter", 2004, 2004, VERB_DELETE, false, false, NULL, false},
+	{"a rotator", 2005, 2005, VERB_ROTATE, false, false, NULL, false},
+	{"an auditor", 2006, 2006, VERB_AUDIT, false, false, NULL, false},
+	{"an admin", 2007, 2007, VERB_ADMIN, false, false, NULL, false},
+	{"who may all but read", 2011, 2011, EVERYTHING ^ VERB_READ, false, false, NULL, false},
+	{"who may all but list", 2012, 2012, EVERYTHING ^ VERB_LIST, false, false, NULL, false},
+	{"who may all but write", 2013, 2013, EVERYTHING ^ VERB_WRITE, false, false, NULL, false},
+	{"who may all but delete", 2014, 2014, EVERYTHING ^ VERB_DELETE, false, false, NULL, false},
+	{"who may all but rotate", 2015, 2015, EVERYTHING ^ VERB_ROTATE, false, false, NULL, false},
+	{"who may all but audit", 2016, 2016, EVERYTHING ^ VERB_AUDIT, false, false, NULL, false},
+	{"who may all but admin", 2017, 2017, EVERYTHING ^ VERB_ADMIN, false, false, NULL, false},
+	{"who may all with secrets here", 2021, 2021, EVERYTHING ^ VERB_ADMIN ^ VERB_AUDIT,
+		.where = "prod/**"},
+	{"who may all with others", 2022, 2022, EVERYTHING ^ VERB_ADMIN ^ VERB_AUDIT,
+		.where = "other/**", .is_elsewhere = true},
 };
 
 #define CALLERS (sizeof callers / sizeof callers[0])
@@ -612,7 +618,8 @@ static void write_policy(void)
 		if (callers[i].verbs == 0 || callers[i].is_at_web)
 			continue;
 		used += (size_t)snprintf(policy_text + used, sizeof policy_text - used,
-			"[rule r%zu]\nuser = %u\nsecret = **\nallow =", i, callers[i].uid);
+			"[rule r%zu]\nuser = %u\nsecret = %s\nallow =", i, callers[i].uid,
+			callers[i].where ? callers[i].where : "**");
 		for (unsigned verb = 1; verb <= VERB_ADMIN; verb *= 2)
 			if (callers[i].verbs & verb)
 				used += (size_t)snprintf(policy_text + used,
@@ -930,7 +937,7 @@ static bool may(const struct caller *caller, const struct row *row, const struct
 	assert_int_equal(sscanf(row->who, "%15[a-z]", verb), 1);
 	unsigned needed = verb_of_name(verb) | request->also;
 	assert_true(verb_of_name(verb) != 0);
-	return (caller->verbs & needed) == needed;
+	return !caller->is_elsewhere && (caller->verbs & needed) == needed;
 }
 
 static void ask_as(struct keeper_fixture *fixture, const struct caller *caller,
@@ -1060,6 +1067,26 @@ static void what_is_recorded_has_a_line_and_what_changes_the_store_is_marked_so(
 	}
 }
 
+/* One that has a line for each path has one of its own where it fails as a whole. */
+static void what_is_malformed_has_a_line_if_it_is_recorded(void **state)
+{
+	struct keeper_fixture *fixture = make(NULL, OPEN);
+	struct caller stranger = callers[4];
+
+	(void)state;
+	for (size_t i = 0; i < row_count; i++) {
+		const struct request request = {.name = rows[i].name};
+		size_t lines = log_size(fixture);
+		stranger.uid++; /* of many refusals of one uid only the first have lines */
+		struct asker *asker = open_as(fixture, &stranger);
+		wire_put_text(asker_begin(asker, rows[i].code), WIRE_TAG_KEY, "x");
+		assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
+		leave(asker);
+		assert_recorded(fixture, lines, &request, "invalid", NULL);
+	}
+	end();
+}
+
 static void every_denial_has_a_line_and_changes_nothing(void **state)
 {
 	struct keeper_fixture *fixture = make(NULL, OPEN);
@@ -1134,6 +1161,8 @@ static void while_the_log_is_known_to_fail_nothing_is_changed_but_by_a_seal(void
 	keeper_await_state(fixture, "sealed: ");
 	all_without_log(fixture, SEALED);
 	keeper_mend_log(fixture);
+	while (!has_line(fixture, 0, (const char *[4]){"\"op\":\"seal\"", "\"note\":\"late"}))
+		(void)do_one(fixture, &requests[0]);
 	end();
 }
 
@@ -1200,6 +1229,8 @@ int main(void)
 		cmocka_unit_test_teardown(
 			what_is_recorded_has_a_line_and_what_changes_the_store_is_marked_so,
 			tear_down),
+		cmocka_unit_test_teardown(
+			what_is_malformed_has_a_line_if_it_is_recorded, tear_down),
 		cmocka_unit_test_teardown(every_denial_has_a_line_and_changes_nothing, tear_down),
 		cmocka_unit_test_teardown(
 			while_the_log_is_known_to_fail_nothing_is_changed_but_by_a_seal, tear_down),
