@@ -111,7 +111,7 @@ def a_folder_stays_open_and_a_secret_ends_its_word(place):
                                 ('mortise get @/w', 'mortise get @/web/'),
                                 ('mortise get --o', 'mortise get --out='),
                                 ('mortise policy ap', 'mortise policy apply ')):
-                until(lambda: shell.line(typed) == line, what='%s: %r' % (
+                until(lambda: shell.line(typed) == line, what=lambda: '%s: %r' % (
                     type(shell).__name__, shell.line(typed)))
 
 
@@ -122,7 +122,7 @@ def fish_has_whole_words(place):
         for line, words in (('mortise get prod/db/', {'prod/db/password', 'prod/db/user'}),
                             ('mortise exec --env=A=@/', {'--env=A=@/db/', '--env=A=@/web/'}),
                             ('mortise set --from-file=va', {'--from-file=value', '--from-file=vault'})):
-            until(lambda: fish.offers(line) == words, what='%s: %s' % (line, fish.offers(line)))
+            until(lambda: fish.offers(line) == words, what=lambda: '%s: %s' % (line, fish.offers(line)))
 
 
 @test

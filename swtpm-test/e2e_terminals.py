@@ -65,8 +65,8 @@ class Desk:
 
     def back(self):
         """The shell's prompt is there. What one types before that, the command's terminal has."""
-        until(lambda: self.screen.said.endswith(b'$ '), 30, what='no prompt: %r' % (
-            self.screen.said[-600:]))
+        until(lambda: self.screen.said.endswith(b'$ '), 30,
+              what=lambda: 'no prompt: %r' % self.screen.said[-600:])
 
     def ask_until(self, text):
         """A shell says what has become of its jobs when it asks for the next command."""
@@ -74,7 +74,7 @@ class Desk:
             self.screen.type('\n')
             self.back()
             return text.encode() in self.screen.said
-        until(asked, 30, what='no %r in %r' % (text, self.screen.said[-600:]))
+        until(asked, 30, what=lambda: 'no %r in %r' % (text, self.screen.said[-600:]))
 
     def modes(self):
         """How the shell's commands find the terminal."""
@@ -424,7 +424,7 @@ def a_job_goes_behind_and_comes_back(place):
     desk.back()
     desk.type('bg')
     place.file('go', '')
-    desk.hear('later')
+    desk.hear('later\r\n')  # and not the command that bg shows
     desk.ask_until('Stopped')
     desk.keys('fg\n', 'mortise')
     desk.keys('words\n', 'got words')

@@ -99,7 +99,7 @@ class Terminal:
     def hear(self, *wanted, seconds=30):
         for text in wanted:
             text = text.encode() if isinstance(text, str) else text
-            until(lambda: text in self.said, seconds, what='waited for %r; there is %r' % (
+            until(lambda: text in self.said, seconds, what=lambda: 'waited for %r; there is %r' % (
                 text, self.said[-600:]))
 
     def modes(self):
@@ -270,15 +270,15 @@ class Job:
 
     def wait_for(self, *lines, path=None):
         until(lambda: not set(lines) - set(self.log(path)), 30,
-              what='%s: waited for %r; there is %r' % (self, lines, self.log(path)))
+              what=lambda: '%s: waited for %r; there is %r' % (self, lines, self.log(path)))
 
     def wait_count(self, line, count, path=None):
         until(lambda: self.log(path).count(line) >= count, 30,
-              what='%s: waited for %d of %r; there is %r' % (self, count, line, self.log(path)))
+              what=lambda: '%s: waited for %d of %r; there is %r' % (self, count, line, self.log(path)))
 
     def wait_state(self, state):
         """Of the started process and of the command."""
-        until(lambda: state_of(self.command) == self.state() == state, what='%s: not %s; %s, %s' % (
+        until(lambda: state_of(self.command) == self.state() == state, what=lambda: '%s: not %s; %s, %s' % (
             self, state, self.state(), state_of(self.command)))
 
     def _find(self, words):

@@ -26,14 +26,14 @@ def test(function=None, *, root=False):
 
 
 def until(condition, seconds=15, what=None):
-    """The first true result of condition(); an AssertionError when the time is over."""
+    """The first true result of condition(); an AssertionError when the time is over, with what(), or what."""
     end = time.monotonic() + seconds
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > end:
-            raise AssertionError(what or 'waited %d s for: %s' % (
+            raise AssertionError((what() if callable(what) else what) or 'waited %d s for: %s' % (
                 seconds, inspect.getsource(condition).strip()))
         time.sleep(0.01)
 

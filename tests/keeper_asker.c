@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -60,6 +62,18 @@ void asker_send(struct asker *asker)
 
 	assert_true(size > 0);
 	(void)!send(asker->fd, asker->out, size, MSG_NOSIGNAL);
+}
+
+void asker_send_read(struct asker *asker)
+{
+	int unread = 1;
+
+	asker_send(asker);
+	for (unsigned ms = 0; unread; ms++) {
+		assert_true(ms < 60000);
+		usleep(1000);
+		assert_int_equal(ioctl(asker->fd, SIOCOUTQ, &unread), 0);
+	}
 }
 
 uint16_t asker_receive(struct keeper_fixture *fixture, struct asker *asker)

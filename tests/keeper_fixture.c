@@ -17,7 +17,7 @@
 
 #include "keeper.h"
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 60000
 
 static uint8_t in[WIRE_FRAME_MAX], out[WIRE_FRAME_MAX];
 
@@ -468,8 +468,14 @@ static void serve_sealer(struct keeper_fixture *fixture)
 
 /* ---- waiting ---- */
 
-/* Serves what there is, waiting for it; true if nothing was there but fd is readable. */
-static bool serve_some(struct keeper_fixture *fixture, int fd)
+static time_t patience(void)
+{
+	return time(NULL) + PATIENCE_MS / 1000;
+}
+
+/* Serves what there is, waiting for it; true if nothing was there but fd is readable. The end is
+   one of patience(): a keeper that does nothing else still has its heartbeat. */
+static bool serve_some(struct keeper_fixture *fixture, int fd, time_t end)
 {
 	struct pollfd entries[] = {
 		{.fd = fixture->monitor, .events = POLLIN},
@@ -478,7 +484,7 @@ static bool serve_some(struct keeper_fixture *fixture, int fd)
 	};
 
 	assert_true(fixture->monitor >= 0 || fixture->sealer >= 0 || fd >= 0);
-	if (poll(entries, 3, PATIENCE_MS) <= 0)
+	if (poll(entries, 3, PATIENCE_MS) <= 0 || time(NULL) > end)
 		fail_msg("nothing happens; the state is '%s'", fixture->state);
 	if (entries[0].revents)
 		serve_monitor(fixture);
@@ -491,43 +497,50 @@ static bool serve_some(struct keeper_fixture *fixture, int fd)
 
 void keeper_pump(struct keeper_fixture *fixture, int fd)
 {
-	while (!serve_some(fixture, fd))
+	time_t end = patience();
+
+	while (!serve_some(fixture, fd, end))
 		;
 }
 
 void keeper_await_state(struct keeper_fixture *fixture, const char *start)
 {
+	time_t end = patience();
+
 	while (strncmp(fixture->state, start, strlen(start)) != 0)
-		(void)serve_some(fixture, -1);
+		(void)serve_some(fixture, -1, end);
 }
 
 void keeper_await_questions(struct keeper_fixture *fixture, unsigned count)
 {
+	time_t end = patience();
+
 	while (fixture->questions < count)
-		(void)serve_some(fixture, -1);
+		(void)serve_some(fixture, -1, end);
 }
 
 void keeper_await_lookups(struct keeper_fixture *fixture, unsigned count)
 {
+	time_t end = patience();
+
 	while (fixture->lookups < count)
-		(void)serve_some(fixture, -1);
+		(void)serve_some(fixture, -1, end);
 }
 
 void keeper_await_accepts(struct keeper_fixture *fixture, unsigned count)
 {
+	time_t end = patience();
+
 	while (fixture->accepts < count)
-		(void)serve_some(fixture, -1);
+		(void)serve_some(fixture, -1, end);
 }
 
 void keeper_await_releases(struct keeper_fixture *fixture, unsigned count)
 {
-	time_t end = time(NULL) + PATIENCE_MS / 1000; /* the keeper's heartbeat goes on */
+	time_t end = patience();
 
-	while (fixture->delivered + fixture->refused < count) {
-		(void)serve_some(fixture, -1);
-		if (time(NULL) > end)
-			fail_msg("%u releases of %u", fixture->delivered + fixture->refused, count);
-	}
+	while (fixture->delivered + fixture->refused < count)
+		(void)serve_some(fixture, -1, end);
 }
 
 static void assert_no_complaints(const struct keeper_fixture *fixture)
@@ -558,8 +571,10 @@ int keeper_reap(struct keeper_fixture *fixture)
 
 int keeper_stop(struct keeper_fixture *fixture)
 {
+	time_t end = patience();
+
 	while (!fixture->states && fixture->monitor >= 0)
-		(void)serve_some(fixture, -1);
+		(void)serve_some(fixture, -1, end);
 	kill(fixture->pid, SIGTERM);
 	return keeper_reap(fixture);
 }

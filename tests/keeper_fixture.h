@@ -134,6 +134,9 @@ void asker_close(struct asker *asker);
 struct wire_writer *asker_begin(struct asker *asker, uint16_t opcode);
 /* Sends what was begun. */
 void asker_send(struct asker *asker);
+/* Sends, and waits until the keeper has read it: what is sent to it next, by whomever, comes after.
+ */
+void asker_send_read(struct asker *asker);
 /* Waits for an answer: its code, or ASKER_CLOSED. */
 uint16_t asker_receive(struct keeper_fixture *fixture, struct asker *asker);
 /* Both. */

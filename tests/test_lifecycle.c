@@ -328,7 +328,7 @@ static void a_second_init_meanwhile_is_told_to_wait(void **state)
 
 	fixture->play = play_silent;
 	begin_init(first);
-	asker_send(first);
+	asker_send_read(first);
 	keeper_await_questions(fixture, 1);
 	assert_int_equal(ask_init(fixture, second, "tpm2"), MORTISE_BUSY);
 	assert_int_equal(ask_init(fixture, second, "none"), MORTISE_BUSY);
@@ -385,7 +385,7 @@ static void recovery_wins_over_hardware_that_dawdles(void **state)
 	keeper_await_questions(fixture, 1);
 	struct asker *waiting = asker_open(fixture), *asker = asker_open(fixture);
 	(void)asker_begin(waiting, WIRE_UNSEAL);
-	asker_send(waiting);
+	asker_send_read(waiting);
 	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
 	assert_int_equal(asker_receive(fixture, waiting), MORTISE_OK);
 	keeper_fail_sealer(fixture, TOKEN_FAULT_LOCKOUT, "too late");
@@ -441,7 +441,7 @@ static void a_key_that_is_typed_waits_for_the_anchor(void **state)
 	keeper_await_questions(fixture, 1);
 	struct asker *asker = asker_open(fixture);
 	wire_put_text(asker_begin(asker, WIRE_UNSEAL), WIRE_TAG_RECOVERY, fixture->recovery);
-	asker_send(asker);
+	asker_send_read(asker);
 	keeper_fail_sealer(fixture, TOKEN_FAULT_LOCKOUT, "too late");
 	fixture->play = play_honest;
 	assert_int_equal(asker_receive(fixture, asker), MORTISE_OK);
@@ -492,7 +492,7 @@ static void a_second_unseal_meanwhile_is_told_to_wait(void **state)
 	keeper_await_questions(fixture, 1);
 	struct asker *first = asker_open(fixture), *second = asker_open(fixture);
 	(void)asker_begin(first, WIRE_UNSEAL);
-	asker_send(first);
+	asker_send_read(first);
 	assert_int_equal(ask_plain(fixture, second, WIRE_UNSEAL), MORTISE_BUSY);
 	fixture->play = play_honest;
 	play_death(fixture, NULL);

@@ -638,7 +638,7 @@ static void a_pin_that_is_typed_while_hardware_is_asked_has_its_turn_behind_that
 		keeper_await_questions(fixture, 1);
 		asker = asker_open(fixture);
 		wire_put_text(asker_begin(asker, WIRE_UNSEAL), WIRE_TAG_PIN, i ? "1234" : "4321");
-		asker_send(asker);
+		asker_send_read(asker);
 		struct asker *second = asker_open(fixture);
 		assert_int_equal(ask(fixture, second, WIRE_UNSEAL, &(struct asking){.pin = "1234"}),
 			MORTISE_BUSY);

@@ -201,6 +201,7 @@ int child_start(const struct child *child, struct child_run *out_run)
 	becoming.report = report[1];
 	(void)prctl(PR_SET_DUMPABLE, 0); /* exec makes the command dumpable again */
 	child_signals_take();
+	child_signals_witness(child->forget, child->context);
 	error = start(run, &becoming);
 	(void)close(report[1]);
 	run->is_commands = error == 0;
@@ -523,7 +524,6 @@ struct child_end child_wait(struct child_run *run)
 	struct child_end result = {0};
 	bool has_come;
 
-	child_signals_witness(run->child->forget, run->child->context);
 	if (run->session.link < 0)
 		reap(run);
 	for (;;) {

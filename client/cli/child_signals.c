@@ -55,33 +55,73 @@ static bool is_ending(int number)
 	       number != SIGTSTP;
 }
 
-/*
- * Has the witness seen one since the last question? The kernel tells the newest process of a group
- * first: what has come to mortise, and to the group, is there already. All signals are blocked
- * here.
- */
-static bool has_witness_seen(int number)
+/* How often the witness has seen it; false: nobody answers. All signals are blocked here. */
+static bool ask_witness(int number, uint32_t *out_count)
 {
 	uint8_t question = (uint8_t)number;
-	uint32_t count = 0;
-	bool is_new;
 
 	if (witness_link < 0 || send(witness_link, &question, sizeof question, MSG_NOSIGNAL) < 0)
 		return false;
-	if (recv(witness_link, &count, sizeof count, 0) != sizeof count) {
-		(void)shutdown(witness_link, SHUT_RDWR); /* what it says later answers no more */
+	if (recv(witness_link, out_count, sizeof *out_count, 0) == sizeof *out_count)
+		return true;
+	(void)shutdown(witness_link, SHUT_RDWR); /* what it says later answers no more */
+	return false;
+}
+
+/*
+ * Has the witness seen one since this was last asked? The kernel tells the newest process of a
+ * group first: what has come to mortise, and to the group, is there already.
+ */
+static bool has_witness_seen(int number)
+{
+	uint32_t count = 0;
+
+	if (!ask_witness(number, &count) || count == seen[number])
 		return false;
-	}
-	is_new = count != seen[number];
 	seen[number] = count;
-	return is_new;
+	return true;
+}
+
+/*
+ * What has come to others of the group has come to mortise, too, when this returns: who signals a
+ * group holds a lock until all have it, and to set a group takes that lock (Linux, kernel/signal.c
+ * and kernel/sys.c).
+ */
+static void let_arrive(void)
+{
+	(void)setpgid(0, getpgrp());
+}
+
+static bool is_pending(int number)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
+}
+
+/*
+ * The kernel drops a SIGCONT that waits when a SIGTSTP comes, and the other way round
+ * (POSIX.1-2017, 2.4.1): so the witness may never see what mortise has taken already. Then the
+ * contrary has come to the group since, and is waiting here. To hand on the older one now would
+ * undo the newer one.
+ */
+static bool is_overtaken(int number)
+{
+	int contrary = number == SIGCONT ? SIGTSTP : SIGCONT;
+	uint32_t count = 0;
+
+	if ((number != SIGCONT && number != SIGTSTP) || !ask_witness(contrary, &count) ||
+		count == seen[contrary])
+		return false;
+	let_arrive();
+	return is_pending(contrary);
 }
 
 /* Of a hang-up the session's leader hears alone; all others are told as the group in front. */
 static bool is_to_group(int number, const siginfo_t *info)
 {
 	if (info->si_code != SI_KERNEL)
-		return has_witness_seen(number);
+		return has_witness_seen(number) || is_overtaken(number);
 	if (number == SIGHUP || number == SIGCONT)
 		return getsid(0) != own_pid;
 	return number == SIGINT || number == SIGQUIT || number == SIGTSTP;
@@ -305,6 +345,7 @@ int child_signals_asked(void)
 
 bool child_signals_is_stop_wanted(void)
 {
+	let_arrive(); /* the command, which is newer, may have been told first */
 	return is_stop_wanted;
 }
 
@@ -324,24 +365,29 @@ bool child_signals_stop(int number, bool is_group)
 {
 	static const struct timespec at_once = {0, 0};
 	struct sigaction fallback = {.sa_handler = SIG_DFL}, own;
+	sigset_t one, all, before_it;
 	siginfo_t info;
-	sigset_t one;
+	bool is_continued_now;
 
 	(void)sigaction(number, &fallback, &own);
 	(void)sigemptyset(&one);
 	(void)sigaddset(&one, number);
-	(void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+	(void)sigprocmask(SIG_UNBLOCK, &one, &before_it);
 	if (is_group)
 		child_signals_tell_group(number);
-	else
+	else if (!is_pending(SIGCONT)) /* which stopping would drop */
 		(void)kill(getpid(), number);
+	/* As in a handler: the next one, which may be here by now, is taken after this one. */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	(void)sigaction(number, &own, NULL);
 	(void)sigemptyset(&one);
 	(void)sigaddset(&one, SIGCONT);
-	if (sigtimedwait(&one, &info, &at_once) != SIGCONT)
-		return false;
-	handle(SIGCONT, &info, NULL);
-	return true;
+	is_continued_now = sigtimedwait(&one, &info, &at_once) == SIGCONT;
+	if (is_continued_now)
+		handle(SIGCONT, &info, NULL);
+	(void)sigprocmask(SIG_SETMASK, &before_it, NULL);
+	return is_continued_now;
 }
 
 void child_signals_die_of(int number)

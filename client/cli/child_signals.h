@@ -44,7 +44,7 @@ void child_signals_give_back(void);
 
 /*
  * From now on somebody stands by who sees what is sent to the whole group; without him it would
- * come twice. forget: what he need not know.
+ * come twice. So he is there before the command is. forget: what he need not know.
  */
 void child_signals_witness(void (*forget)(void *context), void *context);
 
