@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "processes.h"
 #include "wire.h"
@@ -59,6 +61,29 @@ int ioctl(int fd, unsigned long request, ...)
 				   : kernel_word.cgroup_id;
 	}
 	return result;
+}
+
+static void write_file(const char *name, const char *text)
+{
+	FILE *file = fopen(name, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* A pidfd is asked by it whether its process lives. */
+int poll(struct pollfd *entries, nfds_t count, int timeout_ms)
+{
+	const struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+	if (kernel_word.next_file[0]) {
+		char name[sizeof kernel_word.next_file];
+		memcpy(name, kernel_word.next_file, sizeof name);
+		kernel_word.next_file[0] = '\0';
+		write_file(name, kernel_word.next_text);
+	}
+	return (int)syscall(SYS_ppoll, entries, count, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
 }
 
 int set_up_namespace(void **state)
@@ -144,16 +169,19 @@ int tear_down_peer(void **state)
 void peer_proc(struct peer *peer, const char *name, const char *text)
 {
 	char source[128], target[64];
-	FILE *file;
 
 	snprintf(source, sizeof source, "%s/%s", peer->directory, name);
 	snprintf(target, sizeof target, "/proc/%d/%s", (int)peer->pid, name);
-	file = fopen(source, "w");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
+	write_file(source, text);
 	(void)umount(target);
 	assert_int_equal(mount(source, target, NULL, MS_BIND, NULL), 0);
+}
+
+void peer_proc_next(struct peer *peer, const char *name, const char *text)
+{
+	snprintf(kernel_word.next_file, sizeof kernel_word.next_file, "%s/%s", peer->directory,
+		name);
+	kernel_word.next_text = text;
 }
 
 void peer_unit(struct peer *peer, const char *unit)

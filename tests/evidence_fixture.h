@@ -37,6 +37,9 @@ struct kernel_word {
 	uint64_t cgroup_id;
 	uint64_t next_cgroup_id; /* from the second look on; 0: the same */
 	unsigned looks;
+	char next_file[96]; /* "", or what gets the next text when it is next asked whether it lives
+			     */
+	const char *next_text;
 };
 extern struct kernel_word kernel_word;
 
@@ -56,6 +59,8 @@ int tear_down_peer(void **state);
 /* Puts text in place of the peer's /proc/PID/name. */
 void peer_proc(struct peer *peer, const char *name, const char *text);
 void peer_unit(struct peer *peer, const char *unit);
+/* The same, from its next look at /proc/PID/name on. */
+void peer_proc_next(struct peer *peer, const char *name, const char *text);
 /* Identifies the peer, anew each time; must work. */
 void peer_identify(struct peer *peer);
 enum mortise_status peer_try(struct peer *peer);

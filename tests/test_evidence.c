@@ -104,6 +104,27 @@ static void a_unit_is_not_remembered_if_the_caller_was_moved_meanwhile(void **st
 	assert_string_equal(peer_fact(peer, ATTRIBUTE_UNIT), "b.service system.slice");
 }
 
+/* Of another text as long, and of a longer one that names the same unit. */
+static void a_unit_that_is_another_at_the_second_look_is_not_known(void **state)
+{
+	static const char *const moved[] = {"0::/system.slice/b.service\n",
+		"0::/system.slice/a.service\n1:name=systemd:/system.slice/a.service\n",
+		"0::/system.slice/a.servicf\n"};
+	struct peer *peer = *state;
+
+	NEEDS_ROOT();
+	for (size_t i = 0; i < sizeof moved / sizeof moved[0]; i++) {
+		peer_unit(peer, "a.service");
+		peer_identify(peer);
+		peer_proc_next(peer, "cgroup", moved[i]);
+		assert_null(peer_fact(peer, ATTRIBUTE_UNIT));
+		assert_int_equal(kernel_word.next_file[0], '\0');
+	}
+	peer_unit(peer, "a.service");
+	peer_identify(peer);
+	assert_string_equal(peer_fact(peer, ATTRIBUTE_UNIT), "a.service system.slice");
+}
+
 static void nothing_is_known_of_a_caller_that_has_ended(void **state)
 {
 	struct peer *peer = *state;
@@ -250,6 +271,7 @@ int main(void)
 		WITH_PEER(another_cgroup_is_another_look),
 		WITH_PEER(a_unit_of_the_old_hierarchy_is_not_remembered_by_the_new_ones_id),
 		WITH_PEER(a_unit_is_not_remembered_if_the_caller_was_moved_meanwhile),
+		WITH_PEER(a_unit_that_is_another_at_the_second_look_is_not_known),
 		WITH_PEER(nothing_is_known_of_a_caller_that_has_ended),
 		WITH_PEER(nothing_is_read_of_a_caller_that_nobody_has_waited_for),
 		WITH_PEER(a_remembered_unit_does_not_serve_a_caller_that_has_ended),

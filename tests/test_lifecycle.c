@@ -3,7 +3,9 @@
 #include "keeper_fixture.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static int set_up_hardware(void **state)
@@ -233,6 +235,64 @@ static void each_fault_that_can_mend_itself_is_tried_again_and_no_other(void **s
 		asker_close(asker);
 	}
 	assert_int_equal(tried_again, 12);
+}
+
+static void play_absence(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	(void)request;
+	keeper_fail_sealer(fixture, TOKEN_FAULT_ABSENT, "");
+}
+
+/* 200, 400, 800 and 1600 ms; the lower bound is all that a loaded machine keeps. */
+static void what_is_tried_again_is_so_less_and_less_often(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct timespec first, last;
+
+	restart_before(fixture, play_absence);
+	keeper_await_questions(fixture, 1);
+	clock_gettime(CLOCK_MONOTONIC, &first);
+	keeper_await_questions(fixture, 5);
+	clock_gettime(CLOCK_MONOTONIC, &last);
+	assert_true(
+		(last.tv_sec - first.tv_sec) * 1000 + (last.tv_nsec - first.tv_nsec) / 1000000 >=
+		2700);
+}
+
+/* What an admin's seal says on the disk is now this. */
+static void spoil_hold(struct keeper_fixture *fixture, const char *word)
+{
+	char file[128], command[512];
+	sqlite3 *store = NULL;
+
+	snprintf(file, sizeof file, "%s/store.db", fixture->store);
+	snprintf(command, sizeof command, "INSERT OR REPLACE INTO hold VALUES(1, %s)", word);
+	assert_int_equal(sqlite3_open(file, &store), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(store, command, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(store), SQLITE_OK);
+}
+
+static void a_seal_that_cannot_be_read_holds_until_an_operator_unseals(void **state)
+{
+	static const char *const words[] = {
+		"printf('%.*c', 400, 'x')", "'no word of ours'", "'boot'", "'\n'"};
+	struct keeper_fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		assert_int_equal(keeper_stop(fixture), 0);
+		spoil_hold(fixture, words[i]);
+		fixture->questions = 0;
+		keeper_start(fixture);
+		struct asker *asker = asker_open(fixture);
+		assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), MORTISE_SEALED);
+		assert_string_equal(
+			fixture->state, "sealed: sealed by an admin; run: mortise unseal");
+		assert_int_equal(fixture->questions, 0);
+		assert_int_equal(ask_plain(fixture, asker, WIRE_UNSEAL), MORTISE_OK);
+		asker_close(asker);
+		keeper_restart(fixture);
+		keeper_await_state(fixture, "unsealed");
+	}
 }
 
 static void what_is_tried_again_and_comes_to_the_same_is_one_line_in_the_log(void **state)
@@ -570,6 +630,8 @@ int main(void)
 		WITH_HARDWARE(each_fault_becomes_a_reason_with_advice),
 		WITH_HARDWARE(another_h_than_that_of_init_opens_nothing),
 		WITH_HARDWARE(each_fault_that_can_mend_itself_is_tried_again_and_no_other),
+		WITH_HARDWARE(what_is_tried_again_is_so_less_and_less_often),
+		WITH_HARDWARE(a_seal_that_cannot_be_read_holds_until_an_operator_unseals),
 		WITH_HARDWARE(what_is_tried_again_and_comes_to_the_same_is_one_line_in_the_log),
 		WITH_KEEPER(a_second_init_meanwhile_is_told_to_wait),
 		WITH_KEEPER(a_client_that_left_during_init_harms_nobody),

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,6 +314,41 @@ static void a_second_agent_is_told_who_holds_the_lock(void **state)
 	assert_string_equal(fixture->refusal.text, expected);
 	assert_int_equal(lock_in_a_child(fixture, directory_fd), MORTISE_CONFLICT);
 	close(first);
+	close(directory_fd);
+}
+
+static const char *made_anew; /* a file that is unlinked and made anew before it can be locked */
+
+/* It stands before libc's for all that is linked statically. */
+int flock(int fd, int operation)
+{
+	if (made_anew) {
+		assert_int_equal(unlink(made_anew), 0);
+		close(open(made_anew, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+		made_anew = NULL;
+	}
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void a_lock_on_a_file_that_is_there_no_more_does_not_count(void **state)
+{
+	struct fixture *fixture = *state;
+	int directory_fd = -1, fd = -7;
+	char lock[128];
+
+	assert_int_equal(open_store(fixture, &directory_fd), MORTISE_OK);
+	snprintf(lock, sizeof lock, "%s/lock", fixture->store);
+	assert_int_equal(close(open(lock, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+	made_anew = lock;
+	assert_int_equal(
+		directory_lock(directory_fd, fixture->store, &fixture->us, &fd, &fixture->refusal),
+		MORTISE_CONFLICT);
+	assert_null(made_anew);
+	assert_int_equal(fd, -7);
+	assert_int_equal(
+		directory_lock(directory_fd, fixture->store, &fixture->us, &fd, &fixture->refusal),
+		MORTISE_OK);
+	close(fd);
 	close(directory_fd);
 }
 
@@ -645,6 +682,7 @@ int main(void)
 		WITH_FIXTURE(a_new_store_belongs_to_the_agents_user),
 		WITH_FIXTURE(what_is_no_absolute_path_is_refused),
 		WITH_FIXTURE(a_second_agent_is_told_who_holds_the_lock),
+		WITH_FIXTURE(a_lock_on_a_file_that_is_there_no_more_does_not_count),
 		WITH_FIXTURE(a_lock_ends_with_its_process),
 		WITH_FIXTURE(a_lock_that_is_a_link_is_refused_and_its_target_untouched),
 		WITH_FIXTURE(a_lock_that_is_another_name_of_a_file_is_refused),

@@ -308,6 +308,21 @@ static void spawn_in_turn(void)
 	run_until_killed();
 }
 
+/* The first keeper dies while its sealer is at work; the next wants one of its own. */
+static void spawn_and_die(bool is_first)
+{
+	struct wire_message answer;
+	int fd = -1;
+
+	ask(PROCESS_SPAWN, 1);
+	answer = hear(&fd);
+	if (answer.code != MORTISE_OK || fd < 0)
+		_exit(96);
+	if (is_first)
+		raise(SIGKILL);
+	say("a sealer of its own");
+}
+
 static void resolve_root(void)
 {
 	struct wire_writer writer;
@@ -427,6 +442,8 @@ static int keeper(void)
 		spawn_three();
 	} else if (strcmp(scenario, "spawn-in-turn") == 0) {
 		spawn_in_turn();
+	} else if (strcmp(scenario, "spawn-and-die") == 0) {
+		spawn_and_die(is_first_time(&message));
 	} else if (strcmp(scenario, "resolve") == 0) {
 		resolve_root();
 	} else if (strcmp(scenario, "resolve-many") == 0) {
@@ -882,6 +899,17 @@ static void a_sealer_that_hangs_is_killed(void **state)
 	assert_told(fixture, "READY=1\nSTATUS=the sealer died");
 }
 
+/* It would be waited for far longer than this test waits. */
+static void a_sealer_goes_with_its_keeper(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.tcti = (char *)(uintptr_t) "hang";
+	fixture->config.hardware_deadline_ms = 20 * PATIENCE_MS;
+	start(fixture, "spawn-and-die");
+	assert_told(fixture, "READY=1\nSTATUS=a sealer of its own");
+}
+
 static void a_sealer_that_cannot_be_run_is_told_by_its_socket(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1319,6 +1347,7 @@ static int test_all(void)
 		TEST(one_request_for_a_sealer_waits_and_no_more),
 		TEST(a_sealer_follows_when_the_one_before_has_ended),
 		TEST(a_sealer_that_hangs_is_killed),
+		TEST(a_sealer_goes_with_its_keeper),
 		TEST(a_sealer_that_cannot_be_run_is_told_by_its_socket),
 		TEST(names_are_resolved),
 		TEST(too_many_names_get_an_answer),

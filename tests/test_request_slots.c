@@ -9,8 +9,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "lifecycle_work.h"
 #include "slots.h"
 
 #define SEALS_MAX 64
@@ -481,6 +484,33 @@ static void a_wrong_pin_is_tried_once_and_at_one_slot_only(void **state)
 	asker_close(asker);
 }
 
+/* A slot and what replaces or stands in for it have one PIN, and a TPM counts each try. */
+static void a_wrong_pin_is_tried_once_though_a_slot_has_others_beside_it(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(
+		made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pin = "1234", .pcrs = PCR_7)), 2);
+	/* The one that was staged has opened and is named then. */
+	for (uint64_t slot = 2; slot <= 4; slot += 2) {
+		assert_int_equal(made(asker, ASK(WIRE_SLOT_SUSPEND, .slot = slot, .pin = "1234",
+						     .boots = 1)),
+			slot + 1);
+		assert_int_equal(
+			made(asker, ASK(WIRE_SLOT_RESEAL, .slot = slot, .pin = "1234")), slot + 2);
+		assert_int_equal(seal(fixture, asker), MORTISE_OK);
+		tpm.opened = tpm.wrong_pins = 0;
+		assert_int_equal(ASK(WIRE_UNSEAL, .pin = "0000", .slot = slot == 2 ? 0 : slot),
+			MORTISE_HARDWARE);
+		assert_int_equal(tpm.wrong_pins, 1);
+		assert_int_equal(tpm.opened, 1);
+		assert_int_equal(ASK(WIRE_UNSEAL, .pin = "1234"), MORTISE_OK);
+		assert_int_equal(tpm.wrong_pins, 1);
+	}
+	asker_close(asker);
+}
+
 static void a_changed_pin_opens_and_the_old_one_does_not(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -820,6 +850,18 @@ static void a_seal_by_an_admin_ends_the_work_on_a_slot(void **state)
 
 /* ---- suspended ---- */
 
+static time_t ahead_s; /* of the clocks, for a keeper that is started then */
+
+/* It stands before libc's for all that is linked statically. */
+int clock_gettime(clockid_t id, struct timespec *out_now)
+{
+	int result = (int)syscall(SYS_clock_gettime, id, out_now);
+
+	if (result == 0)
+		out_now->tv_sec += ahead_s;
+	return result;
+}
+
 static char boot_file[64];
 
 /* In the keeper's process: another boot, as far as it can see. */
@@ -882,6 +924,29 @@ static void a_suspended_slot_opens_once_in_the_next_boot_and_is_resealed(void **
 	assert_slots(fixture, "1 recovery ready, 4 tpm2 ready");
 }
 
+/* Whoever keeps the host from booting keeps nothing open: without PCRs it is a day's affair. */
+static void a_suspended_slot_opens_nothing_once_its_time_is_over(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	NEEDS_ROOT();
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pcrs = PCR_7)), 2);
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_SUSPEND, .slot = 2, .boots = 10)), 3);
+	asker_close(asker);
+	tpm.pcr_value = 1;
+	ahead_s = SLOT_SUSPEND_S + 60;
+	restart_in_boot(fixture, "second");
+	ahead_s = 0;
+	assert_reason(fixture, "slot 2: the TPM expects other PCR values");
+	assert_null(strstr(fixture->state, "slot 3"));
+	/* It is the time that makes the difference. */
+	ahead_s = SLOT_SUSPEND_S - 600;
+	restart_in_boot(fixture, "third");
+	ahead_s = 0;
+	keeper_await_state(fixture, "unsealed");
+}
+
 static void a_suspension_that_was_not_needed_ends_with_the_next_boot(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -917,6 +982,7 @@ int main(void)
 		IN_FIXTURE(a_slot_with_a_pin_waits_for_it_and_is_not_tried_without),
 		IN_FIXTURE(it_waits_until_the_pin_is_right_or_an_admin_wants_it_sealed),
 		IN_FIXTURE(a_wrong_pin_is_tried_once_and_at_one_slot_only),
+		IN_FIXTURE(a_wrong_pin_is_tried_once_though_a_slot_has_others_beside_it),
 		IN_FIXTURE(a_changed_pin_opens_and_the_old_one_does_not),
 		IN_FIXTURE(a_token_whose_pin_failed_is_not_tried_again_by_a_restart),
 		IN_FIXTURE(a_keeper_killed_while_a_pin_is_tried_does_not_try_it_again),
@@ -928,6 +994,7 @@ int main(void)
 		IN_FIXTURE(a_slot_whose_hints_were_edited_on_disk_opens_no_store),
 		IN_FIXTURE(a_seal_by_an_admin_ends_the_work_on_a_slot),
 		IN_FIXTURE(a_suspended_slot_opens_once_in_the_next_boot_and_is_resealed),
+		IN_FIXTURE(a_suspended_slot_opens_nothing_once_its_time_is_over),
 		IN_FIXTURE(a_suspension_that_was_not_needed_ends_with_the_next_boot),
 	};
 

@@ -70,6 +70,14 @@ static int trace(void)
 	return (int)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 }
 
+static long forbidden; /* a call, whose arguments are such that nothing comes of it */
+
+static int call_it(void)
+{
+	(void)syscall(forbidden, -1L, NULL, NULL, NULL, NULL, NULL);
+	return 0;
+}
+
 static int capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -115,6 +123,23 @@ static void nobody_is_traced(void **state)
 	assert_int_equal(confined(trace, false), -SIGSYS);
 }
 
+static void what_no_library_for_hardware_calls_is_the_end(void **state)
+{
+	static const long calls[] = {SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev,
+		SYS_pidfd_getfd, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_io_uring_setup,
+		SYS_kexec_load, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_mount,
+		SYS_move_mount, SYS_open_tree, SYS_fsopen, SYS_unshare, SYS_setns, SYS_chroot,
+		SYS_pivot_root, SYS_open_by_handle_at};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+		forbidden = calls[i];
+		int end = confined(call_it, false);
+		if (end != -SIGSYS)
+			fail_msg("call %ld: %d", forbidden, end);
+	}
+}
+
 static void no_capability_is_kept_but_for_files(void **state)
 {
 	(void)state;
@@ -135,6 +160,7 @@ int main(void)
 		cmocka_unit_test(for_tpm2_no_process_is_started_but_threads_are),
 		cmocka_unit_test(for_a_vendors_module_both_may_be),
 		cmocka_unit_test(nobody_is_traced),
+		cmocka_unit_test(what_no_library_for_hardware_calls_is_the_end),
 		cmocka_unit_test(no_capability_is_kept_but_for_files),
 		cmocka_unit_test(the_environment_is_empty),
 	};

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "store_db.h"
 #include "vault_fixture.h"
 
 #define MANY      200
@@ -27,7 +28,26 @@ static bool must_fail(void)
 	}
 
 FAILING(store_begin, (struct store * store), (store))
-FAILING(store_commit, (struct store * store), (store))
+/* Slices of a rekey are nobody's to wait for; of all else the answer says that it is on the disk.
+ */
+static unsigned acknowledged, acknowledged_unsynced;
+static bool is_slice;
+
+enum mortise_status __real_store_commit(struct store *store);
+enum mortise_status __wrap_store_commit(struct store *store);
+enum mortise_status __wrap_store_commit(struct store *store)
+{
+	sqlite3_stmt *statement = NULL;
+
+	assert_int_equal(sqlite3_prepare_v2(store->db, "PRAGMA synchronous", -1, &statement, NULL),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	acknowledged += !is_slice;
+	acknowledged_unsynced += !is_slice && sqlite3_column_int(statement, 0) < 2; /* FULL */
+	assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+	return must_fail() ? MORTISE_IO : __real_store_commit(store);
+}
+
 FAILING(store_truncate_log, (struct store * store), (store))
 FAILING(store_set_synced, (struct store * store, bool is_synced), (store, is_synced))
 FAILING(store_put_meta, (struct store * store, const struct store_meta *meta), (store, meta))
@@ -261,7 +281,9 @@ static void change(struct fixture *fixture, bool reencrypt)
 		CLEANUP(secret_drop) struct secret *audit_state = NULL;
 		char path[32];
 		assert_true(i < 1000);
+		is_slice = true;
 		assert_int_equal(vault_work(fixture->vault, NO_TIME), MORTISE_OK);
+		is_slice = false;
 		snprintf(value, sizeof value, "%u", i);
 		snprintf(path, sizeof path, "new/%u", i % 40);
 		assert_int_equal(set(fixture, "prod/a", value), MORTISE_OK);
@@ -289,6 +311,18 @@ static void change(struct fixture *fixture, bool reencrypt)
 static void what_is_written_deleted_or_applied_meanwhile_is_kept(void **state)
 {
 	change(*state, false);
+}
+
+static void every_commit_that_is_acknowledged_is_synced(void **state)
+{
+	struct fixture *fixture = *state;
+
+	acknowledged = acknowledged_unsynced = 0;
+	assert_int_equal(set(fixture, "prod/a", "before"), MORTISE_OK);
+	change(fixture, false);
+	assert_int_equal(set(fixture, "prod/a", "after"), MORTISE_OK);
+	assert_true(acknowledged > 40);
+	assert_int_equal(acknowledged_unsynced, 0);
 }
 
 static void read_last_path(struct fixture *fixture, char *path, size_t size)
@@ -592,6 +626,7 @@ int main(void)
 		IN_VAULT(there_is_one_rekey_at_a_time),
 		IN_VAULT(all_is_served_throughout),
 		IN_VAULT(what_is_written_deleted_or_applied_meanwhile_is_kept),
+		IN_VAULT(every_commit_that_is_acknowledged_is_synced),
 		IN_VAULT(who_writes_the_last_row_with_every_slice_does_not_keep_it_from_its_end),
 		IN_VAULT(who_makes_secrets_with_every_slice_does_not_keep_it_from_its_end),
 		IN_VAULT(a_policy_that_is_kept_no_longer_does_not_come_back),

@@ -16,7 +16,7 @@
 
 #define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
 
-/* All authority there is. The verb counts only where the authority asks the policy. */
+/* All authority there is. The verb counts where the policy is asked, here or by the handler. */
 static const struct operation operations[] = {
 	{WIRE_HELLO, "hello", ANYONE, 0, TAG(CHALLENGE), true, false, false, request_hello},
 	{WIRE_STATUS, "status", ANYONE, 0, 0, true, false, false, request_status},

@@ -146,7 +146,7 @@ static enum mortise_status put_entries(struct exchange *exchange, struct listing
 		TRY(status);
 		listing->after = listing->id;
 		listing->examined++;
-		if (!exchange_may(exchange, VERB_LIST, head.path).allowed ||
+		if (!exchange_may(exchange, exchange->operation->verb, head.path).allowed ||
 			!is_below(head.path, listing->prefix))
 			continue;
 		put_entry(exchange, &head);
@@ -163,7 +163,8 @@ enum mortise_status request_list(struct exchange *exchange)
 	TRY(read_listing(exchange, &listing));
 	size_t mark = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
 	requester_gather(exchange->agent, exchange->from, exchange->agent->policy);
-	if (policy_may_ever(exchange->agent->policy, &exchange->from->caller.subject, VERB_LIST)) {
+	if (policy_may_ever(exchange->agent->policy, &exchange->from->caller.subject,
+		    exchange->operation->verb)) {
 		TRY(put_entries(exchange, &listing));
 	} else {
 		/* Whoever may list nothing gets no work done, and a line as for a denial. */

@@ -62,7 +62,7 @@ static void get_one(struct exchange *exchange, const struct vault_choice *choice
 
 	memcpy(path, got->path.bytes, got->path.size);
 	path[got->path.size] = '\0';
-	struct decision decision = exchange_may(exchange, VERB_READ, path);
+	struct decision decision = exchange_may(exchange, exchange->operation->verb, path);
 	got->rule = decision.rule;
 	got->status = MORTISE_DENIED;
 	if (decision.allowed)
@@ -278,7 +278,8 @@ static enum mortise_status may_write(struct exchange *exchange, struct batch *ba
 
 	for (size_t i = 0; i < batch->count; i++) {
 		struct item *item = &batch->items[i];
-		struct decision decision = exchange_may(exchange, VERB_WRITE, item->path);
+		struct decision decision =
+			exchange_may(exchange, exchange->operation->verb, item->path);
 		if (decision.rule)
 			snprintf(item->rule, sizeof item->rule, "%s", decision.rule);
 		bool is_allowed =

@@ -102,7 +102,7 @@ static enum mortise_status read_request(
 /* The policy first: of who may not read it, the vault is not asked. */
 static struct decision judge(const struct exchange *exchange, struct watched *watched)
 {
-	struct decision decision = exchange_may(exchange, VERB_READ, watched->path);
+	struct decision decision = exchange_may(exchange, exchange->operation->verb, watched->path);
 
 	watched->status = MORTISE_DENIED;
 	watched->current = 0;
