@@ -248,8 +248,8 @@ def missing():
     results['text'] = until(lambda: says_why(show('mortised.service', 'StatusText')))
     results['status'] = until(lambda: says_why(run(MORTISE, 'status')))
     results['get'] = run(*get('root'))
-    results['waiting'] = run(*get('root', 1))
-    results['unsealed'] = run(MORTISE, '--wait=1', 'status')
+    results['waiting'] = run(*get('root', 5))
+    results['unsealed'] = run(MORTISE, '--wait=5', 'status')
     want('tpm')
     results['late'] = run(*get('root', 50))
 

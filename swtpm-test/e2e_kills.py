@@ -100,7 +100,7 @@ def a_keeper_killed_while_sealed_by_an_admin_stays_sealed(place):
     first = agent.keeper()
     kill(first)
     until(lambda: agent.keeper() not in (None, first))
-    same(agent.run('--wait=1', 'get', 'prod/key').status, 75)
+    same(agent.run('--wait=3', 'get', 'prod/key').status, 75)
 
 
 @test

@@ -193,7 +193,7 @@ def gone():
     results['text'] = why('no TPM')
     results['get'] = run('mortise', 'get', 'prod/early/password')
     results['waiting'] = [show(unit, 'ActiveState') for unit in ('early.service', 'nightly.service')]
-    results['wait'] = run('mortise', '--wait=1', 'get', 'prod/early/password')
+    results['wait'] = run('mortise', '--wait=10', 'get', 'prod/early/password')
     look()
 
 
