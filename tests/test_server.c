@@ -333,11 +333,19 @@ static void allow_few_connections(void)
 	(void)setrlimit(RLIMIT_NOFILE, &few);
 }
 
+static void be(uint32_t uid)
+{
+	if (uid == 0)
+		become_root();
+	else
+		become(uid, DBA_GROUP);
+}
+
 /* So many that the next connection needs another's place. */
 static void fill(
 	struct keeper_fixture *fixture, uint32_t uid, struct asker *askers[], unsigned count)
 {
-	become(uid, uid);
+	be(uid);
 	for (unsigned i = 0; i < count; i++) {
 		askers[i] = asker_open(fixture);
 		assert_int_equal(ask_plain(fixture, askers[i], WIRE_WHOAMI), MORTISE_OK);
@@ -376,7 +384,7 @@ static void one_user_may_have_what_others_leave_and_gives_it_back(void **state)
 	restart_with_few_places(fixture);
 	fill(fixture, ALICE, askers, PLACES);
 	/* The first is the one that was quiet for longest, but it asks now. */
-	become(ALICE, ALICE);
+	be(ALICE);
 	assert_int_equal(ask_plain(fixture, askers[0], WIRE_WHOAMI), MORTISE_OK);
 	become_root();
 	fill(fixture, BACKUP, others, PLACES / 2);
@@ -386,7 +394,7 @@ static void one_user_may_have_what_others_leave_and_gives_it_back(void **state)
 	assert_false(has_ended(askers[0]));
 	assert_true(has_ended(askers[1]));
 	/* Now both have as many, and who wants more than that has to wait. */
-	become(BACKUP, BACKUP);
+	be(BACKUP);
 	struct asker *one_more = asker_open(fixture);
 	assert_int_equal(ask_plain(fixture, one_more, WIRE_WHOAMI), ASKER_CLOSED);
 	become_root();
@@ -472,6 +480,109 @@ static void three_hundred_clients_are_answered_in_one_go(void **state)
 		asker_close(askers[i]);
 }
 
+/* ---- turns ---- */
+
+#define MANY 120
+
+/* Whoever asks: all of these, and behind them one. */
+struct queue {
+	uint32_t first_uid, step; /* 0: all are the first's */
+	uint32_t uid;             /* of the one behind */
+};
+
+/* Lines of the log behind the first so many bytes that come before one of uid. */
+static unsigned lines_before(struct keeper_fixture *fixture, size_t behind_bytes, uint32_t uid)
+{
+	char *log = keeper_log(fixture), wanted[48];
+	unsigned count = 0;
+
+	snprintf(wanted, sizeof wanted, "\"op\":\"get\",\"uid\":%u,", uid);
+	const char *end = strstr(log + behind_bytes, wanted);
+	assert_non_null(end);
+	for (const char *at = log + behind_bytes; at < end; at++)
+		count += *at == '\n';
+	free(log);
+	return count;
+}
+
+static size_t log_size(struct keeper_fixture *fixture)
+{
+	char *log = keeper_log(fixture);
+	size_t size = strlen(log);
+
+	free(log);
+	return size;
+}
+
+/* Each asks once, all while the keeper is stopped. */
+static unsigned serve_round(struct keeper_fixture *fixture, struct queue queue,
+	struct asker *askers[MANY], struct asker *last)
+{
+	size_t lines = log_size(fixture);
+	kill(fixture->pid, SIGSTOP);
+	for (unsigned i = 0; i < MANY; i++) {
+		be(queue.first_uid + i * queue.step);
+		begin_get(askers[i], "prod/x");
+		asker_send(askers[i]);
+		become_root();
+	}
+	be(queue.uid);
+	begin_get(last, "prod/x");
+	asker_send(last);
+	become_root();
+	kill(fixture->pid, SIGCONT);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_int_equal(asker_receive(fixture, askers[i]), MORTISE_OK);
+	assert_int_equal(asker_receive(fixture, last), MORTISE_OK);
+	return lines_before(fixture, lines, queue.uid);
+}
+
+/* How many of a queue are served before the last. */
+static unsigned served_before(struct keeper_fixture *fixture, struct queue queue)
+{
+	struct asker *askers[MANY], *last;
+	unsigned before = 0;
+
+	keeper_put(fixture, "prod/x", "value");
+	keeper_apply(fixture, "[rule admin]\nallow = admin read write list\nsecret = **\nuser = 0\n"
+			      "[rule all]\nallow = read\nsecret = **\ngroup = dba\n");
+	for (unsigned i = 0; i < MANY; i++) {
+		uint32_t uid = queue.first_uid + i * queue.step;
+		fill(fixture, uid, &askers[i], 1);
+	}
+	fill(fixture, queue.uid, &last, 1);
+	/* At first libevent hears of 32 at a time; in the third round of all at once. */
+	for (unsigned round = 0; round < 3; round++)
+		before = serve_round(fixture, queue, askers, last);
+	close_all(askers, MANY);
+	close_all(&last, 1);
+	return before;
+}
+
+static void who_asks_once_does_not_wait_for_who_asks_by_many_connections(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_in_range(served_before(fixture, (struct queue){ALICE, 0, BACKUP}), 0, MANY / 4);
+}
+
+static void an_operator_does_not_wait_for_however_many_uids(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_in_range(served_before(fixture, (struct queue){2000, 1, 0}), 0, MANY / 4);
+}
+
+static void nobody_waits_for_an_operator_with_many_connections(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_in_range(served_before(fixture, (struct queue){0, 0, ALICE}), 0, MANY / 4);
+}
+
 /* So many big answers at once that the turn's memory is full in the midst of them. */
 static void ask_at_once(struct keeper_fixture *fixture, struct asker **askers, unsigned count)
 {
@@ -526,6 +637,9 @@ int main(void)
 		WITH_KEEPER(operators_crowd_out_no_more_than_half),
 		WITH_KEEPER(callers_that_are_refused_cannot_take_all_connections),
 		WITH_STORE(three_hundred_clients_are_answered_in_one_go),
+		WITH_STORE(who_asks_once_does_not_wait_for_who_asks_by_many_connections),
+		WITH_STORE(an_operator_does_not_wait_for_however_many_uids),
+		WITH_STORE(nobody_waits_for_an_operator_with_many_connections),
 		WITH_STORE(nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written),
 	};
 
