@@ -10,6 +10,7 @@ a directory of the host's (9p), and what was written there survives when the plu
 Not by KVM: within a virtual machine that was seen to hang.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -103,7 +104,8 @@ class Machine(Booted):
         finally:
             end(swtpm)
             if swtpm:
-                os.unlink(self.place(tpm + '.ctrl'))
+                with contextlib.suppress(FileNotFoundError):  # it may have ended by itself, with its machine
+                    os.unlink(self.place(tpm + '.ctrl'))
         return came
 
     def start(self, step, options):
