@@ -360,7 +360,7 @@ def as_the_first_process_of_a_container_it_hands_on_and_reaps(place):
         place.file('go', '')
         same(process.stdout.readline(), b'reaped\n')
         first = int(subprocess.run(['pgrep', '-P', str(process.pid)], capture_output=True).stdout)
-        command = int(subprocess.run(['pgrep', '-P', str(first), '-f', 'sh -c'],
+        command = int(subprocess.run(['pgrep', '-P', str(first), '-f', '^sh -c'],
                                      capture_output=True).stdout.split()[0])
         os.kill(first if last == 'trap' else command, S.SIGTERM if last == 'trap' else S.SIGKILL)
         process.stdout.read()
