@@ -21,7 +21,9 @@ static enum mortise_status lose(struct mortise *agent)
 	connection_close(agent);
 	agent->fault = CLIENT_FAULT_LOST;
 	return client_fail(agent, MORTISE_UNREACHABLE,
-		"the agent at %s closed the connection; it may be restarting", agent->socket_path);
+		"the agent at %s closed the connection; it may be restarting, or have no place for "
+		"more",
+		agent->socket_path);
 }
 
 static enum mortise_status run_out(struct mortise *agent)

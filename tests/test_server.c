@@ -323,6 +323,9 @@ static void out_of_descriptors_it_sheds_and_recovers(void **state)
 	assert_serves(fixture);
 }
 
+/* Places of an agent that may open few files. */
+#define PLACES 16
+
 static void allow_few_connections(void)
 {
 	const struct rlimit few = {100, 100};
@@ -330,73 +333,126 @@ static void allow_few_connections(void)
 	(void)setrlimit(RLIMIT_NOFILE, &few);
 }
 
-static void one_user_cannot_take_all_connections(void **state)
+static void be(uint32_t uid)
 {
-	struct keeper_fixture *fixture = *state;
-	struct asker *askers[16];
-	unsigned ended = 0;
+	if (uid == 0)
+		become_root();
+	else
+		become(uid, DBA_GROUP);
+}
 
-	NEEDS_ROOT();
+/* So many that the next connection needs another's place. */
+static void fill(
+	struct keeper_fixture *fixture, uint32_t uid, struct asker *askers[], unsigned count)
+{
+	be(uid);
+	for (unsigned i = 0; i < count; i++) {
+		askers[i] = asker_open(fixture);
+		assert_int_equal(ask_plain(fixture, askers[i], WIRE_WHOAMI), MORTISE_OK);
+	}
+	become_root();
+}
+
+static bool has_ended(const struct asker *asker)
+{
+	struct pollfd entry = {.fd = asker->fd, .events = POLLRDHUP};
+
+	return poll(&entry, 1, 0) == 1;
+}
+
+static void close_all(struct asker *askers[], unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		asker_close(askers[i]);
+}
+
+static void restart_with_few_places(struct keeper_fixture *fixture)
+{
 	assert_int_equal(keeper_stop(fixture), 0);
 	fixture->before = allow_few_connections;
 	keeper_start(fixture);
-	become(ALICE, ALICE);
-	for (unsigned i = 0; i < 16; i++) {
-		askers[i] = asker_open(fixture);
-		ended += ask_plain(fixture, askers[i], WIRE_WHOAMI) == ASKER_CLOSED;
-	}
-	become(BACKUP, BACKUP);
-	struct asker *other = asker_open(fixture);
-	assert_int_equal(ask_plain(fixture, other, WIRE_WHOAMI), MORTISE_OK);
+	keeper_await_state(fixture, "uninitialised");
+}
+
+static void one_user_may_have_what_others_leave_and_gives_it_back(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *askers[PLACES], *others[PLACES / 2];
+	unsigned ended = 0;
+
+	NEEDS_ROOT();
+	restart_with_few_places(fixture);
+	fill(fixture, ALICE, askers, PLACES);
+	/* The first is the one that was quiet for longest, but it asks now. */
+	be(ALICE);
+	assert_int_equal(ask_plain(fixture, askers[0], WIRE_WHOAMI), MORTISE_OK);
 	become_root();
-	assert_int_equal(ended, 12);
+	fill(fixture, BACKUP, others, PLACES / 2);
+	for (unsigned i = 0; i < PLACES; i++)
+		ended += has_ended(askers[i]);
+	assert_int_equal(ended, PLACES / 2);
+	assert_false(has_ended(askers[0]));
+	assert_true(has_ended(askers[1]));
+	/* Now both have as many, and who wants more than that has to wait. */
+	be(BACKUP);
+	struct asker *one_more = asker_open(fixture);
+	assert_int_equal(ask_plain(fixture, one_more, WIRE_WHOAMI), ASKER_CLOSED);
+	become_root();
 	assert_serves(fixture);
-	for (unsigned i = 0; i < 16; i++)
-		asker_close(askers[i]);
-	asker_close(other);
+	close_all(askers, PLACES);
+	close_all(others, PLACES / 2);
+	asker_close(one_more);
 }
 
 static void however_many_uids_crowd_in_root_is_served(void **state)
 {
 	struct keeper_fixture *fixture = *state;
-	struct asker *askers[24];
+	struct asker *askers[2 * PLACES];
 
 	NEEDS_ROOT();
-	assert_int_equal(keeper_stop(fixture), 0);
-	fixture->before = allow_few_connections;
-	keeper_start(fixture);
-	for (unsigned i = 0; i < 24; i++) {
+	restart_with_few_places(fixture);
+	for (unsigned i = 0; i < 2 * PLACES; i++) {
 		become(2000 + i, 2000 + i);
 		askers[i] = asker_open(fixture);
 		(void)ask_plain(fixture, askers[i], WIRE_WHOAMI);
 		become_root();
 	}
 	assert_serves(fixture);
-	for (unsigned i = 0; i < 24; i++)
-		asker_close(askers[i]);
+	close_all(askers, 2 * PLACES);
+}
+
+static void operators_crowd_out_no_more_than_half(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *askers[PLACES], *other[1];
+
+	NEEDS_ROOT();
+	restart_with_few_places(fixture);
+	fill(fixture, 0, askers, PLACES);
+	fill(fixture, ALICE, other, 1);
+	assert_true(has_ended(askers[0]));
+	assert_false(has_ended(askers[1]));
+	close_all(askers, PLACES);
+	close_all(other, 1);
 }
 
 /* Set-uid programs of one user, which say nothing and so are never told that they are refused. */
 static void callers_that_are_refused_cannot_take_all_connections(void **state)
 {
 	struct keeper_fixture *fixture = *state;
-	int connections[16];
+	struct asker *other[1];
+	int connections[PLACES];
 
 	NEEDS_ROOT();
-	assert_int_equal(keeper_stop(fixture), 0);
-	fixture->before = allow_few_connections;
-	keeper_start(fixture);
-	keeper_await_state(fixture, "uninitialised");
+	restart_with_few_places(fixture);
 	assert_int_equal(setresuid(ALICE, BACKUP, 0), 0);
-	for (unsigned i = 0; i < 16; i++)
+	for (unsigned i = 0; i < PLACES; i++)
 		connections[i] = keeper_connect(fixture);
-	await_end(fixture, connections[15]);
-	become(ALICE, ALICE);
-	struct asker *other = asker_open(fixture);
-	assert_int_equal(ask_plain(fixture, other, WIRE_WHOAMI), MORTISE_OK);
 	become_root();
-	asker_close(other);
-	for (unsigned i = 0; i < 16; i++)
+	fill(fixture, ALICE, other, 1);
+	await_end(fixture, connections[0]);
+	close_all(other, 1);
+	for (unsigned i = 0; i < PLACES; i++)
 		close(connections[i]);
 }
 
@@ -422,6 +478,109 @@ static void three_hundred_clients_are_answered_in_one_go(void **state)
 	assert_true(keeper_log_lines(fixture) >= lines + 600);
 	for (unsigned i = 0; i < 300; i++)
 		asker_close(askers[i]);
+}
+
+/* ---- turns ---- */
+
+#define MANY 120
+
+/* Whoever asks: all of these, and behind them one. */
+struct queue {
+	uint32_t first_uid, step; /* 0: all are the first's */
+	uint32_t uid;             /* of the one behind */
+};
+
+/* Lines of the log behind the first so many bytes that come before one of uid. */
+static unsigned lines_before(struct keeper_fixture *fixture, size_t behind_bytes, uint32_t uid)
+{
+	char *log = keeper_log(fixture), wanted[48];
+	unsigned count = 0;
+
+	snprintf(wanted, sizeof wanted, "\"op\":\"get\",\"uid\":%u,", uid);
+	const char *end = strstr(log + behind_bytes, wanted);
+	assert_non_null(end);
+	for (const char *at = log + behind_bytes; at < end; at++)
+		count += *at == '\n';
+	free(log);
+	return count;
+}
+
+static size_t log_size(struct keeper_fixture *fixture)
+{
+	char *log = keeper_log(fixture);
+	size_t size = strlen(log);
+
+	free(log);
+	return size;
+}
+
+/* Each asks once, all while the keeper is stopped. */
+static unsigned serve_round(struct keeper_fixture *fixture, struct queue queue,
+	struct asker *askers[MANY], struct asker *last)
+{
+	size_t lines = log_size(fixture);
+	kill(fixture->pid, SIGSTOP);
+	for (unsigned i = 0; i < MANY; i++) {
+		be(queue.first_uid + i * queue.step);
+		begin_get(askers[i], "prod/x");
+		asker_send(askers[i]);
+		become_root();
+	}
+	be(queue.uid);
+	begin_get(last, "prod/x");
+	asker_send(last);
+	become_root();
+	kill(fixture->pid, SIGCONT);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_int_equal(asker_receive(fixture, askers[i]), MORTISE_OK);
+	assert_int_equal(asker_receive(fixture, last), MORTISE_OK);
+	return lines_before(fixture, lines, queue.uid);
+}
+
+/* How many of a queue are served before the last. */
+static unsigned served_before(struct keeper_fixture *fixture, struct queue queue)
+{
+	struct asker *askers[MANY], *last;
+	unsigned before = 0;
+
+	keeper_put(fixture, "prod/x", "value");
+	keeper_apply(fixture, "[rule admin]\nallow = admin read write list\nsecret = **\nuser = 0\n"
+			      "[rule all]\nallow = read\nsecret = **\ngroup = dba\n");
+	for (unsigned i = 0; i < MANY; i++) {
+		uint32_t uid = queue.first_uid + i * queue.step;
+		fill(fixture, uid, &askers[i], 1);
+	}
+	fill(fixture, queue.uid, &last, 1);
+	/* At first libevent hears of 32 at a time; in the third round of all at once. */
+	for (unsigned round = 0; round < 3; round++)
+		before = serve_round(fixture, queue, askers, last);
+	close_all(askers, MANY);
+	close_all(&last, 1);
+	return before;
+}
+
+static void who_asks_once_does_not_wait_for_who_asks_by_many_connections(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_in_range(served_before(fixture, (struct queue){ALICE, 0, BACKUP}), 0, MANY / 4);
+}
+
+static void an_operator_does_not_wait_for_however_many_uids(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_in_range(served_before(fixture, (struct queue){2000, 1, 0}), 0, MANY / 4);
+}
+
+static void nobody_waits_for_an_operator_with_many_connections(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	assert_in_range(served_before(fixture, (struct queue){0, 0, ALICE}), 0, MANY / 4);
 }
 
 /* So many big answers at once that the turn's memory is full in the midst of them. */
@@ -473,10 +632,14 @@ int main(void)
 		WITH_STORE(a_client_that_never_reads_is_disconnected_and_holds_up_nobody),
 		WITH_STORE(answers_that_wait_are_bounded_for_all_clients_together),
 		WITH_KEEPER(out_of_descriptors_it_sheds_and_recovers),
-		WITH_KEEPER(one_user_cannot_take_all_connections),
+		WITH_KEEPER(one_user_may_have_what_others_leave_and_gives_it_back),
 		WITH_KEEPER(however_many_uids_crowd_in_root_is_served),
+		WITH_KEEPER(operators_crowd_out_no_more_than_half),
 		WITH_KEEPER(callers_that_are_refused_cannot_take_all_connections),
 		WITH_STORE(three_hundred_clients_are_answered_in_one_go),
+		WITH_STORE(who_asks_once_does_not_wait_for_who_asks_by_many_connections),
+		WITH_STORE(an_operator_does_not_wait_for_however_many_uids),
+		WITH_STORE(nobody_waits_for_an_operator_with_many_connections),
 		WITH_STORE(nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written),
 	};
 

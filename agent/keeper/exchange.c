@@ -82,15 +82,19 @@ enum mortise_status exchange_take(struct exchange *exchange, const struct decisi
 		(unsigned long long)((wait_ms + 999) / 1000));
 }
 
-bool exchange_is_operator(const struct exchange *exchange)
+bool requester_is_operator(const struct agent *agent, const struct requester *from)
 {
-	const struct agent *agent = exchange->agent;
-	const struct caller *caller = &exchange->from->caller;
+	const struct caller *caller = &from->caller;
 
-	return exchange->from->entrance->is_main &&
+	return from->entrance->is_main &&
 	       (caller->subject.uid == 0 || caller->subject.uid == agent->agent_uid ||
 		       (agent->operators_gid != UINT32_MAX &&
 			       caller_has_group(caller, agent->operators_gid)));
+}
+
+bool exchange_is_operator(const struct exchange *exchange)
+{
+	return requester_is_operator(exchange->agent, exchange->from);
 }
 
 /* What the audit log has a line of: of one caller's so many denials in a minute, not of more. */

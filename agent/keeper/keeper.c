@@ -277,18 +277,21 @@ static bool is_over(const struct keeper *keeper)
 	       (keeper->is_terminating && credential_is_idle(keeper->credentials));
 }
 
-/* Turns: every frame that is ready, then its audit lines, then its answers. */
+/* Turns: frames that are ready, then their audit lines, then their answers. */
 static void serve(struct keeper *keeper)
 {
+	int flags = EVLOOP_ONCE;
+
 	for (;;) {
 		request_tell_watchers(&keeper->agent);
 		server_end_turn(keeper->server);
 		if (!keeper->is_terminating)
 			request_upkeep(&keeper->agent);
 		/* A break from upkeep would be forgotten by the loop. */
-		if (is_over(keeper) || event_base_loop(keeper->base, EVLOOP_ONCE) != 0 ||
+		if (is_over(keeper) || event_base_loop(keeper->base, flags) != 0 ||
 			event_base_got_break(keeper->base))
 			return;
+		flags = EVLOOP_ONCE | (server_take_turn(keeper->server) ? EVLOOP_NONBLOCK : 0);
 	}
 }
 

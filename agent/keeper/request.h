@@ -113,6 +113,9 @@ struct requester {
 	uint8_t page[REQUEST_PAGE_SIZE];
 };
 
+/* Has it the rights of an operator: root, the agent's user, the group `operators`, at main? */
+bool requester_is_operator(const struct agent *agent, const struct requester *from);
+
 /* Frees what hangs on a requester whose connection ends. */
 void requester_done(struct requester *requester);
 

@@ -13,10 +13,8 @@
 #include "server_connection.h"
 
 #define ACCEPTS_PER_TURN 128
-/* One uid, unless it is root, may have so many parts of all connections. */
-#define SHARE_OF_ONE_UID 4
-/* Places that only root and the agent's user get, however many uids crowd in. */
-#define KEPT_FOR_ADMINS 4
+/* Until the answers leave: whoever waits for somebody else's request waits for no more of them. */
+#define TURN_US 1000
 
 /* What every client of a turn is told whose audit lines could not be written. */
 static void refuse(const struct answer *answer)
@@ -42,6 +40,21 @@ static void deliver(struct server *server, const struct answer *answer, bool is_
 		connection_close(connection);
 }
 
+/* The same, and the time that it takes is charged to who asked. */
+static uint64_t deliver_at_cost(
+	struct server *server, const struct answer *answer, bool is_on_record, uint64_t began_us)
+{
+	struct connection *connection = answer->connection;
+
+	connection->answers++;
+	deliver(server, answer, is_on_record);
+	uint64_t ended_us = clock_steady_us();
+	crowd_charge_place(server->crowd, &connection->place, ended_us - began_us);
+	if (--connection->answers == 0 && connection->is_closing)
+		connection_close(connection);
+	return ended_us;
+}
+
 /* Are the turn's lines on record? What is not is not released. */
 static bool end_turn(struct server *server)
 {
@@ -52,8 +65,9 @@ static bool end_turn(struct server *server)
 	bool is_on_record = audit_flush(server->agent->audit) == MORTISE_OK;
 	owed_settle(owed, is_on_record);
 	server->answer_count = 0;
+	uint64_t now_us = clock_steady_us();
 	for (size_t i = 0; i < count; i++)
-		deliver(server, &server->answers[i], is_on_record);
+		now_us = deliver_at_cost(server, &server->answers[i], is_on_record, now_us);
 	sodium_memzero(server->arena->bytes, server->arena_used);
 	server->arena_used = 0;
 	if (server->agent->turn_ended)
@@ -64,6 +78,20 @@ static bool end_turn(struct server *server)
 void server_end_turn(struct server *server)
 {
 	(void)end_turn(server);
+}
+
+bool server_take_turn(struct server *server)
+{
+	uint64_t began_us = clock_steady_us(), now_us = began_us;
+	struct place *place;
+
+	while (now_us - began_us < TURN_US && (place = crowd_next(server->crowd, now_us))) {
+		connection_take_frame(connection_at(place));
+		uint64_t ended_us = clock_steady_us();
+		crowd_charge(server->crowd, ended_us - now_us);
+		now_us = ended_us;
+	}
+	return crowd_is_waiting(server->crowd);
 }
 
 /* An answer's line is older than the answer: where the turn is cut, it stands before the cut. */
@@ -108,6 +136,7 @@ static void answer_pending(void *context, struct requester *to,
 		connection_close(connection);
 		return;
 	}
+	connection->place.is_busy = connection->blocked;
 	server_add_answer(server, connection, answer.request_id, room->bytes, size);
 }
 
@@ -150,22 +179,6 @@ static uint32_t uid_of(int descriptor)
 	return peer.uid;
 }
 
-/* Has who connected its share already? Nobody can have it while most places are free. */
-static bool is_greedy(const struct server *server, uint32_t uid)
-{
-	size_t share = server->maximum / SHARE_OF_ONE_UID, count = 0;
-
-	if (uid == 0 || uid == server->agent->agent_uid)
-		return false;
-	if (server->count + KEPT_FOR_ADMINS >= server->maximum)
-		return true;
-	if (server->count < share)
-		return false;
-	for (const struct connection *at = server->connections; at; at = at->next)
-		count += at->requester.caller.subject.uid == uid;
-	return count >= share;
-}
-
 /* Out of descriptors: takes one connection with the spare and closes it, so that it knows. */
 static void shed(struct server *server, int listener)
 {
@@ -190,11 +203,7 @@ static void on_arrival(evutil_socket_t listener, short what, void *context)
 			shed(server, listener);
 		if (descriptor < 0)
 			return;
-		uint32_t uid = uid_of(descriptor);
-		if (server->count >= server->maximum || is_greedy(server, uid))
-			close(descriptor);
-		else
-			connection_open(server, descriptor, uid, &doorway->entrance);
+		connection_open(server, descriptor, uid_of(descriptor), &doorway->entrance);
 	}
 }
 
@@ -219,7 +228,9 @@ enum mortise_status server_new(struct event_base *base, struct agent *agent,
 	server->agent = agent;
 	server->maximum = connections_max;
 	server->spare = -1;
-	enum mortise_status status = secret_new(WIRE_FRAME_MAX, &server->frame);
+	enum mortise_status status = crowd_new(&server->crowd);
+	if (status == MORTISE_OK)
+		status = secret_new(WIRE_FRAME_MAX, &server->frame);
 	if (status == MORTISE_OK)
 		status = secret_new(WIRE_FRAME_MAX, &server->scratch);
 	if (status == MORTISE_OK)
@@ -253,6 +264,7 @@ void server_free(struct server *server)
 	secret_drop(&server->frame);
 	secret_drop(&server->scratch);
 	secret_drop(&server->arena);
+	crowd_free(server->crowd);
 	free(server);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * server: connections, frames and loop turns of the keeper.
- * One frame of a connection is handled in a turn. Answers are collected in locked memory; at the
+ * Whose frames are there stands in a line (crowd.h); a turn handles one of each connection, until
+ * its time is over. Answers are collected in locked memory; at the
  * turn's end the audit lines are written with one write, and only then do the answers leave. A
  * connection whose sender is not its connector, or whose client does not read, is closed.
  * Descriptors sent along are dropped by the kernel: there is no room for them.
@@ -30,6 +31,12 @@ void server_free(struct server *server);
  */
 enum mortise_status server_listen(
 	struct server *server, int descriptor, const struct entrance *entrance) MUST_USE;
+
+/*
+ * Handles frames that are there, for a millisecond or so and at least one: uids in turn (crowd.h).
+ * True: some are left, for the next turn.
+ */
+bool server_take_turn(struct server *server);
 
 /* Ends a turn: writes the audit lines, sends the answers, wipes them. */
 void server_end_turn(struct server *server);

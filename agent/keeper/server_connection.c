@@ -25,11 +25,19 @@ static void unlink_connection(struct connection *connection)
 	server->count--;
 }
 
+struct connection *connection_at(struct place *place)
+{
+	return (struct connection *)((char *)place - offsetof(struct connection, place));
+}
+
 static void drop_blocked(struct connection *connection)
 {
-	if (connection->blocked)
-		connection->server->blocked_bytes -= connection->blocked->size;
+	if (!connection->blocked)
+		return;
+	connection->server->blocked_bytes -= connection->blocked->size;
 	secret_drop(&connection->blocked);
+	crowd_keep(&connection->place, 0);
+	connection->place.is_busy = connection->requester.pending;
 }
 
 void connection_close(struct connection *connection)
@@ -40,11 +48,20 @@ void connection_close(struct connection *connection)
 		event_del(&connection->writable);
 		close(connection->descriptor);
 		drop_blocked(connection);
+		crowd_leave(connection->server->crowd, &connection->place);
 		unlink_connection(connection);
 		requester_done(&connection->requester);
 	}
 	if (connection->answers == 0)
 		free(connection);
+}
+
+/* is_busy: until an answer has left. */
+static void stop_reading(struct connection *connection, bool is_busy)
+{
+	event_del(&connection->readable);
+	crowd_step_out(connection->server->crowd, &connection->place);
+	connection->place.is_busy = is_busy;
 }
 
 /*
@@ -127,7 +144,7 @@ static enum mortise_status refuse_unknown(
 		scratch->bytes, scratch->size);
 
 	request_record_unknown(server->agent, connection->descriptor, NULL);
-	event_del(&connection->readable);
+	stop_reading(connection, false);
 	server_add_answer(server, connection, message->request_id, scratch->bytes, size);
 	return MORTISE_OK;
 }
@@ -148,13 +165,12 @@ static enum mortise_status handle(struct connection *connection, const struct wi
 	if (size)
 		server_add_answer(server, connection, message->request_id, scratch->bytes, size);
 	else if (connection->requester.pending)
-		event_del(&connection->readable);
+		stop_reading(connection, true);
 	sodium_memzero(scratch->bytes, size);
 	return MORTISE_OK;
 }
 
-/* Reads and handles one frame, if one is there. */
-static void take_frame(struct connection *connection)
+void connection_take_frame(struct connection *connection)
 {
 	struct secret *frame = connection->server->frame;
 	struct caller *caller = &connection->requester.caller;
@@ -184,9 +200,11 @@ static void take_frame(struct connection *connection)
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
+	struct connection *connection = context;
+
 	(void)fd;
 	(void)what;
-	take_frame(context);
+	crowd_stand_in_line(connection->server->crowd, &connection->place);
 }
 
 /* The client has read: the blocked answer goes, and frames are read again. */
@@ -210,17 +228,33 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 		connection_close(connection);
 }
 
+/* Room for what a client has not read yet, at the cost of a uid for which more is kept already. */
+static enum mortise_status make_room(struct connection *connection, size_t size)
+{
+	struct server *server = connection->server;
+
+	while (server->blocked_bytes + size > BLOCKED_BYTES) {
+		struct place *heaviest = crowd_heaviest(server->crowd, &connection->place, size);
+
+		if (!heaviest)
+			return MORTISE_BUSY;
+		connection_close(connection_at(heaviest));
+	}
+	return MORTISE_OK;
+}
+
 /* Keeps an answer that the client's socket has no room for; nothing more is read until then. */
 static enum mortise_status keep(struct connection *connection, const uint8_t *frame, size_t size)
 {
-	struct server *server = connection->server;
 	const struct timeval limit = {UNREAD_SECONDS, 0};
 
-	if (connection->blocked || server->blocked_bytes + size > BLOCKED_BYTES)
+	if (connection->blocked)
 		return MORTISE_BUSY;
+	TRY(make_room(connection, size));
 	TRY(secret_copy(frame, size, &connection->blocked));
-	server->blocked_bytes += size;
-	event_del(&connection->readable);
+	connection->server->blocked_bytes += size;
+	crowd_keep(&connection->place, size);
+	stop_reading(connection, true);
 	return event_add(&connection->writable, &limit) == 0 ? MORTISE_OK : MORTISE_BUSY;
 }
 
@@ -235,38 +269,78 @@ void connection_send(struct connection *connection, const uint8_t *frame, size_t
 		connection_close(connection);
 }
 
-void connection_open(
+/* Is there a place for it, or one that another gives up? */
+static bool has_place(struct server *server, uint32_t uid, bool is_operator)
+{
+	if (server->count < server->maximum)
+		return true;
+	struct place *place = crowd_yield(server->crowd, uid, is_operator);
+	if (place)
+		connection_close(connection_at(place));
+	return place != NULL;
+}
+
+/* A connection without a place, and with no descriptor of its own yet. */
+static struct connection *connection_new(
 	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
-	struct caller *caller = connection ? &connection->requester.caller : NULL;
 
-	enum mortise_status known = connection ? caller_identify(descriptor, caller) : MORTISE_BUSY;
-
+	if (!connection)
+		return NULL;
+	struct caller *caller = &connection->requester.caller;
+	enum mortise_status known = caller_identify(descriptor, caller);
 	if (known == MORTISE_DENIED) {
 		connection->is_refused = true;
 		*caller =
 			(struct caller){.subject.uid = uid, .pidfd = -1}; /* counts as that uid's */
 	} else if (known != MORTISE_OK) {
 		free(connection);
-		close(descriptor);
-		return;
+		return NULL;
 	}
 	connection->requester.entrance = entrance;
 	caller->subject.socket = (struct fact){FACT_KNOWN, entrance->name};
 	connection->server = server;
-	connection->descriptor = descriptor;
+	return connection;
+}
+
+static void link_connection(struct connection *connection)
+{
+	struct server *server = connection->server;
+
 	connection->next = server->connections;
 	if (connection->next)
 		connection->next->previous = connection;
 	server->connections = connection;
 	server->count++;
+}
+
+void connection_open(
+	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance)
+{
+	uint64_t began_us = clock_steady_us();
+	struct connection *connection = connection_new(server, descriptor, uid, entrance);
+	bool is_operator = connection && !connection->is_refused &&
+			   requester_is_operator(server->agent, &connection->requester);
+
+	if (!connection || !has_place(server, uid, is_operator) ||
+		crowd_join(server->crowd, &connection->place, uid, is_operator, began_us) !=
+			MORTISE_OK) {
+		if (connection)
+			requester_done(&connection->requester);
+		free(connection);
+		close(descriptor);
+		return;
+	}
+	connection->descriptor = descriptor;
+	link_connection(connection);
 	(void)event_assign(&connection->readable, server->base, descriptor, EV_READ | EV_PERSIST,
 		on_readable, connection);
 	(void)event_assign(
 		&connection->writable, server->base, descriptor, EV_WRITE, on_writable, connection);
+	crowd_charge_place(server->crowd, &connection->place, clock_steady_us() - began_us);
 	if (event_add(&connection->readable, NULL) != 0)
 		connection_close(connection);
 	else
-		take_frame(connection);
+		crowd_stand_in_line(server->crowd, &connection->place);
 }

@@ -8,6 +8,7 @@
 
 #include <event2/event_struct.h>
 
+#include "crowd.h"
 #include "server.h"
 
 #define TURN_ANSWERS   256
@@ -17,6 +18,7 @@
 
 struct connection {
 	struct requester requester; /* first: a requester is its connection */
+	struct place place;
 	struct server *server;
 	int descriptor;
 	struct event readable, writable;
@@ -47,6 +49,7 @@ struct server {
 	int spare; /* a descriptor to give up when there are no more */
 	struct connection *connections;
 	size_t count, maximum;
+	struct crowd *crowd;
 	size_t blocked_bytes;
 	struct secret *frame;   /* the frame being read */
 	struct secret *scratch; /* the answer being written */
@@ -56,9 +59,13 @@ struct server {
 	size_t answer_count;
 };
 
-/* Makes a connection of an accepted descriptor and tries to read its first frame. */
+/* Makes a connection of an accepted descriptor; its first frame is looked for in this turn. */
 void connection_open(
 	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance);
+/* Reads and handles one frame, if one is there. */
+void connection_take_frame(struct connection *connection);
+/* Whose place it is. */
+struct connection *connection_at(struct place *place);
 /* Closes now, or at the turn's end if an answer of this turn is for it. */
 void connection_close(struct connection *connection);
 /* Sends a frame, or keeps it until the client reads; closes the connection if it can't. */
