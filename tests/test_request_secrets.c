@@ -53,6 +53,7 @@ static void a_path_that_one_request_names_again_has_one_line(void **state)
 	struct asker *asker = asker_open(fixture);
 
 	keeper_put(fixture, "prod/x", "value");
+	keeper_put(fixture, "prod/y", "value");
 	size_t lines = keeper_log_lines(fixture);
 	begin_batch(asker, WIRE_BATCH_MAX, "prod/x");
 	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
