@@ -85,7 +85,8 @@ static void a_line_that_is_spelled_otherwise_is_refused(void **state)
 		"{\"seq\":1," START "\"get\",\"path\":\"\\u00FF\",\"result\":\"ok\"," END,
 		"{\"seq\":1," START "\"get\",\"path\":\"\\n\",\"result\":\"ok\"," END,
 		"{\"seq\":1," START "\"get\",\"path\":\"\xc0\xaf\",\"result\":\"ok\"," END,
-		"{\"seq\":1," START "\"denials\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START
+		"\"denials\",\"uid\":1,\"gid\":1,\"pid\":1,\"result\":\"ok\"," END,
 		"{\"seq\":1," START "\"genesis\",\"result\":\"ok\"," END,
 		"{\"seq\":1," START "\"get\",\"result\":\"ok\",\"key\":\"" ZEROS "\"," END,
 	};
@@ -325,9 +326,29 @@ static void callers_are_counted_apart(void **state)
 	open_log(fixture);
 	for (uint32_t uid = 0; uid < 65; uid++)
 		deny(fixture, uid, NOON_US, 11);
-	assert_int_equal(count_lines(fixture), 65 * 10 + 1);
+	assert_int_equal(count_lines(fixture), 64 * 10 + 11);
 	close_log(fixture);
 	assert_int_equal(count_lines(fixture), 65 * 11);
+}
+
+/* One account may have 65,536 of them. */
+static void however_many_uids_are_refused_the_log_grows_by_so_much_and_no_more(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_log(fixture);
+	for (unsigned round = 0; round < 2; round++)
+		for (uint32_t uid = 0; uid < 5000; uid++)
+			deny(fixture, uid, NOON_US, 1);
+	assert_int_equal(count_lines(fixture), 2 * 64 + 640);
+	assert_true(audit_checkpoint_is_due(fixture->audit, NOON_US + MINUTE_US));
+	deny(fixture, 4999, NOON_US + MINUTE_US, 1);
+	assert_int_equal(count_lines(fixture), 2 * 64 + 640 + 2);
+	assert_true(log_contains(fixture,
+		"\"op\":\"denials\",\"result\":\"denied\","
+		"\"note\":\"9232 more denials of other users in this minute\","));
+	begin_chain(fixture);
+	assert_sound(fixture);
 }
 
 static void allowed_requests_are_never_counted(void **state)
@@ -376,6 +397,7 @@ int main(void)
 		TEST(refusals_of_every_other_kind_are_counted_too),
 		TEST(the_next_append_after_the_minute_writes_the_count),
 		TEST(callers_are_counted_apart),
+		TEST(however_many_uids_are_refused_the_log_grows_by_so_much_and_no_more),
 		TEST(allowed_requests_are_never_counted),
 		TEST(a_count_survives_a_failed_flush),
 	};

@@ -47,6 +47,29 @@ static void begin_batch(struct asker *asker, unsigned count, const char *path)
 	wire_list_end(writer, list);
 }
 
+static void a_path_that_one_request_names_again_has_one_line(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	keeper_put(fixture, "prod/x", "value");
+	keeper_put(fixture, "prod/y", "value");
+	size_t lines = keeper_log_lines(fixture);
+	begin_batch(asker, WIRE_BATCH_MAX, "prod/x");
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	assert_int_equal(keeper_log_lines(fixture), lines + 1);
+	struct wire_writer *writer = asker_begin(asker, WIRE_GET);
+	size_t list = wire_list_begin(writer, WIRE_TAG_PATHS);
+	for (unsigned i = 0; i < 3; i++) {
+		wire_item_put(writer, "prod/x", 6);
+		wire_item_put(writer, "prod/y", 6);
+	}
+	wire_list_end(writer, list);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	assert_int_equal(keeper_log_lines(fixture), lines + 3);
+	asker_close(asker);
+}
+
 static void a_batch_is_of_as_many_paths_as_one_import_stores(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -392,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(values_of_every_size_come_back_as_they_were_set),
 		WITH_STORE(a_batch_is_of_as_many_paths_as_one_import_stores),
+		WITH_STORE(a_path_that_one_request_names_again_has_one_line),
 		WITH_STORE(values_of_an_answer_too_large_for_a_frame_are_wiped),
 		WITH_STORE(an_answer_too_large_for_a_frame_is_refused),
 		WITH_STORE(versions_and_labels_choose),

@@ -25,11 +25,12 @@ struct audit_denier {
 	uint64_t last_us;
 };
 
-/* One calendar minute of denials; the oldest caller is the first. */
+/* One calendar minute of denials. */
 struct audit_denials {
 	uint64_t minute;
 	size_t count;
 	struct audit_denier deniers[AUDIT_DENIERS];
+	struct audit_denier others; /* all for whom there was no room: their uid is not used */
 	bool has_changed; /* since the last flush */
 };
 

@@ -184,7 +184,7 @@ static bool take_operation(struct reader *reader, enum audit_role *out_role)
 static bool take_caller(struct reader *reader, enum audit_role role)
 {
 	if (!TAKE(reader, ",\"uid\":"))
-		return role != AUDIT_DENIALS;
+		return true;
 	if (!skip_number(reader, UINT32_MAX))
 		return false;
 	if (role == AUDIT_DENIALS)

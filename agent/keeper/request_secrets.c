@@ -105,6 +105,19 @@ static enum mortise_status read_paths(
 	return MORTISE_OK;
 }
 
+/* The same path again, and the same came of it? It costs the caller nothing, so it has no line. */
+static bool is_repeated(const struct got *gets, size_t at)
+{
+	const struct got *got = &gets[at];
+
+	for (size_t i = 0; i < at; i++)
+		if (gets[i].path.size == got->path.size && gets[i].status == got->status &&
+			gets[i].version == got->version &&
+			memcmp(gets[i].path.bytes, got->path.bytes, got->path.size) == 0)
+			return true;
+	return false;
+}
+
 /* A line for each path. Where the answer fits no frame, nothing was released. */
 static enum mortise_status record_gets(
 	struct exchange *exchange, const struct got *gets, size_t count)
@@ -112,9 +125,10 @@ static enum mortise_status record_gets(
 	bool fits = !exchange->reply->failed;
 
 	for (size_t i = 0; i < count; i++)
-		exchange_record(exchange, (const char *)gets[i].path.bytes, gets[i].path.size,
-			fits ? gets[i].version : 0, gets[i].rule,
-			fits ? gets[i].status : MORTISE_INVALID);
+		if (!is_repeated(gets, i))
+			exchange_record(exchange, (const char *)gets[i].path.bytes,
+				gets[i].path.size, fits ? gets[i].version : 0, gets[i].rule,
+				fits ? gets[i].status : MORTISE_INVALID);
 	exchange->is_silent = true;
 	if (!fits)
 		return exchange_fail(exchange, MORTISE_INVALID,
