@@ -31,7 +31,7 @@ struct audit_denials {
 	size_t count;
 	struct audit_denier deniers[AUDIT_DENIERS];
 	struct audit_denier others; /* all for whom there was no room: their uid is not used */
-	bool has_changed; /* since the last flush */
+	bool has_changed;           /* since the last flush */
 };
 
 /* What becomes of the newest checkpoint. */
