@@ -22,8 +22,7 @@
 #define LONG_MS   60000
 #define SHORT_MS  20
 #define ALICE     1000
-#define ONE_USERS 4  /* refusals that a user may leave unread */
-#define ALL_USERS 16 /* and all users together */
+#define ONE_USERS 4 /* refusals that a user may leave unread */
 
 struct fixture {
 	struct event_base *base;
@@ -49,7 +48,7 @@ static int set_up_for(int unread_ms)
 	fixture.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fixture.base == NULL ||
 		bind(fixture.listener, (struct sockaddr *)&autobind, sizeof(sa_family_t)) != 0 ||
-		listen(fixture.listener, 128) != 0)
+		listen(fixture.listener, 2 * CREDENTIAL_HELD_MAX) != 0)
 		return -1;
 	return credential_hold_new(fixture.base, unread_ms, on_emptied, &fixture, &fixture.hold) ==
 			       MORTISE_OK
@@ -308,38 +307,47 @@ static void in_a_hurry_all_end_within_that_time_and_who_reads_is_refused_whole(v
 	close(never);
 }
 
-static void a_user_s_unread_refusals_are_few_and_leave_places_to_root(void **state)
+static void of_a_user_s_unread_refusals_the_eldest_goes(void **state)
 {
 	int fds[ONE_USERS + 1];
 	size_t others;
 
+	(void)state;
 	if (geteuid() != 0)
 		skip(); /* needs root */
 	for (size_t i = 0; i <= ONE_USERS; i++) {
 		fds[i] = connect_as(ALICE);
 		refuse_one();
 	}
-	assert_int_equal(take(fds[ONE_USERS], &others), 0); /* not even refused */
-	int root = connect_one();
-	refuse_one();
-	assert_refused_behind(root, 0);
-	for (size_t i = 0; i < ONE_USERS; i++)
+	assert_true(take(fds[0], &others) < ENOUGH);
+	for (size_t i = 1; i <= ONE_USERS; i++)
 		assert_refused_behind(fds[i], 0);
 }
 
-static void all_users_together_leave_places_to_root(void **state)
+/* Users that read nothing, as many as fit: whoever has a place is refused whole, and root, too. */
+static void no_state_of_others_makes_a_refusal_an_empty_answer(void **state)
 {
-	int fds[ALL_USERS + 1];
-	size_t others;
+	int fds[CREDENTIAL_HELD_MAX], descriptor;
+	uint64_t number;
 
+	(void)state;
 	if (geteuid() != 0)
 		skip(); /* needs root */
-	for (size_t i = 0; i <= ALL_USERS; i++) {
+	for (size_t i = 0; i < CREDENTIAL_HELD_MAX - 2; i++) {
 		fds[i] = connect_as(ALICE + (uid_t)(i / ONE_USERS));
 		refuse_one();
 	}
-	assert_int_equal(take(fds[ALL_USERS], &others), 0);
-	for (size_t i = 0; i < ALL_USERS; i++)
+	int bob = connect_as(ALICE - 1), root = connect_one(), waiting = connect_as(ALICE - 2);
+	refuse_one();
+	refuse_one();
+	assert_int_equal(
+		credential_hold_accept(fixture.hold, fixture.listener, &number, &descriptor),
+		MORTISE_BUSY);
+	assert_refused_behind(bob, 0);
+	assert_refused_behind(root, 0);
+	refuse_one();
+	assert_refused_behind(waiting, 0);
+	for (size_t i = 0; i < CREDENTIAL_HELD_MAX - 2; i++)
 		assert_refused_behind(fds[i], 0);
 }
 
@@ -377,8 +385,8 @@ int main(void)
 		WITH(set_up_impatient, who_never_reads_is_dropped_in_time),
 		WITH(set_up, who_is_gone_is_dropped_at_once),
 		WITH(set_up, in_a_hurry_all_end_within_that_time_and_who_reads_is_refused_whole),
-		WITH(set_up, a_user_s_unread_refusals_are_few_and_leave_places_to_root),
-		WITH(set_up, all_users_together_leave_places_to_root),
+		WITH(set_up, of_a_user_s_unread_refusals_the_eldest_goes),
+		WITH(set_up, no_state_of_others_makes_a_refusal_an_empty_answer),
 		WITH(set_up, at_a_keeper_s_end_a_user_s_units_are_refused_too),
 	};
 

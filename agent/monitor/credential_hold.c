@@ -7,17 +7,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REFUSAL_BYTES (2 * 1024 * 1024) /* systemd stops at 1 MiB, encrypted a little later */
-#define SEND_ROOM     262144            /* a value leaves in one piece */
-/* Of the places for refusals; root's service manager is not to stand behind users. */
-#define PLACES_OF_USERS    16
-#define PLACES_OF_ONE_USER 4 /* not fewer than a keeper holds at once */
+#define REFUSAL_BYTES      (2 * 1024 * 1024) /* systemd stops at 1 MiB, encrypted a little later */
+#define SEND_ROOM          262144            /* a value leaves in one piece */
+#define UNREAD_OF_ONE_USER 4                 /* not fewer than a keeper holds at once */
 
 struct place {
 	struct credential_hold *owner;
 	int descriptor;  /* -1: a free place */
 	uint64_t number; /* 0: its refusal is under way, and only then are there events */
 	uint32_t uid;
+	uint64_t refusal; /* the how-manieth */
 	size_t sent;
 	struct event writable, deadline;
 };
@@ -27,7 +26,7 @@ struct credential_hold {
 	int unread_ms;
 	void (*emptied)(void *context);
 	void *context;
-	uint64_t last_number;
+	uint64_t last_number, last_refusal;
 	size_t count;
 	struct place places[CREDENTIAL_HELD_MAX];
 };
@@ -81,18 +80,26 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 		leave(place);
 }
 
-/* What a user's own manager has lying about unread is that user's affair. */
-static bool is_greedy(const struct credential_hold *hold, uint32_t uid)
+/*
+ * What a user's own manager has lying about unread is that user's affair: beyond so many the eldest
+ * goes. Nobody else's does, whatever there is: cut, a refusal may be taken for a credential.
+ */
+static void drop_eldest(struct credential_hold *hold, uint32_t uid)
 {
-	size_t own = 0, users = 0;
+	struct place *eldest = NULL;
+	size_t own = 0;
 
 	for (size_t i = 0; uid != 0 && i < CREDENTIAL_HELD_MAX; i++) {
-		const struct place *place = &hold->places[i];
+		struct place *place = &hold->places[i];
 
-		users += is_refused(place) && place->uid != 0;
-		own += is_refused(place) && place->uid == uid;
+		if (!is_refused(place) || place->uid != uid)
+			continue;
+		own++;
+		if (eldest == NULL || place->refusal < eldest->refusal)
+			eldest = place;
 	}
-	return own >= PLACES_OF_ONE_USER || users >= PLACES_OF_USERS;
+	if (own >= UNREAD_OF_ONE_USER)
+		leave(eldest);
 }
 
 static void refuse(struct place *place)
@@ -100,11 +107,9 @@ static void refuse(struct place *place)
 	struct credential_hold *hold = place->owner;
 	const struct timeval limit = after_ms(hold->unread_ms);
 
-	if (is_greedy(hold, place->uid)) {
-		leave(place);
-		return;
-	}
+	drop_eldest(hold, place->uid);
 	place->number = 0;
+	place->refusal = ++hold->last_refusal;
 	(void)event_assign(&place->writable, hold->base, place->descriptor, EV_WRITE | EV_PERSIST,
 		on_writable, place);
 	(void)evtimer_assign(&place->deadline, hold->base, on_writable, place);

@@ -18,8 +18,11 @@
 
 #include "status.h"
 
-/* Connections that are not answered, or whose peers have not read their refusal yet. */
-#define CREDENTIAL_HELD_MAX 32
+/*
+ * Connections that are not answered, or whose peers have not read their refusal yet; of one user
+ * but root 4 of these. Beyond them the next ones wait in the listener's queue.
+ */
+#define CREDENTIAL_HELD_MAX 128
 
 struct credential_hold;
 
