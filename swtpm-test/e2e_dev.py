@@ -21,6 +21,7 @@ from tpm import IS_ROOT
 MORTISE = prefix() + '/bin/mortise'
 SAY_READY = 'echo ready; read line'
 START_MS = 100
+NOTHINGS = 300  # processes; 150 to 200 were seen where 100 ms were 100 to 130
 
 
 class Scratch:
@@ -490,10 +491,14 @@ def busy_seconds():
 
 @test
 def it_starts_in_100_milliseconds(place):
+    """Or, on a slow machine, as long as so many processes that do nothing, in turns with them."""
     scratch = Scratch(place)
-    times = []
+    times, nothings = [], []
     began_busy, began_own, began_all = *busy_seconds(), time.monotonic()
     for _ in range(12):
+        began = time.monotonic()
+        subprocess.run(['/bin/true'], check=True)
+        nothings.append((time.monotonic() - began) * 1000)
         ours, theirs = os.pipe()
         began = time.monotonic()
         process = scratch.popen('/bin/sh', '-c', 'echo >&%d' % theirs, pass_fds=(theirs,))
@@ -505,9 +510,10 @@ def it_starts_in_100_milliseconds(place):
     print('# ms from start to command: ' + ' '.join(map(str, sorted(times))), file=sys.stderr)
     busy, own = busy_seconds()
     others = (busy - began_busy - own + began_own) / (time.monotonic() - began_all)
-    if min(times) >= START_MS and others > 0.25:
+    limit = max(START_MS, NOTHINGS * min(nothings))
+    if min(times) >= limit and others > 0.25:
         raise tap.Skip('others took %.1f CPUs meanwhile: %d ms at best' % (others, min(times)))
-    assert min(times) < START_MS, times
+    assert min(times) < limit, (limit, times)
 
 
 tap.main()
