@@ -61,7 +61,7 @@ class Result:
 
 def fill(path):
     """A file that takes all the room there is on its disk."""
-    with open(path, 'wb', buffering=0) as file:
+    with open(path, 'ab', buffering=0) as file:
         for size in (65536, 4096, 1):
             with contextlib.suppress(OSError):
                 while True:

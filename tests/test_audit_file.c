@@ -314,6 +314,65 @@ static void a_full_disk_uses_the_reserve_then_fails_then_recovers(void **state)
 	assert_int_equal(umount2(fixture->directory, 0), 0);
 }
 
+/* Lines until what is left of the reserve is for administrators. */
+static unsigned lines_until_scarce(struct fixture *fixture)
+{
+	unsigned lines = 0;
+
+	for (; !audit_report(fixture->audit).is_scarce; lines++)
+		put(fixture, 1);
+	return lines;
+}
+
+static void the_last_of_the_reserve_is_told_also_after_a_restart(void **state)
+{
+	struct fixture *fixture = *state;
+	char filler[96];
+	unsigned lines;
+
+	if (geteuid() != 0 ||
+		mount("none", fixture->directory, "tmpfs", MS_NOSUID | MS_NODEV, "size=3m") != 0)
+		skip();
+	(void)snprintf(filler, sizeof filler, "%s/filler", fixture->directory);
+	open_log(fixture);
+	put(fixture, 10);
+	assert_false(audit_report(fixture->audit).is_scarce);
+	fill_disk(filler);
+	lines = lines_until_scarce(fixture);
+	assert_in_range(lines, 1500, 4000);
+	close_log(fixture);
+	open_log(fixture);
+	put(fixture, 1);
+	assert_true(audit_report(fixture->audit).is_on_reserve);
+	assert_true(audit_report(fixture->audit).is_scarce);
+	assert_in_range(fill_with_lines(fixture), 500, 1300);
+	assert_int_equal(unlink(filler), 0);
+	put(fixture, 1);
+	assert_false(audit_report(fixture->audit).is_scarce);
+	close_log(fixture);
+	assert_int_equal(umount2(fixture->directory, 0), 0);
+}
+
+static void it_is_scarce_no_more_as_soon_as_there_is_room(void **state)
+{
+	struct fixture *fixture = *state;
+	char filler[96];
+
+	if (geteuid() != 0 ||
+		mount("none", fixture->directory, "tmpfs", MS_NOSUID | MS_NODEV, "size=3m") != 0)
+		skip();
+	(void)snprintf(filler, sizeof filler, "%s/filler", fixture->directory);
+	open_log(fixture);
+	put(fixture, 10);
+	fill_disk(filler);
+	(void)lines_until_scarce(fixture);
+	assert_true(audit_is_scarce(fixture->audit));
+	assert_int_equal(unlink(filler), 0);
+	assert_false(audit_is_scarce(fixture->audit));
+	close_log(fixture);
+	assert_int_equal(umount2(fixture->directory, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +393,8 @@ int main(void)
 		TEST(after_a_failed_fdatasync_the_file_must_be_the_same),
 		TEST(a_file_size_limit_fails_the_turn_and_no_more),
 		TEST(a_full_disk_uses_the_reserve_then_fails_then_recovers),
+		TEST(the_last_of_the_reserve_is_told_also_after_a_restart),
+		TEST(it_is_scarce_no_more_as_soon_as_there_is_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -19,6 +20,7 @@
 
 #define ROWS_MAX   80
 #define FIELDS_MAX 64
+#define COLUMNS    7
 #define STRANGER   3000
 #define NO_FIELD   "a field that "
 #define EVERYTHING (2u * VERB_ADMIN - 1)
@@ -29,7 +31,7 @@
 struct row {
 	uint16_t code;
 	char name[32], op[32], who[64];
-	bool while_sealed, is_recorded, changes, is_never_refused;
+	bool while_sealed, is_recorded, changes, is_never_refused, frees_room;
 	uint64_t tags;
 };
 
@@ -38,11 +40,11 @@ static struct row rows[ROWS_MAX];
 static size_t row_count;
 
 /* The cells of a table's row; how many there are. */
-static size_t split(const char *line, char cells[6][64])
+static size_t split(const char *line, char cells[COLUMNS][64])
 {
 	size_t count = 0;
 
-	for (; count < 6 && *line == '|' && line[1] != '\n'; count++) {
+	for (; count < COLUMNS && *line == '|' && line[1] != '\n'; count++) {
 		const char *start = line + 1 + strspn(line + 1, " "), *end = strpbrk(start, "|\n");
 		assert_non_null(end);
 		line = end;
@@ -55,7 +57,7 @@ static size_t split(const char *line, char cells[6][64])
 
 static void read_tags(struct row *row)
 {
-	char cells[6][64], heading[48];
+	char cells[COLUMNS][64], heading[48];
 
 	snprintf(heading, sizeof heading, "\n### %s\n", row->name);
 	const char *line = strstr(page, heading), *next;
@@ -73,7 +75,7 @@ static void read_tags(struct row *row)
 				}
 }
 
-static void read_row(char cells[6][64])
+static void read_row(char cells[COLUMNS][64])
 {
 	struct row *row = &rows[row_count++];
 
@@ -85,6 +87,7 @@ static void read_row(char cells[6][64])
 	row->while_sealed = strcmp(cells[3], "yes") == 0;
 	row->is_recorded = strcmp(cells[4], "yes") == 0;
 	row->changes = strncmp(cells[5], "yes", 3) == 0;
+	row->frees_room = strcmp(cells[6], "yes") == 0;
 	row->is_never_refused = strstr(cells[5], "never refused") != NULL;
 	read_tags(row);
 }
@@ -92,7 +95,7 @@ static void read_row(char cells[6][64])
 static int read_page(void **state)
 {
 	const char *source = getenv("MORTISE_TEST_SOURCE");
-	char path[4096], cells[6][64];
+	char path[4096], cells[COLUMNS][64];
 
 	(void)state;
 	(void)snprintf(path, sizeof path, "%s/docs/protocol.md", source ? source : ".");
@@ -103,7 +106,8 @@ static int read_page(void **state)
 	(void)fclose(file);
 	const char *line = strstr(page, "\n| code | request |");
 	for (; line && line[1] == '|'; line = strchr(line + 1, '\n'))
-		if (split(line + 1, cells) == 6 && atoi(cells[0]) && atoi(cells[0]) != WIRE_GATEWAY)
+		if (split(line + 1, cells) == COLUMNS && atoi(cells[0]) &&
+			atoi(cells[0]) != WIRE_GATEWAY)
 			read_row(cells);
 	return row_count > 40 ? 0 : -1;
 }
@@ -693,10 +697,9 @@ static void seal(struct keeper_fixture *fixture)
 static bool is_log_stopped;             /* and a status not always answered */
 static struct keeper_fixture *standing; /* the world there is, if any */
 
-static struct keeper_fixture *make(const struct request *request, enum world world)
+static void begin(struct keeper_fixture *fixture, const struct request *request, enum world world)
 {
-	struct keeper_fixture *fixture = standing = keeper_prepare();
-
+	standing = fixture;
 	fixture->before = await_signal;
 	keeper_listen_web(fixture, EVERYTHING ^ VERB_ADMIN);
 	keeper_start(fixture);
@@ -706,6 +709,13 @@ static struct keeper_fixture *make(const struct request *request, enum world wor
 		request->prepare(fixture);
 	if (world == SEALED)
 		seal(fixture);
+}
+
+static struct keeper_fixture *make(const struct request *request, enum world world)
+{
+	struct keeper_fixture *fixture = keeper_prepare();
+
+	begin(fixture, request, world);
 	return fixture;
 }
 
@@ -1139,6 +1149,13 @@ static void all_without_log(struct keeper_fixture *fixture, enum world world)
 			ask_without_log(fixture, &requests[i]);
 }
 
+static void prepare_all(struct keeper_fixture *fixture)
+{
+	for (size_t i = 0; i < REQUESTS; i++)
+		if (requests[i].prepare)
+			requests[i].prepare(fixture);
+}
+
 static void make_known(struct keeper_fixture *fixture)
 {
 	struct asker *asker = open_as(fixture, &callers[4]);
@@ -1152,9 +1169,7 @@ static void while_the_log_is_known_to_fail_nothing_is_changed_but_by_a_seal(void
 	struct keeper_fixture *fixture = make(NULL, OPEN);
 
 	(void)state;
-	for (size_t i = 0; i < REQUESTS; i++)
-		if (requests[i].prepare)
-			requests[i].prepare(fixture);
+	prepare_all(fixture);
 	keeper_stop_log(fixture);
 	make_known(fixture);
 	all_without_log(fixture, OPEN);
@@ -1217,6 +1232,159 @@ static void only_what_changes_has_a_line_that_comes_late(void **state)
 	end();
 }
 
+/* ---- full disks ---- */
+
+static void put_on_small_disk(const char *directory)
+{
+	assert_int_equal(mount("none", directory, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m"), 0);
+}
+
+/* But for so many bytes. */
+static void fill_disk(const char *directory, off_t left)
+{
+	char path[160], block[4096] = {1};
+
+	snprintf(path, sizeof path, "%s/ballast", directory);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	while (write(fd, block, sizeof block) > 0)
+		;
+	assert_int_equal(ftruncate(fd, lseek(fd, 0, SEEK_END) - left), 0);
+	assert_int_equal(close(fd), 0);
+}
+
+static void end_on_small_disk(const char *directory)
+{
+	assert_int_equal(umount2(directory, MNT_DETACH), 0);
+	end();
+}
+
+/* Was it refused for lack of room, by this word? */
+static bool lacks_room(struct keeper_fixture *fixture, const struct caller *caller,
+	const struct request *request, const char *word)
+{
+	struct asker *asker = open_as(fixture, caller);
+
+	if (request->lead && caller->uid == 0)
+		request->lead(fixture, asker);
+	uint16_t code = ask(fixture, asker, request, false);
+	bool lacks = strstr(asker->text, word) != NULL;
+	if (lacks && code != MORTISE_BUSY)
+		fail_msg("%s: %u (%s)", request->name, code, asker->text);
+	leave(asker);
+	return lacks;
+}
+
+static const char log_is_full[] = "the audit log's disk is full";
+
+static void use_up_the_logs_disk(struct keeper_fixture *fixture)
+{
+	const struct request wanted = {.name = "GET", .fill = get};
+
+	for (unsigned i = 0; !lacks_room(fixture, &callers[0], &wanted, log_is_full); i++)
+		assert_in_range(i, 0, 20000);
+}
+
+/* Who may all but admin; and an admin who is no operator. */
+static void ask_on_full_disk(struct keeper_fixture *fixture, const struct request *request)
+{
+	const struct row *row = row_of(request);
+	size_t size = log_size(fixture);
+
+	if (lacks_room(fixture, &callers[18], request, log_is_full) ==
+		(strcmp(row->who, "anyone") == 0))
+		fail_msg("%s, not asked by an administrator", request->name);
+	assert_false(has_line(fixture, size, (const char *[4]){"\"uid\":2017"}));
+	/* A rollback takes admin from him. */
+	if (strcmp(row->who, "admin") == 0 && strcmp(row->name, "POLICY_ROLLBACK") != 0 &&
+		lacks_room(fixture, &callers[11], request, log_is_full) == row->frees_room)
+		fail_msg("%s, asked by an admin who is no operator", request->name);
+}
+
+/* Afterwards, since it is done. */
+static void ask_as_root_on_full_disk(struct keeper_fixture *fixture, const struct request *request)
+{
+	const struct row *row = row_of(request);
+	bool may = row->frees_room || strcmp(row->who, "anyone") == 0;
+
+	if (lacks_room(fixture, &callers[0], request, log_is_full) == may)
+		fail_msg("%s, asked by root", request->name);
+}
+
+static void on_the_last_of_the_logs_disk_administrators_free_room_and_nobody_does_else(void **state)
+{
+	struct keeper_fixture *fixture = keeper_prepare();
+
+	(void)state;
+	put_on_small_disk(fixture->audit_directory);
+	begin(fixture, NULL, OPEN);
+	prepare_all(fixture);
+	fill_disk(fixture->audit_directory, 0);
+	use_up_the_logs_disk(fixture);
+	for (size_t i = 0; i < REQUESTS; i++)
+		if (requests[i].world == OPEN && !row_of(&requests[i])->is_never_refused)
+			ask_on_full_disk(fixture, &requests[i]);
+	for (size_t i = 0; i < REQUESTS; i++)
+		if (requests[i].world == OPEN && !row_of(&requests[i])->is_never_refused)
+			ask_as_root_on_full_disk(fixture, &requests[i]);
+	seal(fixture);
+	for (size_t i = 0; i < REQUESTS; i++)
+		if (strcmp(requests[i].name, "UNSEAL") == 0)
+			assert_int_equal(do_one(fixture, &requests[i]), MORTISE_OK);
+	end_on_small_disk(fixture->audit_directory);
+}
+
+static void on_a_store_disk_that_is_nearly_full_only_administrators_write(void **state)
+{
+	static const char low[] = "left, which are for administrators";
+	struct keeper_fixture *fixture = keeper_prepare();
+
+	(void)state;
+	put_on_small_disk(fixture->store);
+	begin(fixture, NULL, OPEN);
+	prepare_all(fixture);
+	fill_disk(fixture->store, 128 * 1024);
+	for (size_t i = 0; i < REQUESTS; i++) {
+		const struct row *row = row_of(&requests[i]);
+		bool writes =
+			strncmp(row->who, "write ", 6) == 0 || strncmp(row->who, "rotate ", 7) == 0;
+		if (requests[i].world != OPEN || row->is_never_refused)
+			continue;
+		if (lacks_room(fixture, &callers[18], &requests[i], low) != writes)
+			fail_msg("%s, not asked by an administrator", row->name);
+		if (lacks_room(fixture, &callers[0], &requests[i], low))
+			fail_msg("%s, asked by root", row->name);
+	}
+	end_on_small_disk(fixture->store);
+}
+
+static uint16_t delete_as(struct keeper_fixture *fixture, const struct caller *caller)
+{
+	const struct request request = {.name = "DELETE", .fill = x};
+	struct asker *asker = open_as(fixture, caller);
+	uint16_t code = ask(fixture, asker, &request, false);
+
+	leave(asker);
+	return code;
+}
+
+static void on_a_full_store_disk_only_an_administrator_has_the_reserve(void **state)
+{
+	struct keeper_fixture *fixture = keeper_prepare();
+	char path[128];
+
+	(void)state;
+	put_on_small_disk(fixture->store);
+	begin(fixture, NULL, OPEN);
+	snprintf(path, sizeof path, "%s/reserve", fixture->store);
+	while (access(path, F_OK) != 0)
+		(void)do_one(fixture, &requests[1]);
+	fill_disk(fixture->store, 0);
+	assert_int_equal(delete_as(fixture, &callers[18]), MORTISE_IO);
+	assert_int_equal(delete_as(fixture, &callers[0]), MORTISE_OK);
+	end_on_small_disk(fixture->store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1240,6 +1408,13 @@ int main(void)
 		cmocka_unit_test_teardown(
 			while_the_log_is_known_to_fail_no_store_is_made, tear_down),
 		cmocka_unit_test_teardown(only_what_changes_has_a_line_that_comes_late, tear_down),
+		cmocka_unit_test_teardown(
+			on_the_last_of_the_logs_disk_administrators_free_room_and_nobody_does_else,
+			tear_down),
+		cmocka_unit_test_teardown(
+			on_a_store_disk_that_is_nearly_full_only_administrators_write, tear_down),
+		cmocka_unit_test_teardown(
+			on_a_full_store_disk_only_an_administrator_has_the_reserve, tear_down),
 	};
 	if (!is_root()) {
 		print_message("1..0 # SKIP needs root\n");

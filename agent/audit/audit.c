@@ -176,7 +176,15 @@ struct audit_report audit_report(const struct audit *audit)
 		.is_failing = audit->is_failing,
 		.is_unsynced = audit->phase == AUDIT_UNSYNCED,
 		.is_on_reserve = audit->file.is_on_reserve,
+		.is_scarce = audit_file_is_scarce(&audit->file, audit->chain.offset),
 	};
+}
+
+bool audit_is_scarce(struct audit *audit)
+{
+	if (audit_report(audit).is_scarce)
+		audit_file_look_again(&audit->file, audit->chain.offset);
+	return audit_report(audit).is_scarce;
 }
 
 bool audit_public_key(const struct audit *audit, uint8_t out_key[32])

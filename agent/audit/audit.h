@@ -163,8 +163,12 @@ struct audit_report {
 	bool is_failing;    /* the last flush failed */
 	bool is_unsynced;   /* the last fdatasync failed, and was not made good */
 	bool is_on_reserve; /* the disk is full and the preallocated reserve is in use */
+	bool is_scarce;     /* and what is left of that is for administrators, who free room */
 };
 struct audit_report audit_report(const struct audit *audit);
+
+/* The report's word, looked at again before anybody is refused for it. */
+bool audit_is_scarce(struct audit *audit);
 
 /* False: the file was moved or removed, and lines go where nobody looks for them. */
 bool audit_is_in_place(const struct audit *audit);

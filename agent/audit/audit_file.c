@@ -20,6 +20,7 @@
 #define OPEN_FLAGS (O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 /* How much the log may grow on a full disk before the reserve is tried again. */
 #define RENEW_STEP 32768
+#define BLOCK      512 /* of st_blocks, whatever the file system's are: stat(2) */
 
 /* The new name must be on the disk as well as the lines behind it. */
 static enum mortise_status sync_directory(const char *path)
@@ -83,6 +84,8 @@ static enum mortise_status check_ours(struct audit_file *file)
 		return errno == EWOULDBLOCK ? MORTISE_CONFLICT : MORTISE_IO;
 	file->device = status.st_dev;
 	file->inode = status.st_ino;
+	/* A log has no holes: blocks beyond its end are what was left of the reserve. */
+	file->reserved_end = (uint64_t)status.st_blocks * BLOCK;
 	return MORTISE_OK;
 }
 
@@ -251,7 +254,19 @@ void audit_file_cut(struct audit_file *file, uint64_t size)
 	file->cut_to = size;
 	file->needs_cut = ftruncate(file->fd, (off_t)size) != 0;
 	/* The blocks of the reserve went too. */
+	file->reserved_end = size;
 	file->renew_at = 0;
+}
+
+bool audit_file_is_scarce(const struct audit_file *file, uint64_t size)
+{
+	return file->is_on_reserve && size + AUDIT_RESERVE_LAST > file->reserved_end;
+}
+
+void audit_file_look_again(struct audit_file *file, uint64_t size)
+{
+	file->renew_at = 0;
+	renew_reserve(file, size);
 }
 
 enum mortise_status audit_file_sync(struct audit_file *file)

@@ -13,6 +13,8 @@
 #include "audit.h"
 
 #define AUDIT_RESERVE_SIZE 1048576
+/* Of that the last part is for lines of administrators, who free some room. */
+#define AUDIT_RESERVE_LAST 262144
 /* More garbage than this at the end of a log is not from a crash: it is not our log. */
 #define AUDIT_TORN_MAX 1048576
 
@@ -61,6 +63,11 @@ bool audit_file_is_in_place(const struct audit_file *file);
 
 /* If it fails it is tried again before the next write. */
 void audit_file_cut(struct audit_file *file, uint64_t size);
+
+/* On a full disk: would a log of so many bytes be in the reserve's last part? */
+bool audit_file_is_scarce(const struct audit_file *file, uint64_t size);
+/* Tries to have the whole reserve behind so many bytes, whenever that was tried last. */
+void audit_file_look_again(struct audit_file *file, uint64_t size);
 
 /* fdatasync; after a failure the file wants audit_file_reopen(). */
 enum mortise_status audit_file_sync(struct audit_file *file) MUST_USE;

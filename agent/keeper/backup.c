@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "reserve.h"
+
 #define OUTGOING  "outgoing.db"
 #define INCOMING  "incoming.db"
 #define REPLACED  STORE_NAME ".replaced"
@@ -67,7 +69,8 @@ static bool is_own(const char *name)
 {
 	static const char *const own[] = {STORE_NAME, OUTGOING, INCOMING};
 
-	if (strcmp(name, "lock") == 0 || strcmp(name, REPLACED) == 0)
+	if (strcmp(name, "lock") == 0 || strcmp(name, RESERVE_NAME) == 0 ||
+		strcmp(name, REPLACED) == 0)
 		return true;
 	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
 		size_t size = strlen(own[i]);

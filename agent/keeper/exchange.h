@@ -57,6 +57,7 @@ struct operation {
 	bool while_sealed;
 	bool changes; /* refused while the audit log cannot be written */
 	bool is_recorded;
+	bool frees_room; /* an administrator may do it with what full disks have in reserve */
 	operation_handler *handler;
 };
 

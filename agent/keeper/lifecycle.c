@@ -11,6 +11,8 @@
 #include "lifecycle_parts.h"
 #include "log.h"
 
+#define FILL_US UINT64_C(1000000) /* between two looks at the disk */
+
 enum lifecycle_state lifecycle_state(const struct lifecycle *lifecycle)
 {
 	return lifecycle->state;
@@ -66,9 +68,35 @@ struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle)
 	return anchor_report(lifecycle->anchor);
 }
 
+/* Looking at the disk costs little, but upkeep is done at every turn. */
+static void fill_reserve(struct lifecycle *lifecycle)
+{
+	uint64_t steady_us = clock_steady_us();
+
+	if (lifecycle->filled_us && steady_us - lifecycle->filled_us < FILL_US)
+		return;
+	lifecycle->filled_us = steady_us;
+	reserve_fill(lifecycle->reserve);
+}
+
 void lifecycle_upkeep(struct lifecycle *lifecycle)
 {
 	anchor_upkeep(lifecycle->anchor);
+	fill_reserve(lifecycle);
+}
+
+void lifecycle_lend_reserve(struct lifecycle *lifecycle, bool is_lent)
+{
+	if (lifecycle->vault)
+		vault_lend(lifecycle->vault, is_lent ? lifecycle->reserve : NULL);
+	/* What it did not need goes back before anybody else has it. */
+	if (!is_lent)
+		reserve_fill(lifecycle->reserve);
+}
+
+bool lifecycle_disk_is_low(const struct lifecycle *lifecycle, uint64_t *out_free)
+{
+	return reserve_disk_is_low(lifecycle->reserve, out_free);
 }
 
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)
@@ -236,6 +264,8 @@ enum mortise_status lifecycle_new(
 	if (status == MORTISE_OK)
 		status = anchor_new(parts->sealer, parts->anchor_window_s, &lifecycle->anchor);
 	if (status == MORTISE_OK)
+		status = reserve_new(parts->store_directory, &lifecycle->reserve);
+	if (status == MORTISE_OK)
 		status = open_store(lifecycle);
 	if (status != MORTISE_OK) {
 		explain_store(parts->store_directory, status);
@@ -268,5 +298,6 @@ void lifecycle_free(struct lifecycle *lifecycle)
 	backup_free(lifecycle->backup);
 	anchor_free(lifecycle->anchor);
 	store_close(lifecycle->store);
+	reserve_free(lifecycle->reserve);
 	free(lifecycle);
 }

@@ -143,6 +143,14 @@ enum mortise_status lifecycle_find_master_key(
 void lifecycle_gaps_while_sealed(
 	const struct lifecycle *lifecycle, vault_gap_visit *visit, void *context);
 
+/*
+ * Whether what is done to the store from now on may take of the reserve, where its disk is full:
+ * for those who free room.
+ */
+void lifecycle_lend_reserve(struct lifecycle *lifecycle, bool is_lent);
+/* Is the store's disk so full that only they may write? */
+bool lifecycle_disk_is_low(const struct lifecycle *lifecycle, uint64_t *out_free);
+
 /* The anchor of the open store, if it has one. */
 struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle);
 /* Between turns. */

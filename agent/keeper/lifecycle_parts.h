@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "lifecycle.h"
 #include "lifecycle_work.h"
+#include "reserve.h"
 #include "slots.h"
 
 #define SLOTS_MAX VAULT_SLOTS_MAX
@@ -63,6 +64,8 @@ struct lifecycle {
 	struct store *store;
 	struct vault *vault;
 	struct anchor *anchor;
+	struct reserve *reserve;
+	uint64_t filled_us; /* when, of CLOCK_MONOTONIC; 0: never */
 	struct backup *backup;
 	enum lifecycle_state state;
 	uint64_t since_us;

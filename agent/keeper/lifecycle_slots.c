@@ -128,6 +128,18 @@ static enum mortise_status read_word(const struct lifecycle *lifecycle, struct w
 	return MORTISE_OK;
 }
 
+/* A few bytes, on which a seal and a PIN's tries depend: the reserve is theirs, too. */
+static enum mortise_status put_word(struct lifecycle *lifecycle, const char *text)
+{
+	enum mortise_status status;
+
+	do
+		status = store_set_hold(lifecycle->store, text);
+	while (status != MORTISE_OK && store_is_full(lifecycle->store) &&
+		reserve_spend(lifecycle->reserve));
+	return status;
+}
+
 static enum mortise_status write_word(struct lifecycle *lifecycle, const struct word *word)
 {
 	char text[2 * STORE_HOLD_MAX];
@@ -136,7 +148,7 @@ static enum mortise_status write_word(struct lifecycle *lifecycle, const struct 
 
 	if (size < 0 || size >= STORE_HOLD_MAX)
 		return MORTISE_INVALID;
-	return store_set_hold(lifecycle->store, text);
+	return put_word(lifecycle, text);
 }
 
 /* Does an admin's seal still hold? One that cannot be read does. */
@@ -171,7 +183,7 @@ enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *
 		word = (struct word){.pins = ""};
 	snprintf(word.hold, sizeof word.hold, "%s", hold);
 	enum mortise_status status = write_word(lifecycle, &word);
-	return status == MORTISE_INVALID ? store_set_hold(lifecycle->store, hold) : status;
+	return status == MORTISE_INVALID ? put_word(lifecycle, hold) : status;
 }
 
 /* A boot that has no id cannot be told from the next: then the seal holds for good. */

@@ -179,7 +179,11 @@ static enum mortise_status put_in_force(
 	CLEANUP(drop_rates) struct rate_table *rates = NULL;
 
 	TRY(rate_new(RATE_PAIRS_MAX, &rates));
-	TRY(store_policy(applying, vault, &applied->version));
+	/* A quota, or who may write, may be what fills the disk. */
+	lifecycle_lend_reserve(agent->lifecycle, true);
+	enum mortise_status status = store_policy(applying, vault, &applied->version);
+	lifecycle_lend_reserve(agent->lifecycle, false);
+	TRY(status);
 	rate_free(agent->rates);
 	agent->rates = rates;
 	rates = NULL;

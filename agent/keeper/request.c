@@ -18,120 +18,125 @@
 
 /* All authority there is. The verb counts where the policy is asked, here or by the handler. */
 static const struct operation operations[] = {
-	{WIRE_HELLO, "hello", ANYONE, 0, TAG(CHALLENGE), true, false, false, request_hello},
-	{WIRE_STATUS, "status", ANYONE, 0, 0, true, false, false, request_status},
-	{WIRE_WHOAMI, "whoami", ANYONE, 0, 0, true, false, false, request_whoami},
+	{WIRE_HELLO, "hello", ANYONE, 0, TAG(CHALLENGE), true, false, false, false, request_hello},
+	{WIRE_STATUS, "status", ANYONE, 0, 0, true, false, false, false, request_status},
+	{WIRE_WHOAMI, "whoami", ANYONE, 0, 0, true, false, false, false, request_whoami},
 	{WIRE_INIT, "init", OPERATOR, 0,
 		TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(COUNTER) | TAG(PIN) | TAG(URI) | TAG(PCRS) |
 			TAG(PUBLIC_KEY),
-		true, true, true, request_init},
+		true, true, true, false, request_init},
 	{WIRE_UNSEAL, "unseal", OPERATOR, 0,
 		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(PIN) | TAG(SHARES), true, true,
-		true, request_unseal},
+		true, true, request_unseal},
 	{WIRE_SEAL, "seal", VERB_ALONE, VERB_ADMIN, TAG(UNTIL_BOOT) | TAG(DRY_RUN), true, true,
-		true, request_seal},
+		true, true, request_seal},
 	{WIRE_GET, "get", EACH_PATH, VERB_READ, TAG(PATHS) | TAG(VERSION) | TAG(LABEL), false,
-		false, true, request_get},
+		false, true, false, request_get},
 	{WIRE_SET, "set", VERB_ON_PATH, VERB_WRITE,
 		TAG(PATH) | TAG(VALUE) | TAG(TOKEN) | TAG(EXPECT) | TAG(IF_CHANGED) | TAG(DRY_RUN) |
 			TAG(NOTE),
-		false, true, true, request_set},
+		false, true, true, false, request_set},
 	{WIRE_LIST, "list", EACH_PATH, VERB_LIST, TAG(PREFIX) | TAG(CURSOR), false, false, true,
-		request_list},
-	{WIRE_SHOW, "show", VERB_ON_PATH, VERB_LIST, TAG(PATH), false, false, true, request_show},
+		true, request_list},
+	{WIRE_SHOW, "show", VERB_ON_PATH, VERB_LIST, TAG(PATH), false, false, true, true,
+		request_show},
 	{WIRE_DELETE, "delete", VERB_ON_PATH, VERB_DELETE, TAG(PATH) | TAG(DRY_RUN), false, true,
-		true, request_delete},
+		true, true, request_delete},
 	{WIRE_UNDELETE, "undelete", VERB_ON_PATH, VERB_DELETE, TAG(PATH) | TAG(DRY_RUN), false,
-		true, true, request_undelete},
+		true, true, false, request_undelete},
 	{WIRE_META, "meta", VERB_ON_PATH, VERB_WRITE,
 		TAG(PATH) | TAG(DRY_RUN) | TAG(TOTAL) | TAG(META) | TAG(NOTE) | TAG(MAX_AGE) |
 			TAG(HOOK),
-		false, true, true, request_meta},
+		false, true, true, false, request_meta},
 	{WIRE_MOVE, "move", VERB_ON_PATH, VERB_WRITE,
-		TAG(PATH) | TAG(TOKEN) | TAG(NAME) | TAG(DRY_RUN), false, true, true, request_move},
+		TAG(PATH) | TAG(TOKEN) | TAG(NAME) | TAG(DRY_RUN), false, true, true, false,
+		request_move},
 	{WIRE_ROLLBACK, "rollback", VERB_ON_PATH, VERB_WRITE,
 		TAG(PATH) | TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN), false, true,
-		true, request_rollback},
+		true, false, request_rollback},
 	{WIRE_DESTROY, "destroy", VERB_ON_PATH, VERB_DELETE,
-		TAG(PATH) | TAG(VERSION) | TAG(DRY_RUN) | TAG(FORCE), false, true, true,
+		TAG(PATH) | TAG(VERSION) | TAG(DRY_RUN) | TAG(FORCE), false, true, true, true,
 		request_destroy},
 	{WIRE_SET_BATCH, "set-batch", EACH_PATH, VERB_WRITE,
 		TAG(ITEMS) | TAG(TOKEN) | TAG(IF_CHANGED) | TAG(DRY_RUN) | TAG(NOTE), false, true,
-		true, request_set_batch},
+		true, false, request_set_batch},
 	{WIRE_WATCH, "watch", EACH_PATH, VERB_READ, TAG(ITEMS) | TAG(NUMBER), false, false, true,
-		request_watch},
+		false, request_watch},
 	{WIRE_ROTATE, "rotate", VERB_ON_PATH, VERB_ROTATE,
 		TAG(PATH) | TAG(VERSION) | TAG(VALUE) | TAG(TOKEN) | TAG(NUMBER) | TAG(DRY_RUN),
-		false, true, true, request_rotate},
+		false, true, true, false, request_rotate},
 	{WIRE_HYGIENE, "hygiene", VERB_ALONE, VERB_ADMIN, TAG(CURSOR) | TAG(TIME), false, false,
-		true, request_hygiene},
+		true, false, request_hygiene},
 	{WIRE_POLICY_STAGE, "policy-stage", VERB_ALONE, VERB_ADMIN,
-		TAG(NAME) | TAG(OFFSET) | TAG(CHUNK), false, false, false, request_policy_stage},
+		TAG(NAME) | TAG(OFFSET) | TAG(CHUNK), false, false, false, true,
+		request_policy_stage},
 	{WIRE_POLICY_APPLY, "policy-apply", VERB_ALONE, VERB_ADMIN,
-		TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), false, true, true,
+		TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), false, true, true, true,
 		request_policy_apply},
 	{WIRE_POLICY_SHOW, "policy-show", VERB_ALONE, VERB_ADMIN, TAG(VERSION) | TAG(OFFSET), false,
-		false, true, request_policy_show},
+		false, true, true, request_policy_show},
 	{WIRE_POLICY_CHECK, "policy-check", VERB_ALONE, VERB_ADMIN,
 		TAG(USER) | TAG(GROUP) | TAG(UNIT) | TAG(EXE) | TAG(LABEL) | TAG(NAME) | TAG(TIME) |
 			TAG(VERB) | TAG(PATH),
-		false, false, true, request_policy_check},
+		false, false, true, false, request_policy_check},
 	{WIRE_POLICY_WHO, "policy-who", VERB_ALONE, VERB_ADMIN, TAG(PATH) | TAG(VERB) | TAG(CURSOR),
-		false, false, true, request_policy_who},
+		false, false, true, false, request_policy_who},
 	{WIRE_POLICY_MAY, "policy-may", VERB_ALONE, VERB_ADMIN,
 		TAG(USER) | TAG(GROUP) | TAG(UNIT) | TAG(EXE) | TAG(LABEL) | TAG(NAME) |
 			TAG(CURSOR),
-		false, false, true, request_policy_may},
+		false, false, true, false, request_policy_may},
 	{WIRE_POLICY_ROLLBACK, "policy-rollback", VERB_ALONE, VERB_ADMIN,
 		TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), false, true,
-		true, request_policy_rollback},
+		true, true, request_policy_rollback},
 	{WIRE_POLICY_RESET, "policy-reset", OPERATOR, 0,
-		TAG(TOKEN) | TAG(EXPECT) | TAG(RECOVERY) | TAG(DRY_RUN), false, true, true,
+		TAG(TOKEN) | TAG(EXPECT) | TAG(RECOVERY) | TAG(DRY_RUN), false, true, true, true,
 		request_policy_reset},
 	{WIRE_AUDIT_SHOW, "audit-show", VERB_ALONE, VERB_AUDIT, TAG(OFFSET), false, false, true,
-		request_audit_show},
+		true, request_audit_show},
 	{WIRE_AUDIT_VERIFY, "audit-verify", VERB_ALONE, VERB_AUDIT, TAG(CURSOR), false, false, true,
-		request_audit_verify},
-	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, 0, false, false, true,
+		true, request_audit_verify},
+	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, 0, false, false, true, false,
 		request_audit_key},
 	{WIRE_AUDIT_ACKNOWLEDGE, "audit-acknowledge", VERB_ALONE, VERB_ADMIN,
-		TAG(NOTE) | TAG(DRY_RUN), false, true, true, request_audit_acknowledge},
-	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, TAG(OFFSET), false, false, true,
+		TAG(NOTE) | TAG(DRY_RUN), false, true, true, true, request_audit_acknowledge},
+	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, TAG(OFFSET), false, false, true, true,
 		request_backup},
 	{WIRE_BACKUP_STAGE, "backup-stage", OPERATOR, 0, TAG(OFFSET) | TAG(CHUNK), true, false,
-		false, request_backup_stage},
+		false, false, request_backup_stage},
 	{WIRE_BACKUP_VERIFY, "backup-verify", OPERATOR, 0,
-		TAG(CURSOR) | TAG(RECOVERY) | TAG(SHARES), true, false, true,
+		TAG(CURSOR) | TAG(RECOVERY) | TAG(SHARES), true, false, true, false,
 		request_backup_verify},
 	{WIRE_RECOVER, "recover", OPERATOR, 0,
 		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(PIN) | TAG(URI) |
 			TAG(PCRS) | TAG(PUBLIC_KEY) | TAG(SHARES) | TAG(COUNTER),
-		true, true, true, request_recover},
-	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, TAG(CURSOR), false, false, true,
+		true, true, true, false, request_recover},
+	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, TAG(CURSOR), false, false, true, true,
 		request_verify},
 	{WIRE_REKEY, "rekey", VERB_ALONE, VERB_ADMIN, TAG(CURSOR) | TAG(DRY_RUN) | TAG(REENCRYPT),
-		false, true, true, request_rekey},
-	{WIRE_SLOT_LIST, "slot-list", VERB_ALONE, VERB_ADMIN, 0, false, false, true,
+		false, true, true, false, request_rekey},
+	{WIRE_SLOT_LIST, "slot-list", VERB_ALONE, VERB_ADMIN, 0, false, false, true, false,
 		request_slot_list},
 	{WIRE_SLOT_ADD, "slot-add", VERB_ALONE, VERB_ADMIN,
 		TAG(NUMBER) | TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(PIN) | TAG(URI) | TAG(PCRS) |
 			TAG(PUBLIC_KEY) | TAG(THRESHOLD),
-		false, true, true, request_slot_add},
+		false, true, true, false, request_slot_add},
 	{WIRE_SLOT_REMOVE, "slot-remove", VERB_ALONE, VERB_ADMIN, TAG(NUMBER) | TAG(DRY_RUN), false,
-		true, true, request_slot_remove},
+		true, true, false, request_slot_remove},
 	{WIRE_SLOT_TEST, "slot-test", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(RECOVERY) | TAG(PIN) | TAG(SHARES), false, true, true,
+		TAG(NUMBER) | TAG(RECOVERY) | TAG(PIN) | TAG(SHARES), false, true, true, false,
 		request_slot_test},
 	{WIRE_SLOT_RESEAL, "slot-reseal", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, request_slot_reseal},
+		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, false,
+		request_slot_reseal},
 	{WIRE_SLOT_SUSPEND, "slot-suspend", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN) | TAG(BOOTS), false, true, true,
+		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN) | TAG(BOOTS), false, true, true, false,
 		request_slot_suspend},
 	{WIRE_SLOT_CHANGE_PIN, "slot-change-pin", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, request_slot_change_pin},
+		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, false,
+		request_slot_change_pin},
 	{WIRE_CLOCK_ACCEPT, "clock-accept", VERB_ALONE, VERB_ADMIN, TAG(NOTE) | TAG(DRY_RUN), false,
-		true, true, request_clock_accept},
-	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, TAG(NUMBER), true, false, true,
+		true, true, false, request_clock_accept},
+	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, TAG(NUMBER), true, false, true, true,
 		request_doctor},
 };
 
@@ -220,6 +225,51 @@ static enum mortise_status check_state(struct exchange *exchange)
 	return exchange_fail(exchange, MORTISE_SEALED, "sealed");
 }
 
+static bool is_administrator(const struct exchange *exchange)
+{
+	return exchange_is_operator(exchange) || exchange_may(exchange, VERB_ADMIN, NULL).allowed;
+}
+
+/*
+ * Where disks are full, others leave alone what administrators need in order to free some room: the
+ * end of the log's reserve, and the last of the store's disk. No line either: there is no room.
+ */
+static enum mortise_status check_room(struct exchange *exchange)
+{
+	const struct operation *operation = exchange->operation;
+	uint64_t free_bytes;
+
+	if (operation->authority != ANYONE && audit_is_scarce(exchange->agent->audit) &&
+		!(operation->frees_room && is_administrator(exchange))) {
+		exchange->is_silent = true;
+		return exchange_fail(exchange, MORTISE_BUSY,
+			"the audit log's disk is full, and what is left is for administrators who "
+			"free some space");
+	}
+	if ((operation->verb & (VERB_WRITE | VERB_ROTATE)) &&
+		lifecycle_disk_is_low(exchange->agent->lifecycle, &free_bytes) &&
+		!is_administrator(exchange))
+		return exchange_fail(exchange, MORTISE_BUSY,
+			"the store's disk has %llu KiB left, which are for administrators, so "
+			"nothing is changed; one of them can free some space",
+			(unsigned long long)free_bytes / 1024);
+	return MORTISE_OK;
+}
+
+/* What frees room may have what was kept for it. */
+static enum mortise_status handle(struct exchange *exchange)
+{
+	const struct operation *operation = exchange->operation;
+	struct lifecycle *lifecycle = exchange->agent->lifecycle;
+
+	if (!operation->frees_room || !operation->changes || !is_administrator(exchange))
+		return operation->handler(exchange);
+	lifecycle_lend_reserve(lifecycle, true);
+	enum mortise_status status = operation->handler(exchange);
+	lifecycle_lend_reserve(lifecycle, false);
+	return status;
+}
+
 static enum mortise_status run(struct exchange *exchange)
 {
 	const struct operation *operation = exchange->operation;
@@ -229,13 +279,14 @@ static enum mortise_status run(struct exchange *exchange)
 			operation->name);
 	TRY(take_path(exchange));
 	TRY(check_state(exchange));
+	TRY(check_room(exchange));
 	TRY(check_authority(exchange));
 	/* But an emergency seal takes nothing out; its line is owed. */
 	if (operation->changes && operation->opcode != WIRE_SEAL &&
 		audit_report(exchange->agent->audit).is_failing)
 		return exchange_fail(exchange, MORTISE_BUSY,
 			"the audit log can't be written, so nothing is changed; free some space");
-	return operation->handler(exchange);
+	return handle(exchange);
 }
 
 /* With the time after which it is worth trying again, where that is known. */

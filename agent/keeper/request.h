@@ -54,14 +54,14 @@ struct agent {
 	struct lifecycle *lifecycle;
 	struct audit *audit;
 	struct owed owed;
-	struct secret *audit_state;      /* of a checkpoint, not in the store yet; NULL: none */
-	uint64_t audit_retry_us;         /* this and the next ones by the steady clock */
-	bool has_old_keys;               /* in the store's write-ahead log: keys that have signed */
-	uint64_t forgot_us;              /* when they were last taken from it */
-	uint64_t deleted_keep_us;        /* until a deleted secret is purged; 0: never */
-	uint64_t purged_us;              /* when any was looked for last */
-	uint8_t purge_cursor[ID_SIZE];   /* zeros: no look at all secrets is under way */
-	bool told_failing, told_reserve; /* what the log last said of the audit log */
+	struct secret *audit_state;    /* of a checkpoint, not in the store yet; NULL: none */
+	uint64_t audit_retry_us;       /* this and the next ones by the steady clock */
+	bool has_old_keys;             /* in the store's write-ahead log: keys that have signed */
+	uint64_t forgot_us;            /* when they were last taken from it */
+	uint64_t deleted_keep_us;      /* until a deleted secret is purged; 0: never */
+	uint64_t purged_us;            /* when any was looked for last */
+	uint8_t purge_cursor[ID_SIZE]; /* zeros: no look at all secrets is under way */
+	bool told_failing, told_reserve, told_scarce; /* what the log last said of the audit log */
 	bool told_moved;
 	uint64_t moved_looked_us;      /* monotonic */
 	enum clock_verdict told_clock; /* and of the clock */

@@ -107,10 +107,11 @@ static void put_audit(
 	bool is_damaged = request_damage_text(agent, damage, sizeof damage);
 
 	put_text_fact(reply, "audit",
-		report->is_failing      ? "failing: nothing is released"
-		: agent->told_moved     ? "MOVED: lines go to a file that is not in its place"
-		: is_damaged            ? damage
-		: report->is_unsynced   ? "not safely on the disk: it is written again"
+		report->is_failing    ? "failing: nothing is released"
+		: agent->told_moved   ? "MOVED: lines go to a file that is not in its place"
+		: is_damaged          ? damage
+		: report->is_unsynced ? "not safely on the disk: it is written again"
+		: report->is_scarce ? "disk full: what is left of its reserve is for administrators"
 		: report->is_on_reserve ? "disk full: on its reserve"
 					: "ok");
 	if (is_damaged)

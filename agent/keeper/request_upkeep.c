@@ -170,6 +170,9 @@ static void tell_of_audit(struct agent *agent)
 
 	if (report.is_failing && !agent->told_failing)
 		log_error("the audit log can't be written: nothing is released until it can");
+	else if (report.is_scarce && !agent->told_scarce)
+		log_warning("the audit log's disk is full, and what is left of its reserve is for "
+			    "administrators: free some space");
 	else if (report.is_on_reserve && !agent->told_reserve)
 		log_warning("the audit log's disk is full; it is on its reserve: free some space");
 	else if ((agent->told_failing && !report.is_failing) ||
@@ -178,6 +181,7 @@ static void tell_of_audit(struct agent *agent)
 			report.is_on_reserve ? "on its reserve again" : "written as usual again");
 	agent->told_failing = report.is_failing;
 	agent->told_reserve = report.is_on_reserve;
+	agent->told_scarce = report.is_scarce;
 }
 
 /* Once a second: nobody else would hear of it before the next start. */

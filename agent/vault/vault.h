@@ -98,6 +98,14 @@ uint64_t vault_changes(const struct vault *vault);
 enum mortise_status vault_fingerprint(struct vault *vault, const char *path,
 	uint8_t out_fingerprint[ENVELOPE_HASH], bool *out_empty) MUST_USE;
 
+struct reserve;
+
+/*
+ * From now on whatever finds the disk full takes of this reserve, and tries again; NULL: no more.
+ * For what frees room. The reserve stays the caller's.
+ */
+void vault_lend(struct vault *vault, struct reserve *reserve);
+
 struct vault_write {
 	const char *path;
 	const uint8_t *value;

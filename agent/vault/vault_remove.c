@@ -10,7 +10,12 @@
 
 static enum mortise_status leave_no_copy(struct vault *vault)
 {
-	TRY(store_rewrite(vault->store));
+	enum mortise_status status;
+
+	do
+		status = store_rewrite(vault->store);
+	while (status != MORTISE_OK && vault_found_room(vault));
+	TRY(status);
 	return store_truncate_log(vault->store);
 }
 

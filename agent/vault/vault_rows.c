@@ -300,21 +300,34 @@ static void touch(struct vault *vault, const struct index_change *change)
 		rekey_touch(vault, change->removed_id);
 }
 
+bool vault_found_room(const struct vault *vault)
+{
+	return store_is_full(vault->store) && vault->lent && !vault->is_nested &&
+	       reserve_spend(vault->lent);
+}
+
+void vault_lend(struct vault *vault, struct reserve *reserve)
+{
+	vault->lent = reserve;
+}
+
 enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context)
 {
 	struct store_meta meta = vault->meta;
+	enum mortise_status status;
 
 	if (vault->is_stale)
 		return MORTISE_IO;
 	if (raises_generation(change) && meta.generation < vault->target_generation)
 		meta.generation = vault->target_generation;
 	index_root(vault->index, &meta, change, meta.tally);
-	enum mortise_status status = write_all(vault, &meta, write_rows, context);
-	if (status != MORTISE_OK) {
-		store_rollback(vault->store);
-		return status;
-	}
+	do {
+		status = write_all(vault, &meta, write_rows, context);
+		if (status != MORTISE_OK)
+			store_rollback(vault->store);
+	} while (status != MORTISE_OK && vault_found_room(vault));
+	TRY(status);
 	vault->meta = meta;
 	if (change)
 		touch(vault, change);

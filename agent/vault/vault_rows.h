@@ -9,6 +9,7 @@
 
 #include "cache.h"
 #include "index.h"
+#include "reserve.h"
 #include "vault.h"
 
 /* Rows of other epochs are removed in slices. */
@@ -28,7 +29,8 @@ struct vault {
 	uint64_t commits, weighty_commits; /* see struct vault_age */
 	uint64_t changes;                  /* commits that concerned a secret */
 	bool is_stale;
-	bool is_nested; /* the caller holds the transaction */
+	bool is_nested;       /* the caller holds the transaction */
+	struct reserve *lent; /* what a full disk may take of; NULL: nothing. Not the vault's */
 
 	struct rekey *rekey;   /* under way; NULL: none */
 	struct sweep sweep;    /* of rows of other epochs */
@@ -111,6 +113,8 @@ enum mortise_status vault_begin_slice(struct vault *vault) MUST_USE;
 enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status status) MUST_USE;
 /* Is it not over yet? Of CLOCK_MONOTONIC. */
 bool vault_has_time(uint64_t until_us);
+/* Did it fail for want of room, and is there some now? Then it is to be tried again. */
+bool vault_found_room(const struct vault *vault);
 /* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */
 enum mortise_status vault_commit_item(struct vault *vault, enum store_item kind, uint64_t number,
 	struct store_bytes body) MUST_USE;
