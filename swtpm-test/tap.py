@@ -25,7 +25,7 @@ def test(function=None, *, root=False):
     return register(function) if function else register
 
 
-def until(condition, seconds=15, what=None):
+def until(condition, seconds=60, what=None):
     """The first true result of condition(); an AssertionError when the time is over, with what(), or what."""
     end = time.monotonic() + seconds
     while True:
