@@ -210,5 +210,24 @@ def on_a_full_disk_an_import_is_refused_and_what_was_is_there(place):
     agent.do('verify')
 
 
+@test(root=True)
+def a_user_at_his_quota_is_told_which_and_doctor_knows_before(place):
+    agent = place.ready()
+    agent.apply(RULE + '[quota shop]\nsecret = shop/**\nsecrets = 10\n')
+    for number in range(9):
+        agent.run('set', 'shop/%d' % number, user=ALICE, input='v')
+    result = agent.run('doctor', '--json')
+    has(result.text, 'quotas that are nearly used up: shop (90 %)')
+    same(agent.run('set', 'shop/9', user=ALICE, input='v').status, 0)
+    result = refused(agent, 77, 'set', 'shop/10', user=ALICE, input='v', about='the quota shop allows (10 secrets)')
+    has(result.err, 'destroy what is not needed')
+    refused(agent, 77, 'import', '--yes', place.file('e', 'A=1\n'), 'shop', user=ALICE, about='quota shop')
+    agent.do('delete', '--yes', 'shop/0')
+    refused(agent, 77, 'set', 'shop/10', user=ALICE, input='v', about='quota shop')
+    agent.do('destroy', '--yes', '--all', 'shop/0')
+    same(agent.run('set', 'shop/10', user=ALICE, input='v').status, 0)
+    has(agent.apply(RULE).text, 'quota shop: shop/**, at most 10 secrets: no longer')
+
+
 if __name__ == '__main__':
     tap.main()

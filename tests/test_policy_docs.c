@@ -77,9 +77,10 @@ static void all_examples_make_one_policy(void **state)
 	struct policy *policy = compile_page();
 
 	(void)state;
-	assert_int_equal(policy_count, 6);
+	assert_int_equal(policy_count, 7);
 	assert_int_equal(test_count, 1);
 	assert_int_equal(policy_rule_count(policy), 8);
+	assert_int_equal(policy_quota_count(policy), 3);
 	policy_free(policy);
 }
 

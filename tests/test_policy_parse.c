@@ -117,7 +117,8 @@ static void an_unknown_key_is_refused(void **state)
 static void an_unknown_section_is_refused(void **state)
 {
 	(void)state;
-	refuses("[rules a]\n", "p:1:1: unknown section 'rules'; expected [rule NAME] or");
+	refuses("[rules a]\n", "p:1:1: unknown section 'rules'; expected [rule NAME], [credential "
+			       "NAME] or [quota ");
 }
 
 static void a_bad_title_is_refused(void **state)

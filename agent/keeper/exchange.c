@@ -97,6 +97,11 @@ bool exchange_is_operator(const struct exchange *exchange)
 	return requester_is_operator(exchange->agent, exchange->from);
 }
 
+bool exchange_is_administrator(const struct exchange *exchange)
+{
+	return exchange_is_operator(exchange) || exchange_may(exchange, VERB_ADMIN, NULL).allowed;
+}
+
 /* What the audit log has a line of: of one caller's so many denials in a minute, not of more. */
 static void log_denial(const struct audit_event *event, const char *unit)
 {

@@ -138,6 +138,25 @@ void exchange_next_page(struct exchange *exchange, const void *cursor, size_t si
 /* Is it root, the agent's user or an operator, and at the agent's own socket? */
 bool exchange_is_operator(const struct exchange *exchange);
 
+/* Or does the policy allow it admin? */
+bool exchange_is_administrator(const struct exchange *exchange);
+
+/* Counts by the quotas of the policy that is in force from now on. */
+enum mortise_status quota_begin(struct agent *agent, struct vault *vault) MUST_USE;
+/* "dev (95 %), ci of uid 1000 (100 %)": those used to nine tenths, as many as there is room for; or
+ * "". */
+void quota_describe_nearly_used(const struct agent *agent, char *out_text, size_t size);
+/*
+ * May what a write adds be kept, beside what the same request has claimed already? MORTISE_DENIED
+ * names the quota. MORTISE_BUSY while it is being counted.
+ */
+enum mortise_status exchange_keep(
+	struct exchange *exchange, struct census *claims, const struct vault_write *write) MUST_USE;
+enum mortise_status exchange_keep_one(struct exchange *exchange, const struct vault_write *write)
+	MUST_USE;
+/* Likewise for the secret at PATH, at its new path. */
+enum mortise_status exchange_keep_moved(struct exchange *exchange, const char *new_path) MUST_USE;
+
 /* A pending request: made by a handler, finished once. The requester may be gone by then. */
 struct pending {
 	struct agent *agent;

@@ -143,6 +143,9 @@ enum mortise_status lifecycle_find_master_key(
 void lifecycle_gaps_while_sealed(
 	const struct lifecycle *lifecycle, vault_gap_visit *visit, void *context);
 
+/* After vault_count_by(): counts, in slices, the first of them at once. */
+void lifecycle_count(struct lifecycle *lifecycle);
+
 /*
  * Whether what is done to the store from now on may take of the reserve, where its disk is full:
  * for those who free room.

@@ -20,6 +20,7 @@ enum mortise_status lifecycle_accept(struct lifecycle *lifecycle, struct vault *
 	lifecycle->opened_us = clock_now().least_us;
 	lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALED);
 	lifecycle_begin_work(lifecycle);
+	lifecycle_count(lifecycle);
 	return MORTISE_OK;
 }
 

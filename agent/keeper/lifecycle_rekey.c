@@ -91,6 +91,25 @@ static bool keeps_slots(struct lifecycle *lifecycle)
 	return false;
 }
 
+/* What waits behind it has its turn when all is counted. */
+static void count_some(struct lifecycle *lifecycle)
+{
+	struct vault *vault = lifecycle->vault;
+	enum mortise_status status = vault_count_slice(vault, SLICE_US);
+
+	if (status != MORTISE_OK)
+		log_warning("what users keep cannot be counted, it is tried again: %s",
+			mortise_status_text(status));
+	if (vault_is_counting(vault) || vault_has_work(vault))
+		schedule(lifecycle, status == MORTISE_OK ? 0 : PAUSE_S);
+}
+
+void lifecycle_count(struct lifecycle *lifecycle)
+{
+	if (lifecycle->vault && vault_is_counting(lifecycle->vault))
+		count_some(lifecycle);
+}
+
 void lifecycle_on_work(evutil_socket_t fd, short what, void *context)
 {
 	struct lifecycle *lifecycle = context;
@@ -101,6 +120,10 @@ void lifecycle_on_work(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (!vault)
 		return;
+	if (vault_is_counting(vault)) {
+		count_some(lifecycle);
+		return;
+	}
 	uint64_t epoch = vault_epoch(vault);
 	enum mortise_status status = vault_work(vault, SLICE_US);
 	if (vault_epoch(vault) != epoch && !keeps_slots(lifecycle))

@@ -192,6 +192,8 @@ static enum mortise_status put_in_force(
 	agent->policy = applying->policy;
 	applying->policy = NULL;
 	agent->policy_version = applied->version;
+	if (quota_begin(agent, vault) == MORTISE_OK)
+		lifecycle_count(agent->lifecycle);
 	policy_names_watch(&agent->names, agent->policy, true);
 	audit_request_checkpoint(agent->audit);
 	log_info("policy version %llu applied by uid %u: %zu %s",

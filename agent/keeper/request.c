@@ -225,11 +225,6 @@ static enum mortise_status check_state(struct exchange *exchange)
 	return exchange_fail(exchange, MORTISE_SEALED, "sealed");
 }
 
-static bool is_administrator(const struct exchange *exchange)
-{
-	return exchange_is_operator(exchange) || exchange_may(exchange, VERB_ADMIN, NULL).allowed;
-}
-
 /*
  * Where disks are full, others leave alone what administrators need in order to free some room: the
  * end of the log's reserve, and the last of the store's disk. No line either: there is no room.
@@ -240,7 +235,7 @@ static enum mortise_status check_room(struct exchange *exchange)
 	uint64_t free_bytes;
 
 	if (operation->authority != ANYONE && audit_is_scarce(exchange->agent->audit) &&
-		!(operation->frees_room && is_administrator(exchange))) {
+		!(operation->frees_room && exchange_is_administrator(exchange))) {
 		exchange->is_silent = true;
 		return exchange_fail(exchange, MORTISE_BUSY,
 			"the audit log's disk is full, and what is left is for administrators who "
@@ -248,7 +243,7 @@ static enum mortise_status check_room(struct exchange *exchange)
 	}
 	if ((operation->verb & (VERB_WRITE | VERB_ROTATE)) &&
 		lifecycle_disk_is_low(exchange->agent->lifecycle, &free_bytes) &&
-		!is_administrator(exchange))
+		!exchange_is_administrator(exchange))
 		return exchange_fail(exchange, MORTISE_BUSY,
 			"the store's disk has %llu KiB left, which are for administrators, so "
 			"nothing is changed; one of them can free some space",
@@ -262,7 +257,7 @@ static enum mortise_status handle(struct exchange *exchange)
 	const struct operation *operation = exchange->operation;
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 
-	if (!operation->frees_room || !operation->changes || !is_administrator(exchange))
+	if (!operation->frees_room || !operation->changes || !exchange_is_administrator(exchange))
 		return operation->handler(exchange);
 	lifecycle_lend_reserve(lifecycle, true);
 	enum mortise_status status = operation->handler(exchange);

@@ -60,6 +60,9 @@ static void put_agent(struct exchange *exchange)
 		put_text_fact(reply, "store_strangers", names);
 		put_number_fact(reply, "store_strangers_count", strangers);
 	}
+	quota_describe_nearly_used(agent, names, sizeof names);
+	if (names[0])
+		put_text_fact(reply, "quotas_nearly_used", names);
 	if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY)
 		put_number_fact(reply, "memlock_bytes", locked.rlim_cur);
 }

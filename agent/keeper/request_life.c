@@ -147,6 +147,7 @@ static enum mortise_status move(struct exchange *exchange, const char *new_path)
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(exchange_token(exchange, &token));
 	TRY(may_move(exchange, new_path));
+	TRY(exchange_keep_moved(exchange, new_path));
 	enum mortise_status status = vault_move(
 		vault_of(exchange), exchange->path, new_path, token, is_dry_run, &outcome);
 	if (status == MORTISE_CONFLICT)
@@ -173,6 +174,21 @@ enum mortise_status request_move(struct exchange *exchange)
 	return status;
 }
 
+/* Of a version's value; 0: there is none, as the rollback will say. */
+static size_t size_of(const struct exchange *exchange, uint64_t number)
+{
+	struct vault_version versions[VAULT_VERSIONS_MAX];
+	struct vault_head head;
+	size_t count = 0;
+
+	if (vault_show(vault_of(exchange), exchange->path, &head, versions, &count) != MORTISE_OK)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (versions[i].number == number)
+			return (size_t)versions[i].size_bytes;
+	return 0;
+}
+
 enum mortise_status request_rollback(struct exchange *exchange)
 {
 	struct vault_write write = {.path = exchange->path};
@@ -183,6 +199,9 @@ enum mortise_status request_rollback(struct exchange *exchange)
 		return exchange_fail(exchange, MORTISE_INVALID, "which version's value?");
 	TRY(exchange_begin_write(exchange, &write));
 	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &write.is_dry_run));
+	write.uid = exchange->from->caller.subject.uid;
+	write.size = size_of(exchange, to);
+	TRY(exchange_keep_one(exchange, &write));
 	enum mortise_status status = vault_rollback(vault_of(exchange), &write, to, &outcome);
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail_expected(exchange, write.expected_version);

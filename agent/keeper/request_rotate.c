@@ -84,6 +84,7 @@ static enum mortise_status begin(struct exchange *exchange, struct vault_outcome
 		.time_us = exchange->now.least_us,
 	};
 	memcpy(write.token, token->bytes, sizeof write.token);
+	TRY(exchange_keep_one(exchange, &write));
 	return vault_write(lifecycle_vault(exchange->agent->lifecycle), &write, outcome);
 }
 

@@ -191,6 +191,7 @@ enum mortise_status request_set(struct exchange *exchange)
 	/* The answer says whether the value is this one: only who may read it is told. */
 	if (write.only_if_changed && !exchange_may(exchange, VERB_READ, exchange->path).allowed)
 		return exchange_deny(exchange);
+	TRY(exchange_keep_one(exchange, &write));
 	enum mortise_status status =
 		vault_write(lifecycle_vault(exchange->agent->lifecycle), &write, &outcome);
 	if (status == MORTISE_CONFLICT)
@@ -310,9 +311,26 @@ static enum mortise_status may_write(struct exchange *exchange, struct batch *ba
 	return status;
 }
 
+static void drop_census(struct census **census)
+{
+	census_free(*census);
+}
+
+static enum mortise_status keep_batch(struct exchange *exchange, const struct batch *batch)
+{
+	CLEANUP(drop_census) struct census *claims = NULL;
+
+	TRY(census_new(&claims));
+	for (size_t i = 0; i < batch->count; i++)
+		TRY(exchange_keep(exchange, claims, &batch->writes[i]));
+	return MORTISE_OK;
+}
+
 static enum mortise_status put_batch(struct exchange *exchange, struct batch *batch)
 {
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+
+	TRY(keep_batch(exchange, batch));
 	enum mortise_status status =
 		vault_write_all(vault, batch->writes, batch->count, batch->outcomes);
 

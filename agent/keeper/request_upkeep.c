@@ -82,6 +82,8 @@ enum mortise_status request_vault_opened(
 	if (status == MORTISE_OK)
 		status = rate_new(RATE_PAIRS_MAX, &rates);
 	if (status == MORTISE_OK)
+		status = quota_begin(agent, vault);
+	if (status == MORTISE_OK)
 		status = audit_attach(agent->audit, vault_uuid(vault), state);
 	if (status != MORTISE_OK) {
 		if (status == MORTISE_BUSY || status == MORTISE_IO)

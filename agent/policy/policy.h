@@ -19,6 +19,10 @@
  *	expires = 2026-12-31               ; or 2026-12-31T18:00, or either with Z
  *	rate    = 20/h                     ; for each uid; /min, /h or /d
  *
+ *	[quota dev]                        ; how much may be kept
+ *	secret  = dev-*
+ *	size    = 16M
+ *
  *	[credential dbpass]                ; what a service manager may hand to a unit
  *	unit   = backup.service
  *	secret = prod/db/password
@@ -43,6 +47,7 @@
 #define POLICY_TEXT_MAX        16777216 /* bytes in all files */
 #define POLICY_RULES_MAX       200000
 #define POLICY_CREDENTIALS_MAX 1024
+#define POLICY_QUOTAS_MAX      64
 #define POLICY_VALUES_MAX      1024 /* of one attribute of one rule */
 #define POLICY_TITLE_MAX       64   /* [A-Za-z0-9][A-Za-z0-9._-]* */
 #define POLICY_NAME_MAX        255  /* bytes in the name of a user or group */
@@ -188,6 +193,22 @@ struct policy_credential_section {
 };
 bool policy_credential_section(
 	const struct policy *policy, size_t index, struct policy_credential_section *out_section);
+
+/* A [quota], or, last, the one of users whom no other names, which each policy has. */
+struct policy_quota {
+	const char *title;
+	bool is_each_users;             /* what each has made counts for himself alone */
+	bool is_default;                /* not said in any file: administrators are free of it */
+	uint64_t size_max, secrets_max; /* bytes, secrets; 0: no bound */
+};
+/* At least 1, at most POLICY_QUOTAS_MAX + 1. */
+size_t policy_quota_count(const struct policy *policy);
+#define POLICY_QUOTA_DEFAULT         "default"
+#define POLICY_QUOTA_DEFAULT_SIZE    67108864
+#define POLICY_QUOTA_DEFAULT_SECRETS 10000
+struct policy_quota policy_quota_at(const struct policy *policy, size_t index);
+/* Does what uid makes at path count for it? */
+bool policy_quota_counts(const struct policy *policy, size_t index, uint32_t uid, const char *path);
 
 /*
  * Is there an allow of verb at all, for whatever path, among the rules that may concern this

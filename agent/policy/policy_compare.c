@@ -298,6 +298,61 @@ static enum mortise_status tell_credentials(struct comparing *comparing,
 	return MORTISE_OK;
 }
 
+static bool has_quota(const struct policy *policy, const struct quota *quota)
+{
+	for (size_t i = 0; i < policy->quota_count; i++) {
+		const struct quota *other = &policy->quotas[i];
+
+		if (strcmp(other->rule.origin->title, quota->rule.origin->title) == 0 &&
+			other->size_max == quota->size_max &&
+			other->secrets_max == quota->secrets_max &&
+			rule_covers(&other->rule, &quota->rule) &&
+			rule_covers(&quota->rule, &other->rule))
+			return true;
+	}
+	return false;
+}
+
+/* "quota dev: dev-*, of each of the users ci, at most 1000 secrets, at most 16777216 bytes" */
+static enum mortise_status tell_quota(struct comparing *comparing, const struct policy *policy,
+	const struct quota *quota, bool is_new)
+{
+	const struct condition *secret = rule_condition(&quota->rule, ATTRIBUTE_SECRET);
+	const struct condition *user = rule_condition(&quota->rule, ATTRIBUTE_USER);
+	CLEANUP(text_drop) struct text text = {0};
+
+	TRY(text_begin(&text));
+	(void)fprintf(text.file, "quota %s: ", quota->rule.origin->title);
+	if (secret != NULL)
+		text_values(text.file, policy, secret);
+	else
+		(void)fputs("all secrets", text.file);
+	if (user != NULL) {
+		(void)fputs(", of each of the users ", text.file);
+		text_values(text.file, policy, user);
+	}
+	if (quota->secrets_max != 0)
+		(void)fprintf(text.file, ", at most %llu secrets",
+			(unsigned long long)quota->secrets_max);
+	if (quota->size_max != 0)
+		(void)fprintf(
+			text.file, ", at most %llu bytes", (unsigned long long)quota->size_max);
+	(void)fputs(is_new ? "" : ": no longer", text.file);
+	TRY(text_end(&text));
+	comparing->lines++;
+	comparing->visit(comparing->context, text.at);
+	return MORTISE_OK;
+}
+
+static enum mortise_status tell_quotas(struct comparing *comparing, const struct policy *policy,
+	const struct policy *other, bool is_new)
+{
+	for (size_t i = 0; i < policy->quota_count; i++)
+		if (comparing->lines < POLICY_CHANGES_MAX && !has_quota(other, &policy->quotas[i]))
+			TRY(tell_quota(comparing, policy, &policy->quotas[i], is_new));
+	return MORTISE_OK;
+}
+
 enum mortise_status policy_compare(const struct policy *before, const struct policy *after,
 	policy_change_visit *visit, void *context)
 {
@@ -309,8 +364,10 @@ enum mortise_status policy_compare(const struct policy *before, const struct pol
 	TRY(read_phrases(after, &new));
 	TRY(tell_rules(&comparing, &old, &new, false));
 	TRY(tell_credentials(&comparing, before, after, false));
+	TRY(tell_quotas(&comparing, before, after, false));
 	TRY(tell_rules(&comparing, &new, &old, true));
 	TRY(tell_credentials(&comparing, after, before, true));
+	TRY(tell_quotas(&comparing, after, before, true));
 	if (comparing.comparisons > COMPARISONS_MAX)
 		visit(context,
 			"there are too many rules to compare them all: there may be more changes");

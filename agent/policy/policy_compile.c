@@ -100,6 +100,8 @@ enum mortise_status policy_compile(struct policy *policy, struct policy_error *o
 		pin_rule(policy, &policy->rules[i]);
 	for (size_t i = 0; i < policy->credential_count; i++)
 		pin_rule(policy, &policy->credentials[i].rule);
+	for (size_t i = 0; i < policy->quota_count; i++)
+		pin_rule(policy, &policy->quotas[i].rule);
 	TRY(credential_check_all(policy, out_error));
 	TRY(policy_index_build(policy));
 	policy->is_compiled = true;

@@ -38,19 +38,40 @@ static const struct key credential_keys[] = {
 	{NULL, NULL},
 };
 
+static const struct key quota_keys[] = {
+	{"secret", policy_values_secret},
+	{"user", policy_values_accounts},
+	{"size", policy_values_quota_size},
+	{"secrets", policy_values_quota_secrets},
+	{NULL, NULL},
+};
+
+static const struct {
+	const char *name; /* [NAME TITLE] */
+	const struct key *keys;
+	const char *keys_text;
+	policy_check_draft *check;
+} sections[] = {
+	[SECTION_RULE] = {"rule", rule_keys,
+		"allow, deny, secret, user, group, unit, exe, label, socket, hours, days, expires "
+		"or rate",
+		policy_check_rule},
+	[SECTION_CREDENTIAL] = {"credential", credential_keys, "unit, secret, user or id",
+		policy_check_credential},
+	[SECTION_QUOTA] = {"quota", quota_keys, "secret, user, size or secrets",
+		policy_check_quota},
+};
+
 static enum mortise_status read_key(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
-	bool is_credential = parsing->draft.is_credential;
+	enum section section = parsing->draft.section;
 
-	for (const struct key *key = is_credential ? credential_keys : rule_keys; key->key; key++)
+	for (const struct key *key = sections[section].keys; key->key; key++)
 		if (strcmp(entry->key, key->key) == 0)
 			return key->read(parsing, entry, error);
 	return inifile_refuse(error, entry->line, entry->column, "unknown key '%.80s'; expected %s",
-		entry->key,
-		is_credential ? "unit, secret, user or id"
-			      : "allow, deny, secret, user, group, unit, exe, label, socket, "
-				"hours, days, expires or rate");
+		entry->key, sections[section].keys_text);
 }
 
 static enum mortise_status add_rule(struct policy *policy, const struct rule *rule)
@@ -78,6 +99,32 @@ static enum mortise_status add_credential(struct policy *policy, const struct dr
 	return MORTISE_OK;
 }
 
+static enum mortise_status add_quota(struct policy *policy, const struct draft *draft)
+{
+	struct quota *quotas = policy_grow(
+		policy->quotas, policy->quota_count, &policy->quota_capacity, sizeof *quotas);
+
+	if (quotas == NULL)
+		return MORTISE_BUSY;
+	policy->quotas = quotas;
+	quotas[policy->quota_count] = draft->quota;
+	quotas[policy->quota_count++].rule = draft->rule;
+	return MORTISE_OK;
+}
+
+static enum mortise_status add(struct policy *policy, const struct draft *draft)
+{
+	switch (draft->section) {
+	case SECTION_CREDENTIAL:
+		return add_credential(policy, draft);
+	case SECTION_QUOTA:
+		return add_quota(policy, draft);
+	case SECTION_RULE:
+		break;
+	}
+	return add_rule(policy, &draft->rule);
+}
+
 static enum mortise_status finish(struct parsing *parsing, struct inifile_error *error)
 {
 	struct policy *policy = parsing->policy;
@@ -87,8 +134,7 @@ static enum mortise_status finish(struct parsing *parsing, struct inifile_error 
 
 	if (draft->origin == NULL)
 		return MORTISE_OK;
-	TRY(draft->is_credential ? policy_check_credential(draft, error)
-				 : policy_check_rule(draft, error));
+	TRY(sections[draft->section].check(draft, error));
 	for (int i = 0; i < ATTRIBUTE_COUNT; i++)
 		count += draft->conditions[i].value_count > 0;
 	rule->origin = draft->origin;
@@ -98,7 +144,7 @@ static enum mortise_status finish(struct parsing *parsing, struct inifile_error 
 	for (int i = 0; i < ATTRIBUTE_COUNT; i++)
 		if (draft->conditions[i].value_count > 0)
 			rule->conditions[rule->condition_count++] = draft->conditions[i];
-	TRY(draft->is_credential ? add_credential(policy, draft) : add_rule(policy, rule));
+	TRY(add(policy, draft));
 	*draft = (struct draft){0};
 	return MORTISE_OK;
 }
@@ -134,9 +180,7 @@ static enum mortise_status note_title(struct parsing *parsing, const struct inif
 	origin->column = entry->column;
 	if (origin->title == NULL)
 		return MORTISE_BUSY;
-	node = tsearch(origin,
-		parsing->draft.is_credential ? &parsing->credential_titles : &parsing->titles,
-		compare_titles);
+	node = tsearch(origin, &parsing->titles[parsing->draft.section], compare_titles);
 	if (node == NULL)
 		return MORTISE_BUSY;
 	if (*node != origin)
@@ -147,34 +191,41 @@ static enum mortise_status note_title(struct parsing *parsing, const struct inif
 	return MORTISE_OK;
 }
 
-static enum mortise_status check_room(const struct policy *policy, bool is_credential,
+static enum mortise_status check_room(const struct policy *policy, enum section section,
 	const struct inifile_entry *entry, struct inifile_error *error)
 {
-	if (is_credential && policy->credential_count == POLICY_CREDENTIALS_MAX)
-		return inifile_refuse(error, entry->line, entry->column,
-			"a policy has at most %d credentials", POLICY_CREDENTIALS_MAX);
-	if (!is_credential && policy->rule_count == POLICY_RULES_MAX)
-		return inifile_refuse(error, entry->line, entry->column,
-			"a policy has at most %d rules", POLICY_RULES_MAX);
-	return MORTISE_OK;
+	size_t count = section == SECTION_CREDENTIAL ? policy->credential_count
+		       : section == SECTION_QUOTA    ? policy->quota_count
+						     : policy->rule_count;
+	size_t most = section == SECTION_CREDENTIAL ? POLICY_CREDENTIALS_MAX
+		      : section == SECTION_QUOTA    ? POLICY_QUOTAS_MAX
+						    : POLICY_RULES_MAX;
+
+	if (count < most)
+		return MORTISE_OK;
+	return inifile_refuse(error, entry->line, entry->column, "a policy has at most %zu %ss",
+		most, sections[section].name);
 }
 
 static enum mortise_status begin(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
-	bool is_credential = strcmp(entry->section, "credential") == 0;
+	unsigned section = 0;
 
-	if (!is_credential && strcmp(entry->section, "rule") != 0)
+	while (section < SECTIONS && strcmp(entry->section, sections[section].name) != 0)
+		section++;
+	if (section == SECTIONS)
 		return inifile_refuse(error, entry->line, entry->column,
-			"unknown section '%.80s'; expected [rule NAME] or [credential NAME]",
+			"unknown section '%.80s'; expected [rule NAME], [credential NAME] or "
+			"[quota NAME]",
 			entry->section);
 	if (!is_title(entry->title))
 		return inifile_refuse(error, entry->line, entry->column,
 			"expected a %s's name of 1 to %d letters, digits, '.', '_' and '-', "
 			"a letter or digit first",
 			entry->section, POLICY_TITLE_MAX);
-	TRY(check_room(parsing->policy, is_credential, entry, error));
-	parsing->draft.is_credential = is_credential;
+	parsing->draft.section = (enum section)section;
+	TRY(check_room(parsing->policy, parsing->draft.section, entry, error));
 	return note_title(parsing, entry, &parsing->draft.origin, error);
 }
 
@@ -246,8 +297,8 @@ enum mortise_status policy_parse(const struct policy_file *files, size_t file_co
 	if (parsing.policy == NULL)
 		return MORTISE_BUSY;
 	status = parse_files(&parsing, files, file_count, &at, &error);
-	tdestroy(parsing.titles, keep);
-	tdestroy(parsing.credential_titles, keep);
+	for (unsigned i = 0; i < SECTIONS; i++)
+		tdestroy(parsing.titles[i], keep);
 	tdestroy(parsing.names, keep);
 	if (status == MORTISE_REJECTED)
 		inifile_describe(at, &error, out_error->text, sizeof out_error->text);

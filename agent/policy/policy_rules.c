@@ -183,6 +183,7 @@ void policy_free(struct policy *policy)
 	}
 	policy_index_drop(policy);
 	free(policy->credentials);
+	free(policy->quotas);
 	free(policy->names);
 	free(policy->rules);
 	free(policy);

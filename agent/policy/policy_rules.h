@@ -60,6 +60,12 @@ struct credential {
 	const char *id;
 };
 
+/* A [quota]: whose and which secrets count, as a rule says that. */
+struct quota {
+	struct rule rule;
+	uint64_t size_max, secrets_max; /* 0: no bound */
+};
+
 struct name {
 	struct policy_name seen;
 	uint32_t number; /* its place among the policy's names */
@@ -96,6 +102,8 @@ struct policy {
 	size_t rule_count, rule_capacity;
 	struct credential *credentials;
 	size_t credential_count, credential_capacity;
+	struct quota *quotas;
+	size_t quota_count, quota_capacity;
 	struct name **names;
 	size_t name_count, name_capacity;
 	struct id_index by[ATTRIBUTE_COUNT];

@@ -14,11 +14,15 @@ struct place {
 	unsigned line, column; /* line 0: nowhere */
 };
 
-/* What a rule said so far; it is complete when the next header or the file's end comes. */
+enum section { SECTION_RULE, SECTION_CREDENTIAL, SECTION_QUOTA };
+#define SECTIONS 3
+
+/* What a section said so far; it is complete when the next header or the file's end comes. */
 struct draft {
 	const struct origin *origin; /* NULL: no rule begun */
 	struct rule rule;
-	bool is_credential;
+	enum section section;
+	struct quota quota;                           /* but for its rule */
 	const char *id;                               /* of a credential; NULL: its title */
 	struct condition conditions[ATTRIBUTE_COUNT]; /* value_count 0: not said */
 	struct place nobody;                          /* where the rule names nobody */
@@ -28,8 +32,8 @@ struct parsing {
 	struct policy *policy;
 	const char *file; /* its name, kept by the policy */
 	struct draft draft;
-	void *titles, *credential_titles; /* trees of struct origin, see tsearch(3) */
-	void *names;                      /* and of struct name */
+	void *titles[SECTIONS]; /* trees of struct origin, see tsearch(3) */
+	void *names;            /* and of struct name */
 };
 
 typedef enum mortise_status policy_values_read(struct parsing *parsing,
@@ -41,6 +45,7 @@ policy_values_read policy_values_secret, policy_values_unit, policy_values_exe, 
 policy_values_read policy_values_hours, policy_values_days, policy_values_expires,
 	policy_values_rate;
 policy_values_read policy_values_credential_secret, policy_values_credential_id;
+policy_values_read policy_values_quota_size, policy_values_quota_secrets;
 
 /* One of the words of a value. */
 struct word {

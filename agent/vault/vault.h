@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "census.h"
 #include "clock.h"
 #include "envelope.h"
 #include "store.h"
@@ -136,6 +137,11 @@ enum mortise_status vault_write(struct vault *vault, const struct vault_write *w
 /* All or none, in one commit. MORTISE_INVALID for more than WIRE_SETS_MAX, or a path twice. */
 enum mortise_status vault_write_all(struct vault *vault, const struct vault_write *writes,
 	size_t count, struct vault_outcome *out_outcomes) MUST_USE;
+
+/* Is there such a secret, even a deleted one? */
+bool vault_has(const struct vault *vault, const char *path);
+/* Was this write made already, as its token says? */
+bool vault_was_written(const struct vault *vault, const struct vault_write *write);
 
 /*
  * Takes a secret out of sight, or puts it back. MORTISE_NOT_FOUND if there is none;
@@ -277,6 +283,30 @@ bool vault_has_work(const struct vault *vault);
  * rekey; what it left, and the rest after it, is there to be removed: call again, but not at once.
  */
 enum mortise_status vault_work(struct vault *vault, unsigned budget_us) MUST_USE;
+
+#define VAULT_CLASSES_MAX  128
+#define VAULT_VERSION_COST 512 /* bytes that a version takes beside its value: about as many */
+
+/* The classes (census.h) of what uid has made at path; how many. */
+typedef size_t vault_classify(void *context, uint32_t uid, const char *path,
+	struct census_class out_classes[VAULT_CLASSES_MAX]);
+
+/*
+ * Counts from now on by these classes, in place of others, what is kept: of every version, deleted
+ * secrets' too, its value and VAULT_VERSION_COST; of every secret one, for who made the eldest
+ * version. It takes vault_count_slice() until vault_is_counting() is false. NULL: nobody wants to
+ * know.
+ */
+enum mortise_status vault_count_by(struct vault *vault, vault_classify *classify, void *context)
+	MUST_USE;
+bool vault_is_counting(const struct vault *vault);
+enum mortise_status vault_count_slice(struct vault *vault, unsigned budget_us) MUST_USE;
+/* MORTISE_BUSY while it is being counted. */
+enum mortise_status vault_counted(const struct vault *vault, const struct census_class *class_of,
+	struct census_sum *out_sum) MUST_USE;
+
+/* Of all classes; none while it is being counted. */
+void vault_counted_each(const struct vault *vault, census_visit *visit, void *context);
 
 /* The policy as applied: the newest version, or any kept. malloc'ed. MORTISE_NOT_FOUND. */
 enum mortise_status vault_policy(struct vault *vault, uint64_t version, uint8_t **out_policy,

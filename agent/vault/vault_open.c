@@ -35,6 +35,7 @@ void vault_close(struct vault *vault)
 	if (!vault)
 		return;
 	rekey_drop(vault);
+	(void)!vault_count_by(vault, NULL, NULL);
 	vault_close(vault->retired);
 	cache_free(vault->cache);
 	index_free(vault->index);

@@ -57,6 +57,7 @@ static enum mortise_status remove_entry(struct vault *vault, const struct entry 
 	TRY(vault_commit(vault, &change, wipe, (void *)(uintptr_t)entry));
 	for (size_t i = 0; i < entry->version_count; i++)
 		cache_forget(vault->cache, entry->id, entry->versions[i].number);
+	vault_count_change(vault, entry, NULL);
 	index_remove(vault->index, entry->id);
 	return MORTISE_OK;
 }

@@ -170,6 +170,7 @@ static void take_in(struct vault *vault, struct revision *revision)
 	for (size_t i = 0; before && i < before->version_count; i++)
 		if (!entry_version(revision->after, before->versions[i].number))
 			cache_forget(vault->cache, before->id, before->versions[i].number);
+	vault_count_change(vault, before, revision->after);
 	index_swap(vault->index, revision->after);
 	revision->before = NULL;
 	revision->after = NULL;

@@ -32,6 +32,8 @@ struct vault {
 	bool is_nested;       /* the caller holds the transaction */
 	struct reserve *lent; /* what a full disk may take of; NULL: nothing. Not the vault's */
 
+	struct counting *counting; /* who keeps how much; NULL: nobody wants to know */
+
 	struct rekey *rekey;   /* under way; NULL: none */
 	struct sweep sweep;    /* of rows of other epochs */
 	struct vault *retired; /* what the epoch before had in memory, on its way out; NULL: none */
@@ -111,8 +113,11 @@ enum mortise_status sweep_slice(struct vault *vault, uint64_t until_us) MUST_USE
 enum mortise_status vault_begin_slice(struct vault *vault) MUST_USE;
 /* Commits it, or rolls it back where it failed (status) or fails now. */
 enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status status) MUST_USE;
+uint64_t vault_until(unsigned budget_us);
 /* Is it not over yet? Of CLOCK_MONOTONIC. */
 bool vault_has_time(uint64_t until_us);
+/* A row comes (before NULL), changes or goes (after NULL); before the index has it. */
+void vault_count_change(struct vault *vault, const struct entry *before, const struct entry *after);
 /* Did it fail for want of room, and is there some now? Then it is to be tried again. */
 bool vault_found_room(const struct vault *vault);
 /* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */

@@ -14,6 +14,11 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t vault_until(unsigned budget_us)
+{
+	return now_us() + budget_us;
+}
+
 bool vault_has_time(uint64_t until_us)
 {
 	return now_us() < until_us;
@@ -122,7 +127,7 @@ static void drain_retired(struct vault *vault)
 
 enum mortise_status vault_work(struct vault *vault, unsigned budget_us)
 {
-	uint64_t until_us = now_us() + budget_us;
+	uint64_t until_us = vault_until(budget_us);
 	enum mortise_status status = MORTISE_OK;
 
 	if (vault->is_stale)

@@ -23,6 +23,20 @@ static enum mortise_status find_token(const struct vault *vault, const struct en
 	return MORTISE_OK;
 }
 
+bool vault_has(const struct vault *vault, const char *path)
+{
+	return vault_find(vault, path) != NULL;
+}
+
+bool vault_was_written(const struct vault *vault, const struct vault_write *write)
+{
+	uint64_t number = 0;
+
+	return find_token(vault, vault_find(vault, write->path), write->token, &number) ==
+		       MORTISE_OK &&
+	       number != 0;
+}
+
 /* Is the secret there, with this very value? */
 static enum mortise_status is_same(
 	struct vault *vault, const struct vault_write *write, bool *out_same)

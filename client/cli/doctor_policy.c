@@ -136,6 +136,7 @@ static void check_files(struct doctor *doctor)
 void doctor_policy(struct doctor *doctor)
 {
 	const char *changed = doctor_text(doctor->facts, "policy_names_changed");
+	const char *quotas = doctor_text(doctor->facts, "quotas_nearly_used");
 	uint64_t disabled = 0, rules = 0;
 
 	if (doctor_number(doctor->facts, "policy_rules_disabled", &disabled) && disabled > 0)
@@ -146,6 +147,10 @@ void doctor_policy(struct doctor *doctor)
 	else if (doctor_number(doctor->facts, "policy_rules", &rules))
 		doctor_say(doctor, DOCTOR_OK, NULL, "%llu rules, and all in force",
 			(unsigned long long)rules);
+	if (quotas != NULL)
+		doctor_say(doctor, DOCTOR_WARNING,
+			"destroy what is not needed, or give it more in the policy",
+			"quotas that are nearly used up: %s", quotas);
 	if (!doctor->is_admin || !doctor->is_unsealed)
 		return;
 	check_admins(doctor);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Who keeps how much. The rows are looked at in the order of their ids, in slices; what changes
+ * meanwhile is counted at once if its id has been passed, and else when its turn comes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "census.h"
+#include "vault_rows.h"
+
+struct counting {
+	struct census *census;
+	vault_classify *classify;
+	void *context;
+	uint8_t at[ID_SIZE]; /* rows up to this id are counted */
+	bool is_whole;
+	bool is_lost; /* a row could not be counted: all are to be counted again */
+};
+
+static void drop(struct vault *vault)
+{
+	if (vault->counting)
+		census_free(vault->counting->census);
+	free(vault->counting);
+	vault->counting = NULL;
+}
+
+enum mortise_status vault_count_by(struct vault *vault, vault_classify *classify, void *context)
+{
+	drop(vault);
+	if (!classify)
+		return MORTISE_OK;
+	struct counting *counting = calloc(1, sizeof *counting);
+	if (!counting || census_new(&counting->census) != MORTISE_OK) {
+		free(counting);
+		return MORTISE_BUSY;
+	}
+	counting->classify = classify;
+	counting->context = context;
+	vault->counting = counting;
+	return MORTISE_OK;
+}
+
+static enum mortise_status count_version(struct counting *counting, const char *path,
+	const struct vault_version *version, bool is_eldest, bool is_added)
+{
+	struct census_class classes[VAULT_CLASSES_MAX];
+	const struct census_sum sum = {version->size_bytes + VAULT_VERSION_COST, is_eldest};
+	size_t count = counting->classify(counting->context, version->uid, path, classes);
+
+	for (size_t i = 0; i < count; i++)
+		if (!is_added)
+			census_take(counting->census, &classes[i], &sum);
+		else
+			TRY(census_add(counting->census, &classes[i], &sum));
+	return MORTISE_OK;
+}
+
+static enum mortise_status count_entry(
+	struct vault *vault, const struct entry *entry, bool is_added)
+{
+	struct vault_head head;
+
+	TRY(head_open(vault, entry, &head));
+	for (size_t i = 0; i < entry->version_count; i++) {
+		struct version_info info;
+		TRY(info_open(vault, entry->id, &entry->versions[i], &info));
+		TRY(count_version(vault->counting, head.path, &info.shown, i == 0, is_added));
+	}
+	return MORTISE_OK;
+}
+
+void vault_count_change(struct vault *vault, const struct entry *before, const struct entry *after)
+{
+	struct counting *counting = vault->counting;
+	const struct entry *either = before ? before : after;
+
+	if (!counting || (!counting->is_whole && memcmp(either->id, counting->at, ID_SIZE) > 0))
+		return;
+	if ((before && count_entry(vault, before, false) != MORTISE_OK) ||
+		(after && count_entry(vault, after, true) != MORTISE_OK))
+		counting->is_lost = true;
+}
+
+bool vault_is_counting(const struct vault *vault)
+{
+	return vault->counting && (!vault->counting->is_whole || vault->counting->is_lost);
+}
+
+static enum mortise_status begin_again(struct counting *counting)
+{
+	struct census *census = NULL;
+
+	TRY(census_new(&census));
+	census_free(counting->census);
+	counting->census = census;
+	memset(counting->at, 0, ID_SIZE);
+	counting->is_whole = counting->is_lost = false;
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_count_slice(struct vault *vault, unsigned budget_us)
+{
+	struct counting *counting = vault->counting;
+	uint64_t until_us = vault_until(budget_us);
+
+	if (!vault_is_counting(vault))
+		return MORTISE_OK;
+	if (counting->is_lost)
+		TRY(begin_again(counting));
+	do {
+		const struct entry *entry = index_next(vault->index, counting->at);
+		counting->is_whole = !entry;
+		if (!entry)
+			return MORTISE_OK;
+		memcpy(counting->at, entry->id, ID_SIZE);
+		enum mortise_status status = count_entry(vault, entry, true);
+		counting->is_lost = status != MORTISE_OK;
+		TRY(status);
+	} while (vault_has_time(until_us));
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_counted(
+	const struct vault *vault, const struct census_class *class_of, struct census_sum *out_sum)
+{
+	if (!vault->counting || vault_is_counting(vault))
+		return MORTISE_BUSY;
+	*out_sum = census_sum_of(vault->counting->census, class_of);
+	return MORTISE_OK;
+}
+
+void vault_counted_each(const struct vault *vault, census_visit *visit, void *context)
+{
+	if (vault->counting && !vault_is_counting(vault))
+		census_each(vault->counting->census, visit, context);
+}
