@@ -2,6 +2,9 @@
 /* Policies on their way into the store, and what they then decide. */
 #include "keeper_fixture.h"
 
+#include <grp.h>
+#include <unistd.h>
+
 #define FIRST                                                                                      \
 	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
 
@@ -492,9 +495,47 @@ static void check_knows_what_the_agent_knows_of_who_asks(void **state)
 	asker_close(asker);
 }
 
+/* Alice, in so many groups from 40000 on. */
+static struct asker *open_in_groups(struct keeper_fixture *fixture, unsigned count)
+{
+	gid_t groups[2048];
+
+	for (unsigned i = 0; i < count; i++)
+		groups[i] = 40000 + i;
+	become_root();
+	assert_int_equal(setgroups(count, groups), 0);
+	assert_int_equal(setresgid(ALICE, ALICE, 0), 0);
+	assert_int_equal(setresuid(ALICE, ALICE, 0), 0);
+	return asker_open(fixture);
+}
+
+static void who_is_in_too_many_groups_has_no_allow_by_group_and_every_deny(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	NEEDS_ROOT();
+	keeper_put(fixture, "prod/x", "value");
+	keeper_put(fixture, "dev/x", "value");
+	keeper_apply(fixture, FIRST "[rule group]\nallow = read\nsecret = prod/*\ngroup = 40000\n"
+				    "[rule alice]\nallow = read\nsecret = dev/*\nuser = 1000\n"
+				    "[rule deny]\ndeny = read\nsecret = dev/*\ngroup = 50000\n");
+	for (unsigned count = 1024; count <= 1025; count++) {
+		uint64_t expected = count == 1024 ? MORTISE_OK : MORTISE_DENIED;
+		struct asker *asker = open_in_groups(fixture, count);
+		assert_int_equal(ask_get(fixture, asker, "prod/x", NULL), expected);
+		assert_int_equal(ask_get(fixture, asker, "dev/x", NULL), expected);
+		assert_int_equal(ask_plain(fixture, asker, WIRE_WHOAMI), MORTISE_OK);
+		assert_int_equal(memmem(asker->in, asker->size, "more than 1024", 14) != NULL,
+			count == 1025);
+		become_root();
+		asker_close(asker);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WITH_STORE(who_is_in_too_many_groups_has_no_allow_by_group_and_every_deny),
 		WITH_STORE(names_are_looked_up_and_the_rule_holds),
 		WITH_STORE(a_policy_survives_a_restart),
 		WITH_STORE(an_unknown_name_is_refused_with_its_place),

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define OVERFLOW_ID    65534u
-#define GROUPS_MAX     65536u
 #define PROC_FILE_SIZE 4096
 
 /* Debian 12's headers are older than these (asm-generic/socket.h; uapi/linux/pidfd.h, 6.13). */
@@ -99,34 +98,26 @@ static enum mortise_status check_ids(struct caller *caller)
 	return MORTISE_OK;
 }
 
-/* The supplementary groups as they were at connect(), and the primary one. */
+/*
+ * The supplementary groups as they were at connect(), and the primary one. Of so many that they
+ * would be a load to others none is had: no allow by group matches then, and every deny.
+ */
 static enum mortise_status read_groups(int descriptor, struct caller *caller)
 {
-	uint32_t few[32], *groups = few;
-	socklen_t size = sizeof few;
+	uint32_t groups[CALLER_GROUPS_MAX];
+	socklen_t size = sizeof groups;
 
-	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
-		if (errno != ERANGE || size > GROUPS_MAX * sizeof *groups)
-			return MORTISE_DENIED;
-		groups = malloc(size);
-		if (!groups)
-			return MORTISE_BUSY;
-		if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
-			free(groups);
-			return MORTISE_DENIED;
-		}
-	}
+	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0)
+		return errno == ERANGE ? MORTISE_OK : MORTISE_DENIED;
 	size_t count = size / sizeof *groups;
 	caller->groups = calloc(count + 1, sizeof *groups);
-	if (caller->groups) {
-		caller->groups[0] = caller->gid;
-		memcpy(caller->groups + 1, groups, count * sizeof *groups);
-		caller->subject.groups = caller->groups;
-		caller->subject.group_count = count + 1;
-	}
-	if (groups != few)
-		free(groups);
-	return caller->groups ? MORTISE_OK : MORTISE_BUSY;
+	if (!caller->groups)
+		return MORTISE_BUSY;
+	caller->groups[0] = caller->gid;
+	memcpy(caller->groups + 1, groups, count * sizeof *groups);
+	caller->subject.groups = caller->groups;
+	caller->subject.group_count = count + 1;
+	return MORTISE_OK;
 }
 
 static enum mortise_status identify(int descriptor, struct caller *caller)

@@ -16,6 +16,8 @@
 #include "status.h"
 
 #define CALLER_CHALLENGE_SIZE 16
+/* Supplementary ones that are kept; who has more has none. The kernel allows 65,536. */
+#define CALLER_GROUPS_MAX 1024u
 
 /* How the kernel pins the process. */
 enum caller_evidence {

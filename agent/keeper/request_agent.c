@@ -192,6 +192,9 @@ static void put_groups(struct wire_writer *reply, const struct caller *caller)
 	for (size_t i = 1; i < caller->subject.group_count && used + 12 < sizeof text; i++)
 		used += (size_t)snprintf(text + used, sizeof text - used, "%s%u", used ? " " : "",
 			caller->subject.groups[i]);
+	if (caller->subject.group_count == 0)
+		snprintf(text, sizeof text, "more than %u: no rule allows by them",
+			CALLER_GROUPS_MAX);
 	put_text_fact(reply, "groups", text);
 }
 
