@@ -44,7 +44,7 @@ TYPED = r'mortise ((?:(?:slot|policy|audit|backup) )?[a-z][a-z-]*(?: --[a-z0-9-]
 MAX_STEPS = 4
 # Where the store is shut, something that can be typed opens it; but not where the next thing is done by hand.
 WITH_A_WAY = ('unseal', 'age', 'init', 'init-counter', 'recover', 'recover-counter')
-BY_HAND = ('BUSY', 'WRONG_PIN', 'NO_PIN', 'NO_SIGNATURE', 'UNFIT_WISH')
+BY_HAND = ('BUSY', 'WRONG_PIN', 'NO_PIN', 'NO_SIGNATURE', 'UNFIT_WISH', 'NO_MONITOR')
 
 
 def alternatives(text):

@@ -7,6 +7,7 @@ output that cannot be written. The list of commands is that of `mortise --help`:
 
 import contextlib
 import os
+import signal
 import socket
 import threading
 
@@ -243,6 +244,23 @@ def on_a_full_disk_an_administrator_deletes_destroys_applies_and_seals(place):
     same(agent.get(NEW), b'v')
     agent.do('verify')
     agent.do('audit', 'verify')
+
+
+@test
+def with_the_agent_s_first_process_stopped_an_unseal_ends_with_words(place):
+    agent = place.ready()
+    agent.do('seal')
+    os.kill(agent.process.pid, signal.SIGSTOP)
+    try:
+        same(agent.status()['state'], 'sealed')
+        result = agent.run('unseal')
+    finally:
+        os.kill(agent.process.pid, signal.SIGCONT)
+    same(result.status, 74)
+    has(result.err, "the agent's first process does not answer", 'kill -CONT')
+    same(result.err.count('\n'), 1, result.err)
+    agent.do('unseal', '--wait=60')
+    until(lambda: agent.status()['state'] == 'unsealed')
 
 
 if __name__ == '__main__':

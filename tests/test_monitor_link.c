@@ -124,7 +124,7 @@ static void answer(uint32_t id, unsigned descriptors)
 static void ask(void)
 {
 	(void)monitor_begin(fixture.link, 600);
-	assert_int_equal(monitor_ask(fixture.link, on_answer, &fixture), MORTISE_OK);
+	assert_int_equal(monitor_ask(fixture.link, 0, on_answer, &fixture), MORTISE_OK);
 }
 
 static void an_answer_reaches_whoever_asked_once(void **state)
@@ -206,7 +206,7 @@ static void more_questions_than_there_is_room_for_are_refused(void **state)
 	(void)state;
 	for (;; asked++) {
 		(void)monitor_begin(fixture.link, 600);
-		if (monitor_ask(fixture.link, on_answer, &fixture) != MORTISE_OK)
+		if (monitor_ask(fixture.link, 0, on_answer, &fixture) != MORTISE_OK)
 			break;
 	}
 	assert_in_range(asked, 1, 64);
@@ -220,7 +220,7 @@ static void a_question_that_does_not_fit_is_refused(void **state)
 	static const uint8_t bytes[WIRE_FRAME_MAX];
 	(void)state;
 	wire_put(monitor_begin(fixture.link, 600), WIRE_TAG_TEXT, bytes, 65536);
-	assert_int_equal(monitor_ask(fixture.link, on_answer, &fixture), MORTISE_INVALID);
+	assert_int_equal(monitor_ask(fixture.link, 0, on_answer, &fixture), MORTISE_INVALID);
 	assert_int_equal(fixture.answers, 0);
 }
 
@@ -260,10 +260,44 @@ static void a_monitor_that_does_not_read_makes_busy(void **state)
 	}
 	assert_int_equal(status, MORTISE_BUSY);
 	(void)monitor_begin(fixture.link, 600);
-	assert_int_equal(monitor_ask(fixture.link, on_answer, &fixture), MORTISE_BUSY);
+	assert_int_equal(monitor_ask(fixture.link, 0, on_answer, &fixture), MORTISE_BUSY);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+/* Whoever asked at the same time without a limit waits on. */
+static void a_monitor_that_is_late_is_waited_for_no_more(void **state)
+{
+	(void)state;
+	ask();
+	uint32_t patient = read_id();
+	(void)monitor_begin(fixture.link, 600);
+	assert_int_equal(monitor_ask(fixture.link, 1, on_answer, &fixture), MORTISE_OK);
+	uint32_t late = read_id();
+	while (fixture.answers == 0)
+		event_base_loop(fixture.base, EVLOOP_ONCE);
+	assert_int_equal(fixture.nulls, 1);
+	assert_int_equal(fixture.losses, 0);
+	answer(late, 1);
+	assert_int_equal(fixture.answers, 1);
+	answer(patient, 0);
+	assert_int_equal(fixture.answers, 2);
+	assert_int_equal(fixture.nulls, 1);
+}
+
+static void an_answer_in_time_is_the_only_one(void **state)
+{
+	(void)state;
+	(void)monitor_begin(fixture.link, 600);
+	assert_int_equal(monitor_ask(fixture.link, 1, on_answer, &fixture), MORTISE_OK);
+	answer(read_id(), 0);
+	ask();
+	(void)monitor_begin(fixture.link, 600);
+	assert_int_equal(monitor_ask(fixture.link, 1, on_answer, &fixture), MORTISE_OK);
+	while (fixture.nulls == 0)
+		event_base_loop(fixture.base, EVLOOP_ONCE);
+	assert_int_equal(fixture.answers, 2);
+}
 
 int main(void)
 {
@@ -279,6 +313,8 @@ int main(void)
 		TEST(the_end_of_the_monitor_answers_everybody_and_is_told_once),
 		TEST(a_monitor_that_talks_garbage_is_lost),
 		TEST(a_monitor_that_does_not_read_makes_busy),
+		TEST(a_monitor_that_is_late_is_waited_for_no_more),
+		TEST(an_answer_in_time_is_the_only_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,9 @@ static const struct {
 	[TOKEN_FAULT_UNFIT_WISH] = {"the slot cannot be made as it was asked for", NULL},
 	[TOKEN_FAULT_NO_MODULE] = {"the PKCS #11 module is not configured or cannot be loaded",
 		"the module, or what it needs to start, is there"},
+	[TOKEN_FAULT_NO_MONITOR] = {"the agent's first process does not answer, and it starts the "
+				    "sealer",
+		"it goes on"},
 };
 
 /* A fault may come as a number from a sealer: anything unknown reads as OTHER. */

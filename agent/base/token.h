@@ -48,6 +48,8 @@ enum token_fault {
 	TOKEN_FAULT_NO_MODULE,    /* the PKCS #11 module is not configured or does not load */
 	TOKEN_FAULT_SRK_AUTH,     /* the key at 0x81000001 has a password */
 	TOKEN_FAULT_UNFIT_WISH,   /* what was asked for makes no sense: a key, a URI */
+	TOKEN_FAULT_NO_MONITOR,   /* nobody makes a sealer: the monitor is stopped (told by the
+				     keeper) */
 	TOKEN_FAULT_COUNT
 };
 

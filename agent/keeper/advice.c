@@ -74,6 +74,10 @@ static const struct {
 		true},
 	[TOKEN_FAULT_UNFIT_WISH] = {"see the detail, and ask again", false},
 	[TOKEN_FAULT_NO_MODULE] = {"check [pkcs11] modules in mortised.conf", true},
+	[TOKEN_FAULT_NO_MONITOR] =
+		{"see whether it is stopped (ps shows T): kill -CONT its pid, or "
+		 "restart the agent",
+			false},
 };
 
 /* The ways around hardware that is shut; NULL: the store is open, and none is needed. */

@@ -190,7 +190,7 @@ static void ask(struct credentials *credentials)
 
 	while (credentials->asked + credentials->answer_count < ANSWERS_PER_TURN) {
 		(void)monitor_begin(monitor, PROCESS_ACCEPT);
-		if (monitor_ask(monitor, on_accepted, credentials) != MORTISE_OK)
+		if (monitor_ask(monitor, 0, on_accepted, credentials) != MORTISE_OK)
 			break;
 		credentials->asked++;
 	}

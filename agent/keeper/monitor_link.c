@@ -7,20 +7,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "processes.h"
 
 #define ASK_MAX     20480 /* 64 names of 255 bytes fit */
 #define PENDING_MAX 32
+#define LOOK_S      1 /* between two looks for answers that are late */
 
 struct pending {
-	uint32_t id; /* 0: free */
+	uint32_t id;       /* 0: free */
+	uint64_t until_us; /* of CLOCK_MONOTONIC; 0: it has all time */
 	monitor_answer *answer;
 	void *context;
 };
 
 struct monitor_link {
 	int descriptor;
-	struct event *readable;
+	struct event *readable, *late;
 	struct monitor_hooks hooks;
 	void *context;
 	uint32_t last_id;
@@ -64,6 +67,30 @@ static void lose(struct monitor_link *link)
 			pending.answer(pending.context, NULL, -1);
 	}
 	link->hooks.lost(link->context);
+}
+
+/* Whoever asked goes on without; an answer that comes after all is nobody's. */
+static void on_late(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval again = {.tv_sec = LOOK_S};
+	struct monitor_link *link = context;
+	uint64_t now_us = clock_steady_us();
+	bool waits = false;
+
+	(void)fd;
+	(void)what;
+	for (unsigned i = 0; i < PENDING_MAX; i++) {
+		struct pending pending = link->pending[i];
+		bool is_late = pending.id && pending.until_us && now_us >= pending.until_us;
+		if (is_late) {
+			link->pending[i].id = 0;
+			pending.answer(pending.context, NULL, -1);
+		}
+	}
+	for (unsigned i = 0; i < PENDING_MAX; i++)
+		waits |= link->pending[i].id && link->pending[i].until_us;
+	if (waits)
+		(void)event_add(link->late, &again);
 }
 
 static void deliver(struct monitor_link *link, const struct wire_message *answer, int descriptor)
@@ -114,7 +141,8 @@ enum mortise_status monitor_link_new(struct event_base *base, int descriptor,
 	link->hooks = *hooks;
 	link->context = context;
 	link->readable = event_new(base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
-	if (!link->readable || event_add(link->readable, NULL) != 0) {
+	link->late = evtimer_new(base, on_late, link);
+	if (!link->readable || !link->late || event_add(link->readable, NULL) != 0) {
 		monitor_link_free(link);
 		return MORTISE_BUSY;
 	}
@@ -128,6 +156,8 @@ void monitor_link_free(struct monitor_link *link)
 		return;
 	if (link->readable)
 		event_free(link->readable);
+	if (link->late)
+		event_free(link->late);
 	free(link);
 }
 
@@ -149,13 +179,20 @@ enum mortise_status monitor_tell(struct monitor_link *link)
 	return MORTISE_OK;
 }
 
-enum mortise_status monitor_ask(struct monitor_link *link, monitor_answer *answer, void *context)
+enum mortise_status monitor_ask(
+	struct monitor_link *link, unsigned limit_s, monitor_answer *answer, void *context)
 {
+	const struct timeval first = {.tv_sec = LOOK_S};
+
 	for (unsigned i = 0; i < PENDING_MAX; i++) {
 		if (link->pending[i].id)
 			continue;
 		TRY(monitor_tell(link));
-		link->pending[i] = (struct pending){link->last_id, answer, context};
+		link->pending[i] = (struct pending){link->last_id,
+			limit_s ? clock_steady_us() + limit_s * UINT64_C(1000000) : 0, answer,
+			context};
+		if (limit_s && !evtimer_pending(link->late, NULL))
+			(void)event_add(link->late, &first);
 		return MORTISE_OK;
 	}
 	return MORTISE_BUSY;

@@ -12,7 +12,11 @@
 
 struct monitor_link;
 
-/* answer is NULL if the monitor is gone. descriptor (or -1) is the callee's to close. */
+/* Seconds that a monitor has for an answer; a name service has ten of them (names.h). */
+#define MONITOR_ANSWER_LIMIT_S 15
+
+/* answer is NULL if the monitor is gone, or did not answer in time. descriptor (or -1) is the
+ * callee's to close. */
 typedef void monitor_answer(void *context, const struct wire_message *answer, int descriptor);
 
 struct monitor_hooks {
@@ -28,9 +32,12 @@ void monitor_link_free(struct monitor_link *link);
 
 /* Starts a frame; its fields are put with the writer, then it is asked or told. */
 struct wire_writer *monitor_begin(struct monitor_link *link, uint16_t code);
-/* MORTISE_BUSY when too much is pending or the socket is full: then answer is not called. */
-enum mortise_status monitor_ask(struct monitor_link *link, monitor_answer *answer, void *context)
-	MUST_USE;
+/*
+ * Asks, for an answer within limit_s seconds; 0: whenever it comes. MORTISE_BUSY when too much is
+ * pending or the socket is full: then answer is not called.
+ */
+enum mortise_status monitor_ask(struct monitor_link *link, unsigned limit_s, monitor_answer *answer,
+	void *context) MUST_USE;
 /* For what has no answer. */
 enum mortise_status monitor_tell(struct monitor_link *link) MUST_USE;
 

@@ -103,7 +103,7 @@ static enum mortise_status ask(struct policy_lookup *lookup)
 	put_names(lookup, writer, POLICY_USER, last);
 	put_names(lookup, writer, POLICY_GROUP, last);
 	lookup->asked = last;
-	return monitor_ask(lookup->monitor, on_names, lookup);
+	return monitor_ask(lookup->monitor, MONITOR_ANSWER_LIMIT_S, on_names, lookup);
 }
 
 enum mortise_status policy_lookup_start(struct monitor_link *monitor, const struct policy *policy,

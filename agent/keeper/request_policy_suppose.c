@@ -295,7 +295,7 @@ static enum mortise_status ask_names(struct exchange *exchange, struct supposed 
 		at += strcspn(at, " ");
 	}
 	wire_list_end(writer, list);
-	return monitor_ask(monitor, on_names, supposed);
+	return monitor_ask(monitor, MONITOR_ANSWER_LIMIT_S, on_names, supposed);
 }
 
 static enum mortise_status judge_now(struct exchange *exchange, struct supposed *supposed)

@@ -220,8 +220,9 @@ static void on_spawned(void *context, const struct wire_message *answer, int des
 
 	link->descriptor = descriptor;
 	if (!answer || answer->code != MORTISE_OK || descriptor < 0) {
-		fail(link, answer && answer->code == MORTISE_BUSY ? TOKEN_FAULT_BUSY
-								  : TOKEN_FAULT_DIED);
+		fail(link, !answer                        ? TOKEN_FAULT_NO_MONITOR
+			   : answer->code == MORTISE_BUSY ? TOKEN_FAULT_BUSY
+							  : TOKEN_FAULT_DIED);
 		return;
 	}
 	link->readable = event_new(link->base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
@@ -235,7 +236,7 @@ static enum mortise_status launch(struct sealer_link *link)
 		return send_request(link) ? MORTISE_OK : MORTISE_BUSY;
 	clock_gettime(CLOCK_MONOTONIC, &link->started);
 	(void)monitor_begin(link->monitor, PROCESS_SPAWN);
-	return monitor_ask(link->monitor, on_spawned, link);
+	return monitor_ask(link->monitor, MONITOR_ANSWER_LIMIT_S, on_spawned, link);
 }
 
 static void launch_next(struct sealer_link *link)
