@@ -184,6 +184,27 @@ static void the_highest_rate_still_counts(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void what_was_done_is_spent_though_it_was_not_there_and_fills_first(void **state)
+{
+	const struct rate_use use = {.rule = 1, .uid = 1, .now_ms = MINUTE};
+	struct rate_use later = use;
+	uint64_t wait_ms = 0;
+
+	(void)state;
+	assert_false(rate_is_spent(table, &hourly, &use, &wait_ms));
+	rate_spend(table, &hourly, &use, 20);
+	assert_false(rate_is_spent(table, &hourly, &use, &wait_ms));
+	rate_spend(table, &hourly, &use, 10);
+	assert_true(rate_is_spent(table, &hourly, &use, &wait_ms));
+	assert_int_equal(wait_ms, 30 * MINUTE);
+	later.now_ms += wait_ms - 1;
+	assert_true(rate_is_spent(table, &hourly, &later, &wait_ms));
+	later.now_ms++;
+	assert_false(rate_is_spent(table, &hourly, &later, &wait_ms));
+	later.uid = 2;
+	assert_false(rate_is_spent(table, &hourly, &later, &wait_ms));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +220,7 @@ int main(void)
 		TEST(many_pairs_are_kept_apart),
 		TEST(a_crowded_table_refuses_newcomers_and_keeps_the_rest),
 		TEST(the_highest_rate_still_counts),
+		TEST(what_was_done_is_spent_though_it_was_not_there_and_fills_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

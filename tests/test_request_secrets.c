@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIRST                                                                                      \
@@ -206,6 +207,50 @@ static void versions_and_labels_choose(void **state)
 	wire_put_text(&asker->writer, WIRE_TAG_LABEL, "previous");
 	assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
 	asker_close(asker);
+}
+
+/* Alice reads different secrets without end; root and Bob are not concerned. */
+static void a_uid_has_so_many_lines_a_minute_and_others_are_not_concerned(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *root = asker_open(fixture), *alice;
+	struct stat before, after;
+	uint16_t code = MORTISE_OK;
+	unsigned answered = 0;
+
+	NEEDS_ROOT();
+	for (unsigned i = 0; i < 64; i++)
+		keeper_put(fixture, (char[8]){'a', '/', (char)('a' + i / 8), (char)('a' + i % 8)},
+			"v");
+	keeper_apply(fixture, FIRST "[rule a]\nallow = read\nsecret = a/*\nuser = 1000 1001\n");
+	assert_int_equal(ask_plain(fixture, root, WIRE_WHOAMI), MORTISE_OK);
+	assert_int_equal(stat(fixture->audit_log, &before), 0);
+	become(ALICE, ALICE);
+	alice = asker_open(fixture);
+	for (; code == MORTISE_OK && answered < 1000; answered += code == MORTISE_OK) {
+		struct wire_writer *writer = asker_begin(alice, WIRE_GET);
+		size_t list = wire_list_begin(writer, WIRE_TAG_PATHS);
+		for (unsigned i = 0; i < 64; i++)
+			wire_item_put(writer,
+				(char[8]){'a', '/', (char)('a' + i / 8), (char)('a' + i % 8)}, 4);
+		wire_list_end(writer, list);
+		code = asker_call(fixture, alice);
+	}
+	assert_int_equal(code, MORTISE_BUSY);
+	assert_non_null(strstr(alice->text, "more than 15000 lines of you"));
+	assert_true(wire_has(&alice->reply, WIRE_TAG_NUMBER));
+	assert_true(answered >= 15000 / 64);
+	become_root();
+	asker_close(alice);
+	assert_int_equal(stat(fixture->audit_log, &after), 0);
+	assert_in_range(after.st_size - before.st_size, 1000000, 10000000);
+	assert_int_equal(ask_get(fixture, root, "a/aa", NULL), MORTISE_OK);
+	asker_close(root);
+	become(ALICE + 1, ALICE + 1);
+	alice = asker_open(fixture);
+	assert_int_equal(ask_get(fixture, alice, "a/aa", NULL), MORTISE_OK);
+	become_root();
+	asker_close(alice);
 }
 
 /* ---- lists ---- */
@@ -416,6 +461,7 @@ int main(void)
 		WITH_STORE(values_of_every_size_come_back_as_they_were_set),
 		WITH_STORE(a_batch_is_of_as_many_paths_as_one_import_stores),
 		WITH_STORE(a_path_that_one_request_names_again_has_one_line),
+		WITH_STORE(a_uid_has_so_many_lines_a_minute_and_others_are_not_concerned),
 		WITH_STORE(values_of_an_answer_too_large_for_a_frame_are_wiped),
 		WITH_STORE(an_answer_too_large_for_a_frame_is_refused),
 		WITH_STORE(versions_and_labels_choose),

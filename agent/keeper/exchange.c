@@ -135,6 +135,41 @@ static const char *unit_of(const struct agent *agent, struct caller *caller)
 	return unit->state == FACT_KNOWN ? unit->text : "";
 }
 
+/*
+ * What a policy allows has its line each time, and may be done as often as somebody likes: this is
+ * how many lines a uid may have, so that it cannot fill the log's disk. Refusals cost their author
+ * nothing, for they are counted together (audit.h), nor does what operators do.
+ */
+static const struct rate_limit lines_of_a_uid = {15000, 60};
+
+static struct rate_use line_of(const struct exchange *exchange)
+{
+	return (struct rate_use){
+		.uid = exchange->from->caller.subject.uid, .now_ms = clock_steady_us() / 1000};
+}
+
+enum mortise_status exchange_check_lines(struct exchange *exchange)
+{
+	const struct rate_use use = line_of(exchange);
+
+	if (!exchange->agent->lines || exchange_is_operator(exchange) ||
+		!rate_is_spent(exchange->agent->lines, &lines_of_a_uid, &use, &exchange->wait_ms))
+		return MORTISE_OK;
+	return exchange_fail(exchange, MORTISE_BUSY,
+		"more than %u lines of you in the audit log within a minute; try again in %llu s, "
+		"or "
+		"ask less often",
+		lines_of_a_uid.count, (unsigned long long)((exchange->wait_ms + 999) / 1000));
+}
+
+static void count_line(const struct exchange *exchange, enum mortise_status result)
+{
+	const struct rate_use use = line_of(exchange);
+
+	if (result == MORTISE_OK && exchange->agent->lines && !exchange_is_operator(exchange))
+		rate_spend(exchange->agent->lines, &lines_of_a_uid, &use, 1);
+}
+
 static void record(const struct exchange *exchange, const struct audit_event *event)
 {
 	struct caller *caller = &exchange->from->caller;
@@ -147,6 +182,7 @@ static void record(const struct exchange *exchange, const struct audit_event *ev
 	whole.pid = caller->pid;
 	whole.login_uid = caller->login_uid;
 	whole.session = caller->session;
+	count_line(exchange, event->result);
 	if (put_line(exchange->agent, exchange->operation, &whole))
 		log_denial(&whole, unit_of(exchange->agent, caller));
 }

@@ -116,6 +116,9 @@ struct decision exchange_may(const struct exchange *exchange, enum verb verb, co
 enum mortise_status exchange_take(struct exchange *exchange, const struct decision *decision)
 	MUST_USE;
 
+/* Has this uid filled the log with as many lines as it may? MORTISE_BUSY says so. */
+enum mortise_status exchange_check_lines(struct exchange *exchange) MUST_USE;
+
 /* Sets the text of a failure and returns its status, so that a handler can return it. */
 enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status status,
 	const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -275,6 +275,8 @@ static enum mortise_status run(struct exchange *exchange)
 	TRY(take_path(exchange));
 	TRY(check_state(exchange));
 	TRY(check_room(exchange));
+	if (operation->is_recorded)
+		TRY(exchange_check_lines(exchange));
 	TRY(check_authority(exchange));
 	/* But an emergency seal takes nothing out; its line is owed. */
 	if (operation->changes && operation->opcode != WIRE_SEAL &&

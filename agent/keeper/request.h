@@ -69,6 +69,7 @@ struct agent {
 	struct monitor_link *monitor;
 	struct policy *policy;    /* NULL unless unsealed */
 	struct rate_table *rates; /* of the policy; NULL without one */
+	struct rate_table *lines; /* that each uid has in the log */
 	uint64_t policy_version;
 	struct policy_names names; /* of the policy */
 	uint64_t requests;         /* so far */

@@ -67,7 +67,7 @@ enum mortise_status request_vault_opened(
 	struct agent *agent = context;
 	CLEANUP(secret_drop) struct secret *state = NULL;
 	struct policy *policy = NULL;
-	struct rate_table *rates = NULL;
+	struct rate_table *rates = NULL, *lines = NULL;
 	uint8_t *record_bytes = NULL;
 	size_t size = 0;
 	uint64_t version = 0;
@@ -82,6 +82,8 @@ enum mortise_status request_vault_opened(
 	if (status == MORTISE_OK)
 		status = rate_new(RATE_PAIRS_MAX, &rates);
 	if (status == MORTISE_OK)
+		status = rate_new(RATE_PAIRS_MAX, &lines);
+	if (status == MORTISE_OK)
 		status = quota_begin(agent, vault);
 	if (status == MORTISE_OK)
 		status = audit_attach(agent->audit, vault_uuid(vault), state);
@@ -91,6 +93,7 @@ enum mortise_status request_vault_opened(
 				"the audit log can't be written or the disk is full; free some "
 				"space, it is tried again";
 		rate_free(rates);
+		rate_free(lines);
 		policy_free(policy);
 		return status;
 	}
@@ -99,6 +102,7 @@ enum mortise_status request_vault_opened(
 	tell_of_replaced(agent);
 	agent->policy = policy;
 	agent->rates = rates;
+	agent->lines = lines;
 	agent->policy_version = version;
 	policy_names_watch(&agent->names, policy, false);
 	audit_request_checkpoint(agent->audit);
@@ -118,7 +122,8 @@ void request_vault_closing(void *context)
 	policy_free(agent->policy);
 	agent->policy = NULL;
 	rate_free(agent->rates);
-	agent->rates = NULL;
+	rate_free(agent->lines);
+	agent->rates = agent->lines = NULL;
 }
 
 /* Keeps the state until it is in the store: without it the log's keys would be lost. */

@@ -131,3 +131,32 @@ enum mortise_status rate_take(struct rate_table *table, const struct rate_limit 
 	*bucket = (struct bucket){full_at, use->request, use->rule, use->uid};
 	return MORTISE_OK;
 }
+
+void rate_spend(struct rate_table *table, const struct rate_limit *limit,
+	const struct rate_use *use, uint32_t count)
+{
+	uint64_t now_us = use->now_ms * 1000, period_us = (uint64_t)limit->period_s * 1000000;
+	struct bucket *bucket = find(table->slots, table->slot_count, use->rule, use->uid);
+
+	if (bucket->full_at_us == 0) {
+		if (make_room(table, now_us) != MORTISE_OK)
+			return;
+		bucket = find(table->slots, table->slot_count, use->rule, use->uid);
+		table->count++;
+	}
+	uint64_t full_at = bucket->full_at_us > now_us ? bucket->full_at_us : now_us;
+	*bucket = (struct bucket){
+		full_at + count * (period_us / limit->count), use->request, use->rule, use->uid};
+}
+
+bool rate_is_spent(const struct rate_table *table, const struct rate_limit *limit,
+	const struct rate_use *use, uint64_t *out_wait_ms)
+{
+	uint64_t now_us = use->now_ms * 1000, period_us = (uint64_t)limit->period_s * 1000000;
+	const struct bucket *bucket = find(table->slots, table->slot_count, use->rule, use->uid);
+
+	if (bucket->full_at_us <= now_us + period_us)
+		return false;
+	*out_wait_ms = (bucket->full_at_us - now_us - period_us + 999) / 1000;
+	return true;
+}

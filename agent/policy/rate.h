@@ -36,6 +36,16 @@ struct rate_use {
 enum mortise_status rate_take(struct rate_table *table, const struct rate_limit *limit,
 	const struct rate_use *use, uint64_t *out_wait_ms) MUST_USE;
 
+/*
+ * Takes so many at once, whether they are there or not: what was done cannot be undone. What is
+ * missing has to fill first. A new pair without room or memory takes none.
+ */
+void rate_spend(struct rate_table *table, const struct rate_limit *limit,
+	const struct rate_use *use, uint32_t count);
+/* Is the bucket empty, so that nothing more is to be done? Then in out_wait_ms until when. */
+bool rate_is_spent(const struct rate_table *table, const struct rate_limit *limit,
+	const struct rate_use *use, uint64_t *out_wait_ms);
+
 /* How many pairs are held, for tests. */
 size_t rate_count(const struct rate_table *table);
 
