@@ -198,6 +198,11 @@ enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_me
 	return MORTISE_OK;
 }
 
+uint16_t wire_code(const uint8_t header[WIRE_HEADER_SIZE])
+{
+	return load16(header + 2);
+}
+
 enum mortise_status wire_parse_fields(
 	const uint8_t *fields, size_t size, struct wire_message *out_message)
 {

@@ -221,6 +221,9 @@ enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_me
 enum mortise_status wire_parse_fields(
 	const uint8_t *fields, size_t size, struct wire_message *out_message) MUST_USE;
 
+/* The code of a frame that has not been taken apart. */
+uint16_t wire_code(const uint8_t header[WIRE_HEADER_SIZE]) MUST_USE;
+
 static inline bool wire_has(const struct wire_message *message, enum wire_tag tag)
 {
 	return (message->present & WIRE_ALLOW(tag)) != 0;

@@ -30,7 +30,7 @@ KILLS, PEERS = 6, 8
 # Where the keeper dies: before that system call is made for the so-manieth time. The first of
 # sendto asks the monitor for connections, further ones hand over values and release.
 STEPS = [('sendto', number) for number in range(1, 14)] + [
-    ('recvmsg', 2), ('getsockopt', 1), ('getsockopt', 3), ('getpeername', 1), ('openat', 1),
+    ('recvmsg', 2), ('getsockopt', 1), ('getsockopt', 3), ('getpeername', 1), ('openat2', 1),
     ('read', 1), ('write', 1), ('write', 2), ('close', 1), ('close', 2), ('epoll_wait', 1),
     ('epoll_wait', 2)]
 STEPS_OF_ONE_AGENT = 4  # a monitor waits ever longer before it starts another keeper

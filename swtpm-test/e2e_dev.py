@@ -82,7 +82,7 @@ def family(pid):
                     open('/proc/%d/comm' % member) as name:
                 lines[member] = line.read().replace('\0', ' ')
                 if name.read() == 'mortise-group\n':  # what sees signals to the group
-                    lines[member] = 'witness'
+                    lines[member] = 'group'
         except OSError:  # it has ended meanwhile
             pass
     return lines
@@ -108,8 +108,9 @@ def started(scratch, *options, command=SAY_READY, **more):
     process = scratch.popen(*options, '--', 'sh', '-c', command, **more)
     line = process.stdout.readline()
     same(line, b'ready\n', process.stderr.read() if not line else '')
-    # guard, swtpm, monitor, keeper, command, witness; the last sealer may still be ending
-    until(lambda: len(family(process.pid)) == 6)
+    # guard, swtpm, monitor, keeper, two witnesses, command, and who sees signals to the group; the
+    # last sealer may still be ending
+    until(lambda: len(family(process.pid)) == 8)
     return process, family(process.pid)
 
 
@@ -257,7 +258,7 @@ def nothing_is_left_when_the_guard_is_killed_and_the_command_goes_on(place):
     os.kill(member(lines, 'mortise dev'), signal.SIGKILL)
     command = command_of(lines)
     until(lambda: all(is_gone(pid) for pid, line in lines.items()
-                      if pid != command and line != 'witness'))
+                      if pid != command and line != 'group'))
     assert not is_gone(command)
     out, err = process.communicate(b'\n')
     same((process.returncode, out), (0, b''))

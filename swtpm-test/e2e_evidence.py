@@ -153,7 +153,7 @@ def a_look_up_that_fails_denies(place):
     same(alice(), b'0 ' + VALUE)
     with injected(agent, 'getsockopt'):
         same(alice(), HUNG_UP)
-    with injected(agent, 'ioctl', 'openat'):
+    with injected(agent, 'ioctl', 'openat2'):
         same(alice(), HUNG_UP)
     with injected(agent, 'poll'):
         same(alice(), HUNG_UP)

@@ -135,10 +135,12 @@ int set_up_peer(void **state)
 	peer->connection = accept(peer->listener, NULL, NULL);
 	assert_true(peer->connection >= 0);
 	peer->caller.pidfd = -1;
-	assert_int_equal(evidence_new(-1, &peer->evidence), MORTISE_OK);
+	assert_int_equal(evidence_new(NULL, false, &peer->evidence), MORTISE_OK);
 	*state = peer;
 	return 0;
 }
+
+static void drop_monitor(struct peer *peer);
 
 void peer_kill(struct peer *peer)
 {
@@ -158,6 +160,7 @@ int tear_down_peer(void **state)
 	peer_kill(peer);
 	caller_done(&peer->caller);
 	evidence_free(peer->evidence);
+	drop_monitor(peer);
 	close(peer->connection);
 	close(peer->listener);
 	snprintf(command, sizeof command, "rm -rf '%s'", peer->directory);
@@ -217,11 +220,22 @@ void peer_no_files(bool none)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
+static void on_told(void *context)
+{
+	struct peer *peer = context;
+
+	peer->is_told = true;
+}
+
 const char *peer_fact(struct peer *peer, enum attribute attribute)
 {
 	const struct fact *fact = subject_fact(&peer->caller.subject, attribute);
 
 	evidence_gather(peer->evidence, &peer->caller, 1u << attribute);
+	peer->is_told = attribute != ATTRIBUTE_EXE ||
+			!evidence_await_exe(peer->evidence, &peer->caller, on_told, peer);
+	while (!peer->is_told)
+		assert_int_equal(event_base_loop(peer->base, EVLOOP_ONCE), 0);
 	assert_int_not_equal(fact->state, FACT_UNGATHERED);
 	return fact->state == FACT_KNOWN ? fact->text : NULL;
 }
@@ -252,18 +266,87 @@ static _Noreturn void be_witness(int fd, const char *path)
 	_exit(0);
 }
 
-void peer_witness(struct peer *peer, const char *path)
+static void send_witness(struct peer *peer, uint32_t id, int descriptor)
 {
-	int pair[2];
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {0};
+	uint8_t frame[64];
+	struct wire_writer writer;
 
-	evidence_free(peer->evidence);
+	wire_begin(&writer, frame, sizeof frame, MORTISE_OK, id);
+	struct iovec part = {frame, wire_finish(&writer)};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof room};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+	assert_true(sendmsg(peer->monitor_ends[0], &message, 0) > 0);
+}
+
+static void on_asked(evutil_socket_t fd, short what, void *context)
+{
+	struct peer *peer = context;
+	uint8_t frame[256];
+	struct wire_message message;
+	int pair[2];
+	ssize_t size = recv(fd, frame, sizeof frame, 0);
+
+	(void)what;
+	assert_true(size > 0);
+	assert_int_equal(wire_parse(frame, (size_t)size, &message), MORTISE_OK);
+	assert_int_equal(message.code, PROCESS_WITNESS);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	pid_t child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
 		close(pair[0]);
-		be_witness(pair[1], path);
+		be_witness(pair[1], peer->witness_says);
 	}
 	close(pair[1]);
-	assert_int_equal(evidence_new(pair[0], &peer->evidence), MORTISE_OK);
+	send_witness(peer, message.request_id, pair[0]);
+	close(pair[0]);
+}
+
+static void on_lost(void *context)
+{
+	(void)context;
+}
+
+static const struct monitor_hooks hooks = {.lost = on_lost};
+
+static void drop_monitor(struct peer *peer)
+{
+	if (!peer->base)
+		return;
+	event_free(peer->asked);
+	monitor_link_free(peer->monitor);
+	event_base_free(peer->base);
+	close(peer->monitor_ends[0]);
+	close(peer->monitor_ends[1]);
+	peer->base = NULL;
+}
+
+void peer_witness(struct peer *peer, const char *path)
+{
+	struct witness_link *link = NULL;
+
+	evidence_free(peer->evidence);
+	drop_monitor(peer);
+	peer->witness_says = path;
+	peer->timing = (struct witness_timing){1, path ? 60000 : 50, 60000, 60000, 1, 60000};
+	peer->base = event_base_new();
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, peer->monitor_ends), 0);
+	peer->asked =
+		event_new(peer->base, peer->monitor_ends[0], EV_READ | EV_PERSIST, on_asked, peer);
+	assert_int_equal(event_add(peer->asked, NULL), 0);
+	assert_int_equal(
+		monitor_link_new(peer->base, peer->monitor_ends[1], &hooks, NULL, &peer->monitor),
+		MORTISE_OK);
+	assert_int_equal(
+		witness_link_new(peer->base, peer->monitor, &peer->timing, &link), MORTISE_OK);
+	assert_int_equal(evidence_new(link, true, &peer->evidence), MORTISE_OK);
 }

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "evidence.h"
+#include "monitor_link.h"
 
 #define PEER_UID   34u
 #define PEER_GID   34u
@@ -49,6 +50,13 @@ struct peer {
 	char directory[64];
 	struct caller caller;
 	struct evidence *evidence;
+	struct event_base *base; /* NULL: nobody has a witness */
+	struct monitor_link *monitor;
+	struct event *asked; /* of the test, which is the monitor */
+	int monitor_ends[2];
+	const char *witness_says;
+	struct witness_timing timing;
+	bool is_told;
 };
 
 /* For cmocka: a namespace of our own, or a skip of all; then a peer for each test. */

@@ -89,6 +89,7 @@ struct keeper_fixture *keeper_prepare(void)
 	memset(fixture->h, 0x5a, sizeof fixture->h);
 	fixture->listener = listen_on(fixture->socket, SOCK_SEQPACKET);
 	fixture->web_listener = fixture->credentials_listener = -1;
+	memset(fixture->witnesses, 0xff, sizeof fixture->witnesses);
 	memset(fixture->accepted, 0xff, sizeof fixture->accepted);
 	return fixture;
 }
@@ -343,6 +344,64 @@ static void serve_release(struct keeper_fixture *fixture, const struct wire_mess
 	fixture->refused += status != MORTISE_OK;
 }
 
+/* ---- witnesses ---- */
+
+static void start_witness(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	uint64_t place = 99;
+	int pair[2];
+
+	assert_int_equal(wire_number(request, WIRE_TAG_NUMBER, &place), MORTISE_OK);
+	assert_true(place < PROCESS_WITNESSES);
+	fixture->fetches++;
+	if (fixture->witnesses[place] >= 0)
+		close(fixture->witnesses[place]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	fixture->witnesses[place] = pair[0];
+	answer(fixture, request->request_id, MORTISE_OK, pair[1]);
+	close(pair[1]);
+}
+
+static void answer_question(struct keeper_fixture *fixture, int witness, uint32_t id, bool is_exe)
+{
+	struct wire_writer writer;
+	bool has_exe = is_exe && fixture->exe;
+
+	wire_begin(
+		&writer, out, sizeof out, is_exe && !has_exe ? MORTISE_NOT_FOUND : MORTISE_OK, id);
+	if (has_exe)
+		wire_put_text(&writer, WIRE_TAG_TEXT, fixture->exe);
+	send_with(witness, wire_finish(&writer), -1);
+}
+
+void keeper_answer_question(struct keeper_fixture *fixture)
+{
+	answer_question(fixture, fixture->held_question.witness, fixture->held_question.id, false);
+}
+
+static void serve_witness(struct keeper_fixture *fixture, int *witness)
+{
+	ssize_t size = recv(*witness, in, sizeof in, MSG_DONTWAIT);
+	struct wire_message message;
+
+	if (size <= 0) {
+		close(*witness);
+		*witness = -1;
+		return;
+	}
+	assert_int_equal(wire_parse(in, (size_t)size, &message), MORTISE_OK);
+	bool is_exe = message.code == WITNESS_EXE;
+	fixture->exes += is_exe;
+	fixture->looks += !is_exe;
+	if (fixture->holds_questions) {
+		fixture->holds_questions--;
+		fixture->held_question.witness = *witness;
+		fixture->held_question.id = message.request_id;
+		return;
+	}
+	answer_question(fixture, *witness, message.request_id, is_exe);
+}
+
 static void serve_monitor(struct keeper_fixture *fixture)
 {
 	ssize_t size = recv(fixture->monitor, in, sizeof in, MSG_DONTWAIT);
@@ -363,6 +422,8 @@ static void serve_monitor(struct keeper_fixture *fixture)
 		spawn(fixture, message.request_id);
 	} else if (message.code == PROCESS_ACCEPT) {
 		serve_accept(fixture, &message);
+	} else if (message.code == PROCESS_WITNESS) {
+		start_witness(fixture, &message);
 	} else if (message.code == PROCESS_RELEASE) {
 		serve_release(fixture, &message);
 	} else {
@@ -480,16 +541,22 @@ static bool serve_some(struct keeper_fixture *fixture, int fd, time_t end)
 	struct pollfd entries[] = {
 		{.fd = fixture->monitor, .events = POLLIN},
 		{.fd = fixture->sealer, .events = POLLIN},
+		{.fd = fixture->witnesses[0], .events = POLLIN},
+		{.fd = fixture->witnesses[1], .events = POLLIN},
 		{.fd = fd, .events = POLLIN},
 	};
 
 	assert_true(fixture->monitor >= 0 || fixture->sealer >= 0 || fd >= 0);
-	if (poll(entries, 3, PATIENCE_MS) <= 0 || time(NULL) > end)
+	if (poll(entries, 5, PATIENCE_MS) <= 0 || time(NULL) > end)
 		fail_msg("nothing happens; the state is '%s'", fixture->state);
 	if (entries[0].revents)
 		serve_monitor(fixture);
 	else if (entries[1].revents)
 		serve_sealer(fixture);
+	else if (entries[2].revents)
+		serve_witness(fixture, &fixture->witnesses[0]);
+	else if (entries[3].revents)
+		serve_witness(fixture, &fixture->witnesses[1]);
 	else
 		return true;
 	return false;
@@ -508,6 +575,22 @@ void keeper_await_state(struct keeper_fixture *fixture, const char *start)
 	time_t end = patience();
 
 	while (strncmp(fixture->state, start, strlen(start)) != 0)
+		(void)serve_some(fixture, -1, end);
+}
+
+void keeper_await_exes(struct keeper_fixture *fixture, unsigned count)
+{
+	time_t end = patience();
+
+	while (fixture->exes < count)
+		(void)serve_some(fixture, -1, end);
+}
+
+void keeper_await_looks(struct keeper_fixture *fixture, unsigned count)
+{
+	time_t end = patience();
+
+	while (fixture->looks < count)
 		(void)serve_some(fixture, -1, end);
 }
 

@@ -68,6 +68,17 @@ struct keeper_fixture {
 	uint8_t h[KEY_SIZE];
 	uint64_t counter; /* of the anchor */
 
+	/* With PROCESS_HAS_WITNESS in flags: */
+	int witnesses[PROCESS_WITNESSES]; /* -1: none */
+	unsigned fetches;                 /* of witnesses so far */
+	unsigned holds_questions;         /* so many of the next are not answered */
+	struct {
+		int witness;
+		uint32_t id;
+	} held_question;      /* the last such */
+	unsigned looks, exes; /* questions so far */
+	const char *exe;      /* what they say of everybody; NULL: it cannot be had */
+
 	char recovery[128];
 	char key_id[8];
 };
@@ -105,6 +116,11 @@ void keeper_await_releases(struct keeper_fixture *fixture, unsigned count);
 void keeper_answer_accepts(struct keeper_fixture *fixture);
 /* Answers the look-up that holds_names held back. */
 void keeper_answer_names(struct keeper_fixture *fixture);
+/* Answers the question to a witness that was held back last. */
+void keeper_answer_question(struct keeper_fixture *fixture);
+/* Serves it until witnesses were asked so often which program somebody runs, or have looked. */
+void keeper_await_exes(struct keeper_fixture *fixture, unsigned count);
+void keeper_await_looks(struct keeper_fixture *fixture, unsigned count);
 void keeper_await_lookups(struct keeper_fixture *fixture, unsigned count);
 
 /* Sealers to play. */

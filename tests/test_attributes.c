@@ -33,6 +33,8 @@ static bool decide(struct peer *peer, const char *text)
 	for (int i = 0; (needed = policy_needs(policy, &peer->caller.subject)) != 0; i++) {
 		assert_true(i < 4);
 		evidence_gather(peer->evidence, &peer->caller, needed);
+		if (needed & 1u << ATTRIBUTE_EXE)
+			(void)peer_fact(peer, ATTRIBUTE_EXE);
 	}
 	bool allowed =
 		policy_decide(policy, &peer->caller.subject, VERB_READ, "prod/x", 1000).allowed;

@@ -206,6 +206,7 @@ static void the_witness_says_which_program_runs(void **state)
 	assert_string_equal(evidence_of_exes(peer->evidence), "witness");
 }
 
+/* It is replaced, and the next one is not asked about that user's processes again. */
 static void a_witness_that_hangs_is_waited_for_once(void **state)
 {
 	struct peer *peer = *state;
@@ -214,8 +215,32 @@ static void a_witness_that_hangs_is_waited_for_once(void **state)
 	for (int i = 0; i < 50; i++) {
 		peer_identify(peer);
 		assert_null(peer_fact(peer, ATTRIBUTE_EXE));
+		assert_non_null(peer->caller.exe_trouble);
 	}
-	assert_string_equal(evidence_of_exes(peer->evidence), "none: the witness does not answer");
+	assert_int_equal(evidence_witness(peer->evidence).late, 1);
+	assert_int_equal(evidence_witness(peer->evidence).late_pid, peer->caller.pid);
+}
+
+static void who_is_gone_when_the_witness_answers_is_told_nothing(void **state)
+{
+	struct peer *peer = *state;
+
+	peer_witness(peer, "/usr/bin/restic");
+	peer_identify(peer);
+	assert_true(evidence_await_exe(peer->evidence, &peer->caller, NULL, NULL));
+	caller_done(&peer->caller);
+	peer_identify(peer);
+	assert_string_equal(peer_fact(peer, ATTRIBUTE_EXE), "/usr/bin/restic");
+}
+
+static void a_program_of_a_caller_that_has_ended_is_not_known(void **state)
+{
+	struct peer *peer = *state;
+
+	peer_witness(peer, "/usr/bin/restic");
+	peer_identify(peer);
+	peer_kill(peer);
+	assert_null(peer_fact(peer, ATTRIBUTE_EXE));
 }
 
 static void login_uid_and_session_are_read(void **state)
@@ -279,6 +304,8 @@ int main(void)
 		WITH_PEER(a_caller_not_pinned_yet_has_no_facts_from_proc),
 		WITH_PEER(the_witness_says_which_program_runs),
 		WITH_PEER(a_witness_that_hangs_is_waited_for_once),
+		WITH_PEER(who_is_gone_when_the_witness_answers_is_told_nothing),
+		WITH_PEER(a_program_of_a_caller_that_has_ended_is_not_known),
 		WITH_PEER(login_uid_and_session_are_read),
 		WITH_PEER(without_a_login_there_is_no_session),
 		WITH_PEER(what_is_no_login_uid_is_none),

@@ -323,6 +323,77 @@ static void spawn_and_die(bool is_first)
 	say("a sealer of its own");
 }
 
+static int fetch_witness(uint32_t id, uint64_t place)
+{
+	struct wire_message answer;
+	int fd;
+
+	struct wire_writer writer;
+
+	wire_begin(&writer, out, sizeof out, PROCESS_WITNESS, id);
+	wire_put_number(&writer, WIRE_TAG_NUMBER, place);
+	if (send(PROCESS_FD, out, wire_finish(&writer), MSG_NOSIGNAL) < 0)
+		_exit(98);
+	answer = hear(&fd);
+	if (answer.code != MORTISE_OK || answer.request_id != id || fd < 0)
+		_exit(95);
+	return fd;
+}
+
+/* What a witness says of itself. */
+static void hear_witness(int fd, char *text, size_t size)
+{
+	ssize_t got = recv(fd, text, size - 1, 0);
+
+	if (got <= 0)
+		_exit(94);
+	text[got] = '\0';
+}
+
+static void meet_witness(void)
+{
+	char text[512];
+
+	hear_witness(fetch_witness(7, 1), text, sizeof text);
+	say(strstr(text, "fds"));
+	run_until_killed();
+}
+
+/* The first never ends by itself. */
+static void replace_witness(void)
+{
+	char text[512], first_pid[32], second_pid[32];
+	int first = fetch_witness(1, 0), other = fetch_witness(3, 1), second;
+
+	hear_witness(first, text, sizeof text);
+	if (sscanf(text, "%*s %31s", first_pid) != 1)
+		_exit(93);
+	second = fetch_witness(2, 0);
+	hear_witness(second, text, sizeof text);
+	if (sscanf(text, "%*s %31s", second_pid) != 1)
+		_exit(93);
+	ssize_t end = recv(first, text, sizeof text, 0);
+	hear_witness(other, text, sizeof text);
+	bool lives = recv(other, text, sizeof text, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+	say(lives && end == 0 && strcmp(first_pid, second_pid) != 0 ? "replaced" : "not replaced");
+	run_until_killed();
+}
+
+/* One that dies is no matter of the monitor's: the next is asked for. */
+static void fetch_witnesses(void)
+{
+	char text[512];
+
+	for (uint32_t i = 1; i <= 40; i++) {
+		int fd = fetch_witness(i, i % PROCESS_WITNESSES);
+
+		hear_witness(fd, text, sizeof text);
+		close(fd);
+	}
+	say("forty");
+	run_until_killed();
+}
+
 static void resolve_root(void)
 {
 	struct wire_writer writer;
@@ -415,6 +486,10 @@ static void misbehave(const char *scenario)
 		ask(PROCESS_READY, 1);
 	if (strcmp(scenario, "release") == 0)
 		ask(PROCESS_RELEASE, 1);
+	if (strcmp(scenario, "witness-nowhere") == 0)
+		ask(PROCESS_WITNESS, 1);
+	if (strcmp(scenario, "witness-beyond") == 0)
+		fetch_witness(1, PROCESS_WITNESSES);
 	if (strcmp(scenario, "hangup") == 0)
 		close(PROCESS_FD);
 	if (strcmp(scenario, "crash") == 0)
@@ -444,6 +519,12 @@ static int keeper(void)
 		spawn_in_turn();
 	} else if (strcmp(scenario, "spawn-and-die") == 0) {
 		spawn_and_die(is_first_time(&message));
+	} else if (strcmp(scenario, "witness") == 0) {
+		meet_witness();
+	} else if (strcmp(scenario, "witness-again") == 0) {
+		replace_witness();
+	} else if (strcmp(scenario, "witnesses") == 0) {
+		fetch_witnesses();
 	} else if (strcmp(scenario, "resolve") == 0) {
 		resolve_root();
 	} else if (strcmp(scenario, "resolve-many") == 0) {
@@ -489,6 +570,24 @@ static int keeper(void)
 }
 
 /* ---- the fake sealer ---- */
+
+/* Says what it is, and never ends by itself. */
+static int witness(void)
+{
+	char fds[64], text[512];
+	const char *variable = getenv("MORTISE_TEST_CANARY");
+	int death = 0;
+
+	list_descriptors(fds, sizeof fds);
+	prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0);
+	snprintf(text, sizeof text, "witness %d fds%s nnp %d death %d env %s", (int)getpid(), fds,
+		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), death,
+		variable == NULL ? "clean" : variable);
+	if (send(PROCESS_FD, text, strlen(text), MSG_NOSIGNAL) < 0)
+		return 1;
+	run_until_killed();
+	return 0;
+}
 
 static int sealer(int argc, char **argv)
 {
@@ -675,7 +774,7 @@ static void a_keeper_gets_the_configuration_and_the_listener(void **state)
 
 	start(fixture, "configuration");
 	snprintf(expected, sizeof expected,
-		"READY=1\nSTATUS=%s /audit.log flags 1 listens 1 agent 1 first 1 operators 1",
+		"READY=1\nSTATUS=%s /audit.log flags 5 listens 1 agent 1 first 1 operators 1",
 		fixture->base);
 	assert_told(fixture, expected);
 }
@@ -917,6 +1016,43 @@ static void a_sealer_that_cannot_be_run_is_told_by_its_socket(void **state)
 	fixture->settings.sealer_program = "/nonexistent";
 	start(fixture, "spawn");
 	assert_told(fixture, "READY=1\nSTATUS=the sealer died");
+}
+
+static void a_witness_is_run_with_one_descriptor_and_an_empty_environment(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.has_exe_evidence = true;
+	start(fixture, "witness");
+	assert_told(fixture, "READY=1\nSTATUS=fds 3 nnp 1 death 9 env clean");
+}
+
+static void a_witness_is_killed_for_the_next_one(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.has_exe_evidence = true;
+	start(fixture, "witness-again");
+	assert_told(fixture, "READY=1\nSTATUS=replaced");
+}
+
+static void however_many_are_asked_for_one_is_left(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.has_exe_evidence = true;
+	start(fixture, "witnesses");
+	assert_told(fixture, "READY=1\nSTATUS=forty");
+}
+
+static void a_place_for_a_witness_that_there_is_not_ends_the_keeper(void **state)
+{
+	assert_survives(*state, "witness-nowhere");
+}
+
+static void likewise_one_beyond_the_last(void **state)
+{
+	assert_survives(*state, "witness-beyond");
 }
 
 static void names_are_resolved(void **state)
@@ -1349,6 +1485,11 @@ static int test_all(void)
 		TEST(a_sealer_that_hangs_is_killed),
 		TEST(a_sealer_goes_with_its_keeper),
 		TEST(a_sealer_that_cannot_be_run_is_told_by_its_socket),
+		TEST(a_witness_is_run_with_one_descriptor_and_an_empty_environment),
+		TEST(a_witness_is_killed_for_the_next_one),
+		TEST(however_many_are_asked_for_one_is_left),
+		TEST(a_place_for_a_witness_that_there_is_not_ends_the_keeper),
+		TEST(likewise_one_beyond_the_last),
 		TEST(names_are_resolved),
 		TEST(too_many_names_get_an_answer),
 		TEST(a_stop_ends_keeper_and_monitor),
@@ -1384,6 +1525,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--keeper") == 0)
 		return keeper();
+	if (argc == 2 && strcmp(argv[1], "--witness") == 0)
+		return witness();
 	if (argc > 1 && strncmp(argv[1], "--tcti=", 7) == 0)
 		return sealer(argc, argv);
 	return test_all();

@@ -6,8 +6,7 @@
  *
  *	monitor <-> keeper  one pair for the keeper's life, the keeper's descriptor 3
  *	keeper  <-> sealer  one pair for one run, the sealer's descriptor 3
- *	keeper  <-> witness one pair for the keeper's life, the witness's descriptor 3; only
- *	                    with exe-evidence = yes
+ *	keeper  <-> witness one pair for the witness's life, its descriptor 3
  *
  *	CONFIGURE  monitor -> keeper, the first frame. STORE (directory), AUDIT_LOG
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
@@ -19,7 +18,7 @@
  *	           may leave it out, for all). One item more may be for the socket of service
  *	           managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how many milliseconds
  *	           they wait while sealed. There the keeper sees that somebody waits, and accepts
- *	           nobody (see ACCEPT). Then the witness's socket, if FLAGS says so.
+ *	           nobody (see ACCEPT).
  *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
  *	           the operators, NUMBER and REQUIRE_PIDFD count, and the rest is as it was.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed, and
@@ -28,6 +27,9 @@
  *	SPAWN      keeper -> monitor. The answer has the same request id and either
  *	           MORTISE_OK with one descriptor (the sealer's socket) or a status and TEXT. One
  *	           sealer runs at a time: a request waits until the one before has ended.
+ *	WITNESS    keeper -> monitor: NUMBER, which of PROCESS_WITNESSES places; a new witness
+ *	           for it, and the one before is killed. The answer: MORTISE_OK with one descriptor
+ *	           (the witness's socket), or a status and TEXT.
  *	RESOLVE    keeper -> monitor: USERS and GROUPS, lists of names. The answer has ITEMS,
  *	           one per name asked, users first: STATUS (MORTISE_OK; MORTISE_NOT_FOUND: for
  *	           certain no such name; MORTISE_IO: could not be asked), NAME, NUMBER (the
@@ -39,10 +41,12 @@
  *	RELEASE    keeper -> monitor: STATUS and NUMBER. MORTISE_OK: the value has left whole,
  *	           and the connection is closed; anything else: the monitor refuses it, as it
  *	           does with what is not released when the keeper ends. There is no answer.
+ *	LOOK       keeper -> witness: NUMBER, a pid. The answer, MORTISE_OK, comes when the names
+ *	           PROCESS_LOOKED_AT of /proc/PID are in the kernel's memory, if they exist.
  *	EXE        keeper -> witness: NUMBER, a pid. The answer: MORTISE_OK and TEXT, the absolute
  *	           path of the program it runs, if that is the file which has this path here; or
  *	           MORTISE_NOT_FOUND. The keeper makes sure that the process lives before and
- *	           after, and so that the pid was its own.
+ *	           after, and so that the pid was its own. It asks for one at a time.
  *	ENROL      keeper -> sealer: SLOT_KIND, ENTROPY, and what is wished of the seal: PIN,
  *	           URI, PCRS, PUBLIC_KEY (each may be absent). The answer: KEY (h), BLOB,
  *	           and URI if there was one: the token that was found.
@@ -63,6 +67,7 @@
 
 #define PROCESS_FD 3
 
+#define PROCESS_WITNESSES     2
 #define PROCESS_LISTENERS_MAX 17 /* main, 15 of [socket NAME], credentials */
 #define PROCESS_NAME_MAX      64 /* bytes in a listener's name */
 
@@ -73,7 +78,9 @@ enum process_opcode {
 	PROCESS_RESOLVE = 515,
 	PROCESS_ACCEPT = 516,
 	PROCESS_RELEASE = 517,
+	PROCESS_WITNESS = 518,
 	WITNESS_EXE = 520,
+	WITNESS_LOOK = 521,
 	SEALER_ENROL = 528,
 	SEALER_OPEN = 529,
 	SEALER_ANCHOR = 530,
@@ -81,10 +88,14 @@ enum process_opcode {
 };
 
 /* FLAGS of CONFIGURE. */
-#define PROCESS_AUDIT_SYNC_ALWAYS 1u /* the audit line is on disk before its reply leaves */
-#define PROCESS_REQUIRE_PIDFD     2u /* who cannot be named by SO_PEERPIDFD is denied */
-#define PROCESS_HAS_WITNESS       4u /* the last descriptor is a witness's socket */
-#define PROCESS_INSECURE_MEMORY   8u /* secrets may lie in memory that cannot be locked */
+#define PROCESS_AUDIT_SYNC_ALWAYS 1u  /* the audit line is on disk before its reply leaves */
+#define PROCESS_REQUIRE_PIDFD     2u  /* who cannot be named by SO_PEERPIDFD is denied */
+#define PROCESS_HAS_WITNESS       4u  /* WITNESS may be asked for */
+#define PROCESS_INSECURE_MEMORY   8u  /* secrets may lie in memory that cannot be locked */
+#define PROCESS_EXE_EVIDENCE      16u /* EXE may be asked */
+
+/* What the keeper reads of a caller's /proc/PID. */
+#define PROCESS_LOOKED_AT "status", "cgroup", "loginuid", "sessionid"
 
 /* FLAGS of READY. */
 #define PROCESS_WAITS_FOR_PIN 1u /* somebody who types a slot's PIN can open the store */

@@ -2,7 +2,6 @@
 #include "caller.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -11,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "proc.h"
 
 #define OVERFLOW_ID    65534u
 #define PROC_FILE_SIZE 4096
@@ -40,19 +41,17 @@ static bool is_alive(int pidfd)
 	return poll(&wait, 1, 0) == 0;
 }
 
-/* Real and effective ids from /proc, for kernels that do not tell by pidfd. */
+/* Real and effective ids from /proc, for kernels that do not tell by pidfd. MORTISE_BUSY: not now.
+ */
 static enum mortise_status read_proc_ids(
 	uint32_t pid, uint32_t *ruid, uint32_t *euid, uint32_t *rgid, uint32_t *egid)
 {
-	char path[64], text[PROC_FILE_SIZE];
+	char text[PROC_FILE_SIZE];
+	size_t size = 0;
+	enum mortise_status status = proc_read(pid, "status", text, sizeof text - 1, &size);
 
-	snprintf(path, sizeof path, "/proc/%u/status", pid);
-	int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t size = descriptor >= 0 ? read(descriptor, text, sizeof text - 1) : -1;
-	if (descriptor >= 0)
-		close(descriptor);
-	if (size <= 0)
-		return MORTISE_DENIED;
+	if (status != MORTISE_OK)
+		return status == MORTISE_BUSY ? status : MORTISE_DENIED;
 	text[size] = '\0';
 	const char *uids = strstr(text, "\nUid:\t"), *gids = strstr(text, "\nGid:\t");
 	if (!uids || !gids || sscanf(uids, "\nUid:\t%u\t%u", ruid, euid) != 2 ||
@@ -136,7 +135,10 @@ static enum mortise_status identify(int descriptor, struct caller *caller)
 	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERPIDFD, &caller->pidfd, &size) == 0) {
 		caller->evidence = CALLER_PEERPIDFD;
 		caller->is_pinned = true;
-		TRY(check_ids(caller));
+		enum mortise_status status = check_ids(caller);
+		caller->owes_ids = status == MORTISE_BUSY;
+		if (!caller->owes_ids)
+			TRY(status);
 	} else {
 		caller->pidfd = -1;
 		caller->evidence = CALLER_HELLO;
@@ -159,11 +161,20 @@ enum mortise_status caller_identify(int descriptor, struct caller *out_caller)
 	return MORTISE_OK;
 }
 
+enum mortise_status caller_confirm(struct caller *caller)
+{
+	if (caller->owes_ids)
+		TRY(check_ids(caller));
+	caller->owes_ids = false;
+	return MORTISE_OK;
+}
+
 void caller_done(struct caller *caller)
 {
 	if (caller->pidfd >= 0)
 		close(caller->pidfd);
 	caller->pidfd = -1;
+	witness_forget(&caller->question);
 	free(caller->groups);
 	free(caller->unit);
 	free(caller->exe);

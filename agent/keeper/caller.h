@@ -14,6 +14,7 @@
 
 #include "policy.h"
 #include "status.h"
+#include "witness_link.h"
 
 #define CALLER_CHALLENGE_SIZE 16
 /* Supplementary ones that are kept; who has more has none. The kernel allows 65,536. */
@@ -30,6 +31,7 @@ struct caller {
 	uint32_t pid, gid;
 	int pidfd; /* -1: not pinned yet; greet first */
 	bool is_pinned;
+	bool owes_ids; /* the kernel tells them by /proc only, where nobody has looked yet */
 	enum caller_evidence evidence;
 	uint8_t challenge[CALLER_CHALLENGE_SIZE];
 	uint32_t *groups;
@@ -38,6 +40,12 @@ struct caller {
 
 	/* See evidence.h, which fills them in; the subject's facts point at these texts. */
 	char *unit, *exe, *label;
+	bool is_looked_up;       /* the witness has looked into its /proc/PID, or could not */
+	const char *trouble;     /* why it could not; NULL: it could */
+	const char *exe_trouble; /* likewise, for its program */
+	struct witness_question question;
+	void (*told)(void *context); /* of its answer */
+	void *told_context;
 	bool has_login;
 	uint32_t login_uid, session; /* UINT32_MAX: none */
 };
@@ -49,6 +57,12 @@ struct caller {
  */
 enum mortise_status caller_identify(int descriptor, struct caller *out_caller) MUST_USE;
 void caller_done(struct caller *caller);
+
+/*
+ * Before it is served, once the witness has looked: are its real ids its effective ones? At once
+ * where the kernel had told. MORTISE_DENIED; MORTISE_BUSY: they cannot be had now.
+ */
+enum mortise_status caller_confirm(struct caller *caller) MUST_USE;
 
 /* Does the pinned process live? Then its pid has been its own for all the time before. */
 bool caller_is_alive(const struct caller *caller);

@@ -20,6 +20,14 @@ struct answer {
 	bool is_delivered;
 };
 
+/* A connection that waits until it is found out which program asks. */
+struct asking {
+	struct credentials *credentials;
+	bool is_used;
+	struct answer answer;
+	struct caller caller;
+};
+
 struct credentials {
 	struct event_base *base;
 	struct agent *agent;
@@ -31,6 +39,8 @@ struct credentials {
 	size_t asked; /* of the monitor, and not answered yet */
 	struct answer answers[ANSWERS_PER_TURN];
 	size_t answer_count;
+	struct asking askings[ANSWERS_PER_TURN];
+	size_t asking_count; /* of those in use */
 };
 
 /* What did not leave whole must not be taken for the value. */
@@ -114,32 +124,88 @@ static enum mortise_status judge(
 	return status;
 }
 
-static void decide(struct agent *agent, int descriptor, struct secret **out_value)
+/* Its answer leaves at the turn's end. */
+static void finish(void *context)
 {
-	struct caller caller = {.subject.uid = UINT32_MAX, .pidfd = -1};
-	enum mortise_status known = caller_identify(descriptor, &caller);
+	struct asking *asking = context;
+	struct credentials *credentials = asking->credentials;
+	struct answer *answer = &credentials->answers[credentials->answer_count++];
 
-	if (known == MORTISE_OK)
-		known = pin(agent, &caller);
-	if (known == MORTISE_OK)
-		(void)!judge(agent, descriptor, &caller, out_value);
-	else
-		request_record_unknown(agent, descriptor, NULL);
-	caller_done(&caller);
+	*answer = asking->answer;
+	(void)!judge(credentials->agent, answer->descriptor, &asking->caller, &answer->value);
+	caller_done(&asking->caller);
+	asking->is_used = false;
+	credentials->asking_count--;
+}
+
+static struct asking *find_room(struct credentials *credentials)
+{
+	struct asking *asking = credentials->askings;
+
+	while (asking->is_used)
+		asking++;
+	return asking;
+}
+
+static enum mortise_status confirm(struct asking *asking)
+{
+	TRY(caller_confirm(&asking->caller));
+	return pin(asking->credentials->agent, &asking->caller);
+}
+
+static void refuse(struct asking *asking)
+{
+	struct credentials *credentials = asking->credentials;
+
+	request_record_unknown(credentials->agent, asking->answer.descriptor, NULL);
+	caller_done(&asking->caller);
+	asking->is_used = false;
+	credentials->asking_count--;
+	credentials->answers[credentials->answer_count++] = asking->answer;
+}
+
+/* The caller stays where it is: it is told of there. */
+static void on_looked(void *context)
+{
+	struct asking *asking = context;
+	struct agent *agent = asking->credentials->agent;
+	struct caller *caller = &asking->caller;
+
+	if (confirm(asking) != MORTISE_OK)
+		refuse(asking);
+	else if (!request_credential_wants_exe(agent, caller) ||
+		 !evidence_await_exe(agent->evidence, caller, finish, asking))
+		finish(asking);
+}
+
+static void identify(struct credentials *credentials, const struct answer *answer)
+{
+	struct asking *asking = find_room(credentials);
+
+	*asking = (struct asking){.credentials = credentials,
+		.is_used = true,
+		.answer = *answer,
+		.caller = {.subject.uid = UINT32_MAX, .pidfd = -1}};
+	credentials->asking_count++;
+	if (caller_identify(answer->descriptor, &asking->caller) != MORTISE_OK)
+		refuse(asking);
+	else if (!evidence_await_look(
+			 credentials->agent->evidence, &asking->caller, on_looked, asking))
+		on_looked(asking);
 }
 
 static void take(struct credentials *credentials, const struct wire_message *given, int descriptor)
 {
-	struct answer *answer = &credentials->answers[credentials->answer_count];
+	struct answer answer = {.descriptor = descriptor};
 
-	*answer = (struct answer){.descriptor = descriptor};
-	if (wire_number(given, WIRE_TAG_NUMBER, &answer->number) != MORTISE_OK)
+	if (wire_number(given, WIRE_TAG_NUMBER, &answer.number) != MORTISE_OK)
 		return;
-	credentials->answer_count++;
-	if (descriptor >= 0)
-		decide(credentials->agent, descriptor, &answer->value);
-	else
-		log_error("credentials are refused: no descriptor is left for them");
+	if (descriptor >= 0) {
+		identify(credentials, &answer);
+		return;
+	}
+	credentials->answers[credentials->answer_count++] = answer;
+	log_error("credentials are refused: no descriptor is left for them");
 }
 
 static void pause_for(struct credentials *credentials, const struct timeval *pause, bool is_rest)
@@ -188,7 +254,8 @@ static void ask(struct credentials *credentials)
 {
 	struct monitor_link *monitor = credentials->agent->monitor;
 
-	while (credentials->asked + credentials->answer_count < ANSWERS_PER_TURN) {
+	while (credentials->asked + credentials->answer_count + credentials->asking_count <
+		ANSWERS_PER_TURN) {
 		(void)monitor_begin(monitor, PROCESS_ACCEPT);
 		if (monitor_ask(monitor, 0, on_accepted, credentials) != MORTISE_OK)
 			break;
@@ -268,7 +335,8 @@ void credential_stop(struct credentials *credentials)
 
 bool credential_is_idle(const struct credentials *credentials)
 {
-	return credentials == NULL || (credentials->asked == 0 && credentials->answer_count == 0);
+	return credentials == NULL || (credentials->asked == 0 && credentials->answer_count == 0 &&
+					      credentials->asking_count == 0);
 }
 
 void credential_free(struct credentials *credentials)
@@ -277,6 +345,12 @@ void credential_free(struct credentials *credentials)
 		return;
 	for (size_t i = 0; i < credentials->answer_count; i++)
 		settle(&credentials->answers[i], false);
+	for (size_t i = 0; i < ANSWERS_PER_TURN; i++) {
+		if (!credentials->askings[i].is_used)
+			continue;
+		settle(&credentials->askings[i].answer, false);
+		caller_done(&credentials->askings[i].caller);
+	}
 	credentials->agent->turn_ended = NULL;
 	if (credentials->arrival != NULL) {
 		close(event_get_fd(credentials->arrival));

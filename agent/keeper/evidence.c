@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "proc.h"
+#include "processes.h"
 #include "witness_link.h"
 
 #define CACHED_UNITS  256 /* a power of two */
@@ -28,18 +30,35 @@ struct known_unit {
 };
 
 struct evidence {
-	struct witness_link witness;
+	struct witness_link *witness; /* NULL: none */
+	bool has_exe;                 /* it says which program a process runs */
+	bool maps_all_users;
 	struct known_unit known[CACHED_UNITS];
 	uint64_t unit_reads;
 };
 
-enum mortise_status evidence_new(int witness, struct evidence **out_evidence)
+/* "inside outside count": of a process in no namespace of its own all ids are mapped. */
+static bool maps_all_users(void)
+{
+	unsigned inside = 1, outside = 1, count = 0;
+	FILE *file = fopen("/proc/self/uid_map", "re");
+	bool is_read = file && fscanf(file, "%u %u %u", &inside, &outside, &count) == 3;
+
+	if (file)
+		fclose(file);
+	return !is_read || (!inside && !outside && count == UINT32_MAX);
+}
+
+enum mortise_status evidence_new(
+	struct witness_link *witness, bool has_exe, struct evidence **out_evidence)
 {
 	struct evidence *evidence = calloc(1, sizeof *evidence);
 
 	if (!evidence)
 		return MORTISE_BUSY;
-	evidence->witness.descriptor = witness;
+	evidence->witness = witness;
+	evidence->has_exe = witness && has_exe;
+	evidence->maps_all_users = maps_all_users();
 	*out_evidence = evidence;
 	return MORTISE_OK;
 }
@@ -50,8 +69,7 @@ void evidence_free(struct evidence *evidence)
 		return;
 	for (size_t i = 0; i < CACHED_UNITS; i++)
 		free(evidence->known[i].names);
-	if (evidence->witness.descriptor >= 0)
-		close(evidence->witness.descriptor);
+	witness_link_free(evidence->witness);
 	free(evidence);
 }
 
@@ -75,26 +93,12 @@ static void remember(struct evidence *evidence, uint64_t cgroup_id, const char *
 static enum mortise_status read_proc(const struct caller *caller, const char *name, char *text,
 	size_t capacity, size_t *out_size)
 {
-	char path[64];
-	size_t used = 0;
-	ssize_t got = -1;
+	size_t size = 0;
 
-	(void)snprintf(path, sizeof path, "/proc/%u/%s", caller->pid, name);
-	int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-	if (descriptor < 0)
+	TRY(proc_read(caller->pid, name, text, capacity, &size));
+	if (!caller_is_alive(caller))
 		return MORTISE_NOT_FOUND;
-	while (used < capacity) {
-		got = read(descriptor, text + used, capacity - used);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		used += (size_t)got;
-	}
-	close(descriptor);
-	if (got != 0 || !caller_is_alive(caller))
-		return MORTISE_NOT_FOUND;
-	*out_size = used;
+	*out_size = size;
 	return MORTISE_OK;
 }
 
@@ -135,14 +139,111 @@ static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
 }
 
 /* The pid was the caller's when the witness looked, since the caller lives afterwards. */
-static struct fact gather_exe(struct evidence *evidence, struct caller *caller)
+static void on_exe(void *context, const char *path, const char *trouble)
 {
-	char path[WITNESS_PATH_SIZE];
+	struct caller *caller = context;
+	struct fact *exe = &caller->subject.exe;
 
-	if (witness_ask(&evidence->witness, caller->pid, path) != MORTISE_OK ||
-		!caller_is_alive(caller))
-		return (struct fact){FACT_UNKNOWN, NULL};
-	return fact_of(&caller->exe, path);
+	*exe = (struct fact){FACT_UNKNOWN, NULL};
+	if (path && caller_is_alive(caller))
+		*exe = fact_of(&caller->exe, path);
+	caller->exe_trouble = trouble;
+	if (caller->told)
+		caller->told(caller->told_context);
+}
+
+static bool ask(struct evidence *evidence, struct caller *caller,
+	const struct witness_question *question, const char **out_trouble)
+{
+	if (caller->question.link)
+		return true;
+	caller->question = *question;
+	caller->question.pid = caller->pid;
+	caller->question.uid = caller->subject.uid;
+	caller->question.context = caller;
+	return witness_ask(evidence->witness, &caller->question, out_trouble) == MORTISE_OK;
+}
+
+bool evidence_is_wanting(const struct evidence *evidence, const struct caller *caller)
+{
+	return evidence->witness &&
+	       (!caller->is_looked_up || caller->trouble || caller->exe_trouble ||
+		       (evidence->has_exe && caller->subject.exe.state == FACT_UNGATHERED));
+}
+
+static void note_look(struct caller *caller, const char *trouble)
+{
+	caller->is_looked_up = true;
+	caller->trouble = trouble;
+	if (!trouble && caller->subject.unit.state == FACT_UNKNOWN)
+		caller->subject.unit.state = FACT_UNGATHERED;
+}
+
+static void on_look(void *context, const char *path, const char *trouble)
+{
+	struct caller *caller = context;
+
+	(void)path;
+	caller->has_login = false;
+	note_look(caller, trouble);
+	if (caller->told)
+		caller->told(caller->told_context);
+}
+
+/* Is all that can be asked of /proc in the kernel's memory already? */
+static bool needs_no_look(struct caller *caller)
+{
+	if (!proc_knows(caller->pid, "cgroup") ||
+		(caller->owes_ids && !proc_knows(caller->pid, "status")))
+		return false;
+	evidence_gather_login(caller);
+	return caller->has_login;
+}
+
+bool evidence_await_look(struct evidence *evidence, struct caller *caller,
+	void (*told)(void *context), void *context)
+{
+	const struct witness_question question = {.opcode = WITNESS_LOOK, .answered = on_look};
+
+	if (!evidence->witness || (caller->is_looked_up && !caller->trouble))
+		return false;
+	caller->trouble = NULL;
+	if (needs_no_look(caller)) {
+		note_look(caller, NULL);
+		return false;
+	}
+	caller->told = told;
+	caller->told_context = context;
+	if (ask(evidence, caller, &question, &caller->trouble))
+		return true;
+	caller->is_looked_up = true;
+	return false;
+}
+
+bool evidence_may_await_exe(const struct evidence *evidence, struct caller *caller)
+{
+	struct fact *exe = &caller->subject.exe;
+
+	if (caller->exe_trouble)
+		*exe = (struct fact){FACT_UNGATHERED, NULL};
+	caller->exe_trouble = NULL;
+	return evidence->has_exe && exe->state == FACT_UNGATHERED;
+}
+
+bool evidence_await_exe(struct evidence *evidence, struct caller *caller,
+	void (*told)(void *context), void *context)
+{
+	const struct witness_question question = {.opcode = WITNESS_EXE, .answered = on_exe};
+	struct fact *exe = &caller->subject.exe;
+
+	if (!evidence->has_exe || exe->state != FACT_UNGATHERED)
+		return false;
+	caller->told = told;
+	caller->told_context = context;
+	if (ask(evidence, caller, &question, &caller->exe_trouble))
+		return true;
+	*exe = (struct fact){FACT_UNKNOWN, NULL};
+	return false;
 }
 
 /* The label as it was at connect(); the kernel keeps it with the socket. */
@@ -164,46 +265,53 @@ void evidence_gather(struct evidence *evidence, struct caller *caller, unsigned 
 
 	if ((facts & FACT_BIT(UNIT)) && subject->unit.state == FACT_UNGATHERED)
 		subject->unit = gather_unit(evidence, caller);
-	if ((facts & FACT_BIT(EXE)) && subject->exe.state == FACT_UNGATHERED)
-		subject->exe = gather_exe(evidence, caller);
+	if ((facts & FACT_BIT(EXE)) && subject->exe.state == FACT_UNGATHERED && !evidence->has_exe)
+		subject->exe.state = FACT_UNKNOWN;
 	if ((facts & FACT_BIT(LABEL)) && subject->label.state == FACT_UNGATHERED)
 		subject->label = gather_label(caller);
 	if ((facts & FACT_BIT(SOCKET)) && subject->socket.state == FACT_UNGATHERED)
 		subject->socket.state = FACT_UNKNOWN;
 }
 
-static uint32_t read_number(const struct caller *caller, const char *name)
+static enum mortise_status read_number(
+	const struct caller *caller, const char *name, uint32_t *out_number)
 {
 	char text[16], *end = NULL;
 	size_t size = 0;
 
-	if (read_proc(caller, name, text, sizeof text - 1, &size) != MORTISE_OK || size == 0)
-		return NO_LOGIN;
+	TRY(read_proc(caller, name, text, sizeof text - 1, &size));
 	text[size] = '\0';
 	errno = 0;
 	unsigned long number = strtoul(text, &end, 10);
-	if (errno != 0 || text[0] < '0' || text[0] > '9' || (*end != '\0' && *end != '\n') ||
-		number > UINT32_MAX)
-		return NO_LOGIN;
-	return (uint32_t)number;
+	if (size == 0 || errno != 0 || text[0] < '0' || text[0] > '9' ||
+		(*end != '\0' && *end != '\n') || number > UINT32_MAX)
+		return MORTISE_NOT_FOUND;
+	*out_number = (uint32_t)number;
+	return MORTISE_OK;
 }
 
 /* A session without a login is the kernel's way to say that there is none. */
 void evidence_gather_login(struct caller *caller)
 {
+	enum mortise_status status;
+
 	if (caller->has_login)
 		return;
-	caller->has_login = true;
-	caller->login_uid = read_number(caller, "loginuid");
-	caller->session = UINT32_MAX;
-	if (caller->login_uid != NO_LOGIN)
-		caller->session = read_number(caller, "sessionid");
+	caller->login_uid = caller->session = NO_LOGIN;
+	status = read_number(caller, "loginuid", &caller->login_uid);
+	if (status == MORTISE_OK && caller->login_uid != NO_LOGIN)
+		status = read_number(caller, "sessionid", &caller->session);
+	caller->has_login = status != MORTISE_BUSY || caller->is_looked_up;
 }
 
 /* The first process is root's: where /proc hides processes of others, it is hidden. */
 static bool shows_others(void)
 {
-	return access("/proc/1/cgroup", R_OK) == 0;
+	char text[CGROUP_TEXT_MAX];
+	size_t size = 0;
+	enum mortise_status status = proc_read(1, "cgroup", text, sizeof text, &size);
+
+	return status == MORTISE_OK || status == MORTISE_BUSY;
 }
 
 /* A pidfd names the cgroup by a number; which unit that is, /proc says. */
@@ -217,18 +325,11 @@ const char *evidence_of_units(const struct caller *caller)
 	return caller->cgroup_id ? "cgroup by pidfd" : "cgroup in /proc";
 }
 
-/* "inside outside count": of a process in no namespace of its own all ids are mapped. */
-const char *evidence_of_users(void)
+const char *evidence_of_users(const struct evidence *evidence)
 {
-	unsigned inside = 1, outside = 1, count = 0;
-	FILE *file = fopen("/proc/self/uid_map", "re");
-	bool is_read = file && fscanf(file, "%u %u %u", &inside, &outside, &count) == 3;
-
-	if (file)
-		fclose(file);
-	return is_read && (inside || outside || count != UINT32_MAX)
-		       ? "those of the agent's user namespace; others are never served"
-		       : "all";
+	return evidence->maps_all_users
+		       ? "all"
+		       : "those of the agent's user namespace; others are never served";
 }
 
 bool evidence_has_labels(const struct caller *caller)
@@ -246,14 +347,21 @@ const char *evidence_of_labels(const struct caller *caller)
 
 const char *evidence_of_exes(const struct evidence *evidence)
 {
-	if (evidence->witness.descriptor < 0)
+	if (!evidence->has_exe)
 		return "none: exe-evidence is not set";
-	return evidence->witness.is_late ? "none: the witness does not answer" : "witness";
+	return witness_report(evidence->witness).is_there ? "witness"
+							  : "none: a witness is to be started";
+}
+
+struct witness_report evidence_witness(const struct evidence *evidence)
+{
+	return evidence->witness ? witness_report(evidence->witness)
+				 : (struct witness_report){.is_there = false};
 }
 
 bool evidence_has_witness(const struct evidence *evidence)
 {
-	return evidence->witness.descriptor >= 0;
+	return evidence->has_exe;
 }
 
 uint64_t evidence_unit_reads(const struct evidence *evidence)

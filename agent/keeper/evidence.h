@@ -14,24 +14,53 @@
 struct evidence;
 
 /*
- * witness: a socket to the monitor's process that reads /proc/PID/exe (processes.h), which is
- * then the evidence's; -1: none. MORTISE_BUSY.
+ * witness: looks first, and says who runs which program if has_exe; it is the evidence's then.
+ * NULL: none. MORTISE_BUSY.
  */
-enum mortise_status evidence_new(int witness, struct evidence **out_evidence) MUST_USE;
+enum mortise_status evidence_new(
+	struct witness_link *witness, bool has_exe, struct evidence **out_evidence) MUST_USE;
 /* NULL is allowed. */
 void evidence_free(struct evidence *evidence);
 
-/* Gathers those of facts (bits 1 << ATTRIBUTE_...) that were not gathered yet. */
+/*
+ * Gathers those of facts (bits 1 << ATTRIBUTE_...) that were not gathered yet, at once. The
+ * program, where there is a witness, has to be waited for: see below.
+ */
 void evidence_gather(struct evidence *evidence, struct caller *caller, unsigned facts);
+
+/* Is there a witness, and something about this caller that it was not asked yet, or in vain? */
+bool evidence_is_wanting(const struct evidence *evidence, const struct caller *caller);
+
+/*
+ * Before anything is asked of /proc about a caller: true: the witness looks, and told is called
+ * once it has, never from within; caller_done() ends that. false: there is nothing to wait for.
+ */
+bool evidence_await_look(struct evidence *evidence, struct caller *caller,
+	void (*told)(void *context), void *context) MUST_USE;
+
+/*
+ * Is there a witness to ask, and was this caller's program not looked for yet? What could not be
+ * looked for is forgotten by that.
+ */
+bool evidence_may_await_exe(const struct evidence *evidence, struct caller *caller);
+
+/*
+ * true: the caller's program is being asked for, and told (NULL: nobody) is called once it is
+ * gathered, and never from within; caller_done() ends that. false: there is nothing to wait for.
+ */
+bool evidence_await_exe(struct evidence *evidence, struct caller *caller,
+	void (*told)(void *context), void *context) MUST_USE;
 
 /* Fills in the caller's login uid and session, UINT32_MAX where there is none. */
 void evidence_gather_login(struct caller *caller);
 
 /* What is in force, for `status`, judged by one who asks. */
 const char *evidence_of_units(const struct caller *caller);
-const char *evidence_of_users(void);
+const char *evidence_of_users(const struct evidence *evidence);
 const char *evidence_of_labels(const struct caller *caller);
 const char *evidence_of_exes(const struct evidence *evidence);
+/* Of witnesses so far; zeros where there are none. */
+struct witness_report evidence_witness(const struct evidence *evidence);
 
 /* Does the kernel tell labels? Judged by one who asks. */
 bool evidence_has_labels(const struct caller *caller);

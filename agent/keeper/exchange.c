@@ -11,7 +11,8 @@
 #include "path.h"
 #include "rate.h"
 
-#define FACT_ROUNDS 4 /* as many as there are facts */
+#define FACT_ROUNDS   4 /* as many as there are facts */
+#define LOOK_AGAIN_MS 1000
 
 static const char dry_run_note[] = "dry run";
 
@@ -26,8 +27,25 @@ enum mortise_status exchange_fail(
 	return status;
 }
 
+static const char *trouble_of(const struct exchange *exchange)
+{
+	const struct caller *caller = &exchange->from->caller;
+
+	return caller->exe_trouble ? caller->exe_trouble : caller->trouble;
+}
+
+/* A rule might allow it: who asks was not looked at, so nobody is denied for good. */
+static enum mortise_status put_off(struct exchange *exchange)
+{
+	exchange->wait_ms = LOOK_AGAIN_MS;
+	return exchange_fail(exchange, MORTISE_BUSY,
+		"who asks could not be found out: %s; try again", trouble_of(exchange));
+}
+
 enum mortise_status exchange_deny(struct exchange *exchange)
 {
+	if (trouble_of(exchange) && exchange->operation->authority != OPERATOR)
+		return put_off(exchange);
 	if (exchange->operation->authority == OPERATOR)
 		return exchange_fail(exchange, MORTISE_DENIED,
 			"denied: it is for operators; ask root, or who is in the group that "
@@ -41,12 +59,18 @@ enum mortise_status exchange_deny(struct exchange *exchange)
 /* Each round tells the policy more, so that it may need less. */
 void requester_gather(struct agent *agent, struct requester *from, const struct policy *policy)
 {
+	(void)requester_needs(agent, from, policy);
+}
+
+unsigned requester_needs(struct agent *agent, struct requester *from, const struct policy *policy)
+{
 	unsigned needed = policy_needs(policy, &from->caller.subject);
 
 	for (unsigned round = 0; needed && round < FACT_ROUNDS; round++) {
 		evidence_gather(agent->evidence, &from->caller, needed);
 		needed = policy_needs(policy, &from->caller.subject);
 	}
+	return needed;
 }
 
 time_t policy_time(const struct clock_now *now)

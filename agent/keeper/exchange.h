@@ -106,6 +106,9 @@ enum mortise_status exchange_recovery(struct exchange *exchange, struct secret *
 /* Gathers the facts about a caller that deciding by this policy takes, and no others. */
 void requester_gather(struct agent *agent, struct requester *from, const struct policy *policy);
 
+/* The same; those are left (bits 1 << ATTRIBUTE_...) that have to be waited for. */
+unsigned requester_needs(struct agent *agent, struct requester *from, const struct policy *policy);
+
 /* The listener's and the policy's word on this caller, verb and path (NULL: none) now. */
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
 
@@ -123,7 +126,10 @@ enum mortise_status exchange_check_lines(struct exchange *exchange) MUST_USE;
 enum mortise_status exchange_fail(struct exchange *exchange, enum mortise_status status,
 	const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The one text of a denial: of secrets, what is denied and what does not exist read alike. */
+/*
+ * The one text of a denial: of secrets, what is denied and what does not exist read alike. Where
+ * the caller could not be looked at, MORTISE_BUSY and when to try again.
+ */
 enum mortise_status exchange_deny(struct exchange *exchange);
 
 /* Puts a line on record for this exchange, beside the one request.c writes. */

@@ -20,6 +20,7 @@
 #include "credential.h"
 #include "keeper_settings.h"
 #include "log.h"
+#include "proc.h"
 #include "sandbox.h"
 #include "server.h"
 
@@ -208,6 +209,25 @@ static enum mortise_status open_audit(
 	return status;
 }
 
+static enum mortise_status make_evidence(struct keeper *keeper)
+{
+	struct agent *agent = &keeper->agent;
+	struct witness_link *witness = NULL;
+
+	if (keeper->settings.flags & PROCESS_HAS_WITNESS) {
+		TRY(witness_link_new(
+			keeper->base, agent->monitor, &witness_usual_timing, &witness));
+		if (!proc_never_wait())
+			log_warning("this kernel is older than Linux 5.16: any user can keep the "
+				    "agent waiting by his directory in /proc");
+	}
+	enum mortise_status status = evidence_new(
+		witness, (keeper->settings.flags & PROCESS_EXE_EVIDENCE) != 0, &agent->evidence);
+	if (status != MORTISE_OK)
+		witness_link_free(witness);
+	return status;
+}
+
 static enum mortise_status open_parts(struct keeper *keeper)
 {
 	struct agent *agent = &keeper->agent;
@@ -221,7 +241,6 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	agent->deleted_keep_us = settings->deleted_keep_s * 1000000;
 	agent->store_directory = settings->store;
 	agent->audit_log = settings->audit_log;
-	TRY(evidence_new(settings->witness, &agent->evidence));
 	enum mortise_status status = open_audit(settings, &agent->audit);
 	if (status != MORTISE_OK) {
 		log_error("%s: cannot be the audit log: %s", settings->audit_log,
@@ -234,6 +253,7 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	}
 	TRY(monitor_link_new(keeper->base, PROCESS_FD, &monitor_hooks, keeper, &agent->monitor));
 	TRY(sealer_link_new(keeper->base, agent->monitor, &keeper->sealer));
+	TRY(make_evidence(keeper));
 	take_over(keeper);
 	TRY(make_lifecycle(keeper));
 	TRY(watch(keeper));
@@ -308,9 +328,9 @@ static void stop(struct keeper *keeper)
 	lifecycle_free(keeper->agent.lifecycle);
 	keeper->agent.lifecycle = NULL;
 	sealer_link_free(keeper->sealer);
+	evidence_free(keeper->agent.evidence);
 	monitor_link_free(keeper->agent.monitor);
 	audit_close(keeper->agent.audit);
-	evidence_free(keeper->agent.evidence);
 	if (keeper->checkpoint_done)
 		event_free(keeper->checkpoint_done);
 	if (keeper->second)

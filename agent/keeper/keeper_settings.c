@@ -44,12 +44,11 @@ static enum mortise_status read_credentials(
 	return MORTISE_OK;
 }
 
-/* One item for each listening socket; a witness's comes behind them. */
+/* One item for each listening socket. */
 static enum mortise_status read_entrances(
 	const struct wire_message *frame, struct keeper_settings *settings)
 {
 	struct wire_list list = wire_list_of(frame, WIRE_TAG_ITEMS);
-	bool has_witness = (settings->flags & PROCESS_HAS_WITNESS) != 0;
 	struct wire_message item;
 	struct wire_field field;
 
@@ -65,9 +64,8 @@ static enum mortise_status read_entrances(
 	}
 	size_t listeners = settings->entrance_count + (settings->credentials >= 0);
 	if (!wire_list_is_whole(&list) || settings->entrance_count == 0 ||
-		listeners + has_witness != settings->descriptor_count)
+		listeners != settings->descriptor_count)
 		return MORTISE_INVALID;
-	settings->witness = has_witness ? settings->descriptors[listeners] : -1;
 	return MORTISE_OK;
 }
 
@@ -133,7 +131,7 @@ enum mortise_status keeper_settings_receive(struct keeper_settings *settings)
 	static uint8_t frame[16384];
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(KEEPER_DESCRIPTORS_MAX * sizeof(int))];
+		char space[CMSG_SPACE(PROCESS_LISTENERS_MAX * sizeof(int))];
 	} control;
 	struct iovec part = {frame, sizeof frame};
 	struct msghdr message = {.msg_iov = &part,

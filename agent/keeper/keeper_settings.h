@@ -9,8 +9,6 @@
 #include "processes.h"
 #include "request.h"
 
-#define KEEPER_DESCRIPTORS_MAX (PROCESS_LISTENERS_MAX + 1) /* and the witness's */
-
 struct keeper_settings {
 	char store[4096];
 	char audit_log[4096];
@@ -20,14 +18,13 @@ struct keeper_settings {
 	uint64_t flags;
 	uint64_t overdue_ms; /* of a sealer */
 	uint64_t anchor_window_s;
-	uint64_t deleted_keep_s;                 /* until a deleted secret is purged; 0: never */
-	int descriptors[KEEPER_DESCRIPTORS_MAX]; /* the listeners, perhaps the witness */
+	uint64_t deleted_keep_s;                /* until a deleted secret is purged; 0: never */
+	int descriptors[PROCESS_LISTENERS_MAX]; /* the listeners */
 	size_t descriptor_count;
 	struct entrance entrances[PROCESS_LISTENERS_MAX];
 	size_t entrance_count;
 	int credentials;              /* a listener for service managers; -1: none */
 	uint64_t credentials_wait_ms; /* how long it waits while sealed */
-	int witness;                  /* -1: none */
 };
 
 /*

@@ -286,6 +286,35 @@ static enum mortise_status run(struct exchange *exchange)
 	return handle(exchange);
 }
 
+/* What tells callers of themselves, or looks at another policy than the one in force. */
+static bool wants_all_facts(enum wire_opcode opcode)
+{
+	switch (opcode) {
+	case WIRE_WHOAMI:
+	case WIRE_POLICY_CHECK:
+	case WIRE_POLICY_MAY:
+	case WIRE_POLICY_APPLY:
+	case WIRE_POLICY_ROLLBACK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool request_wants_exe(struct agent *agent, struct requester *from, uint16_t opcode)
+{
+	const struct operation *operation = operation_of(opcode);
+
+	if (!operation || !evidence_may_await_exe(agent->evidence, &from->caller))
+		return false;
+	if (wants_all_facts(operation->opcode))
+		return true;
+	if (!agent->policy || operation->opcode == WIRE_HELLO || operation->authority == OPERATOR ||
+		(operation->opcode == WIRE_STATUS && requester_is_operator(agent, from)))
+		return false;
+	return (requester_needs(agent, from, agent->policy) & 1u << ATTRIBUTE_EXE) != 0;
+}
+
 /* With the time after which it is worth trying again, where that is known. */
 static size_t refuse(uint32_t request_id, enum mortise_status status,
 	const struct exchange *exchange, uint8_t *reply, size_t capacity)

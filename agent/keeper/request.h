@@ -38,6 +38,7 @@ struct watch_list {
 	size_t paths;
 	uint64_t changes, policy_version, swept_ms;
 	size_t disabled_rules;
+	bool has_unjudged; /* one that waits for a fact about its caller */
 };
 
 /* Where the audit log was damaged, and nobody has acknowledged it. */
@@ -119,6 +120,12 @@ bool requester_is_operator(const struct agent *agent, const struct requester *fr
 
 /* Frees what hangs on a requester whose connection ends. */
 void requester_done(struct requester *requester);
+
+/*
+ * Does a request of this opcode want to know which program asks, and that was not found out yet?
+ * Then evidence_await_exe() comes before it is handled.
+ */
+bool request_wants_exe(struct agent *agent, struct requester *from, uint16_t opcode);
 
 /*
  * Handles one frame, already found to be from the caller. Writes the answer, starting with

@@ -44,15 +44,35 @@ static void put_uuid(struct wire_writer *reply, const uint8_t uuid[ID_SIZE])
 	put_text_fact(reply, "store", text);
 }
 
+/* Were witnesses replaced, why, and about whom was the last one late? */
+static void put_witness(struct wire_writer *reply, const struct evidence *evidence)
+{
+	const struct witness_report report = evidence_witness(evidence);
+	char text[160];
+
+	if (!report.is_there && report.is_wanted)
+		put_text_fact(reply, "witness", "none: one is to be started");
+	if (report.late + report.ended == 0)
+		return;
+	put_number_fact(reply, "witness_replaced", report.late + report.ended);
+	put_time_fact(reply, "witness_replaced_last", report.replaced_us);
+	if (!report.late)
+		return;
+	snprintf(text, sizeof text, "%u, the last about pid %u of uid %u", report.late,
+		report.late_pid, report.late_uid);
+	put_text_fact(reply, "witness_late", text);
+}
+
 /* By what callers are known, on this kernel and in this configuration. */
 static void put_evidence(
 	struct wire_writer *reply, const struct agent *agent, const struct caller *caller)
 {
 	put_text_fact(reply, "evidence", caller_evidence_name(caller->evidence));
-	put_text_fact(reply, "evidence_user", evidence_of_users());
+	put_text_fact(reply, "evidence_user", evidence_of_users(agent->evidence));
 	put_text_fact(reply, "evidence_unit", evidence_of_units(caller));
 	put_text_fact(reply, "evidence_exe", evidence_of_exes(agent->evidence));
 	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));
+	put_witness(reply, agent->evidence);
 }
 
 static void put_rekeying(struct exchange *exchange)

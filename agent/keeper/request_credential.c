@@ -73,6 +73,23 @@ static enum mortise_status check_unit(struct wish *wish)
 	return MORTISE_OK;
 }
 
+static unsigned needs(struct agent *agent, struct caller *caller)
+{
+	caller->subject.socket = (struct fact){FACT_KNOWN, SUBJECT_SOCKET_CREDENTIALS};
+	unsigned needed = policy_needs(agent->policy, &caller->subject);
+	for (unsigned round = 0; needed && round < FACT_ROUNDS; round++) {
+		evidence_gather(agent->evidence, caller, needed);
+		needed = policy_needs(agent->policy, &caller->subject);
+	}
+	return needed;
+}
+
+bool request_credential_wants_exe(struct agent *agent, struct caller *caller)
+{
+	return agent->policy && evidence_may_await_exe(agent->evidence, caller) &&
+	       (needs(agent, caller) & 1u << ATTRIBUTE_EXE) != 0;
+}
+
 /* A deny counts for the unit's own name, and for all that is known of who connects. */
 static enum mortise_status ask_policy(struct wish *wish)
 {
@@ -81,12 +98,8 @@ static enum mortise_status ask_policy(struct wish *wish)
 	struct subject claimed;
 	struct decision decision;
 	time_t now = policy_time(&wish->now);
-	caller->subject.socket = (struct fact){FACT_KNOWN, SUBJECT_SOCKET_CREDENTIALS};
-	unsigned needed = policy_needs(policy, &caller->subject);
-	for (unsigned round = 0; needed && round < FACT_ROUNDS; round++) {
-		evidence_gather(wish->agent->evidence, caller, needed);
-		needed = policy_needs(policy, &caller->subject);
-	}
+
+	(void)needs(wish->agent, caller);
 	claimed = caller->subject;
 	claimed.unit = (struct fact){FACT_KNOWN, wish->address->unit};
 	decision = policy_credential(policy, &claimed, wish->address->id, now, &wish->path);

@@ -11,6 +11,9 @@
 
 #define CREDENTIAL_WHY_SIZE 512
 
+/* Has to be found out first which program asks? Then evidence_await_exe() comes before the rest. */
+bool request_credential_wants_exe(struct agent *agent, struct caller *caller);
+
 /*
  * address is what the caller claims; NULL: nothing that could be read. The value may leave when
  * the turn's audit lines are written. Else out_why is one line, and never says of the value

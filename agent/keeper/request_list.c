@@ -166,6 +166,8 @@ enum mortise_status request_list(struct exchange *exchange)
 	if (policy_may_ever(exchange->agent->policy, &exchange->from->caller.subject,
 		    exchange->operation->verb)) {
 		TRY(put_entries(exchange, &listing));
+	} else if (exchange->from->caller.trouble || exchange->from->caller.exe_trouble) {
+		return exchange_deny(exchange);
 	} else {
 		/* Whoever may list nothing gets no work done, and a line as for a denial. */
 		exchange_record(exchange, NULL, 0, 0, NULL, MORTISE_DENIED);

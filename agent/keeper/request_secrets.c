@@ -64,22 +64,21 @@ static void get_one(struct exchange *exchange, const struct vault_choice *choice
 	path[got->path.size] = '\0';
 	struct decision decision = exchange_may(exchange, exchange->operation->verb, path);
 	got->rule = decision.rule;
-	got->status = MORTISE_DENIED;
-	if (decision.allowed)
-		got->status = exchange_take(exchange, &decision);
-	bool is_too_often = decision.allowed && got->status != MORTISE_OK;
+	got->status =
+		decision.allowed ? exchange_take(exchange, &decision) : exchange_deny(exchange);
+	bool is_put_off = got->status == MORTISE_BUSY;
 	if (got->status == MORTISE_OK)
 		got->status = vault_read(lifecycle_vault(exchange->agent->lifecycle), path, choice,
 			&value, &got->version);
 	size_t mark = wire_item_begin(exchange->reply);
-	if (is_too_often) /* says when to try again */
+	if (is_put_off) /* says when to try again */
 		wire_put_text(exchange->reply, WIRE_TAG_TEXT, exchange->text);
 	if (got->status == MORTISE_OK) {
 		wire_put_number(exchange->reply, WIRE_TAG_VERSION, got->version);
 		wire_put(exchange->reply, WIRE_TAG_VALUE, value->bytes, value->size);
 	}
 	wire_put_number(exchange->reply, WIRE_TAG_STATUS, got->status);
-	if (is_too_often)
+	if (is_put_off)
 		wire_put_number(exchange->reply, WIRE_TAG_NUMBER, exchange->wait_ms);
 	wire_item_end(exchange->reply, mark);
 }

@@ -28,6 +28,7 @@ struct watch {
 	struct pending *pending;
 	uint64_t until_ms;
 	uint32_t uid;
+	bool is_unjudged; /* by the policy in force: who asks has to be found out first */
 	size_t count;
 	struct watched paths[WIRE_WATCH_MAX];
 };
@@ -219,18 +220,31 @@ static bool look(struct exchange *exchange, struct watch *watch, bool is_policy_
 	return has_news;
 }
 
+/* A new policy may ask what nobody has asked about this caller yet. */
+static bool has_to_wait(struct agent *agent, struct watch *watch)
+{
+	struct requester *from = watch->pending->from;
+
+	return request_wants_exe(agent, from, WIRE_WATCH) &&
+	       evidence_await_exe(agent->evidence, &from->caller, NULL, NULL);
+}
+
 /* An heir of the connection is told nothing. */
 static void tell(struct agent *agent, struct watch *watch, bool is_policy_new)
 {
 	struct pending *pending = watch->pending;
+	bool is_anew = is_policy_new || watch->is_unjudged;
 	struct exchange exchange = {.agent = agent,
 		.from = pending->from,
 		.operation = pending->operation,
 		.now = clock_now()};
 
+	watch->is_unjudged = false;
 	if (!pending->from || !caller_is_alive(&pending->from->caller))
 		pending_finish(pending, MORTISE_DENIED, "", NULL, NULL);
-	else if (look(&exchange, watch, is_policy_new))
+	else if (has_to_wait(agent, watch))
+		watch->is_unjudged = agent->watches.has_unjudged = true;
+	else if (look(&exchange, watch, is_anew))
 		pending_finish(pending, MORTISE_OK, "", put_news, watch);
 }
 
@@ -259,7 +273,9 @@ void request_tell_watchers(struct agent *agent)
 		return;
 	bool is_policy_new = list->policy_version != agent->policy_version ||
 			     list->disabled_rules != agent->names.disabled_rules;
-	bool has_news = is_policy_new || list->changes != vault_changes(vault);
+	bool has_news =
+		is_policy_new || list->has_unjudged || list->changes != vault_changes(vault);
+	list->has_unjudged = false;
 	list->changes = vault_changes(vault);
 	list->policy_version = agent->policy_version;
 	list->disabled_rules = agent->names.disabled_rules;

@@ -73,6 +73,7 @@ static const int fatal[] = {
 static const int allowed[] = {
 	/* files: SQLite, the audit log, /proc; Landlock says which */
 	SCMP_SYS(openat),
+	SCMP_SYS(openat2), /* proc.c */
 	SCMP_SYS(close),
 	SCMP_SYS(close_range),
 	SCMP_SYS(read),

@@ -12,6 +12,11 @@
 	"denied: require-pidfd is set, and this kernel cannot name who connects (SO_PEERPIDFD, "   \
 	"Linux 6.5)"
 
+#define NEVER                                                                                      \
+	"the kernel does not say for certain who you are (nobody, another user namespace, "        \
+	"or a set-uid program), and so you are never served; run it as a user of its own"
+#define NOT_NOW "who asks could not be found out: the witness could not look; try again"
+
 static void unlink_connection(struct connection *connection)
 {
 	struct server *server = connection->server;
@@ -138,10 +143,10 @@ static enum mortise_status refuse_unknown(
 {
 	struct server *server = connection->server;
 	struct secret *scratch = server->scratch;
-	size_t size = request_refuse(message->request_id, MORTISE_DENIED,
-		"the kernel does not say for certain who you are (nobody, another user namespace, "
-		"or a set-uid program), and so you are never served; run it as a user of its own",
-		scratch->bytes, scratch->size);
+	bool is_put_off = connection->requester.caller.trouble != NULL;
+	size_t size =
+		request_refuse(message->request_id, is_put_off ? MORTISE_BUSY : MORTISE_DENIED,
+			is_put_off ? NOT_NOW : NEVER, scratch->bytes, scratch->size);
 
 	request_record_unknown(server->agent, connection->descriptor, NULL);
 	stop_reading(connection, false);
@@ -156,6 +161,9 @@ static enum mortise_status handle(struct connection *connection, const struct wi
 	struct secret *scratch = server->scratch;
 	size_t size = 0;
 
+	if (!connection->is_refused)
+		connection->is_refused =
+			caller_confirm(&connection->requester.caller) != MORTISE_OK;
 	if (connection->is_refused)
 		return refuse_unknown(connection, message);
 	if (!connection->requester.caller.is_pinned && message->code != WIRE_HELLO)
@@ -170,6 +178,55 @@ static enum mortise_status handle(struct connection *connection, const struct wi
 	return MORTISE_OK;
 }
 
+/* What had to be known first is known now, or can't be: the frame is still where it was. */
+static void on_told(void *context)
+{
+	struct connection *connection = context;
+
+	connection->place.is_busy = false;
+	if (event_add(&connection->readable, NULL) != 0)
+		connection_close(connection);
+}
+
+static bool has_to_wait_for_look(struct connection *connection)
+{
+	struct evidence *evidence = connection->server->agent->evidence;
+
+	if (connection->has_waited_for_look)
+		return false;
+	connection->has_waited_for_look = true;
+	return evidence_await_look(evidence, &connection->requester.caller, on_told, connection);
+}
+
+static bool has_to_wait_for_exe(struct connection *connection, uint16_t opcode)
+{
+	struct agent *agent = connection->server->agent;
+	struct requester *requester = &connection->requester;
+
+	if (connection->has_waited_for_exe || !requester->caller.is_pinned ||
+		requester->caller.owes_ids || !request_wants_exe(agent, requester, opcode))
+		return false;
+	connection->has_waited_for_exe = true;
+	return evidence_await_exe(agent->evidence, &requester->caller, on_told, connection);
+}
+
+/* Is there a frame before which something has to be known? Then it is not read yet. */
+static bool has_to_wait(struct connection *connection)
+{
+	uint8_t header[WIRE_HEADER_SIZE];
+
+	if (connection->is_refused ||
+		!evidence_is_wanting(
+			connection->server->agent->evidence, &connection->requester.caller) ||
+		recv(connection->descriptor, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) !=
+			sizeof header ||
+		(!has_to_wait_for_look(connection) &&
+			!has_to_wait_for_exe(connection, wire_code(header))))
+		return false;
+	stop_reading(connection, true);
+	return true;
+}
+
 void connection_take_frame(struct connection *connection)
 {
 	struct secret *frame = connection->server->frame;
@@ -177,6 +234,9 @@ void connection_take_frame(struct connection *connection)
 	struct wire_message message;
 	struct ucred sender;
 	bool has_sender = false;
+
+	if (has_to_wait(connection))
+		return;
 	ssize_t size = receive(connection, &sender, &has_sender);
 
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -185,6 +245,7 @@ void connection_take_frame(struct connection *connection)
 		connection_close(connection);
 		return;
 	}
+	connection->has_waited_for_look = connection->has_waited_for_exe = false;
 	connection->answers++; /* held: what is handled may close it */
 	bool known = connection->is_refused ||
 		     caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK;

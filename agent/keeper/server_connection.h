@@ -24,7 +24,8 @@ struct connection {
 	struct event readable, writable;
 	struct secret *blocked; /* the answer that the client has no room for */
 	struct connection *previous, *next;
-	bool is_refused;  /* the kernel does not say who it is: told so once, and closed */
+	bool is_refused; /* the kernel does not say who it is: told so once, and closed */
+	bool has_waited_for_look, has_waited_for_exe; /* before its next frame: once each */
 	bool is_closing;  /* freed when no answer of this turn holds it any more */
 	unsigned answers; /* in this turn, and 1 while a frame is handled */
 };

@@ -69,10 +69,10 @@ static void child_ended(struct monitor *monitor, pid_t pid, int wait_status)
 		monitor_keeper_ended(monitor, wait_status);
 	else if (pid == monitor->sealer.pid)
 		monitor_sealer_ended(monitor, wait_status);
-	else if (pid == monitor->witness.pid)
-		monitor_witness_ended(monitor);
 	else if (resolver != NULL)
 		monitor_resolver_ended(monitor, resolver, wait_status);
+	else
+		monitor_witness_ended(monitor, pid, wait_status);
 }
 
 /* One signal may stand for many children. */
@@ -200,6 +200,7 @@ static void free_event(struct event *event)
 static void tear_down(struct monitor *monitor)
 {
 	monitor_sealer_kill(monitor);
+	monitor_witness_kill(monitor);
 	for (size_t i = 0; i < MONITOR_RESOLVERS; i++) {
 		if (monitor->resolvers[i].pid > 0)
 			kill(monitor->resolvers[i].pid, SIGKILL);

@@ -15,7 +15,6 @@
 #include "directory.h"
 #include "log.h"
 #include "monitor_state.h"
-#include "witness.h"
 
 #define DAY_S         86400
 #define CONFIGURE_MAX (4 * 4096 + 1024) /* two paths, names, numbers */
@@ -47,16 +46,16 @@ static void put_listeners(struct wire_writer *writer, const struct monitor_setti
 	wire_list_end(writer, list);
 }
 
-static uint64_t flags_of(const struct config *config, bool has_witness)
+static uint64_t flags_of(const struct config *config)
 {
 	return (config->audit_sync_always ? PROCESS_AUDIT_SYNC_ALWAYS : 0) |
 	       (config->requires_pidfd ? PROCESS_REQUIRE_PIDFD : 0) |
 	       (config->has_insecure_memory ? PROCESS_INSECURE_MEMORY : 0) |
-	       (has_witness ? PROCESS_HAS_WITNESS : 0);
+	       (config->has_exe_evidence ? PROCESS_EXE_EVIDENCE : 0) | PROCESS_HAS_WITNESS;
 }
 
 static size_t build_configuration(
-	const struct monitor_settings *settings, bool has_witness, uint8_t *frame, size_t capacity)
+	const struct monitor_settings *settings, uint8_t *frame, size_t capacity)
 {
 	const struct config *config = settings->config;
 	const uint32_t ids[PROCESS_IDS] = {
@@ -73,7 +72,7 @@ static size_t build_configuration(
 	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
 	wire_put_text(&writer, WIRE_TAG_STORE, config->store);
 	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, config->audit_log);
-	wire_put_number(&writer, WIRE_TAG_FLAGS, flags_of(config, has_witness));
+	wire_put_number(&writer, WIRE_TAG_FLAGS, flags_of(config));
 	if (config->environment != NULL)
 		wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, config->environment);
 	wire_put_number(&writer, WIRE_TAG_COUNTER, (uint64_t)config->anchor_window_s);
@@ -83,7 +82,7 @@ static size_t build_configuration(
 void monitor_keeper_configure(struct monitor *monitor)
 {
 	uint8_t frame[CONFIGURE_MAX];
-	size_t size = build_configuration(monitor->settings, false, frame, sizeof frame);
+	size_t size = build_configuration(monitor->settings, frame, sizeof frame);
 
 	if (monitor->keeper.fd < 0)
 		return;
@@ -91,12 +90,11 @@ void monitor_keeper_configure(struct monitor *monitor)
 		monitor_keeper_kill(monitor, "takes no configuration");
 }
 
-/* witness_fd: the keeper's end of a socket to a witness; -1: none. */
-static enum mortise_status configure(struct monitor *monitor, int witness_fd)
+static enum mortise_status configure(struct monitor *monitor)
 {
 	const struct monitor_settings *settings = monitor->settings;
 	uint8_t frame[CONFIGURE_MAX];
-	size_t size = build_configuration(settings, witness_fd >= 0, frame, sizeof frame);
+	size_t size = build_configuration(settings, frame, sizeof frame);
 	int fds[MONITOR_FDS_MAX];
 	size_t count = 0;
 
@@ -106,36 +104,7 @@ static enum mortise_status configure(struct monitor *monitor, int witness_fd)
 		fds[count] = settings->listeners[count].fd;
 		count++;
 	}
-	if (witness_fd >= 0)
-		fds[count++] = witness_fd;
 	return monitor_send(monitor, frame, size, fds, count);
-}
-
-/* A keeper without a witness works: rules with exe then allow nothing, and `status` says so. */
-static void start_witness(struct monitor *monitor, int *out_fd)
-{
-	CLEANUP(close_drop) int ours = -1, theirs = -1;
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
-		ours = pair[0];
-		theirs = pair[1];
-		if (witness_start(theirs, monitor->settings->identity, &monitor->witness.pid) ==
-			MORTISE_OK) {
-			*out_fd = ours;
-			ours = -1;
-			return;
-		}
-	}
-	log_error("the witness cannot be started: %s", strerror(errno));
-}
-
-/* Behind its keeper it ends by itself. */
-void monitor_witness_ended(struct monitor *monitor)
-{
-	monitor->witness.pid = 0;
-	if (monitor->keeper.pid > 0 && !monitor->stopping)
-		log_error("the witness ended: exe cannot be had until the keeper is restarted");
 }
 
 /* Descriptors that the keeper sends along are dropped by the kernel: there is no room for them. */
@@ -161,17 +130,14 @@ static enum mortise_status start(struct monitor *monitor)
 {
 	struct monitor_keeper *keeper = &monitor->keeper;
 	const struct monitor_settings *settings = monitor->settings;
-	CLEANUP(close_drop) int witness_fd = -1;
 
 	TRY(spawn_keeper(settings->keeper_program, settings->identity, &keeper->pid, &keeper->fd));
 	keeper->number++;
 	keeper->started_ms = now_ms();
 	keeper->readable =
 		event_new(monitor->base, keeper->fd, EV_READ | EV_PERSIST, on_readable, monitor);
-	if (settings->config->has_exe_evidence)
-		start_witness(monitor, &witness_fd);
 	if (keeper->readable == NULL || event_add(keeper->readable, NULL) != 0 ||
-		configure(monitor, witness_fd) != MORTISE_OK)
+		configure(monitor) != MORTISE_OK)
 		monitor_keeper_kill(monitor, "cannot be configured");
 	return MORTISE_OK;
 }
@@ -244,6 +210,7 @@ void monitor_keeper_ended(struct monitor *monitor, int wait_status)
 
 	keeper->pid = 0;
 	monitor_credential_keeper_ended(monitor);
+	monitor_witness_kill(monitor);
 	stop_reading(keeper);
 	if (!monitor->stopping)
 		monitor_sealer_kill(monitor);

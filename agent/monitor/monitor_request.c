@@ -240,6 +240,7 @@ static const struct {
 		ready},
 	{PROCESS_SPAWN, 0, spawn},
 	{PROCESS_RESOLVE, WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS), resolve},
+	{PROCESS_WITNESS, WIRE_ALLOW(WIRE_TAG_NUMBER), monitor_witness_start},
 	{PROCESS_ACCEPT, 0, monitor_credential_accept},
 	{PROCESS_RELEASE, WIRE_ALLOW(WIRE_TAG_STATUS) | WIRE_ALLOW(WIRE_TAG_NUMBER),
 		monitor_credential_release},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * monitor_state: what monitor.c (the loop), monitor_keeper.c (the keeper's life),
- * monitor_request.c (what it asks for), monitor_credential.c and monitor_sealer.c share. Nobody
- * else includes it.
+ * monitor_request.c (what it asks for), monitor_credential.c, monitor_witness.c and
+ * monitor_sealer.c share. Nobody else includes it.
  */
 #ifndef MORTISE_MONITOR_STATE_H
 #define MORTISE_MONITOR_STATE_H
@@ -18,9 +18,10 @@
 #include "processes.h"
 #include "wire.h"
 
-#define MONITOR_RESOLVERS 8
-#define MONITOR_SIGNALS   4
-#define MONITOR_FDS_MAX   (PROCESS_LISTENERS_MAX + 1)
+#define MONITOR_RESOLVERS        8
+#define MONITOR_SIGNALS          4
+#define MONITOR_FDS_MAX          PROCESS_LISTENERS_MAX
+#define MONITOR_WITNESSES_ENDING 32
 
 /* pid 0: none runs. */
 struct monitor_keeper {
@@ -49,7 +50,8 @@ struct monitor_resolver {
 
 /* For one keeper; ends with it. */
 struct monitor_witness {
-	pid_t pid; /* 0: none runs */
+	pid_t pids[PROCESS_WITNESSES];          /* 0: none runs */
+	pid_t ending[MONITOR_WITNESSES_ENDING]; /* killed; 0: none */
 };
 
 struct monitor {
@@ -83,7 +85,6 @@ void monitor_keeper_start(struct monitor *monitor);
 /* Tells a keeper that runs what has changed. */
 void monitor_keeper_configure(struct monitor *monitor);
 void monitor_keeper_kill(struct monitor *monitor, const char *why);
-void monitor_witness_ended(struct monitor *monitor);
 void monitor_keeper_ended(struct monitor *monitor, int wait_status);
 
 /* monitor_request.c */
@@ -104,6 +105,12 @@ void monitor_credential_accept(struct monitor *monitor, const struct wire_messag
 void monitor_credential_release(struct monitor *monitor, const struct wire_message *message);
 /* Before its socket is closed. */
 void monitor_credential_keeper_ended(struct monitor *monitor);
+
+/* monitor_witness.c */
+void monitor_witness_start(struct monitor *monitor, const struct wire_message *message);
+void monitor_witness_kill(struct monitor *monitor);
+/* Nothing happens if pid was none. */
+void monitor_witness_ended(struct monitor *monitor, pid_t pid, int wait_status);
 
 /* monitor_sealer.c */
 void monitor_sealer_start(struct monitor *monitor, uint32_t request_id);

@@ -20,6 +20,7 @@
 #include "names.h"
 #include "reload.h"
 #include "startup.h"
+#include "witness.h"
 
 /* All that lives as long as the monitor. */
 struct agent {
@@ -442,6 +443,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--keeper") == 0)
 		return keeper_main();
+	if (argc == 2 && strcmp(argv[1], "--witness") == 0)
+		return witness_main();
 	log_open("mortised");
 	agent.options = mortised_options_read(argc, argv);
 	if (clean(&agent) != MORTISE_OK) {

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "directory.h"
@@ -76,7 +78,7 @@ enum mortise_status spawn_become(const struct identity *identity)
 }
 
 /* After the ids have changed: the kernel forgets the death signal when they do. */
-enum mortise_status spawn_tie_to(pid_t monitor)
+static enum mortise_status tie_to(pid_t monitor)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return MORTISE_IO;
@@ -96,10 +98,10 @@ static void allow_all_descriptors(void)
 }
 
 /*
- * for_keeper: LeakSanitizer wants to trace a process that the sandbox keeps from it. word: one more
- * of the environment, or NULL.
+ * is_confined: LeakSanitizer wants to trace a process that keeps it from that. word: one more of
+ * the environment, or NULL.
  */
-static void run(const char *program, char **arguments, bool for_keeper, char *word)
+static void run(const char *program, char **arguments, bool is_confined, char *word)
 {
 	static char journal[64];
 	char *environment[6] = {(char[]){"PATH=" SPAWN_PATH}, (char[]){"LANG=C"}};
@@ -110,17 +112,21 @@ static void run(const char *program, char **arguments, bool for_keeper, char *wo
 				      (int)sizeof journal)
 		environment[count++] = journal;
 #if defined(UNDER_ASAN)
-	if (for_keeper)
+	if (is_confined)
 		environment[count++] = (char[]){"ASAN_OPTIONS=detect_leaks=0"};
 #else
-	(void)for_keeper;
+	(void)is_confined;
 #endif
 	environment[count++] = word;
 	environment[count] = NULL;
-	/* What a service manager gave the monitor for its witness is nobody else's. */
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
-		return;
 	execve(program, arguments, environment);
+}
+
+/* What a service manager gave the monitor for its witness is nobody else's. */
+static enum mortise_status pass_no_capability(void)
+{
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 ? MORTISE_OK
+									     : MORTISE_IO;
 }
 
 static void run_keeper(const char *program, const struct identity *identity, int fd, pid_t monitor)
@@ -129,7 +135,8 @@ static void run_keeper(const char *program, const struct identity *identity, int
 
 	spawn_keep_only(fd);
 	allow_all_descriptors();
-	if (spawn_become(identity) != MORTISE_OK || spawn_tie_to(monitor) != MORTISE_OK)
+	if (spawn_become(identity) != MORTISE_OK || tie_to(monitor) != MORTISE_OK ||
+		pass_no_capability() != MORTISE_OK)
 		return;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -159,6 +166,79 @@ enum mortise_status spawn_keeper(
 	child = spawn_fork();
 	if (child == 0) {
 		run_keeper(program, identity, theirs, monitor);
+		_exit(SPAWN_EXIT_NO_RUN);
+	}
+	if (child < 0)
+		return MORTISE_IO;
+	*out_pid = child;
+	*out_fd = ours;
+	ours = -1;
+	return MORTISE_OK;
+}
+
+#define TRACING CAP_TO_MASK(CAP_SYS_PTRACE)
+
+/* Root would get them all back by executing a program; who may not change the set has less. */
+static void bound_capabilities(bool may_trace)
+{
+	for (unsigned long capability = 0; capability < 64; capability++) {
+		if (capability != CAP_SYS_PTRACE || !may_trace)
+			(void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+	}
+}
+
+/* A service manager that gave no capability may have taken capset(2) as well. */
+static bool has_none(const struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3])
+{
+	return (data[0].effective | data[0].permitted | data[0].inheritable | data[1].effective |
+		       data[1].permitted | data[1].inheritable) == 0;
+}
+
+/* Of what there is, CAP_SYS_PTRACE goes on to the program; so it is an ambient one. */
+static enum mortise_status pass_tracing(bool may_trace)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+	uint32_t kept;
+
+	TRY(pass_no_capability());
+	if (syscall(SYS_capget, &header, data) != 0)
+		return MORTISE_IO;
+	if (has_none(data))
+		return MORTISE_OK;
+	kept = may_trace ? data[0].permitted & TRACING : 0;
+	data[0] = (struct __user_cap_data_struct){kept, kept, kept};
+	data[1] = (struct __user_cap_data_struct){0};
+	if (syscall(SYS_capset, &header, data) != 0)
+		return MORTISE_IO;
+	if (kept != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_PTRACE, 0, 0) != 0)
+		return MORTISE_IO;
+	return MORTISE_OK;
+}
+
+static void run_witness(
+	const char *program, const struct identity *identity, bool may_trace, int fd, pid_t monitor)
+{
+	char *arguments[] = {(char[]){"mortised: witness"}, (char[]){"--witness"}, NULL};
+
+	spawn_keep_only(fd);
+	bound_capabilities(may_trace);
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || spawn_become(identity) != MORTISE_OK ||
+		pass_tracing(may_trace) != MORTISE_OK || tie_to(monitor) != MORTISE_OK)
+		return;
+	run(program, arguments, true, NULL);
+}
+
+enum mortise_status spawn_witness(const char *program, const struct identity *identity,
+	bool may_trace, pid_t *out_pid, int *out_fd)
+{
+	CLEANUP(close_drop) int ours = -1, theirs = -1;
+	pid_t monitor = getpid(), child;
+
+	TRY(make_pair(&ours, &theirs));
+	child = spawn_fork();
+	if (child == 0) {
+		run_witness(program, identity, may_trace, theirs, monitor);
 		_exit(SPAWN_EXIT_NO_RUN);
 	}
 	if (child < 0)
@@ -247,7 +327,7 @@ static void run_sealer(const struct sealer_command *command, struct sealer_words
 	if (place_descriptors(fd, command->notes_fd) != MORTISE_OK)
 		return;
 	if (become(identity, identity->groups, identity->group_count) != MORTISE_OK ||
-		spawn_tie_to(monitor) != MORTISE_OK)
+		tie_to(monitor) != MORTISE_OK || pass_no_capability() != MORTISE_OK)
 		return;
 	run(command->program, words->arguments, false, words->environment);
 }

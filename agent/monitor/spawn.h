@@ -52,12 +52,16 @@ void spawn_keep_only(int fd);
 /* In a child: takes the identity on, with its own group only. */
 enum mortise_status spawn_become(const struct identity *identity) MUST_USE;
 
-/* In a child that is what it is to be: no new privileges, and the monitor's end is its own. */
-enum mortise_status spawn_tie_to(pid_t monitor) MUST_USE;
-
 /* Starts program as the keeper; *out_fd is the monitor's end of its socket. MORTISE_IO. */
 enum mortise_status spawn_keeper(
 	const char *program, const struct identity *identity, pid_t *out_pid, int *out_fd) MUST_USE;
+
+/*
+ * Starts program as a witness, who may trace, and has CAP_SYS_PTRACE if the monitor has it, or not;
+ * *out_fd is the keeper's end of its socket. MORTISE_IO.
+ */
+enum mortise_status spawn_witness(const char *program, const struct identity *identity,
+	bool may_trace, pid_t *out_pid, int *out_fd) MUST_USE;
 
 /* Starts a sealer; *out_fd is the keeper's end of its socket. MORTISE_IO. */
 enum mortise_status spawn_sealer(const struct sealer_command *command,

@@ -239,6 +239,24 @@ void doctor_memory(struct doctor *doctor)
 		doctor_say(doctor, DOCTOR_OK, NULL, "keys are held by %s", held);
 }
 
+/* Since the agent's keeper started. */
+static void check_witness(struct doctor *doctor)
+{
+	const char *late = doctor_text(doctor->facts, "witness_late");
+	uint64_t replaced = 0;
+
+	if (!doctor_number(doctor->facts, "witness_replaced", &replaced))
+		return;
+	if (late != NULL)
+		doctor_say(doctor, DOCTOR_WARNING, "see what that user runs",
+			"the witness, who looks who callers are, was replaced (%llu); late: %s",
+			(unsigned long long)replaced, late);
+	else
+		doctor_say(doctor, DOCTOR_WARNING, "see the agent's log",
+			"the witness, who looks who callers are, ended and was replaced (%llu)",
+			(unsigned long long)replaced);
+}
+
 void doctor_kernel(struct doctor *doctor)
 {
 	const char *sandbox = doctor_text(doctor->facts, "sandbox");
@@ -254,6 +272,7 @@ void doctor_kernel(struct doctor *doctor)
 		doctor_say(doctor, DOCTOR_NOTE, NULL,
 			"the kernel cannot name who connects (SO_PEERPIDFD, Linux 6.5); callers "
 			"take one exchange more");
+	check_witness(doctor);
 	if (sandbox != NULL && evidence != NULL)
 		doctor_say(doctor, DOCTOR_OK, NULL, "sandbox: %s; callers: %s", sandbox, evidence);
 }
