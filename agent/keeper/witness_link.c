@@ -265,7 +265,7 @@ static void fetch(struct seat *seat)
 	struct wire_writer *writer = monitor_begin(link->monitor, PROCESS_WITNESS);
 
 	wire_put_number(writer, WIRE_TAG_NUMBER, (uint64_t)(seat - link->seats));
-	if (monitor_ask(link->monitor, on_fetched, seat) != MORTISE_OK) {
+	if (monitor_ask(link->monitor, 0, on_fetched, seat) != MORTISE_OK) {
 		seat->failures++;
 		rest(seat);
 		return;
