@@ -165,6 +165,11 @@ struct audit_report {
 	bool is_on_reserve; /* the disk is full and the preallocated reserve is in use */
 };
 struct audit_report audit_report(const struct audit *audit);
+/*
+ * What failed may work by now, as where space was freed: tries it, so that the report is of now.
+ * Changes nothing that is in the log.
+ */
+void audit_look_again(struct audit *audit);
 
 /* False: the file was moved or removed, and lines go where nobody looks for them. */
 bool audit_is_in_place(const struct audit *audit);

@@ -262,6 +262,23 @@ enum mortise_status audit_file_sync(struct audit_file *file)
 	return MORTISE_IO;
 }
 
+enum mortise_status audit_file_try(struct audit_file *file, uint64_t offset, bool sync)
+{
+	static const char line[AUDIT_LINE_MAX];
+	enum mortise_status status = audit_file_write(file, offset, line, sizeof line);
+
+	if (status == MORTISE_OK && sync)
+		status = audit_file_sync(file);
+	audit_file_cut(file, offset);
+	return file->needs_cut ? MORTISE_IO : status;
+}
+
+void audit_file_look_again(struct audit_file *file, uint64_t size)
+{
+	file->renew_at = 0;
+	renew_reserve(file, size);
+}
+
 bool audit_file_is_in_place(const struct audit_file *file)
 {
 	struct stat status;

@@ -52,6 +52,14 @@ enum mortise_status audit_file_find_end(
 enum mortise_status audit_file_write(
 	struct audit_file *file, uint64_t offset, const void *bytes, size_t size) MUST_USE;
 
+/*
+ * Would a write at the end (offset) succeed by now? One of a line's size is made, synced if lines
+ * are, and taken back.
+ */
+enum mortise_status audit_file_try(struct audit_file *file, uint64_t offset, bool sync) MUST_USE;
+/* Space may have been freed: takes the reserve anew, and is not on it any more. */
+void audit_file_look_again(struct audit_file *file, uint64_t size);
+
 /* Up to size bytes; fewer only at the end of the file. */
 enum mortise_status audit_file_read(const struct audit_file *file, uint64_t offset, void *buffer,
 	size_t size, size_t *out_size) MUST_USE;
