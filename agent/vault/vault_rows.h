@@ -18,6 +18,12 @@ struct sweep {
 	struct store_place after;
 };
 
+/* The last commit, as it was to be. */
+struct attempt {
+	struct store_meta meta;
+	bool raises, is_weighty; /* see struct vault_age */
+};
+
 struct vault {
 	struct store *store;
 	struct keyring keyring;
@@ -28,7 +34,8 @@ struct vault {
 	uint64_t commits, weighty_commits; /* see struct vault_age */
 	uint64_t changes;                  /* commits that concerned a secret */
 	bool is_stale;
-	bool is_nested; /* the caller holds the transaction */
+	struct attempt attempt; /* what the store may be as well while it is stale */
+	bool is_nested;         /* the caller holds the transaction */
 
 	struct rekey *rekey;   /* under way; NULL: none */
 	struct sweep sweep;    /* of rows of other epochs */
@@ -52,6 +59,9 @@ const struct entry_version *vault_choose(
 
 /* A vault of meta's epoch with its keys and an empty index. */
 enum mortise_status vault_make(struct store *store, const struct secret *master_key,
+	const struct store_meta *meta, struct vault **out_vault) MUST_USE;
+/* And with all rows. MORTISE_INTEGRITY if they are not those of meta's tally. */
+enum mortise_status vault_load(struct store *store, const struct secret *master_key,
 	const struct store_meta *meta, struct vault **out_vault) MUST_USE;
 
 enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
