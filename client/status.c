@@ -10,7 +10,7 @@ const char *mortise_status_text(enum mortise_status status)
 		[MORTISE_NOT_FOUND] = "no such secret or version",
 		[MORTISE_CONFLICT] = "things are not as the request expects them",
 		[MORTISE_SEALED] = "the agent is sealed",
-		[MORTISE_BUSY] = "the agent is busy, try again",
+		[MORTISE_BUSY] = "the agent is busy or short of memory; try again",
 		[MORTISE_INTEGRITY] = "the store or the log is not what mortise wrote",
 		[MORTISE_IO] = "a disk or a socket failed",
 		[MORTISE_HARDWARE] = "the TPM or token failed",

@@ -418,6 +418,8 @@ static void serve_monitor(struct keeper_fixture *fixture)
 			wire_text(&message, WIRE_TAG_TEXT, fixture->state, sizeof fixture->state),
 			MORTISE_OK);
 		fixture->states++;
+		if (fixture->on_state)
+			fixture->on_state(fixture);
 	} else if (message.code == PROCESS_SPAWN) {
 		spawn(fixture, message.request_id);
 	} else if (message.code == PROCESS_ACCEPT) {
@@ -568,6 +570,11 @@ void keeper_pump(struct keeper_fixture *fixture, int fd)
 
 	while (!serve_some(fixture, fd, end))
 		;
+}
+
+void keeper_serve(struct keeper_fixture *fixture)
+{
+	(void)serve_some(fixture, -1, patience());
 }
 
 void keeper_await_state(struct keeper_fixture *fixture, const char *start)

@@ -53,8 +53,9 @@ struct keeper_fixture {
 	uint64_t flags;
 	void (*before)(void); /* in the keeper's process, before keeper_main() */
 
-	char state[1024]; /* the last READY's text */
-	unsigned states;  /* READY frames so far */
+	char state[1024];                                 /* the last READY's text */
+	unsigned states;                                  /* READY frames so far */
+	void (*on_state)(struct keeper_fixture *fixture); /* of each; NULL: nobody looks */
 
 	uint16_t spawn_answer; /* MORTISE_OK, or what SPAWN is told */
 	bool holds_names;
@@ -105,6 +106,8 @@ int keeper_reap(struct keeper_fixture *fixture);
 
 /* Serves the keeper until fd is readable and the keeper wants nothing more. */
 void keeper_pump(struct keeper_fixture *fixture, int fd);
+/* Serves it once, waiting for what it wants. */
+void keeper_serve(struct keeper_fixture *fixture);
 /* Serves it until its state starts with this. */
 void keeper_await_state(struct keeper_fixture *fixture, const char *start);
 /* Serves it until so many sealers' requests have been seen. */

@@ -194,6 +194,15 @@ static void a_sealed_agents_reason_is_what_is_wrong(void **state)
 		"mortise unseal --recovery");
 }
 
+static void an_open_agent_that_cannot_write_is_wrong(void **state)
+{
+	(void)state;
+	text("state", "unsealed");
+	text("reason", "a write failed, but the keys stay: disk I/O error; look at its disk");
+	look(doctor_state);
+	assert_finding(0, "wrong", "it is unsealed, but a write failed", "look at its disk");
+}
+
 static void disks_are_judged_by_what_is_free_of_them(void **state)
 {
 	static const struct {
@@ -239,6 +248,8 @@ int main(void)
 			an_agent_of_another_version_and_a_rekey_are_noted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_sealed_agents_reason_is_what_is_wrong, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_open_agent_that_cannot_write_is_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			disks_are_judged_by_what_is_free_of_them, set_up, tear_down),
 	};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -671,6 +672,43 @@ static enum mortise_status put_large(struct store *store, uint64_t number)
 	return status;
 }
 
+static void a_store_that_another_process_has_open_is_said_to_be_held(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = NULL;
+	sqlite3 *other = NULL;
+
+	close_all(fixture);
+	assert_int_equal(sqlite3_open(fixture->path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE", NULL,
+				 NULL, NULL),
+		SQLITE_OK);
+	assert_int_equal(store_open(fixture->directory, &store), MORTISE_IO);
+	assert_non_null(strstr(store_describe_open(), "another process has it open"));
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	assert_int_equal(store_open(fixture->directory, &store), MORTISE_OK);
+	store_close(store);
+}
+
+static void a_store_without_a_descriptor_left_is_said_to_lack_that(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = NULL;
+	struct rlimit before, none;
+
+	close_all(fixture);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){3, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	enum mortise_status status = store_open(fixture->directory, &store);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(status, MORTISE_IO);
+	assert_non_null(strstr(store_describe_open(), "Too many open files"));
+	assert_non_null(strstr(store_describe_open(), "LimitNOFILE="));
+	assert_int_equal(store_open(fixture->directory, &store), MORTISE_OK);
+	store_close(store);
+}
+
 /* The disk is full: a clean error, nothing of it stays, and what is there is there. */
 static void fill_the_disk(struct fixture *fixture)
 {
@@ -727,6 +765,8 @@ int main(void)
 		IN_STORE(what_was_committed_is_there_after_reopening),
 		IN_STORE(what_was_rolled_back_is_not_there),
 		IN_STORE(what_was_not_committed_is_gone_after_reopening),
+		IN_STORE(a_store_that_another_process_has_open_is_said_to_be_held),
+		IN_STORE(a_store_without_a_descriptor_left_is_said_to_lack_that),
 		IN_STORE(rows_come_in_order_and_by_range),
 		IN_STORE(the_first_and_the_last_ids_are_in_their_ranges),
 		IN_STORE(a_visit_that_fails_ends_the_walk_with_its_status),

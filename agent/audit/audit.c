@@ -167,6 +167,15 @@ enum mortise_status audit_settle_turn(struct audit *audit)
 	return status;
 }
 
+void audit_look_again(struct audit *audit)
+{
+	if (!audit->is_failing && audit->file.is_on_reserve)
+		audit_file_look_again(&audit->file, audit->written);
+	if (audit->is_failing && !audit->has_turn_failed)
+		audit->is_failing = audit_file_try(&audit->file, audit->written,
+					    audit->sync_always) != MORTISE_OK;
+}
+
 struct audit_report audit_report(const struct audit *audit)
 {
 	return (struct audit_report){

@@ -166,6 +166,11 @@ struct audit_report {
 	bool is_scarce;     /* and what is left of that is for administrators, who free room */
 };
 struct audit_report audit_report(const struct audit *audit);
+/*
+ * What failed may work by now, as where space was freed: tries it, so that the report is of now.
+ * Changes nothing that is in the log.
+ */
+void audit_look_again(struct audit *audit);
 
 /* The report's word, looked at again before anybody is refused for it. */
 bool audit_is_scarce(struct audit *audit);

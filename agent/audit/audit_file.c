@@ -263,18 +263,29 @@ bool audit_file_is_scarce(const struct audit_file *file, uint64_t size)
 	return file->is_on_reserve && size + AUDIT_RESERVE_LAST > file->reserved_end;
 }
 
-void audit_file_look_again(struct audit_file *file, uint64_t size)
-{
-	file->renew_at = 0;
-	renew_reserve(file, size);
-}
-
 enum mortise_status audit_file_sync(struct audit_file *file)
 {
 	if (fdatasync(file->fd) == 0)
 		return MORTISE_OK;
 	file->needs_reopen = true;
 	return MORTISE_IO;
+}
+
+enum mortise_status audit_file_try(struct audit_file *file, uint64_t offset, bool sync)
+{
+	static const char line[AUDIT_LINE_MAX];
+	enum mortise_status status = audit_file_write(file, offset, line, sizeof line);
+
+	if (status == MORTISE_OK && sync)
+		status = audit_file_sync(file);
+	audit_file_cut(file, offset);
+	return file->needs_cut ? MORTISE_IO : status;
+}
+
+void audit_file_look_again(struct audit_file *file, uint64_t size)
+{
+	file->renew_at = 0;
+	renew_reserve(file, size);
 }
 
 bool audit_file_is_in_place(const struct audit_file *file)

@@ -54,6 +54,14 @@ enum mortise_status audit_file_find_end(
 enum mortise_status audit_file_write(
 	struct audit_file *file, uint64_t offset, const void *bytes, size_t size) MUST_USE;
 
+/*
+ * Would a write at the end (offset) succeed by now? One of a line's size is made, synced if lines
+ * are, and taken back.
+ */
+enum mortise_status audit_file_try(struct audit_file *file, uint64_t offset, bool sync) MUST_USE;
+/* Space may have been freed: takes the reserve anew, and is not on it any more. */
+void audit_file_look_again(struct audit_file *file, uint64_t size);
+
 /* Up to size bytes; fewer only at the end of the file. */
 enum mortise_status audit_file_read(const struct audit_file *file, uint64_t offset, void *buffer,
 	size_t size, size_t *out_size) MUST_USE;
@@ -66,8 +74,6 @@ void audit_file_cut(struct audit_file *file, uint64_t size);
 
 /* On a full disk: would a log of so many bytes be in the reserve's last part? */
 bool audit_file_is_scarce(const struct audit_file *file, uint64_t size);
-/* Tries to have the whole reserve behind so many bytes, whenever that was tried last. */
-void audit_file_look_again(struct audit_file *file, uint64_t size);
 
 /* fdatasync; after a failure the file wants audit_file_reopen(). */
 enum mortise_status audit_file_sync(struct audit_file *file) MUST_USE;

@@ -125,6 +125,11 @@ static void finish_check(
 		status = anchor_attach(anchor, vault);
 	else
 		secret_drop(&anchor->state);
+	if (status != MORTISE_OK && !text[0])
+		text = status == MORTISE_BUSY
+			       ? "there is too little memory to read the store's "
+				 "anchor; it is tried again"
+			       : "the store's anchor cannot be read; it is tried again";
 	done(anchor->context, status, fault, text);
 }
 

@@ -107,7 +107,7 @@ static enum mortise_status read_groups(int descriptor, struct caller *caller)
 	socklen_t size = sizeof groups;
 
 	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0)
-		return errno == ERANGE ? MORTISE_OK : MORTISE_DENIED;
+		return errno == ERANGE && size > sizeof groups ? MORTISE_OK : MORTISE_DENIED;
 	size_t count = size / sizeof *groups;
 	caller->groups = calloc(count + 1, sizeof *groups);
 	if (!caller->groups)

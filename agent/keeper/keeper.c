@@ -163,8 +163,8 @@ static enum mortise_status make_lifecycle(struct keeper *keeper)
 		.store_directory = keeper->settings.store,
 		.first_uid = agent->first_uid,
 		.anchor_window_s = (int)keeper->settings.anchor_window_s,
-		.hooks = {request_vault_opened, request_vault_closing, on_changed, request_record,
-			agent},
+		.hooks = {request_vault_opened, request_vault_reread, request_vault_closing,
+			on_changed, request_record, agent},
 	};
 
 	return lifecycle_new(&parts, &agent->lifecycle);

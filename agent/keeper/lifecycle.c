@@ -130,7 +130,7 @@ void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, c
 		done(lifecycle->context, status, text, recovery);
 }
 
-static void close_vault(struct lifecycle *lifecycle)
+void lifecycle_close_vault(struct lifecycle *lifecycle)
 {
 	lifecycle_end_work(lifecycle);
 	slot_work_cancel(lifecycle);
@@ -139,6 +139,7 @@ static void close_vault(struct lifecycle *lifecycle)
 	anchor_detach(lifecycle->anchor);
 	vault_close(lifecycle->vault);
 	lifecycle->vault = NULL;
+	lifecycle->is_unsure = false;
 }
 
 enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
@@ -155,7 +156,7 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	lifecycle_drop_candidate(lifecycle);
 	lifecycle_cancel_recovery(lifecycle);
 	if (lifecycle->vault)
-		close_vault(lifecycle);
+		lifecycle_close_vault(lifecycle);
 	/* Pruned versions go from the disk now; if not, SQLite overwrites them later. */
 	(void)!store_truncate_log(lifecycle->store);
 	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
@@ -163,23 +164,6 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	lifecycle_finish(lifecycle, MORTISE_SEALED, "sealed meanwhile", NULL);
 	lifecycle_finish_typed(lifecycle, MORTISE_SEALED, "sealed meanwhile");
 	return MORTISE_OK;
-}
-
-void lifecycle_reopen(struct lifecycle *lifecycle)
-{
-	close_vault(lifecycle);
-	lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
-	backup_store_closing(lifecycle->backup);
-	store_close(lifecycle->store);
-	lifecycle->store = NULL;
-	if (store_open(lifecycle->parts.store_directory, &lifecycle->store) != MORTISE_OK ||
-		lifecycle_load_slots(lifecycle) != MORTISE_OK) {
-		log_error("the store cannot be opened again after a failed write; giving up");
-		event_base_loopbreak(lifecycle->parts.base);
-		return;
-	}
-	lifecycle_explain(lifecycle, "a write to the store failed; it is read again");
-	lifecycle_begin_turn(lifecycle, false);
 }
 
 /* Until the vault is open, what the disk says of the time has to do. */
@@ -213,7 +197,7 @@ static enum mortise_status open_store(struct lifecycle *lifecycle)
 	return lifecycle_load_slots(lifecycle);
 }
 
-/* SQLite's own words went with the store; that the file is not ours is the usual reason. */
+/* That the file is not ours is the usual reason. */
 static void explain_store(const char *directory, enum mortise_status status)
 {
 	char path[4096];
@@ -227,6 +211,8 @@ static void explain_store(const char *directory, enum mortise_status status)
 			"%s: made by another version of mortise, in a format that this one does "
 			"not read; use that version, or move the store away and run: mortise init",
 			path);
+	else if (status == MORTISE_BUSY || status == MORTISE_IO)
+		log_error("%s: %s", path, store_describe_open());
 	else
 		log_error("%s: not a usable store: %s", path, mortise_status_text(status));
 }
@@ -282,7 +268,7 @@ void lifecycle_free(struct lifecycle *lifecycle)
 		return;
 	lifecycle_drop_candidate(lifecycle);
 	if (lifecycle->vault)
-		close_vault(lifecycle);
+		lifecycle_close_vault(lifecycle);
 	if (lifecycle->retry)
 		event_free(lifecycle->retry);
 	if (lifecycle->ends)

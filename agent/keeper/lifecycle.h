@@ -30,6 +30,11 @@ struct lifecycle_hooks {
 	 * keys). Anything but MORTISE_OK keeps the agent sealed, with the reason given.
 	 */
 	enum mortise_status (*opened)(void *context, struct vault *vault, const char **out_reason);
+	/*
+	 * The store was read anew (lifecycle_look_again): what was taken from the vault may be
+	 * another by now. Anything but MORTISE_OK: it is asked again.
+	 */
+	enum mortise_status (*reread)(void *context, struct vault *vault);
 	/* The vault is about to be closed. */
 	void (*closing)(void *context);
 	/* The state or its reason changed. */
@@ -116,6 +121,9 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 	const struct secret *recovery_key, lifecycle_done *done, void *context) MUST_USE;
 
+/* Is it being opened for somebody, or its age being checked? */
+bool lifecycle_is_opening(const struct lifecycle *lifecycle);
+
 /* What a recovery is to lead to. */
 struct recovery_wish {
 	const struct secret *key;      /* that was typed */
@@ -134,6 +142,9 @@ struct recovery_wish {
  */
 enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct recovery_wish *wish,
 	lifecycle_done *done, void *context) MUST_USE;
+
+/* Is there a reason for lifecycle_recover() to wait for another operation? */
+bool lifecycle_is_busy(const struct lifecycle *lifecycle);
 
 /* What a typed key opens in any store. As slot_open(); MORTISE_NOT_FOUND without a typed slot. */
 enum mortise_status lifecycle_find_master_key(
@@ -172,7 +183,7 @@ struct backup *lifecycle_backup(const struct lifecycle *lifecycle);
 enum mortise_status lifecycle_copy(struct lifecycle *lifecycle, const void *owner,
 	uint64_t *out_done, uint64_t *out_total) MUST_USE;
 
-/* Is it sealed by an admin, so that it stays sealed? */
+/* Is it sealed by an admin, so that it stays sealed? A seal that cannot be read holds. */
 bool lifecycle_is_held(const struct lifecycle *lifecycle);
 /* And just so: until the next boot, or beyond it? */
 bool lifecycle_is_held_so(const struct lifecycle *lifecycle, bool until_boot);
@@ -196,7 +207,13 @@ struct lifecycle_rekeying {
 };
 struct lifecycle_rekeying lifecycle_rekeying(const struct lifecycle *lifecycle);
 
-/* The vault went stale (vault_is_stale): reads the store anew by way of the hardware. */
-void lifecycle_reopen(struct lifecycle *lifecycle);
+/* Has a write failed so that the store has to be opened anew? Nothing is written until it is. */
+bool lifecycle_is_unsure(const struct lifecycle *lifecycle);
+/*
+ * Then opens it anew, with the keys that are here: it serves as before if the store is what it was
+ * or what that write was to make of it, and is sealed, with the reason, if it is another. As long
+ * as the disk fails it stays as it is, and this is to be called again.
+ */
+void lifecycle_look_again(struct lifecycle *lifecycle);
 
 #endif

@@ -188,9 +188,13 @@ static void on_counter(void *context, struct sealer_answer *answer)
 	if (status == MORTISE_OK)
 		status = anchor_write_state(making->enrolment->kind, making->anchor_auth,
 			answer->blob, &making->anchor);
-	if (status != MORTISE_OK) {
+	if (answer->status != MORTISE_OK) {
 		advice_describe(&about, answer, text, sizeof text);
 		end(lifecycle, status, text, NULL);
+		return;
+	}
+	if (status != MORTISE_OK) {
+		end(lifecycle, status, mortise_status_text(status), NULL);
 		return;
 	}
 	making->generation = answer->counter;

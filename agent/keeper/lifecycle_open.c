@@ -88,30 +88,56 @@ void lifecycle_drop_candidate(struct lifecycle *lifecycle)
 	lifecycle->opened = NULL;
 }
 
-enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
-	const struct secret *h, lifecycle_opened *opened, bool *out_fits)
+void lifecycle_explain_lack(struct lifecycle *lifecycle, enum mortise_status status)
 {
-	CLEANUP(secret_drop) struct secret *master_key = NULL;
-	struct slot slot = lifecycle_slot_of(kept);
-	struct vault *vault = NULL;
-	struct store_meta meta;
+	char text[400];
 
-	*out_fits = false;
-	if (lifecycle->candidate)
-		return MORTISE_BUSY;
-	TRY(store_meta(lifecycle->store, &meta));
-	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
-	TRY(slot_open(&identity, &slot, h, &master_key));
-	*out_fits = true;
-	enum mortise_status status = vault_open(lifecycle->store, master_key, &vault);
-	if (status != MORTISE_OK) {
+	store_describe_lack(lifecycle->store, status, text, sizeof text);
+	lifecycle_explain(lifecycle, "%s", text);
+}
+
+/* Only a proof of damage is called so; for the rest it says what was lacking. */
+static enum mortise_status explain_unopened(
+	struct lifecycle *lifecycle, enum mortise_status status, bool fits)
+{
+	if (fits && (status == MORTISE_INTEGRITY || status == MORTISE_NOT_FOUND)) {
 		lifecycle_explain(lifecycle,
 			"the store is not what mortise wrote last (%s): it was edited, damaged or "
 			"mixed; restore it from a backup: mortise recover --backup=FILE",
 			status == MORTISE_INTEGRITY ? "the tally does not match"
 						    : mortise_status_text(status));
-		return status;
+	} else if (status == MORTISE_BUSY || status == MORTISE_IO) {
+		lifecycle_explain_lack(lifecycle, status);
 	}
+	return status;
+}
+
+static enum mortise_status open_vault(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct secret *h, struct vault **out_vault, bool *out_fits)
+{
+	CLEANUP(secret_drop) struct secret *master_key = NULL;
+	struct slot slot = lifecycle_slot_of(kept);
+	struct store_meta meta;
+
+	*out_fits = false;
+	TRY(store_meta(lifecycle->store, &meta));
+	struct slot_identity identity = {meta.uuid, kept->id, meta.epoch};
+	TRY(slot_open(&identity, &slot, h, &master_key));
+	*out_fits = true;
+	return vault_open(lifecycle->store, master_key, out_vault);
+}
+
+enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struct kept_slot *kept,
+	const struct secret *h, lifecycle_opened *opened, bool *out_fits)
+{
+	struct vault *vault = NULL;
+
+	*out_fits = false;
+	if (lifecycle->candidate)
+		return MORTISE_BUSY;
+	enum mortise_status status = open_vault(lifecycle, kept, h, &vault, out_fits);
+	if (status != MORTISE_OK)
+		return explain_unopened(lifecycle, status, *out_fits);
 	lifecycle->candidate = vault;
 	lifecycle->opened = opened;
 	lifecycle->opened_id = kept->id;

@@ -81,6 +81,8 @@ struct lifecycle {
 	lifecycle_opened *opened;
 	bool check_waits;           /* for the sealer to be free */
 	bool check_may_pass;        /* what the check failed by may be gone later */
+	bool is_unsure;             /* the store is to be opened anew, and could not be yet */
+	bool hold_is_unread;        /* whether it may unseal by itself is not known yet */
 	lifecycle_done *typed_done; /* of a key that was typed; NULL: nobody waits */
 	void *typed_context;
 
@@ -109,6 +111,12 @@ void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state
 /* Sets the reason and tells the hooks. */
 void lifecycle_explain(struct lifecycle *lifecycle, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Forgets the vault and its keys. */
+void lifecycle_close_vault(struct lifecycle *lifecycle);
+/* Opens a store that was shut since it could not be opened anew. */
+enum mortise_status lifecycle_have_store(struct lifecycle *lifecycle) MUST_USE;
+/* The store could not be read (MORTISE_BUSY, MORTISE_IO): why, and what next. */
+void lifecycle_explain_lack(struct lifecycle *lifecycle, enum mortise_status status);
 /* Ends the operation that somebody waits for, if so. */
 void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, const char *text,
 	const struct secret *recovery);
@@ -125,12 +133,19 @@ void lifecycle_boot_id(char out_id[SLOT_BOOT_SIZE]);
  */
 enum mortise_status lifecycle_note_pin(struct lifecycle *lifecycle, uint64_t slot, bool is_noted)
 	MUST_USE;
+enum mortise_status lifecycle_find_pin(
+	const struct lifecycle *lifecycle, uint64_t slot, bool *out_noted) MUST_USE;
+/* Where the disk does not say it, it is taken for noted. */
 bool lifecycle_pin_is_noted(const struct lifecycle *lifecycle, uint64_t slot);
+/* Does an admin's seal hold? Where the disk does not say it, it is to be taken for one that does.
+ */
+enum mortise_status lifecycle_find_hold(const struct lifecycle *lifecycle, bool *out_holds)
+	MUST_USE;
 /* Sets the hold and keeps the notes. */
 enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *word) MUST_USE;
 /* What the store keeps of an admin's seal. */
 void lifecycle_hold_word(bool until_boot, char out_word[STORE_HOLD_MAX]);
-/* Reads the slots of the store. */
+/* Reads the slots of the store; after a failure those from before stay. */
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle) MUST_USE;
 /*
  * Opens the vault with a slot's h, and has its age checked; then, perhaps at once, opened is

@@ -133,16 +133,11 @@ static enum mortise_status adopt(struct lifecycle *lifecycle)
 	struct recovering *recovering = lifecycle->recovering;
 
 	backup_store_closing(lifecycle->backup);
-	store_close(lifecycle->store);
-	lifecycle->store = NULL;
+	store_shut(lifecycle->store);
 	enum mortise_status adopted = backup_adopt(lifecycle->backup, recovering->owner);
 	recovering->owner = NULL;
 	/* Whichever of the two it is now, the agent goes on with it. */
-	if (store_open(lifecycle->parts.store_directory, &lifecycle->store) != MORTISE_OK) {
-		log_error("the store cannot be opened after a recovery; giving up");
-		event_base_loopbreak(lifecycle->parts.base);
-		return MORTISE_IO;
-	}
+	TRY(store_reopen(lifecycle->store));
 	TRY(adopted);
 	return vault_open(lifecycle->store, recovering->master_key, &recovering->vault);
 }
@@ -211,9 +206,13 @@ static void on_counter(void *context, struct sealer_answer *answer)
 	if (status == MORTISE_OK)
 		status = anchor_write_state(lifecycle->enrolment->kind, recovering->anchor_auth,
 			answer->blob, &recovering->anchor);
-	if (status != MORTISE_OK) {
+	if (answer->status != MORTISE_OK) {
 		advice_describe(&about, answer, text, sizeof text);
 		end(lifecycle, status, text);
+		return;
+	}
+	if (status != MORTISE_OK) {
+		end(lifecycle, status, mortise_status_text(status));
 		return;
 	}
 	recovering->generation = answer->counter;
@@ -266,7 +265,8 @@ static enum mortise_status try_slot(
 	if (!slot_is_hardware(&slot))
 		finding->status =
 			slot_open(&finding->identity, &slot, finding->key, &finding->master_key);
-	return MORTISE_OK;
+	/* Not tried is not: another key. */
+	return finding->status == MORTISE_BUSY ? MORTISE_BUSY : MORTISE_OK;
 }
 
 enum mortise_status lifecycle_find_master_key(
@@ -304,6 +304,12 @@ static enum mortise_status open_store(struct lifecycle *lifecycle, const struct 
 	return MORTISE_OK;
 }
 
+bool lifecycle_is_busy(const struct lifecycle *lifecycle)
+{
+	return lifecycle->recovering || lifecycle->candidate || lifecycle->making ||
+	       sealer_is_busy(lifecycle->parts.sealer);
+}
+
 enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct recovery_wish *wish,
 	lifecycle_done *done, void *context)
 {
@@ -311,8 +317,7 @@ enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct 
 
 	if (lifecycle->state == LIFECYCLE_UNSEALED || (!is_here && !wish->owner))
 		return MORTISE_CONFLICT;
-	if (lifecycle->recovering || lifecycle->candidate || lifecycle->making ||
-		sealer_is_busy(lifecycle->parts.sealer))
+	if (lifecycle_is_busy(lifecycle))
 		return MORTISE_BUSY;
 	struct recovering *recovering = calloc(1, sizeof *recovering);
 	if (!recovering)
@@ -322,7 +327,9 @@ enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct 
 	recovering->owner = wish->owner;
 	recovering->has_anchor = wish->has_anchor;
 	lifecycle->recovering = recovering;
-	enum mortise_status status = open_store(lifecycle, wish->key);
+	enum mortise_status status = wish->owner ? MORTISE_OK : lifecycle_have_store(lifecycle);
+	if (status == MORTISE_OK)
+		status = open_store(lifecycle, wish->key);
 	if (status == MORTISE_OK && wish->kind && !wish->is_dry_run)
 		status = enrolment_begin(lifecycle, wish->kind, wish->seal, on_enrolled);
 	if (status != MORTISE_OK || wish->is_dry_run) {

@@ -51,7 +51,7 @@ void lifecycle_begin_work(struct lifecycle *lifecycle)
 void lifecycle_end_work(struct lifecycle *lifecycle)
 {
 	event_del(lifecycle->vault_work);
-	if (!lifecycle->rekeying.is_under_way || vault_is_stale(lifecycle->vault))
+	if (!lifecycle->rekeying.is_under_way || lifecycle_is_unsure(lifecycle))
 		return;
 	bool is_done = vault_epoch(lifecycle->vault) == lifecycle->rekeying.epoch;
 	end_rekey(lifecycle, is_done ? MORTISE_OK : MORTISE_SEALED);
@@ -87,7 +87,7 @@ static bool keeps_slots(struct lifecycle *lifecycle)
 	if (lifecycle_load_slots(lifecycle) == MORTISE_OK)
 		return true;
 	log_error("the slots cannot be read after a rekey; the store is opened anew");
-	lifecycle_reopen(lifecycle);
+	lifecycle->is_unsure = true;
 	return false;
 }
 
@@ -128,7 +128,7 @@ void lifecycle_on_work(evutil_socket_t fd, short what, void *context)
 	enum mortise_status status = vault_work(vault, SLICE_US);
 	if (vault_epoch(vault) != epoch && !keeps_slots(lifecycle))
 		return;
-	if (vault_is_stale(vault))
+	if (lifecycle_is_unsure(lifecycle))
 		return; /* it is opened anew */
 	if (status != MORTISE_OK)
 		log_warning("rekey: %s", mortise_status_text(status));

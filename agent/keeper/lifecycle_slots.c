@@ -20,16 +20,29 @@ void lifecycle_forget_slots(struct lifecycle *lifecycle)
 	lifecycle->slot_count = 0;
 }
 
+/* Slots being read, to take the place of those that were kept when all of them are there. */
+struct loading {
+	struct kept_slot slots[SLOTS_MAX];
+	size_t count;
+	char recovery_id[sizeof((struct lifecycle *)0)->recovery_id];
+};
+
+static void loading_done(struct loading *loading)
+{
+	for (size_t i = 0; i < loading->count; i++)
+		free(loading->slots[i].record);
+}
+
 static enum mortise_status keep_slot(
 	void *context, enum store_item kind, uint64_t number, struct store_bytes body)
 {
-	struct lifecycle *lifecycle = context;
-	struct kept_slot *kept = &lifecycle->slots[lifecycle->slot_count];
+	struct loading *loading = context;
+	struct kept_slot *kept = &loading->slots[loading->count];
 	struct slot slot;
 
 	if (kind != STORE_SLOT)
 		return MORTISE_OK;
-	if (lifecycle->slot_count == SLOTS_MAX || body.size > SLOT_RECORD_MAX)
+	if (loading->count == SLOTS_MAX || body.size > SLOT_RECORD_MAX)
 		return MORTISE_INTEGRITY;
 	TRY(slot_read(body, &slot));
 	kept->record = malloc(body.size);
@@ -38,19 +51,25 @@ static enum mortise_status keep_slot(
 	memcpy(kept->record, body.bytes, body.size);
 	kept->size = body.size;
 	kept->id = number;
-	lifecycle->slot_count++;
-	size_t used = strlen(lifecycle->recovery_id);
+	loading->count++;
+	size_t used = strlen(loading->recovery_id);
 	if (!slot_is_hardware(&slot) && slot.key_id[0])
-		snprintf(lifecycle->recovery_id + used, sizeof lifecycle->recovery_id - used,
-			"%s%s", used ? " " : "", slot.key_id);
+		snprintf(loading->recovery_id + used, sizeof loading->recovery_id - used, "%s%s",
+			used ? " " : "", slot.key_id);
 	return MORTISE_OK;
 }
 
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle)
 {
+	CLEANUP(loading_done) struct loading loading = {.count = 0};
+
+	TRY(store_each_item(lifecycle->store, keep_slot, &loading));
 	lifecycle_forget_slots(lifecycle);
-	lifecycle->recovery_id[0] = '\0';
-	return store_each_item(lifecycle->store, keep_slot, lifecycle);
+	memcpy(lifecycle->slots, loading.slots, sizeof loading.slots);
+	lifecycle->slot_count = loading.count;
+	memcpy(lifecycle->recovery_id, loading.recovery_id, sizeof loading.recovery_id);
+	loading.count = 0;
+	return MORTISE_OK;
 }
 
 /* The record was checked when it was kept. */
@@ -93,8 +112,8 @@ enum mortise_status lifecycle_check_recovery(
 		if (slot_is_hardware(&slot))
 			continue;
 		result = slot_open(&identity, &slot, recovery_key, &master_key);
-		if (result == MORTISE_OK)
-			return MORTISE_OK;
+		if (result != MORTISE_DENIED && result != MORTISE_INTEGRITY)
+			return result;
 	}
 	return result;
 }
@@ -151,18 +170,24 @@ static enum mortise_status write_word(struct lifecycle *lifecycle, const struct 
 	return put_word(lifecycle, text);
 }
 
-/* Does an admin's seal still hold? One that cannot be read does. */
-bool lifecycle_is_held(const struct lifecycle *lifecycle)
+enum mortise_status lifecycle_find_hold(const struct lifecycle *lifecycle, bool *out_holds)
 {
 	struct word word;
 	char boot[SLOT_BOOT_SIZE];
 
-	if (read_word(lifecycle, &word) != MORTISE_OK)
-		return true;
-	if (strncmp(word.hold, HOLD_BOOT, strlen(HOLD_BOOT)) != 0)
-		return word.hold[0] != '\0';
+	TRY(read_word(lifecycle, &word));
 	lifecycle_boot_id(boot);
-	return strcmp(word.hold + strlen(HOLD_BOOT), boot) == 0;
+	*out_holds = strncmp(word.hold, HOLD_BOOT, strlen(HOLD_BOOT)) != 0
+			     ? word.hold[0] != '\0'
+			     : strcmp(word.hold + strlen(HOLD_BOOT), boot) == 0;
+	return MORTISE_OK;
+}
+
+bool lifecycle_is_held(const struct lifecycle *lifecycle)
+{
+	bool holds = true;
+
+	return lifecycle_find_hold(lifecycle, &holds) != MORTISE_OK || holds;
 }
 
 bool lifecycle_is_held_so(const struct lifecycle *lifecycle, bool until_boot)
@@ -178,11 +203,14 @@ enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *
 {
 	struct word word;
 
-	/* A seal must be possible whatever was there. */
-	if (read_word(lifecycle, &word) != MORTISE_OK)
+	/* A seal must be possible whatever was there; else the notes of PINs must not be lost. */
+	enum mortise_status status = read_word(lifecycle, &word);
+	if (status == MORTISE_BUSY && hold[0] == '\0')
+		return status;
+	if (status != MORTISE_OK)
 		word = (struct word){.pins = ""};
 	snprintf(word.hold, sizeof word.hold, "%s", hold);
-	enum mortise_status status = write_word(lifecycle, &word);
+	status = write_word(lifecycle, &word);
 	return status == MORTISE_INVALID ? put_word(lifecycle, hold) : status;
 }
 
@@ -227,11 +255,21 @@ enum mortise_status lifecycle_note_pin(struct lifecycle *lifecycle, uint64_t slo
 	return write_word(lifecycle, &word);
 }
 
-bool lifecycle_pin_is_noted(const struct lifecycle *lifecycle, uint64_t slot)
+enum mortise_status lifecycle_find_pin(
+	const struct lifecycle *lifecycle, uint64_t slot, bool *out_noted)
 {
 	char name[24];
 	struct word word;
 
+	TRY(read_word(lifecycle, &word));
 	snprintf(name, sizeof name, " %llu", (unsigned long long)slot);
-	return read_word(lifecycle, &word) != MORTISE_OK || find_pin(word.pins, name);
+	*out_noted = find_pin(word.pins, name) != NULL;
+	return MORTISE_OK;
+}
+
+bool lifecycle_pin_is_noted(const struct lifecycle *lifecycle, uint64_t slot)
+{
+	bool is_noted = true;
+
+	return lifecycle_find_pin(lifecycle, slot, &is_noted) != MORTISE_OK || is_noted;
 }

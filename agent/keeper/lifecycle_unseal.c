@@ -154,6 +154,8 @@ static void want_pin(struct lifecycle *lifecycle, const struct kept_slot *kept)
 /* Was the PIN tried, and is it not known to have been right? */
 static bool doubts_pin(const struct sealer_answer *answer)
 {
+	if (answer->status == MORTISE_BUSY)
+		return !answer->is_unsent;
 	return answer->status == MORTISE_HARDWARE &&
 	       (answer->fault == TOKEN_FAULT_WRONG_PIN || answer->fault == TOKEN_FAULT_LOCKOUT ||
 		       answer->fault == TOKEN_FAULT_DIED || answer->fault == TOKEN_FAULT_TIMEOUT ||
@@ -177,13 +179,11 @@ static void open_by(struct lifecycle *lifecycle, struct sealer_answer *answer)
 
 	if (status == MORTISE_OK)
 		return;
-	if (fits) {
+	if (fits || status == MORTISE_BUSY || status == MORTISE_IO) {
 		on_opened(lifecycle, status);
 		return;
 	}
-	bool may_pass = status == MORTISE_BUSY || status == MORTISE_IO;
-	lifecycle->turn.may_pass |= may_pass;
-	lifecycle->turn.is_foreign |= !may_pass;
+	lifecycle->turn.is_foreign = true;
 	char text[200];
 	snprintf(text, sizeof text,
 		"it opened, but does not belong to this store; run: mortise unseal --recovery (key "
@@ -264,8 +264,30 @@ static void on_token_found(void *context, struct sealer_answer *answer)
 
 static bool fail_to_start(struct lifecycle *lifecycle, const struct kept_slot *kept)
 {
-	explain_slot(lifecycle, kept->id, "no sealer could be started; it is tried again");
+	explain_slot(lifecycle, kept->id,
+		"no sealer could be started: memory or processes are short; it is tried again");
 	lifecycle->turn.may_pass = true;
+	return false;
+}
+
+/* A PIN that failed once is not tried again by itself; not known to have failed is no reason. */
+static bool may_try_unasked(struct lifecycle *lifecycle, const struct kept_slot *kept)
+{
+	bool is_noted = false;
+	enum mortise_status status = lifecycle_find_pin(lifecycle, kept->id, &is_noted);
+	char text[400];
+
+	if (status == MORTISE_BUSY || status == MORTISE_IO) {
+		store_describe_lack(lifecycle->store, status, text, sizeof text);
+		explain_slot(lifecycle, kept->id, text);
+		lifecycle->turn.may_pass = true;
+		return false;
+	}
+	if (status == MORTISE_OK && !is_noted)
+		return true;
+	explain_slot(lifecycle, kept->id,
+		"its PIN failed, and is not tried again by itself; mend [pkcs11] pin-file, then "
+		"run: mortise unseal");
 	return false;
 }
 
@@ -280,12 +302,8 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 		want_pin(lifecycle, kept);
 		return false;
 	}
-	if (!lifecycle->turn.is_attended && lifecycle_pin_is_noted(lifecycle, kept->id)) {
-		explain_slot(lifecycle, kept->id,
-			"its PIN failed, and is not tried again by itself; mend [pkcs11] pin-file, "
-			"then run: mortise unseal");
+	if (!lifecycle->turn.is_attended && !may_try_unasked(lifecycle, kept))
 		return false;
-	}
 	if (strcmp(slot.kind, SLOT_KIND_PKCS11) == 0 && !lifecycle->turn.is_found)
 		return sealer_health(lifecycle->parts.sealer, slot.kind, slot.blob, on_token_found,
 			       lifecycle) == MORTISE_OK ||
@@ -353,6 +371,8 @@ void lifecycle_retry(struct lifecycle *lifecycle)
 {
 	if (lifecycle->check_waits)
 		lifecycle_check_age(lifecycle);
+	else if (lifecycle->state == LIFECYCLE_SEALED && lifecycle->hold_is_unread)
+		lifecycle_start(lifecycle);
 	else if (lifecycle->state == LIFECYCLE_SEALED)
 		lifecycle_begin_turn(lifecycle, false);
 }
@@ -363,11 +383,19 @@ void lifecycle_start(struct lifecycle *lifecycle)
 {
 	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
 		return;
-	if (lifecycle_is_held(lifecycle)) {
+	bool holds = true;
+	enum mortise_status status = lifecycle_have_store(lifecycle);
+	if (status == MORTISE_OK)
+		status = lifecycle_find_hold(lifecycle, &holds);
+	lifecycle->hold_is_unread = status == MORTISE_BUSY || status == MORTISE_IO;
+	if (lifecycle->hold_is_unread) {
+		lifecycle_explain_lack(lifecycle, status);
+		lifecycle_try_later(lifecycle);
+	} else if (status != MORTISE_OK || holds) {
 		lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
-		return;
+	} else {
+		lifecycle_begin_turn(lifecycle, false);
 	}
-	lifecycle_begin_turn(lifecycle, false);
 }
 
 static enum mortise_status keep_pin(struct turn *turn, const struct lifecycle_pin *pin)
@@ -386,6 +414,7 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 		return MORTISE_CONFLICT;
 	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done)
 		return MORTISE_BUSY;
+	TRY(lifecycle_have_store(lifecycle));
 	TRY(lifecycle_set_hold(lifecycle, ""));
 	/* With a PIN it is another question than the one being asked, and has its turn behind it.
 	 */
@@ -440,12 +469,17 @@ static enum mortise_status open_typed(struct lifecycle *lifecycle, const struct 
 			continue;
 		enum mortise_status status = lifecycle_open_with(
 			lifecycle, &lifecycle->slots[i], h, on_typed_opened, &fits);
-		if (status == MORTISE_OK || fits)
+		if (status == MORTISE_OK || fits || status == MORTISE_BUSY || status == MORTISE_IO)
 			return status;
 		if (result != MORTISE_INTEGRITY)
 			result = status;
 	}
 	return result;
+}
+
+bool lifecycle_is_opening(const struct lifecycle *lifecycle)
+{
+	return lifecycle->typed_done || lifecycle->candidate || lifecycle->done;
 }
 
 enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
@@ -457,6 +491,7 @@ enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 		return MORTISE_CONFLICT;
 	if (lifecycle->typed_done || lifecycle->candidate)
 		return MORTISE_BUSY;
+	TRY(lifecycle_have_store(lifecycle));
 	lifecycle->typed_done = done;
 	lifecycle->typed_context = context;
 	enum mortise_status status = open_typed(lifecycle, recovery_key);

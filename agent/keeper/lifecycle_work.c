@@ -289,6 +289,18 @@ static void note_test(struct lifecycle *lifecycle, uint64_t id)
 		(void)!lifecycle_load_slots(lifecycle);
 }
 
+static void describe_untried(uint64_t id, enum mortise_status status, char *text, size_t size)
+{
+	if (status == MORTISE_DENIED || status == MORTISE_INTEGRITY)
+		snprintf(text, size,
+			"the hardware opened, but not this slot; run: mortise slot remove %llu, "
+			"then: mortise slot add",
+			(unsigned long long)id);
+	else
+		snprintf(text, size, "the hardware opened, but slot %llu could not be tried: %s",
+			(unsigned long long)id, mortise_status_text(status));
+}
+
 static void on_tested(void *context, struct sealer_answer *answer)
 {
 	struct lifecycle *lifecycle = context;
@@ -303,10 +315,7 @@ static void on_tested(void *context, struct sealer_answer *answer)
 	if (status != MORTISE_OK)
 		lifecycle_describe_test(lifecycle, id, answer, text, sizeof text);
 	else if ((status = vault_try_slot(lifecycle->vault, id, answer->h)) != MORTISE_OK)
-		snprintf(text, sizeof text,
-			"the hardware opened, but not this slot; run: mortise slot remove %llu, "
-			"then: mortise slot add",
-			(unsigned long long)id);
+		describe_untried(id, status, text, sizeof text);
 	if (status == MORTISE_OK)
 		note_test(lifecycle, id);
 	end(lifecycle, status == MORTISE_DENIED ? MORTISE_INTEGRITY : status, text,

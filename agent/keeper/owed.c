@@ -18,7 +18,15 @@ void owed_add(struct owed *owed, const struct audit_event *event)
 
 void owed_append(struct owed *owed, struct audit *audit)
 {
-	for (size_t i = 0; owed->is_late && i < owed->count; i++) {
+	owed->is_tried = false;
+	if (owed->late == 0)
+		return;
+	if (audit_report(audit).is_failing)
+		audit_look_again(audit);
+	if (audit_report(audit).is_failing)
+		return;
+	owed->is_tried = true;
+	for (size_t i = 0; i < owed->late; i++) {
 		owed->lines[i].event.note = "late: the log could not be written";
 		audit_append(audit, &owed->lines[i].event);
 	}
@@ -27,6 +35,6 @@ void owed_append(struct owed *owed, struct audit *audit)
 void owed_settle(struct owed *owed, bool is_on_record)
 {
 	if (is_on_record)
-		owed->count = 0;
-	owed->is_late = owed->count > 0;
+		owed->count = owed->is_tried ? 0 : owed->late;
+	owed->late = owed->count;
 }

@@ -22,13 +22,17 @@ struct owed_line {
 struct owed {
 	struct owed_line lines[OWED_MAX];
 	size_t count;
-	bool is_late; /* they have missed their turn */
+	size_t late;   /* the first so many have missed their turn */
+	bool is_tried; /* those are in this turn */
 };
 
 /* The event of a change has just been appended to the turn. */
 void owed_add(struct owed *owed, const struct audit_event *event);
 
-/* Before a turn is flushed: appends what earlier turns could not write. */
+/*
+ * Before a turn is flushed: appends what earlier turns could not write. Not while the log is known
+ * to fail, since a turn of requests that need no line would fail with it.
+ */
 void owed_append(struct owed *owed, struct audit *audit);
 
 /* After it: the lines are on record, or stay owed. */

@@ -265,6 +265,29 @@ static enum mortise_status handle(struct exchange *exchange)
 	return status;
 }
 
+/*
+ * What could not be written may be by now, so nobody is refused for what was true a while ago. But
+ * an emergency seal takes nothing out; its line is owed.
+ */
+static enum mortise_status look_again(struct exchange *exchange)
+{
+	struct agent *agent = exchange->agent;
+
+	if (!exchange->operation->changes || exchange->operation->opcode == WIRE_SEAL)
+		return MORTISE_OK;
+	if (lifecycle_is_unsure(agent->lifecycle)) {
+		lifecycle_look_again(agent->lifecycle);
+		TRY(check_state(exchange));
+		TRY(check_authority(exchange)); /* the policy may be another */
+	}
+	if (audit_report(agent->audit).is_failing)
+		audit_look_again(agent->audit);
+	if (audit_report(agent->audit).is_failing)
+		return exchange_fail(exchange, MORTISE_BUSY,
+			"the audit log can't be written, so nothing is changed; free some space");
+	return MORTISE_OK;
+}
+
 static enum mortise_status run(struct exchange *exchange)
 {
 	const struct operation *operation = exchange->operation;
@@ -278,11 +301,7 @@ static enum mortise_status run(struct exchange *exchange)
 	if (operation->is_recorded)
 		TRY(exchange_check_lines(exchange));
 	TRY(check_authority(exchange));
-	/* But an emergency seal takes nothing out; its line is owed. */
-	if (operation->changes && operation->opcode != WIRE_SEAL &&
-		audit_report(exchange->agent->audit).is_failing)
-		return exchange_fail(exchange, MORTISE_BUSY,
-			"the audit log can't be written, so nothing is changed; free some space");
+	TRY(look_again(exchange));
 	return handle(exchange);
 }
 

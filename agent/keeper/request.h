@@ -60,10 +60,12 @@ struct agent {
 	bool has_old_keys;             /* in the store's write-ahead log: keys that have signed */
 	uint64_t forgot_us;            /* when they were last taken from it */
 	uint64_t deleted_keep_us;      /* until a deleted secret is purged; 0: never */
+	uint64_t looked_again_us;      /* at a store that could not be written */
 	uint64_t purged_us;            /* when any was looked for last */
 	uint8_t purge_cursor[ID_SIZE]; /* zeros: no look at all secrets is under way */
 	bool told_failing, told_reserve, told_scarce; /* what the log last said of the audit log */
 	bool told_moved;
+	uint64_t log_tried_us;         /* after it failed; monotonic */
 	uint64_t moved_looked_us;      /* monotonic */
 	enum clock_verdict told_clock; /* and of the clock */
 	struct damage damage;
@@ -144,6 +146,7 @@ size_t request_refuse(uint32_t request_id, enum mortise_status status, const cha
 /* The hooks of lifecycle.h, with the agent as their context. */
 enum mortise_status request_vault_opened(void *agent, struct vault *vault, const char **out_reason)
 	MUST_USE;
+enum mortise_status request_vault_reread(void *agent, struct vault *vault) MUST_USE;
 void request_vault_closing(void *agent);
 void request_record(
 	void *agent, const char *operation, enum mortise_status result, const char *note);

@@ -343,7 +343,7 @@ static enum mortise_status explain_typed(struct exchange *exchange, enum mortise
 	if (status == MORTISE_NOT_FOUND)
 		return exchange_fail(exchange, status,
 			"this store has no slot for a key that is typed; see: mortise status");
-	if (status == MORTISE_BUSY)
+	if (status == MORTISE_BUSY && lifecycle_is_opening(lifecycle))
 		return exchange_fail(
 			exchange, status, "somebody else is unsealing just now; try again");
 	return exchange_fail(exchange, status, "%s", lifecycle_reason(lifecycle));
@@ -400,6 +400,11 @@ static enum mortise_status unseal_by_hardware(struct exchange *exchange)
 		lifecycle_unseal(exchange->agent->lifecycle, &pin, on_unsealed, pending);
 	if (status != MORTISE_OK) {
 		pending_abandon(exchange, pending);
+		if (status == MORTISE_BUSY && !lifecycle_is_opening(exchange->agent->lifecycle))
+			return exchange_fail(exchange, status,
+				"there is too little memory for it; free some, then try again");
+		if (status != MORTISE_BUSY)
+			return status;
 		return exchange_fail(
 			exchange, status, "somebody else is unsealing just now; try again");
 	}

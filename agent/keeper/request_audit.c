@@ -8,6 +8,15 @@
 #define VERIFY_BYTES   (4 * 1024 * 1024) /* of log checked for one frame */
 #define VERIFY_BUCKETS 256
 
+/* It is not the store, which request_words() means. */
+static enum mortise_status explain_unread(struct exchange *exchange, enum mortise_status status)
+{
+	if (status == MORTISE_IO)
+		return exchange_fail(
+			exchange, status, "the audit log could not be read; look at its disk");
+	return status;
+}
+
 enum mortise_status request_audit_show(struct exchange *exchange)
 {
 	struct audit *audit = exchange->agent->audit;
@@ -22,7 +31,8 @@ enum mortise_status request_audit_show(struct exchange *exchange)
 	enum mortise_status status = audit_read(audit, offset, chunk, sizeof chunk, &size);
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status, "no line of the log starts there");
-	TRY(status);
+	if (status != MORTISE_OK)
+		return explain_unread(exchange, status);
 	offset += size;
 	exchange_next_page(exchange, &offset, sizeof offset);
 	if (request_damage_text(exchange->agent, damage, sizeof damage))
@@ -89,8 +99,10 @@ static enum mortise_status check_some(struct exchange *exchange, bool *out_end)
 	size_t size = 1;
 
 	while (status == MORTISE_OK && from->check_offset < stop && size) {
-		TRY(audit_read(
-			exchange->agent->audit, from->check_offset, chunk, sizeof chunk, &size));
+		status = audit_read(
+			exchange->agent->audit, from->check_offset, chunk, sizeof chunk, &size);
+		if (status != MORTISE_OK)
+			return explain_unread(exchange, status);
 		status = audit_check_feed(from->check, chunk, size);
 		from->check_offset += size;
 	}

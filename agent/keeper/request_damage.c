@@ -28,16 +28,23 @@ static void count(void *context, const struct vault_gap *gap)
 	snprintf(damage->why, sizeof damage->why, "%s", gap->why);
 }
 
+/* What cannot be read now is no reason to end an alarm. */
 static void recount(struct damage *damage, struct vault *vault)
 {
+	struct damage fresh = *damage;
 	struct vault_gap gap;
 
-	damage->open = 0;
-	for (uint64_t at = 0; (at = vault_next_gap(vault, at));)
-		if (vault_gap(vault, at, &gap) == MORTISE_OK)
-			count(damage, &gap);
-	if (damage->unstored.sequence)
-		count(damage, &damage->unstored);
+	fresh.open = 0;
+	for (uint64_t at = 0; (at = vault_next_gap(vault, at));) {
+		enum mortise_status status = vault_gap(vault, at, &gap);
+		if (status == MORTISE_BUSY || status == MORTISE_IO)
+			return;
+		if (status == MORTISE_OK)
+			count(&fresh, &gap);
+	}
+	if (fresh.unstored.sequence)
+		count(&fresh, &fresh.unstored);
+	*damage = fresh;
 }
 
 static void tell(const struct damage *damage)
@@ -153,17 +160,24 @@ enum mortise_status request_audit_acknowledge(struct exchange *exchange)
 
 /* ---- what `audit verify` may go past ---- */
 
+static void drop_gaps(struct audit_gap **gaps)
+{
+	free(*gaps);
+}
+
 enum mortise_status request_allowed_gaps(
 	struct vault *vault, struct audit_gap **out_gaps, size_t *out_count)
 {
-	struct audit_gap *gaps = calloc(VAULT_GAPS_MAX, sizeof *gaps);
+	CLEANUP(drop_gaps) struct audit_gap *gaps = calloc(VAULT_GAPS_MAX, sizeof *gaps);
 	struct vault_gap gap;
 	size_t found = 0;
 
 	if (!gaps)
 		return MORTISE_BUSY;
 	for (uint64_t at = 0; found < VAULT_GAPS_MAX && (at = vault_next_gap(vault, at));) {
-		if (vault_gap(vault, at, &gap) != MORTISE_OK || !gap.acknowledged_us)
+		/* One that is left out would be told of as damage, though somebody knows it. */
+		TRY(vault_gap(vault, at, &gap));
+		if (!gap.acknowledged_us)
 			continue;
 		gaps[found].sequence = gap.sequence;
 		memcpy(gaps[found].head, gap.head, sizeof gap.head);
@@ -171,6 +185,7 @@ enum mortise_status request_allowed_gaps(
 		found++;
 	}
 	*out_gaps = gaps;
+	gaps = NULL;
 	*out_count = found;
 	return MORTISE_OK;
 }

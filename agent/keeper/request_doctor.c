@@ -69,14 +69,15 @@ static void put_agent(struct exchange *exchange)
 
 /* ---- what the policy hands out ---- */
 
-/* Can a unit be handed it, as far as the store goes? */
+/* Can a unit be handed it, as far as the store goes? What cannot be read now may be there. */
 static bool has_value(struct vault *vault, const char *path)
 {
 	const struct vault_choice current = {VAULT_CURRENT, 0};
 	CLEANUP(secret_drop) struct secret *value = NULL;
 	uint64_t version = 0;
 
-	return vault_read(vault, path, &current, &value, &version) == MORTISE_OK && value->size > 0;
+	enum mortise_status status = vault_read(vault, path, &current, &value, &version);
+	return status == MORTISE_OK ? value->size > 0 : status != MORTISE_NOT_FOUND;
 }
 
 /* "dbpass (prod/db/password), and 3 more" */

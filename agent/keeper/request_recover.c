@@ -37,8 +37,10 @@ static enum mortise_status explain(struct exchange *exchange, enum mortise_statu
 				  "its slots are changed by: mortise slot add"
 				: "there is no store here; use --backup=F, or run: mortise init");
 	case MORTISE_BUSY:
-		return exchange_fail(
-			exchange, status, "the hardware is being asked just now; try again");
+		return exchange_fail(exchange, status,
+			lifecycle_is_busy(lifecycle)
+				? "the hardware is being asked just now; try again"
+				: "there is too little memory for it; free some, then try again");
 	case MORTISE_INTEGRITY:
 	case MORTISE_REJECTED:
 		return exchange_fail(exchange, MORTISE_INTEGRITY,

@@ -61,6 +61,30 @@ static void tell_of_replaced(const struct agent *agent)
 			path, path);
 }
 
+/* Only what was proved to be wrong is called so. */
+static const char *reason_of(enum mortise_status status, const char *wrong)
+{
+	return status == MORTISE_BUSY
+		       ? "there is too little memory to open the store; free some, it "
+			 "is tried again"
+	       : status == MORTISE_IO
+		       ? "the store could not be read; look at its disk, it is tried "
+			 "again"
+		       : wrong;
+}
+
+static enum mortise_status read_policy(
+	struct vault *vault, struct policy **out_policy, uint64_t *out_version)
+{
+	uint8_t *record_bytes = NULL;
+	size_t size = 0;
+
+	TRY(vault_policy(vault, 0, &record_bytes, &size, out_version));
+	enum mortise_status status = policy_record_compile(record_bytes, size, out_policy);
+	free(record_bytes);
+	return status;
+}
+
 enum mortise_status request_vault_opened(
 	void *context, struct vault *vault, const char **out_reason)
 {
@@ -68,16 +92,11 @@ enum mortise_status request_vault_opened(
 	CLEANUP(secret_drop) struct secret *state = NULL;
 	struct policy *policy = NULL;
 	struct rate_table *rates = NULL, *lines = NULL;
-	uint8_t *record_bytes = NULL;
-	size_t size = 0;
 	uint64_t version = 0;
 
-	*out_reason = "the policy in the store cannot be read";
-	TRY(vault_policy(vault, 0, &record_bytes, &size, &version));
-	enum mortise_status status = policy_record_compile(record_bytes, size, &policy);
-	free(record_bytes);
+	enum mortise_status status = read_policy(vault, &policy, &version);
+	*out_reason = reason_of(status, "the policy in the store cannot be read");
 	TRY(status);
-	*out_reason = "the audit log's keys in the store do not fit";
 	status = vault_audit_state(vault, &state);
 	if (status == MORTISE_OK)
 		status = rate_new(RATE_PAIRS_MAX, &rates);
@@ -85,13 +104,14 @@ enum mortise_status request_vault_opened(
 		status = rate_new(RATE_PAIRS_MAX, &lines);
 	if (status == MORTISE_OK)
 		status = quota_begin(agent, vault);
-	if (status == MORTISE_OK)
+	*out_reason = reason_of(status, "the audit log's keys in the store do not fit");
+	if (status == MORTISE_OK) {
 		status = audit_attach(agent->audit, vault_uuid(vault), state);
-	if (status != MORTISE_OK) {
 		if (status == MORTISE_BUSY || status == MORTISE_IO)
-			*out_reason =
-				"the audit log can't be written or the disk is full; free some "
-				"space, it is tried again";
+			*out_reason = "the audit log can't be read or written: its disk is full or "
+				      "failing, or memory is short; free some, it is tried again";
+	}
+	if (status != MORTISE_OK) {
 		rate_free(rates);
 		rate_free(lines);
 		policy_free(policy);
@@ -107,6 +127,32 @@ enum mortise_status request_vault_opened(
 	policy_names_watch(&agent->names, policy, false);
 	audit_request_checkpoint(agent->audit);
 	return MORTISE_OK;
+}
+
+/* A policy whose write failed may be in the store all the same. */
+enum mortise_status request_vault_reread(void *context, struct vault *vault)
+{
+	struct agent *agent = context;
+	struct policy *policy = NULL;
+	struct rate_table *rates = NULL;
+	uint64_t version = 0;
+
+	TRY(read_policy(vault, &policy, &version));
+	enum mortise_status status = rate_new(RATE_PAIRS_MAX, &rates);
+	if (status != MORTISE_OK || version == agent->policy_version) {
+		rate_free(rates);
+		policy_free(policy);
+	} else {
+		rate_free(agent->rates);
+		policy_names_forget(&agent->names);
+		policy_free(agent->policy);
+		agent->policy = policy;
+		agent->rates = rates;
+		agent->policy_version = version;
+		policy_names_watch(&agent->names, policy, false);
+	}
+	request_damage_look(agent, vault);
+	return status;
 }
 
 void request_vault_closing(void *context)
@@ -170,10 +216,20 @@ void request_checkpoint_done(struct agent *agent)
 		log_warning("the audit log is not safely on disk: %s", mortise_status_text(status));
 }
 
-/* The audit log's disk is somebody's to look after before reads fail. */
-static void tell_of_audit(struct agent *agent)
+/*
+ * The audit log's disk is somebody's to look after before reads fail. Where it was full or failed
+ * it is looked at once a second, so that nobody is told of what is over.
+ */
+static void tell_of_audit(struct agent *agent, uint64_t steady_us)
 {
 	struct audit_report report = audit_report(agent->audit);
+
+	if ((report.is_failing || report.is_on_reserve) &&
+		steady_us - agent->log_tried_us > RETRY_US) {
+		agent->log_tried_us = steady_us;
+		audit_look_again(agent->audit);
+		report = audit_report(agent->audit);
+	}
 
 	if (report.is_failing && !agent->told_failing)
 		log_error("the audit log can't be written: nothing is released until it can");
@@ -252,20 +308,43 @@ static void purge_deleted(struct agent *agent, const struct clock_now *now)
 	record_purge(agent, path, version, now->wall_us);
 }
 
+/* A disk that fails is looked at once a second, beside what a change finds (request.c). */
+static bool is_unsure(struct agent *agent, uint64_t steady_us)
+{
+	if (!lifecycle_is_unsure(agent->lifecycle)) {
+		agent->looked_again_us = 0;
+		return false;
+	}
+	if (!agent->looked_again_us || steady_us - agent->looked_again_us > RETRY_US) {
+		agent->looked_again_us = steady_us;
+		lifecycle_look_again(agent->lifecycle);
+	}
+	return lifecycle_is_unsure(agent->lifecycle);
+}
+
+/* Between turns: that it failed is no reason to refuse the turn that comes. */
+static void begin_checkpoint(struct agent *agent, uint64_t now_us)
+{
+	if (!audit_checkpoint_is_due(agent->audit, now_us))
+		return;
+	enum mortise_status status = audit_checkpoint_begin(agent->audit, now_us);
+	if (status == MORTISE_IO)
+		log_warning("the audit log could not be checkpointed");
+	if (status != MORTISE_OK)
+		(void)!audit_flush(agent->audit);
+}
+
 void request_upkeep(struct agent *agent)
 {
-	struct vault *vault = lifecycle_vault(agent->lifecycle);
 	const struct clock_now now = clock_now();
 	uint64_t steady_us = clock_steady_us();
 
-	tell_of_audit(agent);
+	tell_of_audit(agent, steady_us);
 	tell_of_moved(agent, steady_us);
 	request_clock_upkeep(agent);
 	request_damage_upkeep(agent);
-	if (vault && vault_is_stale(vault)) {
-		lifecycle_reopen(agent->lifecycle);
+	if (is_unsure(agent, steady_us))
 		return;
-	}
 	lifecycle_upkeep(agent->lifecycle);
 	if (agent->audit_state && steady_us - agent->audit_retry_us > RETRY_US) {
 		agent->audit_retry_us = steady_us;
@@ -274,9 +353,7 @@ void request_upkeep(struct agent *agent)
 	purge_deleted(agent, &now);
 	forget_old_keys(agent);
 	policy_names_upkeep(&agent->names, agent->monitor);
-	if (audit_checkpoint_is_due(agent->audit, now.wall_us) &&
-		audit_checkpoint_begin(agent->audit, now.wall_us) == MORTISE_IO)
-		log_warning("the audit log could not be checkpointed");
+	begin_checkpoint(agent, now.wall_us);
 }
 
 void request_checkpoint_last(struct agent *agent)
@@ -285,6 +362,7 @@ void request_checkpoint_last(struct agent *agent)
 
 	if (!lifecycle_vault(agent->lifecycle))
 		return;
+	store_audit_state(agent); /* what failed a moment ago must not be lost with the vault */
 	/* One may be under way, which does not cover the last lines: then another is made. */
 	for (unsigned i = 0; i < LAST_CHECKPOINTS && !agent->audit_state; i++) {
 		audit_request_checkpoint(agent->audit);

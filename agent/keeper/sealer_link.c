@@ -88,6 +88,14 @@ static void fail(struct sealer_link *link, enum token_fault fault)
 	finish(link, &answer);
 }
 
+/* For want of memory here; of the hardware nothing is known. */
+static void fail_unsent(struct sealer_link *link)
+{
+	struct sealer_answer answer = {.status = MORTISE_BUSY, .is_unsent = true};
+
+	finish(link, &answer);
+}
+
 /* The detail is shown to people: only printable ASCII of it. */
 static void copy_detail(const struct wire_message *message, char *out_detail, size_t size)
 {
@@ -184,8 +192,11 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	struct wire_message message;
 
 	(void)what;
+	/* Nothing is known of what the hardware said; it is ours that memory is short. */
 	if (secret_new(FRAME_MAX, &frame) != MORTISE_OK) {
-		fail(link, TOKEN_FAULT_OTHER);
+		hang_up(link);
+		answer.status = MORTISE_BUSY;
+		finish(link, &answer);
 		return;
 	}
 	ssize_t size = recv(fd, frame->bytes, frame->size, MSG_DONTWAIT | MSG_TRUNC);
@@ -195,9 +206,13 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		fail(link, has_hung(link) ? TOKEN_FAULT_TIMEOUT : TOKEN_FAULT_DIED);
 		return;
 	}
-	if ((size_t)size > frame->size ||
-		wire_parse(frame->bytes, (size_t)size, &message) != MORTISE_OK ||
-		read_answer(link, &message, &answer) != MORTISE_OK) {
+	enum mortise_status status = MORTISE_INVALID;
+	if ((size_t)size <= frame->size &&
+		wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK)
+		status = read_answer(link, &message, &answer);
+	if (status == MORTISE_BUSY)
+		answer.status = MORTISE_BUSY;
+	else if (status != MORTISE_OK) {
 		fail(link, TOKEN_FAULT_MALFORMED);
 		return;
 	}
@@ -226,7 +241,9 @@ static void on_spawned(void *context, const struct wire_message *answer, int des
 		return;
 	}
 	link->readable = event_new(link->base, descriptor, EV_READ | EV_PERSIST, on_readable, link);
-	if (!link->readable || event_add(link->readable, NULL) != 0 || !send_request(link))
+	if (!link->readable || event_add(link->readable, NULL) != 0)
+		fail_unsent(link);
+	else if (!send_request(link))
 		fail(link, TOKEN_FAULT_DIED);
 }
 
@@ -246,7 +263,7 @@ static void launch_next(struct sealer_link *link)
 	link->now = link->next;
 	link->next = (struct asked){.done = NULL};
 	if (launch(link) != MORTISE_OK)
-		fail(link, TOKEN_FAULT_DIED);
+		fail_unsent(link);
 }
 
 /* What begin() has made room for: now, or what comes next. */

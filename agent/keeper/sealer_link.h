@@ -25,6 +25,7 @@ struct sealer_answer {
 	uint64_t counter;        /* of an anchor */
 	struct token_health health;
 	enum token_fault fault; /* of MORTISE_HARDWARE */
+	bool is_unsent;         /* of MORTISE_BUSY: the hardware was not asked */
 	char detail[256];       /* what the hardware said, printable; may be "" */
 };
 

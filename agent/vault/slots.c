@@ -258,8 +258,9 @@ enum mortise_status slot_make(const struct slot_identity *identity,
 	if (making->key_id)
 		memcpy(slot.key_id, making->key_id, sizeof slot.key_id);
 	TRY(derive_public(making, slot.salt, public_half));
-	if (box_master_key(identity, making->master_key, public_half, box) != MORTISE_OK)
-		return MORTISE_INVALID;
+	enum mortise_status status = box_master_key(identity, making->master_key, public_half, box);
+	if (status != MORTISE_OK)
+		return status == MORTISE_INTEGRITY ? MORTISE_INVALID : status;
 	envelope_seal(making->label_key, &place, public_half, sizeof public_half, sealed_public);
 	return write_record(&slot, record, out_size);
 }

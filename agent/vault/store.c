@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "store_db.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,13 +79,37 @@ static const char *const sql[STATEMENTS] = {
 	[WIPE_VALUES] = "DELETE FROM value WHERE secret=?1",
 	[GET_HOLD] = "SELECT word FROM hold WHERE id=1",
 	[PUT_HOLD] = "INSERT INTO hold VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET word=?1",
+	/* Prepared, so that they do without memory. */
+	[BEGIN] = "BEGIN IMMEDIATE",
+	[COMMIT] = "COMMIT",
+	[ROLLBACK] = "ROLLBACK",
 };
+
+static char open_failure[400]; /* of the last store_open() */
+
+/* What SQLite says, and the system where SQLite had it from there. */
+static void keep_words(struct store *store, int code)
+{
+	bool is_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+
+	store->system_error = is_system ? sqlite3_system_errno(store->db) : 0;
+	store->is_held = (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED;
+	snprintf(store->failure, sizeof store->failure, "%s%s%s (SQLite %d)",
+		sqlite3_errmsg(store->db), store->system_error ? ": " : "",
+		store->system_error ? strerror(store->system_error) : "",
+		sqlite3_extended_errcode(store->db));
+}
 
 enum mortise_status store_judge(struct store *store, int code)
 {
-	snprintf(store->failure, sizeof store->failure, "%s (SQLite %d)", sqlite3_errmsg(store->db),
-		sqlite3_extended_errcode(store->db));
+	if (!store->db) /* the words stay that say why it is shut */
+		return MORTISE_IO;
+	if (store->is_torn)
+		return MORTISE_BUSY;
+	keep_words(store, code);
 	store->is_full = (code & 0xff) == SQLITE_FULL;
+	if (code == SQLITE_IOERR_NOMEM)
+		return MORTISE_BUSY;
 	switch (code & 0xff) {
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
@@ -109,8 +134,26 @@ const char *store_describe_failure(const struct store *store)
 	return store->failure;
 }
 
+void store_describe_lack(
+	const struct store *store, enum mortise_status status, char *out_text, size_t size)
+{
+	if (status == MORTISE_BUSY)
+		snprintf(out_text, size,
+			"there is too little memory to read the store; free some, or raise the "
+			"agent's limits (MemoryMax=, LimitAS=)");
+	else
+		snprintf(out_text, size, "the store could not be read or written: %.200s; %s",
+			store->failure,
+			store->is_held ? "another process has it open, which has to end"
+			: store->system_error == EMFILE || store->system_error == ENFILE
+				? "close some files, or raise the agent's limit (LimitNOFILE=)"
+				: "look at its disk");
+}
+
 static enum mortise_status run(struct store *store, const char *text)
 {
+	if (store->is_torn)
+		store_rollback(store);
 	int code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
 
 	return code == SQLITE_OK ? MORTISE_OK : store_judge(store, code);
@@ -121,12 +164,15 @@ static enum mortise_status judge_format(struct store *store)
 {
 	enum mortise_status status = MORTISE_INTEGRITY;
 	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(
+		store->db, "SELECT format FROM meta WHERE id=1", -1, &statement, NULL);
 
-	if (sqlite3_prepare_v2(store->db, "SELECT format FROM meta WHERE id=1", -1, &statement,
-		    NULL) == SQLITE_OK &&
-		sqlite3_step(statement) == SQLITE_ROW &&
-		sqlite3_column_type(statement, 0) == SQLITE_INTEGER &&
-		sqlite3_column_int64(statement, 0) != STORE_FORMAT)
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	if (code == SQLITE_NOMEM || (code & 0xff) == SQLITE_IOERR)
+		status = store_judge(store, code);
+	else if (code == SQLITE_ROW && sqlite3_column_type(statement, 0) == SQLITE_INTEGER &&
+		 sqlite3_column_int64(statement, 0) != STORE_FORMAT)
 		status = MORTISE_REJECTED;
 	sqlite3_finalize(statement);
 	return status;
@@ -145,6 +191,8 @@ static enum mortise_status check_schema(struct store *store)
 		return store_judge(store, code);
 	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
 		const char *text = (const char *)sqlite3_column_text(statement, 0);
+		if (!text && sqlite3_errcode(store->db) == SQLITE_NOMEM)
+			code = SQLITE_NOMEM;
 		if (found >= TABLES || !text || strcmp(text, schema[found]) != 0)
 			break;
 		found++;
@@ -227,11 +275,11 @@ static enum mortise_status find_epoch(struct store *store)
 	return status == MORTISE_NOT_FOUND || status == MORTISE_INTEGRITY ? MORTISE_OK : status;
 }
 
-static enum mortise_status open_file(struct store *store, const char *path)
+static enum mortise_status open_file(struct store *store, bool may_make)
 {
 	bool empty = false;
-	int code = sqlite3_open_v2(path, &store->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+	int code = sqlite3_open_v2(store->path, &store->db,
+		SQLITE_OPEN_READWRITE | (may_make ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |
 			SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
 		NULL);
 
@@ -239,7 +287,7 @@ static enum mortise_status open_file(struct store *store, const char *path)
 		return store->db ? store_judge(store, code) : MORTISE_BUSY;
 	TRY(configure(store));
 	TRY(is_empty(store, &empty));
-	if (empty)
+	if (empty && may_make)
 		TRY(create_schema(store));
 	TRY(check_schema(store));
 	TRY(prepare(store));
@@ -256,49 +304,104 @@ enum mortise_status store_open(const char *directory, struct store **out_store)
 	return store_open_as(directory, STORE_NAME, out_store);
 }
 
+static enum mortise_status open_masked(struct store *store, bool may_make)
+{
+	mode_t before = umask(077);
+	enum mortise_status status = open_file(store, may_make);
+
+	umask(before);
+	return status;
+}
+
 enum mortise_status store_open_as(const char *directory, const char *name, struct store **out_store)
 {
 	CLEANUP(drop_store) struct store *store = calloc(1, sizeof *store);
-	char path[4096];
 
 	if (!store)
 		return MORTISE_BUSY;
-	int size = snprintf(path, sizeof path, "%s/%s", directory, name);
-	if (size < 0 || (size_t)size >= sizeof path)
+	int size = snprintf(store->path, sizeof store->path, "%s/%s", directory, name);
+	if (size < 0 || (size_t)size >= sizeof store->path)
 		return MORTISE_INVALID;
-	mode_t before = umask(077);
-	enum mortise_status status = open_file(store, path);
-	umask(before);
+	enum mortise_status status = open_masked(store, true);
+	if (status != MORTISE_OK)
+		store_describe_lack(store, status, open_failure, sizeof open_failure);
 	TRY(status);
 	*out_store = store;
 	store = NULL;
 	return MORTISE_OK;
 }
 
+const char *store_describe_open(void)
+{
+	return open_failure;
+}
+
+bool store_is_open(const struct store *store)
+{
+	return store->db != NULL;
+}
+
+void store_shut(struct store *store)
+{
+	for (unsigned i = 0; i < STATEMENTS; i++) {
+		sqlite3_finalize(store->statement[i]);
+		store->statement[i] = NULL;
+	}
+	sqlite3_close(store->db);
+	store->db = NULL;
+	store->is_torn = false;
+}
+
+/*
+ * A synced write that changes nothing comes first, so that a disk that takes none is noticed while
+ * what was open can still be read. Then the log is emptied: what it says, and only that, is in the
+ * file itself and synced.
+ */
+static enum mortise_status settle(struct store *store)
+{
+	TRY(run(store, "PRAGMA user_version=0"));
+	return store_truncate_log(store);
+}
+
+enum mortise_status store_reopen(struct store *store)
+{
+	if (store->db)
+		TRY(settle(store));
+	store_shut(store);
+	enum mortise_status status = open_masked(store, false);
+	if (status == MORTISE_OK)
+		status = store_truncate_log(store);
+	if (status != MORTISE_OK)
+		store_shut(store);
+	return status;
+}
+
 void store_close(struct store *store)
 {
 	if (!store)
 		return;
-	for (unsigned i = 0; i < STATEMENTS; i++)
-		sqlite3_finalize(store->statement[i]);
-	sqlite3_close(store->db);
+	store_shut(store);
 	free(store);
 }
 
 enum mortise_status store_begin(struct store *store)
 {
-	return run(store, "BEGIN IMMEDIATE");
+	return store_finish(store, store_statement(store, BEGIN));
 }
 
 enum mortise_status store_commit(struct store *store)
 {
-	return run(store, "COMMIT");
+	return store_finish(store, store_statement(store, COMMIT));
 }
 
+/* What is not taken back would be seen as done, and whatever is written next would not be. */
 void store_rollback(struct store *store)
 {
-	if (!sqlite3_get_autocommit(store->db))
-		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	if (!store->db || sqlite3_get_autocommit(store->db))
+		return;
+	(void)sqlite3_step(store->statement[ROLLBACK]);
+	sqlite3_reset(store->statement[ROLLBACK]);
+	store->is_torn = !sqlite3_get_autocommit(store->db);
 }
 
 enum mortise_status store_set_synced(struct store *store, bool is_synced)

@@ -88,8 +88,27 @@ void store_close(struct store *store);
  */
 bool store_is_full(const struct store *store);
 
+/* What happened and what next, after store_open() came to MORTISE_BUSY or MORTISE_IO. */
+const char *store_describe_open(void);
+
+/*
+ * After a write failed: once the disk can be written, opens the same file anew, which has to be
+ * there. What the failed write was to be may be there or not. After a failure it is tried again;
+ * until then the store can be read as before, or it is shut. No copy of it may be under way.
+ */
+enum mortise_status store_reopen(struct store *store) MUST_USE;
+/* Closes the file: every call but store_reopen() and store_close() is MORTISE_IO. */
+void store_shut(struct store *store);
+bool store_is_open(const struct store *store);
+
 /* What SQLite said about the last failure; never NULL. */
 const char *store_describe_failure(const struct store *store);
+/*
+ * What happened and what next, where reading failed with MORTISE_BUSY or MORTISE_IO: that proves
+ * nothing about what is on the disk.
+ */
+void store_describe_lack(
+	const struct store *store, enum mortise_status status, char *out_text, size_t size);
 
 /* MORTISE_NOT_FOUND before `init`; MORTISE_INTEGRITY for another format. */
 enum mortise_status store_meta(struct store *store, struct store_meta *out_meta) MUST_USE;

@@ -65,6 +65,8 @@ enum mortise_status store_copy_begin(
 
 	if (!copy)
 		return MORTISE_BUSY;
+	if (!store->db)
+		return MORTISE_IO;
 	copy->store = store;
 	copy->page_size = page_size_of(store);
 	TRY(open_target(copy, path));

@@ -45,22 +45,32 @@ enum statement {
 	WIPE_VALUES,
 	GET_HOLD,
 	PUT_HOLD,
+	BEGIN,
+	COMMIT,
+	ROLLBACK,
 	STATEMENTS,
 };
 
 struct store {
-	sqlite3 *db;
+	char path[4096];
+	sqlite3 *db; /* NULL: it is shut */
 	sqlite3_stmt *statement[STATEMENTS];
 	char failure[256];
 	uint64_t epoch; /* of the rows that are read and written */
-	bool is_full;   /* what failed last is that the disk is full: SQLite took it all back */
+	bool is_torn;   /* a transaction could not be rolled back: nothing is read or written */
+	/* What failed last: */
+	bool is_full;     /* the disk is full: SQLite took it all back */
+	bool is_held;     /* by another process */
+	int system_error; /* an errno; 0: not by a call to the system */
 };
 
 /* Keeps SQLite's words for a failed call and says which status it is. */
 enum mortise_status store_judge(struct store *store, int code) MUST_USE;
 
-/* The statement, for the epoch that the store is at. */
+/* The statement, for the epoch that the store is at; NULL while it is shut or torn. */
 sqlite3_stmt *store_statement(struct store *store, enum statement which);
+/* Resets a statement and forgets what was bound; NULL is allowed. */
+void store_rest(sqlite3_stmt *statement);
 /* Steps a statement that gives no row, and resets it. */
 enum mortise_status store_finish(struct store *store, sqlite3_stmt *statement) MUST_USE;
 void store_bind_bytes(sqlite3_stmt *statement, int index, const void *bytes, size_t size);

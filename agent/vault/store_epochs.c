@@ -127,8 +127,7 @@ enum mortise_status store_next_values(struct store *store, const struct store_pl
 		status = take_place(statement, &out_places[count++]);
 	if (status == MORTISE_OK && code != SQLITE_DONE && code != SQLITE_ROW)
 		status = store_judge(store, code);
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
+	store_rest(statement);
 	if (status == MORTISE_OK)
 		*out_count = count;
 	return status;

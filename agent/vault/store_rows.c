@@ -11,9 +11,21 @@ sqlite3_stmt *store_statement(struct store *store, enum statement which)
 {
 	sqlite3_stmt *statement = store->statement[which];
 
+	if (store->is_torn)
+		store_rollback(store);
+	if (store->is_torn)
+		return NULL;
 	/* Statements that do without it have no such parameter, and say so. */
 	(void)sqlite3_bind_int64(statement, EPOCH, (sqlite3_int64)store->epoch);
 	return statement;
+}
+
+void store_rest(sqlite3_stmt *statement)
+{
+	if (!statement)
+		return;
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
 }
 
 enum mortise_status store_finish(struct store *store, sqlite3_stmt *statement)
@@ -21,8 +33,7 @@ enum mortise_status store_finish(struct store *store, sqlite3_stmt *statement)
 	int code = sqlite3_step(statement);
 	enum mortise_status status = code == SQLITE_DONE ? MORTISE_OK : store_judge(store, code);
 
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
+	store_rest(statement);
 	return status;
 }
 
@@ -181,8 +192,7 @@ static enum mortise_status each(struct store *store, sqlite3_stmt *statement,
 		status = row(statement, context);
 	if (status == MORTISE_OK && code != SQLITE_DONE)
 		status = store_judge(store, code);
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
+	store_rest(statement);
 	return status;
 }
 
@@ -345,8 +355,7 @@ enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_S
 	store_bind_number(statement, 3, value_epoch);
 	enum mortise_status status =
 		copy_blob(store, statement, STORE_VALUE_MAX, out_bytes, out_size);
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
+	store_rest(statement);
 	return status == MORTISE_NOT_FOUND ? MORTISE_INTEGRITY : status;
 }
 
@@ -361,8 +370,7 @@ enum mortise_status store_count_values(
 	enum mortise_status status = code == SQLITE_ROW ? MORTISE_OK : store_judge(store, code);
 	if (status == MORTISE_OK)
 		*out_count = store_column_number(statement, 0);
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
+	store_rest(statement);
 	return status;
 }
 
@@ -376,6 +384,8 @@ enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX
 		const char *text = (const char *)sqlite3_column_text(statement, 0);
 		if (text && strlen(text) < STORE_HOLD_MAX)
 			snprintf(out_word, STORE_HOLD_MAX, "%s", text);
+		else if (!text && sqlite3_errcode(store->db) == SQLITE_NOMEM)
+			status = store_judge(store, SQLITE_NOMEM);
 		else
 			status = MORTISE_INTEGRITY;
 	} else if (code == SQLITE_DONE) {

@@ -65,8 +65,14 @@ void vault_close(struct vault *vault);
 /* The key that opened it, for what came from the same store. */
 const struct secret *vault_master_key(const struct vault *vault);
 
-/* A commit failed half-way: what is on disk is unknown until the vault is opened anew. */
+/* A commit failed half-way: what is on disk is unknown until the vault is loaded anew. */
 bool vault_is_stale(const struct vault *vault);
+/*
+ * Reads all of a store that was opened anew, with the keys that are here, and is not stale any
+ * more. MORTISE_INTEGRITY if the store is neither what it was nor what the commit that failed was
+ * to make of it. After a failure the vault is as it was.
+ */
+enum mortise_status vault_reload(struct vault *vault) MUST_USE;
 size_t vault_count(const struct vault *vault);
 const uint8_t *vault_uuid(const struct vault *vault);
 uint64_t vault_epoch(const struct vault *vault);
@@ -256,7 +262,8 @@ enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t k
 
 /*
  * Reads again from disk all that lies in bucket (0 to 255) and decrypts every value; bucket 0
- * also checks the root and the items. MORTISE_INTEGRITY with what is wrong in out_complaint.
+ * also checks the root and the items. MORTISE_INTEGRITY with what is wrong in out_complaint; or
+ * MORTISE_BUSY or MORTISE_IO, with why it could not be read.
  */
 enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *out_values,
 	char *out_complaint, size_t complaint_size) MUST_USE;

@@ -83,6 +83,12 @@ void vault_count_change(struct vault *vault, const struct entry *before, const s
 		counting->is_lost = true;
 }
 
+void vault_count_again(struct vault *vault)
+{
+	if (vault->counting)
+		vault->counting->is_lost = true;
+}
+
 bool vault_is_counting(const struct vault *vault)
 {
 	return vault->counting && (!vault->counting->is_whole || vault->counting->is_lost);

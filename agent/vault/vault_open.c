@@ -161,22 +161,29 @@ static enum mortise_status read_heads(struct vault *vault)
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_open(
-	struct store *store, const struct secret *master_key, struct vault **out_vault)
+enum mortise_status vault_load(struct store *store, const struct secret *master_key,
+	const struct store_meta *meta, struct vault **out_vault)
 {
 	CLEANUP(drop_vault) struct vault *vault = NULL;
-	struct store_meta meta;
 
-	TRY(store_meta(store, &meta));
-	TRY(vault_make(store, master_key, &meta, &vault));
+	TRY(vault_make(store, master_key, meta, &vault));
 	TRY(load_all(vault));
-	TRY(check_root(vault, &meta));
+	TRY(check_root(vault, meta));
 	TRY(read_heads(vault));
 	TRY(store_has_leftovers(store, &vault->sweep.is_due));
 	vault->sweep.takes_values = vault->sweep.is_due;
 	*out_vault = vault;
 	vault = NULL;
 	return MORTISE_OK;
+}
+
+enum mortise_status vault_open(
+	struct store *store, const struct secret *master_key, struct vault **out_vault)
+{
+	struct store_meta meta;
+
+	TRY(store_meta(store, &meta));
+	return vault_load(store, master_key, &meta, out_vault);
 }
 
 static enum mortise_status put_origin(struct store *store, void *context)
@@ -355,7 +362,7 @@ static enum mortise_status verify_no_more_values(struct vault *vault, unsigned b
 	return MORTISE_INTEGRITY;
 }
 
-enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *out_values,
+static enum mortise_status verify_bucket(struct vault *vault, unsigned bucket, size_t *out_values,
 	char *out_complaint, size_t complaint_size)
 {
 	CLEANUP(loading_done) struct loading loading = {0};
@@ -371,4 +378,15 @@ enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *o
 	TRY(verify_no_more_values(vault, bucket, values, out_complaint, complaint_size));
 	*out_values = values;
 	return MORTISE_OK;
+}
+
+enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *out_values,
+	char *out_complaint, size_t complaint_size)
+{
+	enum mortise_status status =
+		verify_bucket(vault, bucket, out_values, out_complaint, complaint_size);
+
+	if (status != MORTISE_OK && status != MORTISE_INTEGRITY)
+		store_describe_lack(vault->store, status, out_complaint, complaint_size);
+	return status;
 }

@@ -142,6 +142,7 @@ static enum mortise_status flip(struct vault *vault)
 	TRY(store_begin(vault->store));
 	enum mortise_status status = put_last(vault);
 	if (status == MORTISE_OK) {
+		vault->attempt = (struct attempt){vault->rekey->next->meta, true, true};
 		status = store_commit(vault->store);
 		vault->is_stale = status != MORTISE_OK && !store_is_full(vault->store);
 	}

@@ -314,25 +314,27 @@ void vault_lend(struct vault *vault, struct reserve *reserve)
 enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context)
 {
-	struct store_meta meta = vault->meta;
+	struct attempt attempt = {vault->meta, raises_generation(change),
+		change && (change->kind == STORE_SLOT || change->kind == STORE_POLICY)};
+	struct store_meta *meta = &attempt.meta;
 	enum mortise_status status;
 
 	if (vault->is_stale)
 		return MORTISE_IO;
-	if (raises_generation(change) && meta.generation < vault->target_generation)
-		meta.generation = vault->target_generation;
-	index_root(vault->index, &meta, change, meta.tally);
+	if (attempt.raises && meta->generation < vault->target_generation)
+		meta->generation = vault->target_generation;
+	index_root(vault->index, meta, change, meta->tally);
+	vault->attempt = attempt;
 	do {
-		status = write_all(vault, &meta, write_rows, context);
+		status = write_all(vault, meta, write_rows, context);
 		if (status != MORTISE_OK)
 			store_rollback(vault->store);
 	} while (status != MORTISE_OK && vault_found_room(vault));
 	TRY(status);
-	vault->meta = meta;
+	vault->meta = *meta;
 	if (change)
 		touch(vault, change);
-	vault->commits += raises_generation(change);
-	vault->weighty_commits +=
-		change && (change->kind == STORE_SLOT || change->kind == STORE_POLICY);
+	vault->commits += attempt.raises;
+	vault->weighty_commits += attempt.is_weighty;
 	return MORTISE_OK;
 }

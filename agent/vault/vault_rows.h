@@ -19,6 +19,12 @@ struct sweep {
 	struct store_place after;
 };
 
+/* The last commit, as it was to be. */
+struct attempt {
+	struct store_meta meta;
+	bool raises, is_weighty; /* see struct vault_age */
+};
+
 struct vault {
 	struct store *store;
 	struct keyring keyring;
@@ -29,8 +35,9 @@ struct vault {
 	uint64_t commits, weighty_commits; /* see struct vault_age */
 	uint64_t changes;                  /* commits that concerned a secret */
 	bool is_stale;
-	bool is_nested;       /* the caller holds the transaction */
-	struct reserve *lent; /* what a full disk may take of; NULL: nothing. Not the vault's */
+	struct attempt attempt; /* what the store may be as well while it is stale */
+	bool is_nested;         /* the caller holds the transaction */
+	struct reserve *lent;   /* what a full disk may take of; NULL: nothing. Not the vault's */
 
 	struct counting *counting; /* who keeps how much; NULL: nobody wants to know */
 
@@ -56,6 +63,9 @@ const struct entry_version *vault_choose(
 
 /* A vault of meta's epoch with its keys and an empty index. */
 enum mortise_status vault_make(struct store *store, const struct secret *master_key,
+	const struct store_meta *meta, struct vault **out_vault) MUST_USE;
+/* And with all rows. MORTISE_INTEGRITY if they are not those of meta's tally. */
+enum mortise_status vault_load(struct store *store, const struct secret *master_key,
 	const struct store_meta *meta, struct vault **out_vault) MUST_USE;
 
 enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
@@ -118,6 +128,8 @@ uint64_t vault_until(unsigned budget_us);
 bool vault_has_time(uint64_t until_us);
 /* A row comes (before NULL), changes or goes (after NULL); before the index has it. */
 void vault_count_change(struct vault *vault, const struct entry *before, const struct entry *after);
+/* The rows are not those that were counted. */
+void vault_count_again(struct vault *vault);
 /* Did it fail for want of room, and is there some now? Then it is to be tried again. */
 bool vault_found_room(const struct vault *vault);
 /* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */

@@ -29,7 +29,9 @@ void doctor_state(struct doctor *doctor)
 			doctor->absence);
 		return;
 	}
-	if (doctor->is_unsealed)
+	if (doctor->is_unsealed && reason != NULL)
+		doctor_repeat(doctor, DOCTOR_WRONG, "it is unsealed, but ", reason);
+	else if (doctor->is_unsealed)
 		doctor_say(doctor, DOCTOR_OK, NULL, "it is unsealed");
 	else if (state != NULL && strcmp(state, "uninitialised") == 0)
 		doctor_say(doctor, DOCTOR_WRONG, "mortise init", "there is no store yet");

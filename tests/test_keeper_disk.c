@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * FAULTS rows 59 and 61: a disk that fails or is full for a while, under a whole keeper. It drops
+ * no key, asks no hardware, and refuses nobody for what is over.
+ */
+#include "keeper_fixture.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "status.h"
+#include "store.h"
+
+#define EVER       1000000
+#define PATIENCE_S 20
+#define PATH       "prod/db/password"
+
+/* What fails in the keeper: so many syncs of the store, or commits that are done all the same. */
+static struct failing {
+	int syncs, commits;
+} * failing;
+
+static bool is_keeper;
+
+static bool take(int *left)
+{
+	return is_keeper && __atomic_load_n(left, __ATOMIC_SEQ_CST) > 0 &&
+	       __atomic_fetch_sub(left, 1, __ATOMIC_SEQ_CST) > 0;
+}
+
+enum mortise_status __real_store_commit(struct store *store);
+enum mortise_status __wrap_store_commit(struct store *store);
+enum mortise_status __wrap_store_commit(struct store *store)
+{
+	enum mortise_status status = __real_store_commit(store);
+
+	return status == MORTISE_OK && take(&failing->commits) ? MORTISE_IO : status;
+}
+
+static sqlite3_vfs hooked_disk;
+static sqlite3_io_methods hooked_files[2]; /* the store's and others', which have no locks */
+static int (*real_open)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
+static int (*real_sync)(sqlite3_file *, int);
+
+static int fail_sync(sqlite3_file *file, int flags)
+{
+	return take(&failing->syncs) ? SQLITE_IOERR_FSYNC : real_sync(file, flags);
+}
+
+static int open_hooked(sqlite3_vfs *disk, const char *name, sqlite3_file *file, int flags, int *out)
+{
+	int code = real_open(disk, name, file, flags, out);
+
+	if (code != SQLITE_OK || !file->pMethods)
+		return code;
+	sqlite3_io_methods *hooked = &hooked_files[(flags & SQLITE_OPEN_MAIN_DB) != 0];
+	*hooked = *file->pMethods;
+	real_sync = file->pMethods->xSync;
+	hooked->xSync = fail_sync;
+	file->pMethods = hooked;
+	return code;
+}
+
+/* In the keeper's process, before anything of it runs. */
+static void hook_disk(void)
+{
+	if (sqlite3_initialize() != SQLITE_OK)
+		_exit(98);
+	hooked_disk = *sqlite3_vfs_find(NULL);
+	hooked_disk.zName = "hooked";
+	real_open = hooked_disk.xOpen;
+	hooked_disk.xOpen = open_hooked;
+	if (sqlite3_vfs_register(&hooked_disk, 1) != SQLITE_OK)
+		_exit(98);
+	is_keeper = true;
+}
+
+static void assert_stays_unsealed(struct keeper_fixture *fixture)
+{
+	if (strncmp(fixture->state, "unsealed", 8) != 0)
+		fail_msg("the state is: %s", fixture->state);
+}
+
+static int set_up(void **state)
+{
+	struct keeper_fixture *fixture = keeper_prepare();
+	struct asker *asker;
+
+	failing = mmap(
+		NULL, sizeof *failing, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (failing == MAP_FAILED)
+		return -1;
+	*state = fixture;
+	fixture->before = hook_disk;
+	keeper_start(fixture);
+	asker = asker_open(fixture);
+	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_OK);
+	asker_close(asker);
+	keeper_put(fixture, PATH, "a value");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	int result = tear_down_keeper(state);
+
+	munmap(failing, sizeof *failing);
+	failing = NULL;
+	return result;
+}
+
+static uint16_t set(struct keeper_fixture *fixture, const char *value)
+{
+	struct asker *asker = asker_open(fixture);
+	uint16_t code = ask_set(fixture, asker, PATH, value, strlen(value));
+
+	asker_close(asker);
+	return code;
+}
+
+static uint64_t get(struct keeper_fixture *fixture)
+{
+	struct asker *asker = asker_open(fixture);
+	uint64_t code = ask_get(fixture, asker, PATH, NULL);
+
+	asker_close(asker);
+	return code;
+}
+
+static void assert_value(struct keeper_fixture *fixture, const char *path, const char *expected)
+{
+	struct asker *asker = asker_open(fixture);
+	struct wire_field value;
+
+	assert_int_equal(ask_get(fixture, asker, path, &value), MORTISE_OK);
+	assert_int_equal(value.size, strlen(expected));
+	assert_memory_equal(value.bytes, expected, value.size);
+	asker_close(asker);
+}
+
+static void await_fact(struct keeper_fixture *fixture, const char *name, const char *expected)
+{
+	time_t end = time(NULL) + PATIENCE_S;
+	char text[256];
+
+	for (;;) {
+		keeper_fact(fixture, name, text);
+		if (strcmp(text, expected) == 0)
+			return;
+		if (time(NULL) > end)
+			fail_msg("%s stays: %s", name, text);
+		usleep(10000);
+	}
+}
+
+/* All of it is there for the keeper that comes after. */
+static void assert_is_whole(struct keeper_fixture *fixture, const char *value)
+{
+	fixture->on_state = NULL;
+	keeper_restart(fixture);
+	keeper_await_state(fixture, "unsealed");
+	assert_value(fixture, PATH, value);
+	await_fact(fixture, "audit", "ok");
+}
+
+static void a_failed_sync_drops_no_key_and_asks_no_hardware(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	unsigned questions = fixture->questions, failed = 0;
+
+	fixture->on_state = assert_stays_unsealed;
+	for (unsigned i = 0; i < 40; i++) {
+		failing->syncs = 1;
+		uint16_t code = set(fixture, "lost"); /* or a checkpoint of the log has met it */
+		assert_true(code == MORTISE_IO || code == MORTISE_OK);
+		failed += code == MORTISE_IO;
+		assert_value(fixture, PATH, code == MORTISE_OK ? "lost" : i ? "kept" : "a value");
+		failing->syncs = 0;
+		assert_int_equal(set(fixture, "kept"), MORTISE_OK);
+		assert_value(fixture, PATH, "kept");
+	}
+	assert_true(failed > 5);
+	assert_int_equal(fixture->questions, questions);
+	assert_is_whole(fixture, "kept");
+}
+
+static void while_the_disk_fails_values_are_served_and_status_says_why(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	unsigned questions = fixture->questions;
+	char reason[256];
+
+	keeper_put(fixture, "prod/other", "not read yet");
+	fixture->on_state = assert_stays_unsealed;
+	failing->syncs = EVER;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(set(fixture, "lost"), MORTISE_IO);
+		assert_value(fixture, PATH, "a value");
+		assert_value(fixture, "prod/other", "not read yet");
+	}
+	keeper_fact(fixture, "reason", reason);
+	assert_non_null(strstr(reason, "the keys stay"));
+	failing->syncs = 0;
+	assert_int_equal(set(fixture, "after"), MORTISE_OK); /* the first of all */
+	keeper_fact(fixture, "reason", reason);
+	assert_string_equal(reason, "");
+	assert_string_equal(fixture->state, "unsealed");
+	assert_int_equal(fixture->questions, questions);
+	assert_is_whole(fixture, "after");
+}
+
+static void a_disk_that_is_well_again_is_noticed_without_a_change(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char reason[256];
+
+	failing->syncs = EVER;
+	assert_int_equal(set(fixture, "lost"), MORTISE_IO);
+	keeper_fact(fixture, "reason", reason);
+	assert_string_not_equal(reason, "");
+	failing->syncs = 0;
+	await_fact(fixture, "reason", "");
+	assert_is_whole(fixture, "a value");
+}
+
+static void copy(const char *from, const char *to)
+{
+	static char bytes[1 << 20];
+	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ssize_t size;
+
+	assert_true(in >= 0 && out >= 0);
+	while ((size = read(in, bytes, sizeof bytes)) > 0)
+		assert_int_equal(write(out, bytes, (size_t)size), size);
+	close(in);
+	close(out);
+}
+
+/* What was acknowledged is not in it. */
+static void an_older_copy_in_its_place_is_sealed_with_what_is_true(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char store[128], older[128];
+	struct asker *asker;
+
+	snprintf(store, sizeof store, "%s/store.db", fixture->store);
+	snprintf(older, sizeof older, "%s/store.db.older", fixture->store);
+	assert_int_equal(keeper_stop(fixture), 0);
+	copy(store, older);
+	keeper_start(fixture);
+	keeper_await_state(fixture, "unsealed");
+	keeper_put(fixture, PATH, "acknowledged");
+	failing->syncs = EVER;
+	assert_int_equal(set(fixture, "lost"), MORTISE_IO);
+	assert_int_equal(rename(older, store), 0);
+	failing->syncs = 0;
+	asker = asker_open(fixture);
+	assert_int_equal(ask_set(fixture, asker, PATH, "x", 1), MORTISE_SEALED);
+	assert_non_null(strstr(asker->text, "neither what it was"));
+	keeper_await_state(fixture, "sealed: after a write that failed");
+	assert_int_equal(ask_get(fixture, asker, PATH, NULL), MORTISE_SEALED);
+	assert_true(keeper_log_has(fixture, "neither what it was"));
+	/* It is asked as any store is, and this one has an anchor. */
+	assert_int_equal(ask_plain(fixture, asker, WIRE_UNSEAL), MORTISE_INTEGRITY);
+	assert_non_null(strstr(asker->text, "an old copy of the store"));
+	asker_close(asker);
+}
+
+static void a_policy_that_is_in_the_store_though_its_write_failed_is_in_force(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char version[256], after[256];
+	struct asker *asker = asker_open(fixture);
+
+	keeper_fact(fixture, "policy_version", version);
+	failing->commits = 1;
+	assert_int_equal(
+		ask_apply(fixture, asker, "[rule other]\nallow = admin\nsecret = **\nuser = 0\n"),
+		MORTISE_IO);
+	assert_int_equal(ask_get(fixture, asker, PATH, NULL), MORTISE_DENIED);
+	keeper_fact(fixture, "policy_version", after);
+	assert_string_not_equal(version, after);
+	asker_close(asker);
+}
+
+static void after_space_was_freed_the_first_change_is_done(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	for (unsigned i = 0; i < 5; i++) {
+		keeper_stop_log(fixture);
+		assert_int_equal(set(fixture, "lost"), MORTISE_BUSY);
+		assert_int_equal(set(fixture, "lost"), MORTISE_BUSY);
+		keeper_mend_log(fixture);
+		assert_int_equal(set(fixture, "after"), MORTISE_OK);
+	}
+	assert_is_whole(fixture, "after");
+}
+
+static void a_log_that_can_be_written_again_is_said_to_be_without_a_request(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char audit[256];
+
+	keeper_stop_log(fixture);
+	assert_int_equal(get(fixture), MORTISE_BUSY);
+	keeper_fact(fixture, "audit", audit);
+	assert_string_equal(audit, "failing: nothing is released");
+	keeper_mend_log(fixture);
+	await_fact(fixture, "audit", "ok");
+}
+
+/* A change that was done before the log was known to fail. */
+static void a_line_that_is_owed_keeps_nobody_from_the_status(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char audit[256];
+
+	keeper_stop_log(fixture);
+	assert_int_equal(set(fixture, "done"), MORTISE_BUSY);
+	keeper_fact(fixture, "audit", audit);
+	assert_string_equal(audit, "failing: nothing is released");
+	keeper_mend_log(fixture);
+	await_fact(fixture, "audit", "ok");
+	assert_true(keeper_log_has(fixture, "\"note\":\"late"));
+	assert_value(fixture, PATH, "done");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_failed_sync_drops_no_key_and_asks_no_hardware),
+		TEST(while_the_disk_fails_values_are_served_and_status_says_why),
+		TEST(a_disk_that_is_well_again_is_noticed_without_a_change),
+		TEST(an_older_copy_in_its_place_is_sealed_with_what_is_true),
+		TEST(a_policy_that_is_in_the_store_though_its_write_failed_is_in_force),
+		TEST(after_space_was_freed_the_first_change_is_done),
+		TEST(a_log_that_can_be_written_again_is_said_to_be_without_a_request),
+		TEST(a_line_that_is_owed_keeps_nobody_from_the_status),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
