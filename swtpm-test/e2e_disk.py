@@ -103,13 +103,12 @@ def after_space_was_freed_the_first_change_is_done(place):
     agent.set(PATH, b'before')
     agent.set('prod/other', b'before')
     connection = wire.connect(agent.socket)
-    for first in (['set', PATH], ['delete', 'prod/other', '--yes'], ['undelete', 'prod/other'],
-                  ['move', 'prod/other', 'prod/another']):
+    for first in (['set', PATH], ['meta', '--note=x', PATH], ['move', 'prod/other', 'prod/another']):
         fill(path + '/ballast')
         use_up(connection)
         result = agent.run(*first, input='v')
         same(result.status, BUSY, result)
-        has(result.err, "the audit log can't be written")
+        has(result.err, "the audit log's disk is full")
         os.unlink(path + '/ballast')
         result = agent.run(*first, input='v')
         same(result.status, 0, result)
