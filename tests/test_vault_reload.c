@@ -183,6 +183,42 @@ static void the_generation_that_the_anchor_waits_for_stays(void **state)
 	assert_int_equal(vault_age(fixture->vault).generation, 8);
 }
 
+static size_t classify(void *context, uint32_t uid, const char *path,
+	struct census_class out_classes[VAULT_CLASSES_MAX])
+{
+	(void)context;
+	(void)uid;
+	(void)path;
+	out_classes[0] = (struct census_class){0, UINT32_MAX};
+	return 1;
+}
+
+static uint64_t counted(struct fixture *fixture)
+{
+	const struct census_class class_of = {0, UINT32_MAX};
+	struct census_sum sum = {0};
+
+	while (vault_is_counting(fixture->vault))
+		assert_int_equal(vault_count_slice(fixture->vault, 1000), MORTISE_OK);
+	assert_int_equal(vault_counted(fixture->vault, &class_of, &sum), MORTISE_OK);
+	return sum.size_bytes;
+}
+
+/* Quotas go by it. */
+static void what_is_kept_is_counted_anew_as_the_disk_has_it(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(vault_count_by(fixture->vault, classify, NULL), MORTISE_OK);
+	uint64_t before = counted(fixture);
+	for (unsigned is_done = 0; is_done < 2; is_done++) {
+		fail_commit(1, is_done);
+		assert_int_equal(do_set(fixture), MORTISE_IO);
+		assert_int_equal(read_anew(fixture), MORTISE_OK);
+		assert_int_equal(counted(fixture) > before, is_done);
+	}
+}
+
 static enum mortise_status rekey(struct fixture *fixture, bool reencrypts)
 {
 	TRY(vault_rekey(fixture->vault, reencrypts));
@@ -351,6 +387,7 @@ int main(void)
 		TEST(a_write_that_failed_is_taken_back_and_the_keys_stay),
 		TEST(a_write_that_was_done_though_it_failed_is_taken_in),
 		TEST(the_generation_that_the_anchor_waits_for_stays),
+		TEST(what_is_kept_is_counted_anew_as_the_disk_has_it),
 		TEST(a_rekey_goes_on_with_the_key_that_the_disk_says),
 		TEST(another_store_in_its_place_is_refused),
 		TEST(one_row_that_was_edited_meanwhile_is_refused),
