@@ -132,6 +132,7 @@ static void finish(void *context)
 	struct answer *answer = &credentials->answers[credentials->answer_count++];
 
 	*answer = asking->answer;
+	/* Why there is no value is on record; without one the unit is refused. */
 	(void)!judge(credentials->agent, answer->descriptor, &asking->caller, &answer->value);
 	caller_done(&asking->caller);
 	asking->is_used = false;

@@ -27,7 +27,6 @@ enum mortise_status quota_begin(struct agent *agent, struct vault *vault)
 	return vault_count_by(vault, classify, agent);
 }
 
-/* "quota dev: of 1000 secrets and 16777216 bytes ..." */
 static enum mortise_status refuse(struct exchange *exchange, const char *path,
 	const struct policy_quota *quota, const struct census_sum *kept)
 {

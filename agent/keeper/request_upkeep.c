@@ -330,6 +330,7 @@ static void begin_checkpoint(struct agent *agent, uint64_t now_us)
 	enum mortise_status status = audit_checkpoint_begin(agent->audit, now_us);
 	if (status == MORTISE_IO)
 		log_warning("the audit log could not be checkpointed");
+	/* No request is in this turn: what failed in it must not refuse the next one's. */
 	if (status != MORTISE_OK)
 		(void)!audit_flush(agent->audit);
 }

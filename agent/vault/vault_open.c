@@ -35,7 +35,7 @@ void vault_close(struct vault *vault)
 	if (!vault)
 		return;
 	rekey_drop(vault);
-	(void)!vault_count_by(vault, NULL, NULL);
+	(void)!vault_count_by(vault, NULL, NULL); /* to stop takes no memory */
 	vault_close(vault->retired);
 	cache_free(vault->cache);
 	index_free(vault->index);

@@ -3,6 +3,7 @@
  * A vault after a commit that failed: its keys are here, and only what is on disk is unknown. The
  * tally says which store that is, so no hardware and no anchor has to.
  */
+#include <sodium.h>
 #include <string.h>
 
 #include "vault_rows.h"
@@ -16,7 +17,7 @@ static bool is_same(const struct store_meta *meta, const struct store_meta *othe
 {
 	return memcmp(meta->uuid, other->uuid, sizeof meta->uuid) == 0 &&
 	       meta->epoch == other->epoch && meta->generation == other->generation &&
-	       memcmp(meta->tally, other->tally, sizeof meta->tally) == 0;
+	       sodium_memcmp(meta->tally, other->tally, sizeof meta->tally) == 0;
 }
 
 /* A rekey whose last commit failed was dropped since, but the next epoch's keys are not gone. */
