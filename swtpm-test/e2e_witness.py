@@ -7,7 +7,6 @@ FAULTS rows 49 and 60. The file system that never answers is a real one (fuse_ca
 
 import contextlib
 import os
-import pwd
 import select
 import shutil
 import signal
@@ -16,17 +15,14 @@ import subprocess
 
 import wire
 from agent import ALICE, BOB, prefix
+from fuse import FuseCaller, needs_names_of_the_kernel, uid_of
 import tap
 from tap import Skip, has, has_not, same, test, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATH, VALUE, TRY_AGAIN, WHOAMI, BUSY = 'prod/db/password', b'hunter2', 75, 3, 6
+PATH, VALUE, TRY_AGAIN, BUSY = 'prod/db/password', b'hunter2', 75, 6
 PTRACE, COUNT = 1 << 19, 2  # COUNT: of witnesses, processes.h
 RULE = '[rule %s]\nallow = read\nsecret = prod/**\nuser = %s\nexe = %s\n'
-
-
-def uid_of(user):
-    return pwd.getpwnam(user).pw_uid
 
 
 def cli():
@@ -111,43 +107,6 @@ def so_it_is_where_the_agent_runs_as_root(place):
 
 
 # Row 49
-
-class FuseCaller:
-    """A process of alice's whose program's file system has stopped answering."""
-
-    def __init__(self, place, agent, merged, *wrapping, how=()):
-        if not os.path.exists('/dev/fuse'):
-            raise Skip('no /dev/fuse here')
-        tool = os.path.join(os.environ['MORTISE_TEST_BUILD'], 'fuse_caller')
-        room, program = place.directory('room', 0o777), place('fuse_caller')
-        shutil.copy(tool, program)
-        os.chmod(program, 0o755)
-        alice = {} if wrapping else {'user': uid_of(ALICE), 'group': uid_of(ALICE),
-                                     'extra_groups': []}
-        self.process = subprocess.Popen(
-            [*wrapping, program, room, merged, agent.socket, wire.pack(WHOAMI, {}).hex(), *how],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd='/', **alice)
-        place.callback(self.end)
-        if self.process.stdout.readline() != b'mute\n':
-            raise Skip('no such file system here: ' + self.process.communicate()[1].decode())
-
-    def begin(self):
-        self.process.stdin.write(b'x')
-        self.process.stdin.flush()
-
-    def finish(self):
-        return bytes.fromhex(self.process.stdout.readline().decode())
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def needs_names_of_the_kernel():
-    """Skips what an old kernel that is played to a whole suite has not."""
-    if os.environ.get('MORTISE_TEST_KERNEL') == '6.1':
-        raise Skip('SO_PEERPIDFD is what it is about')
-
 
 def check_fuse(place, merged):
     agent = served(place, RULE % ('alice', ALICE, cli()))

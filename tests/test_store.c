@@ -364,6 +364,83 @@ static void deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated(void **s
 	assert_false(file_has(fixture, "", canary, strlen(canary)));
 }
 
+enum { ROWS = 6000, TO_GO = 3 }; /* every third is to go */
+
+static const char to_go[] = "is to go", stays[] = "stays, here";
+
+/* Anywhere among the others, as random ids are; of a size of its own. */
+static const uint8_t *scattered_id(unsigned i)
+{
+	static uint8_t id[STORE_ID_SIZE];
+	uint64_t random = (i + 1) * 0x9e3779b97f4a7c15;
+
+	memcpy(id, &random, sizeof random);
+	return id;
+}
+
+static void put_scattered(struct store *store, unsigned i, uint64_t number)
+{
+	static char info[600];
+	const char *text = i % TO_GO ? stays : to_go;
+
+	for (size_t at = 0; at + strlen(text) < sizeof info; at += strlen(text))
+		memcpy(info + at, text, strlen(text) + 1);
+	const struct store_version version = {
+		number, EPOCH, wrapped_key, {(const uint8_t *)info, 100 + i % 7 * 64}};
+	assert_int_equal(store_put_version(store, scattered_id(i), &version), MORTISE_OK);
+}
+
+/*
+ * SQLite moves rows between pages when others come. What has been deleted then is in no page, and
+ * in none that is written again from memory.
+ */
+static void of_rows_that_were_moved_no_copy_stays_and_none_comes_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = fixture->store;
+
+	put_two_secrets(store);
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	for (unsigned i = 0; i < ROWS; i++)
+		put_scattered(store, i, 1);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+	assert_true(file_has(fixture, "-wal", to_go, strlen(to_go)));
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	for (unsigned i = 0; i < ROWS; i += TO_GO)
+		assert_int_equal(store_delete_version(store, scattered_id(i), 1), MORTISE_OK);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+	store_forget_pages(store);
+	assert_int_equal(store_truncate_log(store), MORTISE_OK);
+	assert_true(file_has(fixture, "", stays, strlen(stays)));
+	assert_false(file_has(fixture, "", to_go, strlen(to_go)));
+	for (unsigned i = 0; i < ROWS; i++)
+		if (i % TO_GO)
+			put_scattered(store, i, 2);
+	assert_true(file_has(fixture, "-wal", stays, strlen(stays)));
+	assert_false(file_has(fixture, "-wal", to_go, strlen(to_go)));
+	assert_int_equal(open_again(fixture), MORTISE_OK);
+}
+
+static void what_no_row_takes_of_the_file_is_counted(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = fixture->store;
+	uint64_t before = store_unused(store);
+
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	for (unsigned i = 0; i < ROWS; i++)
+		put_scattered(store, i, 1);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+	assert_int_equal(store_unused(store), before);
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	for (unsigned i = 0; i < ROWS; i++)
+		assert_int_equal(store_delete_version(store, scattered_id(i), 1), MORTISE_OK);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+	assert_true(store_unused(store) > ROWS * 100);
+	store_shut(store);
+	assert_int_equal(store_unused(store), 0);
+}
+
 static void a_hold_is_kept_and_taken_back(void **state)
 {
 	struct fixture *fixture = *state;
@@ -779,6 +856,8 @@ int main(void)
 		IN_STORE(values_are_walked_in_portions),
 		IN_STORE(a_store_of_another_format_is_rejected),
 		IN_STORE(deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated),
+		IN_STORE(of_rows_that_were_moved_no_copy_stays_and_none_comes_back),
+		IN_STORE(what_no_row_takes_of_the_file_is_counted),
 		IN_STORE(a_hold_is_kept_and_taken_back),
 		IN_STORE(a_hold_that_is_too_long_is_refused),
 		IN_STORE(an_unedited_schema_is_taken),

@@ -96,7 +96,8 @@ void lifecycle_lend_reserve(struct lifecycle *lifecycle, bool is_lent)
 
 bool lifecycle_disk_is_low(const struct lifecycle *lifecycle, uint64_t *out_free)
 {
-	return reserve_disk_is_low(lifecycle->reserve, out_free);
+	return reserve_disk_is_low(lifecycle->reserve, out_free) &&
+	       store_unused(lifecycle->store) < RESERVE_MAX;
 }
 
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)

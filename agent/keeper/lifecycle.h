@@ -162,7 +162,8 @@ void lifecycle_count(struct lifecycle *lifecycle);
  * for those who free room.
  */
 void lifecycle_lend_reserve(struct lifecycle *lifecycle, bool is_lent);
-/* Is the store's disk so full that only they may write? */
+/* Are the store's disk, and the room that its file has for new rows, so full that only they may
+ * write? */
 bool lifecycle_disk_is_low(const struct lifecycle *lifecycle, uint64_t *out_free);
 
 /* The anchor of the open store, if it has one. */

@@ -281,7 +281,7 @@ static enum mortise_status open_file(struct store *store, bool may_make)
 	int code = sqlite3_open_v2(store->path, &store->db,
 		SQLITE_OPEN_READWRITE | (may_make ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |
 			SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
-		NULL);
+		store_disk());
 
 	if (code != SQLITE_OK)
 		return store->db ? store_judge(store, code) : MORTISE_BUSY;
@@ -409,9 +409,29 @@ enum mortise_status store_set_synced(struct store *store, bool is_synced)
 	return run(store, is_synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
 }
 
-enum mortise_status store_rewrite(struct store *store)
+void store_forget_pages(struct store *store)
 {
-	return run(store, "VACUUM");
+	if (store->db)
+		sqlite3_db_release_memory(store->db);
+}
+
+static void finalize(sqlite3_stmt **statement)
+{
+	sqlite3_finalize(*statement);
+}
+
+uint64_t store_unused(struct store *store)
+{
+	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
+
+	if (!store->db ||
+		sqlite3_prepare_v2(store->db,
+			"SELECT freelist_count * page_size FROM pragma_freelist_count, "
+			"pragma_page_size",
+			-1, &statement, NULL) != SQLITE_OK ||
+		sqlite3_step(statement) != SQLITE_ROW)
+		return 0;
+	return (uint64_t)sqlite3_column_int64(statement, 0);
 }
 
 enum mortise_status store_truncate_log(struct store *store)

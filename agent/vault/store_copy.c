@@ -47,7 +47,7 @@ static enum mortise_status open_target(struct store_copy *copy, const char *path
 	int code = sqlite3_open_v2(path, &copy->to.db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXCLUSIVE |
 			SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-		NULL);
+		store_disk());
 
 	umask(before);
 	if (code != SQLITE_OK)

@@ -64,6 +64,13 @@ struct store {
 	int system_error; /* an errno; 0: not by a call to the system */
 };
 
+/*
+ * The name of a disk for SQLite, as which all of a store's files are opened. In a page that is
+ * written to the file itself the space that no row has is zeroed: where SQLite moves a row to
+ * another page a copy would stay behind.
+ */
+const char *store_disk(void);
+
 /* Keeps SQLite's words for a failed call and says which status it is. */
 enum mortise_status store_judge(struct store *store, int code) MUST_USE;
 

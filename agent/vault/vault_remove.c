@@ -12,11 +12,11 @@ static enum mortise_status leave_no_copy(struct vault *vault)
 {
 	enum mortise_status status;
 
+	store_forget_pages(vault->store);
 	do
-		status = store_rewrite(vault->store);
+		status = store_truncate_log(vault->store);
 	while (status != MORTISE_OK && vault_found_room(vault));
-	TRY(status);
-	return store_truncate_log(vault->store);
+	return status;
 }
 
 enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_t version,
