@@ -131,7 +131,10 @@ static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
 	if (id && known->cgroup_id == id && caller_is_alive(caller))
 		return fact_of(&caller->unit, known->names);
 	evidence->unit_reads++;
-	if (read_unit(caller, &unit) != MORTISE_OK)
+	enum mortise_status status = read_unit(caller, &unit);
+	if (status == MORTISE_BUSY && evidence->witness)
+		caller->trouble = "its unit has to be looked up again";
+	if (status != MORTISE_OK)
 		return (struct fact){FACT_UNKNOWN, NULL};
 	if (id && unit.is_unified && caller_cgroup_id(caller) == id)
 		remember(evidence, id, unit.names);
@@ -190,10 +193,17 @@ static void on_look(void *context, const char *path, const char *trouble)
 		caller->told(caller->told_context);
 }
 
-/* Is all that can be asked of /proc in the kernel's memory already? */
-static bool needs_no_look(struct caller *caller)
+static bool knows_unit(const struct evidence *evidence, const struct caller *caller)
 {
-	if (!proc_knows(caller->pid, "cgroup") ||
+	return caller->cgroup_id &&
+	       evidence->known[caller->cgroup_id & (CACHED_UNITS - 1)].cgroup_id ==
+		       caller->cgroup_id;
+}
+
+/* Is all that can be asked of /proc in the kernel's memory already? */
+static bool needs_no_look(const struct evidence *evidence, struct caller *caller)
+{
+	if ((!knows_unit(evidence, caller) && !proc_knows(caller->pid, "cgroup")) ||
 		(caller->owes_ids && !proc_knows(caller->pid, "status")))
 		return false;
 	evidence_gather_login(caller);
@@ -208,7 +218,7 @@ bool evidence_await_look(struct evidence *evidence, struct caller *caller,
 	if (!evidence->witness || (caller->is_looked_up && !caller->trouble))
 		return false;
 	caller->trouble = NULL;
-	if (needs_no_look(caller)) {
+	if (needs_no_look(evidence, caller)) {
 		note_look(caller, NULL);
 		return false;
 	}

@@ -13,9 +13,9 @@
 
 static bool never_waits;
 
-static int open_cached(const char *path, int tries)
+static int open_cached(const char *path, int flags, int tries)
 {
-	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+	struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC, .resolve = RESOLVE_CACHED};
 	long descriptor = -1;
 
 	for (int i = 0; i < tries; i++) {
@@ -29,7 +29,7 @@ static int open_cached(const char *path, int tries)
 bool proc_never_wait(void)
 {
 	static const char self[] = "/proc/self/status";
-	int known = open(self, O_RDONLY | O_CLOEXEC), cached = open_cached(self, TRIES);
+	int known = open(self, O_RDONLY | O_CLOEXEC), cached = open_cached(self, O_RDONLY, TRIES);
 
 	never_waits = known >= 0 && cached >= 0;
 	if (known >= 0)
@@ -44,7 +44,7 @@ bool proc_knows(uint32_t pid, const char *name)
 	char path[64];
 
 	(void)snprintf(path, sizeof path, "/proc/%u/%s", pid, name);
-	int descriptor = open_cached(path, 1);
+	int descriptor = open_cached(path, O_PATH, 1);
 	if (descriptor >= 0)
 		close(descriptor);
 	return descriptor >= 0;
@@ -58,7 +58,8 @@ enum mortise_status proc_read(
 	ssize_t got = -1;
 
 	(void)snprintf(path, sizeof path, "/proc/%u/%s", pid, name);
-	int descriptor = never_waits ? open_cached(path, TRIES) : open(path, O_RDONLY | O_CLOEXEC);
+	int descriptor =
+		never_waits ? open_cached(path, O_RDONLY, TRIES) : open(path, O_RDONLY | O_CLOEXEC);
 	if (descriptor < 0)
 		return errno == EAGAIN ? MORTISE_BUSY : MORTISE_NOT_FOUND;
 	while (used < capacity) {

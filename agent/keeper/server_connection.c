@@ -210,18 +210,19 @@ static bool has_to_wait_for_exe(struct connection *connection, uint16_t opcode)
 	return evidence_await_exe(agent->evidence, &requester->caller, on_told, connection);
 }
 
-/* Is there a frame before which something has to be known? Then it is not read yet. */
-static bool has_to_wait(struct connection *connection)
+/* Is there no frame yet, or one before which something has to be known? */
+static bool is_early(struct connection *connection)
 {
 	uint8_t header[WIRE_HEADER_SIZE];
 
-	if (connection->is_refused ||
-		!evidence_is_wanting(
-			connection->server->agent->evidence, &connection->requester.caller) ||
-		recv(connection->descriptor, header, sizeof header, MSG_PEEK | MSG_DONTWAIT) !=
-			sizeof header ||
-		(!has_to_wait_for_look(connection) &&
-			!has_to_wait_for_exe(connection, wire_code(header))))
+	if (connection->is_refused || !evidence_is_wanting(connection->server->agent->evidence,
+					      &connection->requester.caller))
+		return false;
+	ssize_t size = recv(connection->descriptor, header, sizeof header, MSG_PEEK | MSG_DONTWAIT);
+	if (size < 0 && errno == EAGAIN)
+		return true;
+	if (size != sizeof header || (!has_to_wait_for_look(connection) &&
+					     !has_to_wait_for_exe(connection, wire_code(header))))
 		return false;
 	stop_reading(connection, true);
 	return true;
@@ -235,7 +236,7 @@ void connection_take_frame(struct connection *connection)
 	struct ucred sender;
 	bool has_sender = false;
 
-	if (has_to_wait(connection))
+	if (is_early(connection))
 		return;
 	ssize_t size = receive(connection, &sender, &has_sender);
 
