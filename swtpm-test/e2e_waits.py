@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""How long others wait for a secret while somebody does his worst: FAULTS rows 49 and 53 to 57.
+"""What others bear while somebody does his worst: how long they wait for a secret (FAULTS rows 49 and 53 to 57), and by
+how much the log grows (51 and 52).
 
 A user and an operator ask on and on, by a new connection each time, as jobs do: first alone, then beside it. Who
 attacks has what they leave of the processors (cpu.weight=1). Each line that is printed is a row of
@@ -28,6 +29,8 @@ IS_LONG = 'MORTISE_TEST_LONG' in os.environ
 SECONDS = 20 if IS_LONG else 3
 STORE_MIB = 1024 if IS_LONG else 96
 TIMES, PLUS_MS = (5, 5) if IS_LONG else (10, 50)  # of what it is alone, of 99 in 100
+LOG_S = 60 if IS_LONG else 4
+LOG_MAX = 10 << 20  # of bytes, in a minute
 READER_MS = 50 if IS_LONG else 500  # the longest of all, beside a destroy
 PATH, VALUE_MAX, DESTROY, VERSION = 'prod/db/password', 65536, 25, 5
 MOB = [BOB, 'news', 'proxy', 'lp']
@@ -39,7 +42,7 @@ POLICY = ''.join('[rule %s]\nallow = %s\nsecret = %s\n%s\n' % rule for rule in [
 
 
 class Child:
-    """work(self) in a process of user's; what it returns is taken by result()."""
+    """work() in a process of user's, by name or uid; what it returns is taken by result()."""
 
     def __init__(self, place, user, work, groups=()):
         self.reading, writing = os.pipe()
@@ -51,10 +54,10 @@ class Child:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
             if user:
-                ids = pwd.getpwnam(user)
+                uid, gid = (user, user) if isinstance(user, int) else pwd.getpwnam(user)[2:4]
                 os.setgroups(groups)
-                os.setresgid(*[ids.pw_gid] * 3)
-                os.setresuid(*[ids.pw_uid] * 3)
+                os.setresgid(gid, gid, gid)
+                os.setresuid(uid, uid, uid)
             os.write(writing, json.dumps(work()).encode())
         except BaseException as failure:
             os.write(writing, json.dumps(repr(failure)).encode())
@@ -147,12 +150,13 @@ def served(place, **settings):
     return agent
 
 
-def attack(place, agent, *works, groups=()):
-    """Each (user, work) in a process that has begun, and has what others leave of the processors."""
-    group = LastInLine(place)
+def attack(place, agent, *works, groups=(), is_last=True):
+    """Each (user, work) in a process that has begun; is_last: it has what others leave of the processors."""
+    group = LastInLine(place) if is_last else None
     children = [Child(place, user, work, groups) for user, work in works]
     for child in children:
-        group.take(child.pid)
+        if group:
+            group.take(child.pid)
     time.sleep(1)
     for child in children:
         assert not select.select([child.reading], [], [], 0)[0], child.result()
@@ -315,6 +319,23 @@ def row_57_a_destroy_in_a_large_store(place):
     print('# %d MiB, %d destroyed; the longest took %.1f ms' % (STORE_MIB, len(took), max(took)))
     compare('57', alone, destroyed)
     assert len(took) > 5 and max(who[2] for who in destroyed) <= READER_MS, destroyed
+
+
+@test(root=True)
+def rows_51_and_52_refusals_of_66_users_and_one_who_names_a_path_64_times(place):
+    agent = served(place)
+    agent.do('set', '--raw', 'mob/%s/1' % BOB, input=b'x')
+    refused = [wire.get_frame(PATH)]
+    again = [wire.pack(wire.GET, {wire.PATHS: wire.item(b'mob/%s/1' % BOB.encode()) * 64})]
+    before = os.path.getsize(agent.audit)
+    attack(place, agent, (BOB, lambda: flood(agent.socket, 20, again)), is_last=False)
+    time.sleep(LOG_S / 2)  # he has all of the agent first
+    attack(place, agent, *((uid, lambda: flood(agent.socket, 2, refused)) for uid in range(200000, 200066)),
+           is_last=False)
+    time.sleep(LOG_S / 2)
+    grown = os.path.getsize(agent.audit) - before
+    print('# the log grew by %.2f MB in %d s' % (grown / 1e6, LOG_S))
+    assert 100000 < grown <= LOG_MAX, grown
 
 
 if __name__ == '__main__':
