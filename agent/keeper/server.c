@@ -169,16 +169,6 @@ static void forget_unread(void *context)
 	}
 }
 
-static uint32_t uid_of(int descriptor)
-{
-	struct ucred peer = {.uid = UINT32_MAX};
-	socklen_t size = sizeof peer;
-
-	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-		return UINT32_MAX;
-	return peer.uid;
-}
-
 /* Out of descriptors: takes one connection with the spare and closes it, so that it knows. */
 static void shed(struct server *server, int listener)
 {
@@ -203,7 +193,7 @@ static void on_arrival(evutil_socket_t listener, short what, void *context)
 			shed(server, listener);
 		if (descriptor < 0)
 			return;
-		connection_open(server, descriptor, uid_of(descriptor), &doorway->entrance);
+		connection_open(server, descriptor, &doorway->entrance);
 	}
 }
 

@@ -342,9 +342,19 @@ static bool has_place(struct server *server, uint32_t uid, bool is_operator)
 	return place != NULL;
 }
 
+static uint32_t uid_of(int descriptor)
+{
+	struct ucred peer = {.uid = UINT32_MAX};
+	socklen_t size = sizeof peer;
+
+	if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+		return UINT32_MAX;
+	return peer.uid;
+}
+
 /* A connection without a place, and with no descriptor of its own yet. */
 static struct connection *connection_new(
-	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance)
+	struct server *server, int descriptor, const struct entrance *entrance)
 {
 	struct connection *connection = calloc(1, sizeof *connection);
 
@@ -354,8 +364,8 @@ static struct connection *connection_new(
 	enum mortise_status known = caller_identify(descriptor, caller);
 	if (known == MORTISE_DENIED) {
 		connection->is_refused = true;
-		*caller =
-			(struct caller){.subject.uid = uid, .pidfd = -1}; /* counts as that uid's */
+		*caller = (struct caller){
+			.subject.uid = uid_of(descriptor), .pidfd = -1}; /* counts as that uid's */
 	} else if (known != MORTISE_OK) {
 		free(connection);
 		return NULL;
@@ -377,11 +387,11 @@ static void link_connection(struct connection *connection)
 	server->count++;
 }
 
-void connection_open(
-	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance)
+void connection_open(struct server *server, int descriptor, const struct entrance *entrance)
 {
 	uint64_t began_us = clock_steady_us();
-	struct connection *connection = connection_new(server, descriptor, uid, entrance);
+	struct connection *connection = connection_new(server, descriptor, entrance);
+	uint32_t uid = connection ? connection->requester.caller.subject.uid : UINT32_MAX;
 	bool is_operator = connection && !connection->is_refused &&
 			   requester_is_operator(server->agent, &connection->requester);
 

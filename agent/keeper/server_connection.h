@@ -61,8 +61,7 @@ struct server {
 };
 
 /* Makes a connection of an accepted descriptor; its first frame is looked for in this turn. */
-void connection_open(
-	struct server *server, int descriptor, uint32_t uid, const struct entrance *entrance);
+void connection_open(struct server *server, int descriptor, const struct entrance *entrance);
 /* Reads and handles one frame, if one is there. */
 void connection_take_frame(struct connection *connection);
 /* Whose place it is. */
