@@ -409,7 +409,6 @@ static void of_rows_that_were_moved_no_copy_stays_and_none_comes_back(void **sta
 	for (unsigned i = 0; i < ROWS; i += TO_GO)
 		assert_int_equal(store_delete_version(store, scattered_id(i), 1), MORTISE_OK);
 	assert_int_equal(store_commit(store), MORTISE_OK);
-	store_forget_pages(store);
 	assert_int_equal(store_truncate_log(store), MORTISE_OK);
 	assert_true(file_has(fixture, "", stays, strlen(stays)));
 	assert_false(file_has(fixture, "", to_go, strlen(to_go)));

@@ -409,10 +409,11 @@ enum mortise_status store_set_synced(struct store *store, bool is_synced)
 	return run(store, is_synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
 }
 
-void store_forget_pages(struct store *store)
+enum mortise_status store_truncate_log(struct store *store)
 {
 	if (store->db)
 		sqlite3_db_release_memory(store->db);
+	return run(store, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 static void finalize(sqlite3_stmt **statement)
@@ -432,9 +433,4 @@ uint64_t store_unused(struct store *store)
 		sqlite3_step(statement) != SQLITE_ROW)
 		return 0;
 	return (uint64_t)sqlite3_column_int64(statement, 0);
-}
-
-enum mortise_status store_truncate_log(struct store *store)
-{
-	return run(store, "PRAGMA wal_checkpoint(TRUNCATE)");
 }

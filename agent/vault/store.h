@@ -221,13 +221,12 @@ enum mortise_status store_copy_step(
 	struct store_copy *copy, uint64_t *out_done, uint64_t *out_total) MUST_USE;
 void store_copy_end(struct store_copy *copy);
 
-/* Empties the write-ahead log, so that deleted rows are nowhere on disk. */
-enum mortise_status store_truncate_log(struct store *store) MUST_USE;
 /*
- * Of a row that SQLite has moved to another page it may have a copy in memory, beside what it
- * writes next: it drops what it has of the file there. Not in a transaction.
+ * Empties the write-ahead log, so that deleted rows are nowhere on disk. And so that none comes
+ * there again, drops what SQLite has of the file in memory: of a row that it has moved to another
+ * page a copy may be beside what is written next. Not in a transaction.
  */
-void store_forget_pages(struct store *store);
+enum mortise_status store_truncate_log(struct store *store) MUST_USE;
 
 /* How many bytes of the file no row takes: they are used before it grows. 0: not known. */
 uint64_t store_unused(struct store *store);

@@ -12,7 +12,6 @@ static enum mortise_status leave_no_copy(struct vault *vault)
 {
 	enum mortise_status status;
 
-	store_forget_pages(vault->store);
 	do
 		status = store_truncate_log(vault->store);
 	while (status != MORTISE_OK && vault_found_room(vault));
