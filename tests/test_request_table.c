@@ -1329,8 +1329,25 @@ static void on_the_last_of_the_logs_disk_administrators_free_room_and_nobody_doe
 			ask_as_root_on_full_disk(fixture, &requests[i]);
 	seal(fixture);
 	for (size_t i = 0; i < REQUESTS; i++)
+		if (requests[i].world == SEALED && strcmp(requests[i].name, "UNSEAL") != 0)
+			ask_as_root_on_full_disk(fixture, &requests[i]);
+	for (size_t i = 0; i < REQUESTS; i++)
 		if (strcmp(requests[i].name, "UNSEAL") == 0)
 			assert_int_equal(do_one(fixture, &requests[i]), MORTISE_OK);
+	end_on_small_disk(fixture->audit_directory);
+}
+
+static void where_the_logs_disk_is_full_no_store_is_begun(void **state)
+{
+	struct keeper_fixture *fixture = keeper_prepare();
+
+	(void)state;
+	put_on_small_disk(fixture->audit_directory);
+	fill_disk(fixture->audit_directory, 0);
+	begin(fixture, NULL, NEW);
+	for (size_t i = 0; i < REQUESTS; i++)
+		if (requests[i].world == NEW)
+			ask_as_root_on_full_disk(fixture, &requests[i]);
 	end_on_small_disk(fixture->audit_directory);
 }
 
@@ -1411,6 +1428,7 @@ int main(void)
 		cmocka_unit_test_teardown(
 			on_the_last_of_the_logs_disk_administrators_free_room_and_nobody_does_else,
 			tear_down),
+		cmocka_unit_test_teardown(where_the_logs_disk_is_full_no_store_is_begun, tear_down),
 		cmocka_unit_test_teardown(
 			on_a_store_disk_that_is_nearly_full_only_administrators_write, tear_down),
 		cmocka_unit_test_teardown(
