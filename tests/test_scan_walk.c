@@ -2,6 +2,7 @@
 /* scan_walk, scan_reader, scan_report: what a walk reads, leaves out and says. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -269,6 +271,113 @@ static void a_name_that_is_no_text_is_base64(void **state)
 	assert_non_null(json_object_get(finding(0), "file_base64"));
 }
 
+/* ---- what is said to a person ---- */
+
+/* Steers a terminal in every way that there is: C0, DEL, C1 as a byte and in UTF-8, a line's end, a
+ * turn. */
+#define STEERS                                                                                     \
+	"\033]0;title\a\177\x9b"                                                                   \
+	"2J\xc2\x9b\r\n\xe2\x80\xae"
+
+static int others[2], caught[2];
+
+static void redirect(void)
+{
+	for (int i = 0; i < 2; i++) {
+		fflush(i == 0 ? stdout : stderr);
+		others[i] = dup(i + 1);
+		caught[i] = memfd_create("caught", MFD_CLOEXEC);
+		assert_true(others[i] >= 0 && caught[i] >= 0 && dup2(caught[i], i + 1) >= 0);
+	}
+}
+
+/* What was written since. */
+static const char *take_back(int which)
+{
+	static char texts[2][65536];
+
+	fflush(which == 0 ? stdout : stderr);
+	assert_true(dup2(others[which], which + 1) >= 0);
+	assert_int_equal(close(others[which]), 0);
+	ssize_t size = pread(caught[which], texts[which], sizeof texts[which] - 1, 0);
+	assert_in_range(size, 1, sizeof texts[which] - 2); /* and it is all there was */
+	texts[which][size] = '\0';
+	assert_int_equal(close(caught[which]), 0);
+	return texts[which];
+}
+
+/* Not as it is, and spelled out so often: nothing is left out. */
+static void assert_spelled_out(const char *text, unsigned count)
+{
+	unsigned escapes = 0;
+
+	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++)
+		if ((*at < ' ' && *at != '\n') || *at >= 0x7f)
+			fail_msg("a byte 0x%02x", *at); /* it would steer this terminal */
+	for (const char *at = text; (at = strstr(at, "\\u001b]0;title\\u0007\\u007f\\x9b2J\\u009b"
+						     "\\u000d\\u000a\\u202e"));
+		at++)
+		escapes++;
+	assert_int_equal(escapes, count);
+}
+
+/* 101 findings have 100 lines, and one that counts the others. */
+static void say_all_of(void)
+{
+	static const struct scan_place in_history = {
+		.file = "f" STEERS, .git = "g" STEERS, .commit = "0123456789ab"};
+	FILE *file = fopen(at("many" STEERS), "w");
+
+	assert_non_null(file);
+	for (int i = 0; i < 101; i++)
+		fprintf(file, "%s\n", VALUE);
+	assert_int_equal(fclose(file), 0);
+	walk("many" STEERS);
+	put_packed("packed" STEERS, VALUE " and more", 35);
+	walk("packed" STEERS);
+	walk("none" STEERS);
+	scan_report_begin(&report, &in_history);
+	scan_report_found(&report, 0, 1, 1);
+	scan_report_unreadable_here(&report, "why" STEERS);
+	scan_report_unreadable(&report, "history" STEERS, "why" STEERS);
+	(void)scan_report_finish(&report);
+}
+
+static void no_foreign_name_steers_the_terminal(void **state)
+{
+	static const struct cli to_a_person = {.is_json = false};
+
+	(void)state;
+	report.cli = &to_a_person;
+	redirect();
+	say_all_of();
+	const char *out = take_back(0), *err = take_back(1);
+	assert_spelled_out(out, 101 + 1 + 2);
+	assert_spelled_out(err, 1 + 1 + 3 + 2);
+}
+
+static void no_foreign_name_steers_the_terminal_while_it_goes_on(void **state)
+{
+	struct progress progress = {.began_ms = -60000, .shown_ms = -60000};
+	char text[1024] = "";
+	int ours, terminal, before = dup(STDERR_FILENO);
+
+	(void)state;
+	assert_int_equal(openpty(&ours, &terminal, NULL, NULL, NULL), 0);
+	fflush(stderr);
+	assert_true(before >= 0 && dup2(terminal, STDERR_FILENO) >= 0);
+	progress_show(&progress, "%s: searched", "history" STEERS);
+	fflush(stderr);
+	assert_true(dup2(before, STDERR_FILENO) >= 0);
+	assert_true(read(ours, text, sizeof text - 1) > 0);
+	static const char clear[] = "\r\033[K";
+	assert_memory_equal(text, clear, sizeof clear - 1);
+	assert_spelled_out(text + sizeof clear - 1, 1);
+	close(ours);
+	close(terminal);
+	close(before);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -325,6 +434,8 @@ int main(void)
 		TEST(of_many_findings_in_one_place_the_first_are_listed),
 		TEST(one_place_is_one_finding_in_whatever_form_it_ends),
 		TEST(a_name_that_is_no_text_is_base64),
+		TEST(no_foreign_name_steers_the_terminal),
+		TEST(no_foreign_name_steers_the_terminal_while_it_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
