@@ -207,6 +207,23 @@ def an_edit_that_cannot_be_applied_is_kept_and_told(place):
 
 
 @test
+def a_program_with_more_rights_than_its_caller_lays_nothing_out_where_he_says(place):
+    """What it asks is told that its environment does not count; glibc takes TMPDIR from it besides."""
+    agent = served(place)
+    tmp, seen, library = place.directory('tmp'), place('seen'), place('secure.so')
+    source = place.file('secure.c', 'char *secure_getenv(const char *name) { (void)name; return 0; }\n')
+    subprocess.run(['cc', '-shared', '-fPIC', source, '-o', library], check=True)
+
+    def laid_out(**more):
+        agent.do('--socket=' + agent.socket, 'policy', 'edit', env={
+            'EDITOR': 'sh -c \'pwd >%s\' editor' % seen, 'TMPDIR': tmp, **more})
+        with open(seen) as file:
+            return os.path.dirname(file.read())
+    same(laid_out(), tmp)
+    same(laid_out(LD_PRELOAD=library), '/tmp')
+
+
+@test
 def an_edit_of_a_policy_that_is_no_longer_in_force_is_a_conflict(place):
     agent = served(place)
     other = place.file('other.policy', OWN + READS)

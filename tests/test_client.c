@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* client: what libmortise sends, takes and forgets. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -327,7 +332,86 @@ static void every_status_has_a_text(void **state)
 	assert_non_null(mortise_message(NULL));
 }
 
-int main(void)
+/* ---- programs with more rights than their caller ---- */
+
+#define CALLER    1000
+#define OTHER     34
+#define ELSEWHERE "/elsewhere/mortise.sock"
+
+/* This program, started anew as another one that uses the library. */
+static int say_socket(void)
+{
+	struct mortise *agent = NULL;
+
+	if (client_new(NULL, &agent) != MORTISE_OK)
+		return 1;
+	printf("%s%s", getauxval(AT_SECURE) ? "secure " : "", agent->socket_path);
+	return fflush(stdout);
+}
+
+static int copy_of_this(mode_t mode)
+{
+	char path[] = "/tmp/mortise-test.XXXXXX", bytes[65536];
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to = mkostemp(path, O_CLOEXEC);
+	ssize_t size;
+
+	assert_true(from >= 0 && to >= 0);
+	while ((size = read(from, bytes, sizeof bytes)) > 0)
+		assert_int_equal(write(to, bytes, (size_t)size), size);
+	assert_int_equal(size, 0);
+	assert_int_equal(fchown(to, OTHER, OTHER), 0);
+	assert_int_equal(fchmod(to, mode), 0);
+	assert_int_equal(close(from), 0);
+	assert_int_equal(close(to), 0); /* what is written to is not run */
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	return fd;
+}
+
+/* What it says, started by somebody else. */
+static void start_copy(mode_t mode, char *text, size_t size)
+{
+	char *const words[] = {(char[]){"copy"}, (char[]){"socket"}, NULL};
+	char *const variables[] = {(char[]){"MORTISE_SOCKET=" ELSEWHERE}, NULL};
+	int ends[2], status, fd = copy_of_this(mode);
+
+	assert_int_equal(pipe(ends), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (dup2(ends[1], STDOUT_FILENO) >= 0 && setresgid(CALLER, CALLER, CALLER) == 0 &&
+			setresuid(CALLER, CALLER, CALLER) == 0)
+			fexecve(fd, words, variables);
+		_exit(99);
+	}
+	close(ends[1]);
+	ssize_t got = read(ends[0], text, size - 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	text[got > 0 ? got : 0] = '\0';
+	close(ends[0]);
+	close(fd);
+}
+
+static void a_set_uid_program_is_led_to_no_other_socket_by_its_caller(void **state)
+{
+	char text[256];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	start_copy(0755, text, sizeof text);
+	assert_string_equal(text, ELSEWHERE);
+	for (mode_t mode = 02755; mode <= 04755; mode += 02000) {
+		start_copy(mode, text, sizeof text);
+		if (strncmp(text, "secure ", 7) != 0)
+			skip(); /* set-uid programs are none here: nosuid, or no_new_privs */
+		assert_string_equal(text, "secure " CLIENT_SOCKET_DEFAULT);
+	}
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_FAKE(a_get_returns_the_value),
@@ -343,8 +427,11 @@ int main(void)
 		WITH_FAKE(a_second_greeting_is_an_error),
 		WITH_FAKE(a_reply_to_another_request_is_refused),
 		WITH_FAKE(an_unknown_code_is_refused),
+		cmocka_unit_test(a_set_uid_program_is_led_to_no_other_socket_by_its_caller),
 		cmocka_unit_test(every_status_has_a_text),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "socket") == 0)
+		_exit(say_socket());
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
