@@ -398,6 +398,47 @@ static void unseal(struct keeper_fixture *fixture)
 	asker_close(asker);
 }
 
+/* Starts, and asks no hardware: false once nothing failed any more. */
+static bool stays_sealed(struct keeper_fixture *fixture, uint64_t n)
+{
+	static const char held[] = "sealed: sealed by an admin; run: mortise unseal";
+	time_t end = time(NULL) + PATIENCE_S;
+
+	fixture->questions = 0;
+	fail_calls(n, n + 1);
+	keeper_start(fixture);
+	while (fixture->monitor >= 0 && strcmp(fixture->state, held) != 0) {
+		keeper_serve(fixture);
+		if (fixture->questions > 0 || time(NULL) > end)
+			fail_msg("%s %llu failed, and the state is: %s",
+				failing->reads ? "read" : "allocation", (unsigned long long)n,
+				fixture->state);
+	}
+	bool is_over = !has_failed();
+	fail_calls(NONE, NONE);
+	(void)(fixture->monitor >= 0 ? keeper_stop(fixture) : keeper_reap(fixture));
+	judge_errors(fixture);
+	return !is_over;
+}
+
+static void an_admins_seal_that_cannot_be_read_at_once_holds(void **state)
+{
+	unsigned step = step_of(START_STEP);
+	uint64_t n = 1;
+
+	seal(*state);
+	assert_int_equal(keeper_stop(*state), 0);
+	failing->reads = true;
+	while (stays_sealed(*state, n))
+		n++;
+	assert_true(n > 5);
+	failing->reads = false;
+	n = anywhere(step);
+	while (stays_sealed(*state, n))
+		n += step;
+	assert_true(n > FEW);
+}
+
 /* In one keeper, which is sealed before each: opens, serves, verifies. */
 static void open_and_use_without(struct keeper_fixture *fixture, bool is_lasting)
 {
@@ -572,6 +613,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(a_disk_that_cannot_be_read_is_never_called_damage,
 			set_up_stopped, tear_down),
+		cmocka_unit_test_setup_teardown(an_admins_seal_that_cannot_be_read_at_once_holds,
+			set_up_secrets, tear_down),
 		cmocka_unit_test_setup_teardown(
 			out_of_memory_while_it_opens_serves_and_verifies_is_never_called_damage,
 			set_up_secrets, tear_down),
