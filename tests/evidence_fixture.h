@@ -82,6 +82,8 @@ const char *peer_fact(struct peer *peer, enum attribute attribute);
 /* A witness that answers each question with this; NULL: not at all, "": what is no frame. */
 void peer_witness(struct peer *peer, const char *path);
 
+#define OPTION_PEERPIDFD 77 /* SO_PEERPIDFD: Debian 12's headers are older */
+
 #define NEEDS_ROOT()                                                                               \
 	do {                                                                                       \
 		if (geteuid() != 0)                                                                \

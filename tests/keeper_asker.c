@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "caller.h"
+
 #define LOG_ABOVE_STORE 1048576 /* bytes; the store's write-ahead log stays far below */
 
 static int connect_to(const char *path)
@@ -25,12 +27,17 @@ static int connect_to(const char *path)
 	return fd;
 }
 
+bool keeper_kernel_names(void)
+{
+	return caller_kernel_names();
+}
+
 int keeper_connect(const struct keeper_fixture *fixture)
 {
 	return connect_to(fixture->socket);
 }
 
-struct asker *asker_open_at(const char *path)
+static struct asker *open_bare(const char *path)
 {
 	struct asker *asker = calloc(1, sizeof *asker);
 
@@ -39,9 +46,37 @@ struct asker *asker_open_at(const char *path)
 	return asker;
 }
 
-struct asker *asker_open(const struct keeper_fixture *fixture)
+struct asker *asker_open_bare(const struct keeper_fixture *fixture)
 {
-	return asker_open_at(fixture->socket);
+	return open_bare(fixture->socket);
+}
+
+/* Who is denied is so with what he asks next. */
+static void greet(struct keeper_fixture *fixture, struct asker *asker)
+{
+	uint8_t challenge[64];
+
+	if (ask_plain(fixture, asker, WIRE_STATUS) != WIRE_GREET)
+		return;
+	const struct wire_field got = asker->reply.field[WIRE_TAG_CHALLENGE];
+	assert_true(got.size <= sizeof challenge);
+	memcpy(challenge, got.bytes, got.size);
+	wire_put(asker_begin(asker, WIRE_HELLO), WIRE_TAG_CHALLENGE, challenge, got.size);
+	(void)asker_call(fixture, asker);
+}
+
+struct asker *asker_open_at(struct keeper_fixture *fixture, const char *path)
+{
+	struct asker *asker = open_bare(path);
+
+	if (!caller_kernel_names())
+		greet(fixture, asker);
+	return asker;
+}
+
+struct asker *asker_open(struct keeper_fixture *fixture)
+{
+	return asker_open_at(fixture, fixture->socket);
 }
 
 void asker_close(struct asker *asker)

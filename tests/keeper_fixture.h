@@ -145,10 +145,15 @@ struct asker {
 	char text[WIRE_TEXT_MAX];
 };
 
+/* Does this kernel name who connects? */
+bool keeper_kernel_names(void);
 int keeper_connect(const struct keeper_fixture *fixture);
-struct asker *asker_open(const struct keeper_fixture *fixture);
+/* A connection that is ready: where the kernel does not name who connects, it was greeted. */
+struct asker *asker_open(struct keeper_fixture *fixture);
 /* At another listener. */
-struct asker *asker_open_at(const char *path);
+struct asker *asker_open_at(struct keeper_fixture *fixture, const char *path);
+/* One on which nothing was said yet. */
+struct asker *asker_open_bare(const struct keeper_fixture *fixture);
 void asker_close(struct asker *asker);
 struct wire_writer *asker_begin(struct asker *asker, uint16_t opcode);
 /* Sends what was begun. */
@@ -186,6 +191,15 @@ void keeper_fact(struct keeper_fixture *fixture, const char *name, char out_text
 void become(uint32_t uid, uint32_t gid);
 void become_root(void);
 bool is_root(void);
+/* What is about the kernel's own word (SO_PEERPIDFD) can be had from Linux 6.5 on. */
+#define NEEDS_NAMES()                                                                              \
+	do {                                                                                       \
+		if (!keeper_kernel_names()) {                                                      \
+			print_message("this kernel does not name who connects (Linux 6.5)\n");     \
+			skip();                                                                    \
+		}                                                                                  \
+	} while (0)
+
 #define NEEDS_ROOT()                                                                               \
 	do {                                                                                       \
 		if (!is_root()) {                                                                  \

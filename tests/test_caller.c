@@ -114,6 +114,7 @@ static void the_kernel_says_who_connected(void **state)
 	struct pair pair = meet(*state);
 	struct caller caller;
 
+	NEEDS_NAMES();
 	assert_int_equal(caller_identify(pair.ours, &caller), MORTISE_OK);
 	assert_int_equal(caller.pid, getpid());
 	assert_int_equal(caller.subject.uid, getuid());
@@ -176,6 +177,7 @@ static void a_connector_that_died_is_denied_though_its_socket_lives(void **state
 	int go[2], status, fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	struct caller caller;
 
+	NEEDS_NAMES();
 	assert_int_equal(pipe(go), 0);
 	pid_t child = fork();
 	if (child == 0) {
@@ -204,8 +206,9 @@ static void a_connector_that_was_gone_at_once_is_denied(void **state)
 	struct door *door = *state;
 	int status;
 	struct caller caller;
-	pid_t child = fork();
 
+	NEEDS_NAMES();
+	pid_t child = fork();
 	if (child == 0) {
 		(void)knock(door);
 		_exit(0);
@@ -284,12 +287,14 @@ static void connect_set_gid(const struct door *door)
 static void a_set_uid_program_is_denied(void **state)
 {
 	NEEDS_ROOT();
+	NEEDS_NAMES();
 	in_a_child(connect_set_uid, *state);
 }
 
 static void a_set_gid_program_is_denied(void **state)
 {
 	NEEDS_ROOT();
+	NEEDS_NAMES();
 	in_a_child(connect_set_gid, *state);
 }
 
@@ -319,7 +324,26 @@ static void identify_by_proc(const struct door *door)
 
 static void without_pidfd_info_the_ids_come_from_proc(void **state)
 {
+	NEEDS_NAMES();
 	in_a_child(identify_by_proc, *state);
+}
+
+/* Their list stands in the same file, behind the ids. */
+static void identify_by_proc_in_many_groups(const struct door *door)
+{
+	static gid_t groups[65536];
+
+	for (unsigned i = 0; i < 65536; i++)
+		groups[i] = 100000 + i;
+	MUST(setgroups(65536, groups) == 0);
+	identify_by_proc(door);
+}
+
+static void without_pidfd_info_the_ids_are_found_before_however_many_groups(void **state)
+{
+	NEEDS_ROOT();
+	NEEDS_NAMES();
+	in_a_child(identify_by_proc_in_many_groups, *state);
 }
 
 static void identify_without_proc(const struct door *door)
@@ -334,6 +358,7 @@ static void identify_without_proc(const struct door *door)
 
 static void without_pidfd_info_and_proc_it_is_denied(void **state)
 {
+	NEEDS_NAMES();
 	in_a_child(identify_without_proc, *state);
 }
 
@@ -497,6 +522,7 @@ int main(void)
 		TEST(a_set_uid_program_is_denied),
 		TEST(a_set_gid_program_is_denied),
 		TEST(without_pidfd_info_the_ids_come_from_proc),
+		TEST(without_pidfd_info_the_ids_are_found_before_however_many_groups),
 		TEST(without_pidfd_info_and_proc_it_is_denied),
 		TEST(a_pidfd_that_cannot_be_had_now_is_not_a_kernel_without_it),
 		TEST(a_look_up_that_fails_denies),

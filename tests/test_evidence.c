@@ -52,6 +52,8 @@ static void the_next_connection_from_a_cgroup_needs_no_look_at_proc(void **state
 	peer_unit(peer, "backup.service");
 	peer_identify(peer);
 	peer_fact(peer, ATTRIBUTE_UNIT);
+	if (peer->caller.cgroup_id == 0)
+		skip(); /* this kernel has no numbers of cgroups (PIDFD_GET_INFO, Linux 6.13) */
 	for (int i = 0; i < 3; i++) {
 		peer_identify(peer);
 		assert_string_equal(peer_fact(peer, ATTRIBUTE_UNIT), "backup.service system.slice");

@@ -80,7 +80,7 @@ static uint16_t say_hello(
 
 static void the_right_challenge_opens_the_connection(void **state)
 {
-	struct asker *asker = asker_open(*state);
+	struct asker *asker = asker_open_bare(*state);
 	uint8_t challenge[16];
 
 	be_greeted(*state, asker, challenge);
@@ -92,7 +92,7 @@ static void the_right_challenge_opens_the_connection(void **state)
 
 static void a_wrong_challenge_is_denied(void **state)
 {
-	struct asker *asker = asker_open(*state);
+	struct asker *asker = asker_open_bare(*state);
 	uint8_t challenge[16];
 
 	be_greeted(*state, asker, challenge);
@@ -106,7 +106,7 @@ static void a_wrong_challenge_is_denied(void **state)
 
 static void a_challenge_of_another_connection_is_denied(void **state)
 {
-	struct asker *asker = asker_open(*state), *other = asker_open(*state);
+	struct asker *asker = asker_open_bare(*state), *other = asker_open_bare(*state);
 	uint8_t challenge[16], own[16];
 
 	be_greeted(*state, other, challenge);
@@ -120,7 +120,7 @@ static void a_challenge_of_another_connection_is_denied(void **state)
 static void hello_before_the_greeting_is_denied(void **state)
 {
 	static const uint8_t zeros[16];
-	struct asker *asker = asker_open(*state);
+	struct asker *asker = asker_open_bare(*state);
 
 	assert_int_equal(say_hello(*state, asker, zeros, 16), MORTISE_DENIED);
 	asker_close(asker);
@@ -128,7 +128,7 @@ static void hello_before_the_greeting_is_denied(void **state)
 
 static void who_does_not_answer_the_greeting_is_disconnected(void **state)
 {
-	struct asker *asker = asker_open(*state);
+	struct asker *asker = asker_open_bare(*state);
 	uint8_t challenge[16];
 
 	be_greeted(*state, asker, challenge);
@@ -143,7 +143,7 @@ static void a_set_uid_program_is_not_pinned(void **state)
 
 	NEEDS_ROOT();
 	assert_int_equal(setresuid(0, ALICE, 0), 0);
-	struct asker *asker = asker_open(fixture);
+	struct asker *asker = asker_open_bare(fixture);
 	(void)asker_begin(asker, WIRE_WHOAMI);
 	asker_send(asker);
 	uint16_t code = asker_receive(fixture, asker);
@@ -164,12 +164,12 @@ static void a_greeting_is_no_answer_that_waits_for_others_lines(void **state)
 	uint8_t challenge[16];
 
 	NEEDS_ROOT();
-	struct asker *known = asker_open(fixture);
+	struct asker *known = asker_open_bare(fixture);
 	be_greeted(fixture, known, challenge);
 	assert_int_equal(say_hello(fixture, known, challenge, 16), MORTISE_OK);
 	assert_int_equal(prlimit(fixture->pid, RLIMIT_FSIZE, &nothing, NULL), 0);
 	assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
-	struct asker *other = asker_open(fixture);
+	struct asker *other = asker_open_bare(fixture);
 	begin_get(known, "prod/db/password");
 	asker_send(known);
 	(void)asker_begin(other, WIRE_WHOAMI);
@@ -185,14 +185,15 @@ static void a_greeting_is_no_answer_that_waits_for_others_lines(void **state)
 static void ids_from_proc_serve_as_well(void **state)
 {
 	struct keeper_fixture *fixture = *state;
-	struct asker *asker = asker_open(fixture);
 
+	NEEDS_NAMES();
+	struct asker *asker = asker_open_bare(fixture);
 	assert_int_equal(ask_plain(fixture, asker, WIRE_WHOAMI), MORTISE_OK);
 	asker_close(asker);
 	if (!is_root())
 		return;
 	assert_int_equal(setresuid(ALICE, 0, 0), 0);
-	asker = asker_open(fixture);
+	asker = asker_open_bare(fixture);
 	uint16_t code = ask_plain(fixture, asker, WIRE_WHOAMI);
 	assert_int_equal(setresuid(0, 0, 0), 0);
 	assert_int_equal(code, MORTISE_DENIED);

@@ -166,7 +166,7 @@ static struct asker *open_as(struct keeper_fixture *fixture, const struct somebo
 	assert_int_equal(setgroups(somebody->group_count, somebody->groups), 0);
 	assert_int_equal(setresgid(first, first, 0), 0);
 	assert_int_equal(setresuid(somebody->uid, somebody->uid, 0), 0);
-	return asker_open_at(somebody->is_at_web ? fixture->web_socket : fixture->socket);
+	return asker_open_at(fixture, somebody->is_at_web ? fixture->web_socket : fixture->socket);
 }
 
 static void be_root_again(void)

@@ -638,7 +638,8 @@ static struct asker *open_as(struct keeper_fixture *fixture, const struct caller
 {
 	if (caller->uid)
 		become(caller->uid, caller->gid);
-	return caller->is_at_web ? asker_open_at(fixture->web_socket) : asker_open(fixture);
+	return caller->is_at_web ? asker_open_at(fixture, fixture->web_socket)
+				 : asker_open(fixture);
 }
 
 static void leave(struct asker *asker)

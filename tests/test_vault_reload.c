@@ -223,18 +223,18 @@ static enum mortise_status rekey(struct fixture *fixture, bool reencrypts)
 {
 	TRY(vault_rekey(fixture->vault, reencrypts));
 	while (vault_has_work(fixture->vault))
-		TRY(vault_work(fixture->vault, 1000));
+		TRY(vault_work(fixture->vault, 0)); /* the same slices on every machine */
 	return MORTISE_OK;
 }
 
 /* The commit that makes the next epoch the store's is one of them: with it go the keys. */
-static unsigned fail_rekeys(struct fixture *fixture, bool is_done)
+static unsigned fail_rekeys(struct fixture *fixture, bool is_done, bool reencrypts)
 {
 	unsigned number = 1, turned = 0;
 
 	for (;; number++) {
 		fail_commit(number, is_done);
-		enum mortise_status status = rekey(fixture, number % 2);
+		enum mortise_status status = rekey(fixture, reencrypts);
 		if (status == MORTISE_OK)
 			break;
 		uint64_t failed_at = vault_epoch(fixture->vault);
@@ -257,8 +257,10 @@ static unsigned fail_rekeys(struct fixture *fixture, bool is_done)
 
 static void a_rekey_goes_on_with_the_key_that_the_disk_says(void **state)
 {
-	assert_int_equal(fail_rekeys(*state, false), 0);
-	assert_true(fail_rekeys(*state, true) > 0);
+	for (int reencrypts = 0; reencrypts <= 1; reencrypts++) {
+		assert_int_equal(fail_rekeys(*state, false, reencrypts), 0);
+		assert_int_equal(fail_rekeys(*state, true, reencrypts), 1);
+	}
 }
 
 static void another_store_in_its_place_is_refused(void **state)

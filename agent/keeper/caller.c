@@ -14,7 +14,7 @@
 #include "proc.h"
 
 #define OVERFLOW_ID    65534u
-#define PROC_FILE_SIZE 4096
+#define PROC_FILE_SIZE 1024
 
 /* Debian 12's headers are older than these (asm-generic/socket.h; uapi/linux/pidfd.h, 6.13). */
 #ifndef SO_PEERPIDFD
@@ -41,14 +41,16 @@ static bool is_alive(int pidfd)
 	return poll(&wait, 1, 0) == 0;
 }
 
-/* Real and effective ids from /proc, for kernels that do not tell by pidfd. MORTISE_BUSY: not now.
+/*
+ * Real and effective ids from /proc, for kernels that do not tell by pidfd. They stand near its
+ * start, and the list of groups behind them is as long as a process likes. MORTISE_BUSY: not now.
  */
 static enum mortise_status read_proc_ids(
 	uint32_t pid, uint32_t *ruid, uint32_t *euid, uint32_t *rgid, uint32_t *egid)
 {
 	char text[PROC_FILE_SIZE];
 	size_t size = 0;
-	enum mortise_status status = proc_read(pid, "status", text, sizeof text - 1, &size);
+	enum mortise_status status = proc_read_start(pid, "status", text, sizeof text - 1, &size);
 
 	if (status != MORTISE_OK)
 		return status == MORTISE_BUSY ? status : MORTISE_DENIED;

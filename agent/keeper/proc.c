@@ -50,8 +50,9 @@ bool proc_knows(uint32_t pid, const char *name)
 	return descriptor >= 0;
 }
 
-enum mortise_status proc_read(
-	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size)
+/* Until its end or that of the room; *out_is_whole: its end was seen. */
+static enum mortise_status read_some(uint32_t pid, const char *name, char *text, size_t capacity,
+	size_t *out_size, bool *out_is_whole)
 {
 	char path[64];
 	size_t used = 0;
@@ -71,8 +72,30 @@ enum mortise_status proc_read(
 		used += (size_t)got;
 	}
 	close(descriptor);
-	if (got != 0)
+	if (got < 0)
 		return MORTISE_NOT_FOUND;
 	*out_size = used;
+	*out_is_whole = got == 0;
 	return MORTISE_OK;
+}
+
+enum mortise_status proc_read(
+	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size)
+{
+	bool is_whole = false;
+	size_t size = 0;
+
+	TRY(read_some(pid, name, text, capacity, &size, &is_whole));
+	if (!is_whole)
+		return MORTISE_NOT_FOUND;
+	*out_size = size;
+	return MORTISE_OK;
+}
+
+enum mortise_status proc_read_start(
+	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size)
+{
+	bool is_whole = false;
+
+	return read_some(pid, name, text, capacity, out_size, &is_whole);
 }
