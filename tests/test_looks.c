@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "witness_link.h"
@@ -22,9 +21,6 @@ bool __wrap_proc_knows(uint32_t pid, const char *name)
 {
 	return false;
 }
-
-/* Has the kernel forgotten a name since somebody looked? Of the keeper and the test together. */
-static bool *is_forgotten;
 
 enum mortise_status __real_proc_read(
 	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size);
@@ -48,8 +44,6 @@ static void bring_into_memory(uint32_t pid, const char *name)
 enum mortise_status __wrap_proc_read(
 	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size)
 {
-	if (*is_forgotten && strcmp(name, "cgroup") == 0)
-		return MORTISE_BUSY;
 	bring_into_memory(pid, name);
 	return __real_proc_read(pid, name, text, capacity, out_size);
 }
@@ -77,10 +71,6 @@ static int set_up_by(void **state, void (*before)(void))
 {
 	struct keeper_fixture *fixture = keeper_prepare();
 
-	is_forgotten = mmap(NULL, sizeof *is_forgotten, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (is_forgotten == MAP_FAILED)
-		return -1;
 	*state = fixture;
 	fixture->flags |= PROCESS_HAS_WITNESS | PROCESS_EXE_EVIDENCE;
 	fixture->before = before;
@@ -291,26 +281,6 @@ static void whom_a_late_witness_kept_out_is_told_so_and_to_try_again(void **stat
 	assert_non_null(strstr(replaced, "of uid 1000"));
 }
 
-/* The kernel has dropped the name between the look and the question. */
-static void a_unit_that_is_in_no_memory_any_more_is_looked_up_again(void **state)
-{
-	struct keeper_fixture *fixture = *state;
-
-	NEEDS_ROOT();
-	keeper_apply(fixture, FIRST ALICES "unit = nightly.service\n");
-	unsigned looks = fixture->looks;
-	be(ALICE);
-	struct asker *alice = asker_open(fixture);
-	*is_forgotten = true;
-	assert_int_equal(ask_get(fixture, alice, "prod/x", NULL), MORTISE_BUSY);
-	assert_int_equal(fixture->looks, looks + 1);
-	*is_forgotten = false;
-	assert_int_equal(ask_get(fixture, alice, "prod/x", NULL), MORTISE_DENIED);
-	assert_int_equal(fixture->looks, looks + 2);
-	be(0);
-	asker_close(alice);
-}
-
 #define WITH_WITNESSES(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down_keeper)
 #define IMPATIENT(name)      cmocka_unit_test_setup_teardown(name, set_up_impatient, tear_down_keeper)
 
@@ -323,7 +293,6 @@ int main(void)
 		WITH_WITNESSES(a_rule_by_exe_asks_about_whom_it_concerns),
 		WITH_WITNESSES(who_hangs_up_while_it_is_looked_at_is_forgotten),
 		WITH_WITNESSES(a_watch_goes_on_under_a_policy_that_wants_its_program),
-		WITH_WITNESSES(a_unit_that_is_in_no_memory_any_more_is_looked_up_again),
 		IMPATIENT(whom_a_late_witness_kept_out_is_told_so_and_to_try_again),
 	};
 

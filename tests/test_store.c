@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "store_db.h"
 #include "vault_fixture.h"
 
 static const uint8_t id_a[STORE_ID_SIZE] = {1, 1}, id_b[STORE_ID_SIZE] = {200, 2};
@@ -440,6 +441,20 @@ static void what_no_row_takes_of_the_file_is_counted(void **state)
 	assert_int_equal(store_unused(store), 0);
 }
 
+/* Above, a page of a long value could be taken for another kind. */
+static void it_has_less_pages_than_two_to_the_25th(void **state)
+{
+	struct fixture *fixture = *state;
+	sqlite3_stmt *statement = NULL;
+
+	assert_int_equal(sqlite3_prepare_v2(
+				 fixture->store->db, "PRAGMA max_page_count", -1, &statement, NULL),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int64(statement, 0), (1 << 25) - 1);
+	sqlite3_finalize(statement);
+}
+
 static void a_hold_is_kept_and_taken_back(void **state)
 {
 	struct fixture *fixture = *state;
@@ -857,6 +872,7 @@ int main(void)
 		IN_STORE(deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated),
 		IN_STORE(of_rows_that_were_moved_no_copy_stays_and_none_comes_back),
 		IN_STORE(what_no_row_takes_of_the_file_is_counted),
+		IN_STORE(it_has_less_pages_than_two_to_the_25th),
 		IN_STORE(a_hold_is_kept_and_taken_back),
 		IN_STORE(a_hold_that_is_too_long_is_refused),
 		IN_STORE(an_unedited_schema_is_taken),

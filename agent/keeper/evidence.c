@@ -131,10 +131,7 @@ static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
 	if (id && known->cgroup_id == id && caller_is_alive(caller))
 		return fact_of(&caller->unit, known->names);
 	evidence->unit_reads++;
-	enum mortise_status status = read_unit(caller, &unit);
-	if (status == MORTISE_BUSY && evidence->witness)
-		caller->trouble = "its unit has to be looked up again";
-	if (status != MORTISE_OK)
+	if (read_unit(caller, &unit) != MORTISE_OK)
 		return (struct fact){FACT_UNKNOWN, NULL};
 	if (id && unit.is_unified && caller_cgroup_id(caller) == id)
 		remember(evidence, id, unit.names);

@@ -250,7 +250,8 @@ static enum mortise_status configure(struct store *store)
 	return run(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON;"
 			  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 			  "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
-			  "PRAGMA cache_size=-8192; PRAGMA mmap_size=0");
+			  "PRAGMA cache_size=-8192; PRAGMA mmap_size=0;"
+			  "PRAGMA max_page_count=33554431"); /* store_disk.c: header_size() */
 }
 
 static enum mortise_status prepare(struct store *store)

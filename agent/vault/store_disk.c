@@ -26,7 +26,10 @@ static size_t number_at(const uint8_t *bytes)
 	return (size_t)bytes[0] << 8 | bytes[1];
 }
 
-/* 0: it is no page of a b-tree. Others begin with a page's number, below 2^25 up to 128 GiB. */
+/*
+ * 0: it is no page of a b-tree. Others begin with a page's number, whose first byte is 0 or 1 below
+ * 2^25: a store has no more (max_page_count, 128 GiB).
+ */
 static size_t header_size(uint8_t type)
 {
 	switch (type) {
