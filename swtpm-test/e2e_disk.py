@@ -15,7 +15,7 @@ import subprocess
 
 import tap
 import wire
-from agent import AGENT_USER, Skip, fill
+from agent import AGENT_USER, ALICE, Skip, fill
 from tap import has, has_not, same, test, until
 
 PATH = 'prod/db/password'
@@ -190,6 +190,32 @@ def too_little_memory_for_a_store_is_said_to_be_that(place):
     agent.start()
     same(agent.get('many/7', '--wait=60'), b'7')
     same(agent.do('verify').status, 0)
+
+
+@test(root=True)
+def what_was_destroyed_makes_room_in_the_file_where_the_disk_has_none(place):
+    """Values of 64 KiB; the file keeps its size, so that the disk has no more than before."""
+    place.disk('small', '32m', user=AGENT_USER)
+    agent = place.wrapped()
+    agent.store = place('small') + '/store'
+    agent.configure()
+    agent.start()
+    agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
+    agent.apply('[rule alice]\nallow = write\nsecret = dev/**\nuser = %s\n' % ALICE)
+    for i in range(80):
+        agent.set('large/%d' % i, os.urandom(65000))
+    with open(place('small/spare'), 'wb') as spare:
+        spare.write(bytes(1 << 20))
+    fill(place('small/ballast'))
+    os.unlink(place('small/spare'))
+    refused = agent.run('set', '--raw', 'dev/x', input=b'x', user=ALICE)
+    has(refused.err, 'left, which are for administrators')
+    for i in range(80):
+        agent.do('delete', '--yes', 'large/%d' % i)
+        agent.do('destroy', '--yes', '--all', 'large/%d' % i)
+    size = os.path.getsize(agent.store + '/store.db')
+    same(agent.run('set', '--raw', 'dev/x', input=b'x', user=ALICE).status, 0)
+    same(os.path.getsize(agent.store + '/store.db'), size)
 
 
 if __name__ == '__main__':

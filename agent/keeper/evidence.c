@@ -78,6 +78,12 @@ static struct known_unit *place_of(struct evidence *evidence, uint64_t cgroup_id
 	return &evidence->known[cgroup_id & (CACHED_UNITS - 1)];
 }
 
+static bool knows_unit(struct evidence *evidence, const struct caller *caller)
+{
+	return caller->cgroup_id &&
+	       place_of(evidence, caller->cgroup_id)->cgroup_id == caller->cgroup_id;
+}
+
 static void remember(struct evidence *evidence, uint64_t cgroup_id, const char *names)
 {
 	struct known_unit *place = place_of(evidence, cgroup_id);
@@ -125,11 +131,10 @@ static struct fact fact_of(char **place, const char *text)
 static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
 {
 	uint64_t id = caller->cgroup_id;
-	const struct known_unit *known = place_of(evidence, id);
 	struct cgroup_unit unit;
 
-	if (id && known->cgroup_id == id && caller_is_alive(caller))
-		return fact_of(&caller->unit, known->names);
+	if (knows_unit(evidence, caller) && caller_is_alive(caller))
+		return fact_of(&caller->unit, place_of(evidence, id)->names);
 	evidence->unit_reads++;
 	if (read_unit(caller, &unit) != MORTISE_OK)
 		return (struct fact){FACT_UNKNOWN, NULL};
@@ -190,15 +195,8 @@ static void on_look(void *context, const char *path, const char *trouble)
 		caller->told(caller->told_context);
 }
 
-static bool knows_unit(const struct evidence *evidence, const struct caller *caller)
-{
-	return caller->cgroup_id &&
-	       evidence->known[caller->cgroup_id & (CACHED_UNITS - 1)].cgroup_id ==
-		       caller->cgroup_id;
-}
-
 /* Is all that can be asked of /proc in the kernel's memory already? */
-static bool needs_no_look(const struct evidence *evidence, struct caller *caller)
+static bool needs_no_look(struct evidence *evidence, struct caller *caller)
 {
 	if ((!knows_unit(evidence, caller) && !proc_knows(caller->pid, "cgroup")) ||
 		(caller->owes_ids && !proc_knows(caller->pid, "status")))
