@@ -202,17 +202,21 @@ def what_was_destroyed_makes_room_in_the_file_where_the_disk_has_none(place):
     agent.start()
     agent.do('init', '--no-hardware', '--recovery-file=' + agent.recovery)
     agent.apply('[rule alice]\nallow = write\nsecret = dev/**\nuser = %s\n' % ALICE)
+    def destroy(i):
+        agent.do('delete', '--yes', 'large/%d' % i)
+        agent.do('destroy', '--yes', '--all', 'large/%d' % i)
+
     for i in range(80):
         agent.set('large/%d' % i, os.urandom(65000))
+    destroy(0)  # that empties the write-ahead log, which would be room of the disk's
     with open(place('small/spare'), 'wb') as spare:
         spare.write(bytes(1 << 20))
     fill(place('small/ballast'))
     os.unlink(place('small/spare'))
     refused = agent.run('set', '--raw', 'dev/x', input=b'x', user=ALICE)
     has(refused.err, 'left, which are for administrators')
-    for i in range(80):
-        agent.do('delete', '--yes', 'large/%d' % i)
-        agent.do('destroy', '--yes', '--all', 'large/%d' % i)
+    for i in range(1, 80):
+        destroy(i)
     size = os.path.getsize(agent.store + '/store.db')
     same(agent.run('set', '--raw', 'dev/x', input=b'x', user=ALICE).status, 0)
     same(os.path.getsize(agent.store + '/store.db'), size)
