@@ -4,14 +4,29 @@
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define BIG 65536
 
 static uint8_t big[BIG];
+static volatile unsigned *named; /* how often the kernel named a connection to the keeper */
+
+/* Before libc's, for libevent in the keeper. */
+__attribute__((visibility("default"))) int epoll_wait(
+	int fd, struct epoll_event *events, int maximum, int timeout_ms)
+{
+	long count = syscall(SYS_epoll_pwait, fd, events, maximum, timeout_ms, NULL, 0);
+
+	if (count > 0)
+		*named += (unsigned)count;
+	return (int)count;
+}
 
 static void put_big(struct keeper_fixture *fixture, const char *path)
 {
@@ -538,11 +553,14 @@ static unsigned serve_round(struct keeper_fixture *fixture, struct queue queue,
 	return lines_before(fixture, lines, queue.uid);
 }
 
-/* How many of a queue are served before the last. */
+/*
+ * How many of a queue are served before the last. The least of several rounds: where another
+ * process has the processor while somebody is served, he is charged for it in the next.
+ */
 static unsigned served_before(struct keeper_fixture *fixture, struct queue queue)
 {
 	struct asker *askers[MANY], *last;
-	unsigned before = 0;
+	unsigned least = MANY;
 
 	keeper_put(fixture, "prod/x", "value");
 	keeper_apply(fixture, "[rule admin]\nallow = admin read write list\nsecret = **\nuser = 0\n"
@@ -553,11 +571,14 @@ static unsigned served_before(struct keeper_fixture *fixture, struct queue queue
 	}
 	fill(fixture, queue.uid, &last, 1);
 	/* At first libevent hears of 32 at a time; in the third round of all at once. */
-	for (unsigned round = 0; round < 3; round++)
-		before = serve_round(fixture, queue, askers, last);
+	for (unsigned round = 0; round < 8; round++) {
+		unsigned before = serve_round(fixture, queue, askers, last);
+		if (round >= 2 && before < least)
+			least = before;
+	}
 	close_all(askers, MANY);
 	close_all(&last, 1);
-	return before;
+	return least;
 }
 
 static void who_asks_once_does_not_wait_for_who_asks_by_many_connections(void **state)
@@ -593,6 +614,24 @@ static void ask_at_once(struct keeper_fixture *fixture, struct asker **askers, u
 		asker_send(askers[i]);
 	}
 	kill(fixture->pid, SIGCONT);
+}
+
+static void who_waits_in_line_is_not_named_at_each_turn(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *askers[MANY];
+
+	put_big(fixture, "prod/big");
+	fill(fixture, 0, askers, MANY);
+	for (unsigned round = 0; round < 3; round++) {
+		*named = 0;
+		ask_at_once(fixture, askers, MANY);
+		for (unsigned i = 0; i < MANY; i++)
+			assert_int_equal(asker_receive(fixture, askers[i]), MORTISE_OK);
+		/* As it asks, and once more while it waits. A few are no connections. */
+		assert_in_range(*named, MANY, 2 * MANY + 20);
+	}
+	close_all(askers, MANY);
 }
 
 static void nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written(void **state)
@@ -641,8 +680,14 @@ int main(void)
 		WITH_STORE(who_asks_once_does_not_wait_for_who_asks_by_many_connections),
 		WITH_STORE(an_operator_does_not_wait_for_however_many_uids),
 		WITH_STORE(nobody_waits_for_an_operator_with_many_connections),
+		WITH_STORE(who_waits_in_line_is_not_named_at_each_turn),
 		WITH_STORE(nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written),
 	};
 
+	void *shared = mmap(
+		NULL, sizeof *named, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return EXIT_FAILURE;
+	named = shared;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

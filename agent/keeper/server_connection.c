@@ -236,6 +236,10 @@ void connection_take_frame(struct connection *connection)
 	struct ucred sender;
 	bool has_sender = false;
 
+	if (event_add(&connection->readable, NULL) != 0) { /* see on_readable() */
+		connection_close(connection);
+		return;
+	}
 	if (is_early(connection))
 		return;
 	ssize_t size = receive(connection, &sender, &has_sender);
@@ -260,12 +264,15 @@ void connection_take_frame(struct connection *connection)
 		connection_close(connection);
 }
 
+/* Who stands in line already is not to be named again at each turn: they may be thousands. */
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct connection *connection = context;
 
 	(void)fd;
 	(void)what;
+	if (connection->place.is_in_line)
+		event_del(&connection->readable);
 	crowd_stand_in_line(connection->server->crowd, &connection->place);
 }
 
