@@ -498,7 +498,8 @@ static void three_hundred_clients_are_answered_in_one_go(void **state)
 
 /* ---- turns ---- */
 
-#define MANY 120
+#define MANY  120
+#define CROWD 300
 
 /* Whoever asks: all of these, and behind them one. */
 struct queue {
@@ -619,19 +620,19 @@ static void ask_at_once(struct keeper_fixture *fixture, struct asker **askers, u
 static void who_waits_in_line_is_not_named_at_each_turn(void **state)
 {
 	struct keeper_fixture *fixture = *state;
-	struct asker *askers[MANY];
+	static struct asker *askers[CROWD];
 
 	put_big(fixture, "prod/big");
-	fill(fixture, 0, askers, MANY);
+	fill(fixture, 0, askers, CROWD);
 	for (unsigned round = 0; round < 3; round++) {
 		*named = 0;
-		ask_at_once(fixture, askers, MANY);
-		for (unsigned i = 0; i < MANY; i++)
+		ask_at_once(fixture, askers, CROWD);
+		for (unsigned i = 0; i < CROWD; i++)
 			assert_int_equal(asker_receive(fixture, askers[i]), MORTISE_OK);
 		/* As it asks, and once more while it waits. A few are no connections. */
-		assert_in_range(*named, MANY, 2 * MANY + 20);
+		assert_in_range(*named, CROWD, 2 * CROWD + 20);
 	}
-	close_all(askers, MANY);
+	close_all(askers, CROWD);
 }
 
 static void nothing_leaves_a_turn_that_was_cut_while_the_log_cannot_be_written(void **state)

@@ -284,7 +284,9 @@ static enum mortise_status read_number(
 	char text[16], *end = NULL;
 	size_t size = 0;
 
-	TRY(read_proc(caller, name, text, sizeof text - 1, &size));
+	TRY(proc_read_start(caller->pid, name, text, sizeof text - 1, &size));
+	if (!caller_is_alive(caller))
+		return MORTISE_NOT_FOUND;
 	text[size] = '\0';
 	errno = 0;
 	unsigned long number = strtoul(text, &end, 10);

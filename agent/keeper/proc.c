@@ -50,52 +50,55 @@ bool proc_knows(uint32_t pid, const char *name)
 	return descriptor >= 0;
 }
 
-/* Until its end or that of the room; *out_is_whole: its end was seen. */
-static enum mortise_status read_some(uint32_t pid, const char *name, char *text, size_t capacity,
-	size_t *out_size, bool *out_is_whole)
+static enum mortise_status open_name(uint32_t pid, const char *name, int *out_descriptor)
 {
 	char path[64];
-	size_t used = 0;
-	ssize_t got = -1;
 
 	(void)snprintf(path, sizeof path, "/proc/%u/%s", pid, name);
-	int descriptor =
+	*out_descriptor =
 		never_waits ? open_cached(path, O_RDONLY, TRIES) : open(path, O_RDONLY | O_CLOEXEC);
-	if (descriptor < 0)
+	if (*out_descriptor < 0)
 		return errno == EAGAIN ? MORTISE_BUSY : MORTISE_NOT_FOUND;
-	while (used < capacity) {
-		got = read(descriptor, text + used, capacity - used);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		used += (size_t)got;
-	}
-	close(descriptor);
-	if (got < 0)
-		return MORTISE_NOT_FOUND;
-	*out_size = used;
-	*out_is_whole = got == 0;
 	return MORTISE_OK;
+}
+
+static ssize_t read_more(int descriptor, char *text, size_t capacity)
+{
+	ssize_t got;
+
+	do
+		got = read(descriptor, text, capacity);
+	while (got < 0 && errno == EINTR);
+	return got;
 }
 
 enum mortise_status proc_read(
 	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size)
 {
-	bool is_whole = false;
-	size_t size = 0;
+	size_t used = 0;
+	ssize_t got = -1;
+	int descriptor = -1;
 
-	TRY(read_some(pid, name, text, capacity, &size, &is_whole));
-	if (!is_whole)
+	TRY(open_name(pid, name, &descriptor));
+	while (used < capacity && (got = read_more(descriptor, text + used, capacity - used)) > 0)
+		used += (size_t)got;
+	close(descriptor);
+	if (got != 0)
 		return MORTISE_NOT_FOUND;
-	*out_size = size;
+	*out_size = used;
 	return MORTISE_OK;
 }
 
 enum mortise_status proc_read_start(
 	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size)
 {
-	bool is_whole = false;
+	int descriptor = -1;
 
-	return read_some(pid, name, text, capacity, out_size, &is_whole);
+	TRY(open_name(pid, name, &descriptor));
+	ssize_t got = read_more(descriptor, text, capacity);
+	close(descriptor);
+	if (got < 0)
+		return MORTISE_NOT_FOUND;
+	*out_size = (size_t)got;
+	return MORTISE_OK;
 }

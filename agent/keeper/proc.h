@@ -28,7 +28,7 @@ bool proc_knows(uint32_t pid, const char *name);
  */
 enum mortise_status proc_read(
 	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size) MUST_USE;
-/* Likewise, where there may be more than capacity bytes: the first of them. */
+/* Likewise what one read gives, up to capacity bytes: of a file of one line, all of it. */
 enum mortise_status proc_read_start(
 	uint32_t pid, const char *name, char *text, size_t capacity, size_t *out_size) MUST_USE;
 

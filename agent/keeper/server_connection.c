@@ -8,6 +8,8 @@
 
 #include <sodium.h>
 
+#define FEW 256
+
 #define NO_PIDFD                                                                                   \
 	"denied: require-pidfd is set, and this kernel cannot name who connects (SO_PEERPIDFD, "   \
 	"Linux 6.5)"
@@ -198,31 +200,36 @@ static bool has_to_wait_for_look(struct connection *connection)
 	return evidence_await_look(evidence, &connection->requester.caller, on_told, connection);
 }
 
-static bool has_to_wait_for_exe(struct connection *connection, uint16_t opcode)
+/* What the frame that was heard of asks for; 0: not to be had, as with one that is none. */
+static uint16_t next_opcode(const struct connection *connection)
+{
+	uint8_t header[WIRE_HEADER_SIZE];
+	ssize_t size = recv(connection->descriptor, header, sizeof header, MSG_PEEK | MSG_DONTWAIT);
+
+	return size == sizeof header ? wire_code(header) : 0;
+}
+
+static bool has_to_wait_for_exe(struct connection *connection)
 {
 	struct agent *agent = connection->server->agent;
 	struct requester *requester = &connection->requester;
 
 	if (connection->has_waited_for_exe || !requester->caller.is_pinned ||
-		requester->caller.owes_ids || !request_wants_exe(agent, requester, opcode))
+		requester->caller.owes_ids ||
+		!evidence_may_await_exe(agent->evidence, &requester->caller) ||
+		!request_wants_exe(agent, requester, next_opcode(connection)))
 		return false;
 	connection->has_waited_for_exe = true;
 	return evidence_await_exe(agent->evidence, &requester->caller, on_told, connection);
 }
 
-/* Is there no frame yet, or one before which something has to be known? */
+/* Has something to be known before the frame that was heard of is read? */
 static bool is_early(struct connection *connection)
 {
-	uint8_t header[WIRE_HEADER_SIZE];
-
 	if (connection->is_refused || !evidence_is_wanting(connection->server->agent->evidence,
 					      &connection->requester.caller))
 		return false;
-	ssize_t size = recv(connection->descriptor, header, sizeof header, MSG_PEEK | MSG_DONTWAIT);
-	if (size < 0 && errno == EAGAIN)
-		return true;
-	if (size != sizeof header || (!has_to_wait_for_look(connection) &&
-					     !has_to_wait_for_exe(connection, wire_code(header))))
+	if (!has_to_wait_for_look(connection) && !has_to_wait_for_exe(connection))
 		return false;
 	stop_reading(connection, true);
 	return true;
@@ -236,7 +243,8 @@ void connection_take_frame(struct connection *connection)
 	struct ucred sender;
 	bool has_sender = false;
 
-	if (event_add(&connection->readable, NULL) != 0) { /* see on_readable() */
+	/* It may not have been listened to while it stood in line. */
+	if (event_add(&connection->readable, NULL) != 0) {
 		connection_close(connection);
 		return;
 	}
@@ -264,14 +272,14 @@ void connection_take_frame(struct connection *connection)
 		connection_close(connection);
 }
 
-/* Who stands in line already is not to be named again at each turn: they may be thousands. */
+/* Thousands that stand in line are not to be named again at each turn; a few may be. */
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	struct connection *connection = context;
 
 	(void)fd;
 	(void)what;
-	if (connection->place.is_in_line)
+	if (connection->place.is_in_line && connection->server->count > FEW)
 		event_del(&connection->readable);
 	crowd_stand_in_line(connection->server->crowd, &connection->place);
 }
@@ -420,6 +428,4 @@ void connection_open(struct server *server, int descriptor, const struct entranc
 	crowd_charge_place(server->crowd, &connection->place, clock_steady_us() - began_us);
 	if (event_add(&connection->readable, NULL) != 0)
 		connection_close(connection);
-	else
-		crowd_stand_in_line(server->crowd, &connection->place);
 }

@@ -60,9 +60,9 @@ struct server {
 	size_t answer_count;
 };
 
-/* Makes a connection of an accepted descriptor; its first frame is looked for in this turn. */
+/* Makes a connection of an accepted descriptor. */
 void connection_open(struct server *server, int descriptor, const struct entrance *entrance);
-/* Reads and handles one frame, if one is there. */
+/* Reads and handles the frame that was heard of. */
 void connection_take_frame(struct connection *connection);
 /* Whose place it is. */
 struct connection *connection_at(struct place *place);
