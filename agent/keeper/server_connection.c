@@ -8,7 +8,7 @@
 
 #include <sodium.h>
 
-#define FEW 256
+#define FEW 256 /* connections: to name those that wait costs less than to be told not to */
 
 #define NO_PIDFD                                                                                   \
 	"denied: require-pidfd is set, and this kernel cannot name who connects (SO_PEERPIDFD, "   \
