@@ -381,6 +381,30 @@ static void so_it_is_where_who_asked_has_hung_up(void **state)
 	answer_fetch(id, MORTISE_BUSY, -1);
 }
 
+static void all_who_wait_of_that_user_are_told_at_once_and_cost_no_further_witness(void **state)
+{
+	struct asker *waiting[3];
+
+	(void)state;
+	start(50);
+	give_witness();
+	for (unsigned i = 0; i < 3; i++)
+		waiting[i] = ask(i + 1, ALICE);
+	struct asker *other = ask(4, BOB);
+	await(waiting[0]);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(waiting[i]->answers, 1);
+		assert_non_null(waiting[i]->trouble);
+	}
+	fixture.timing.patience_ms = LONG_MS;
+	give_witness();
+	assert_int_equal(hear(), 4);
+	answer(RESTIC);
+	assert_int_equal(other->answers, 1);
+	assert_int_equal(hear(), 0);
+	assert_int_equal(witness_report(fixture.link).late, 1);
+}
+
 static void who_has_hung_up_is_told_nothing_and_the_next_is_asked(void **state)
 {
 	(void)state;
@@ -599,6 +623,7 @@ int main(void)
 		TEST(about_whom_one_was_late_is_not_asked_for_a_while),
 		TEST(of_more_uids_than_can_be_held_off_the_first_is_asked_again),
 		TEST(so_it_is_where_who_asked_has_hung_up),
+		TEST(all_who_wait_of_that_user_are_told_at_once_and_cost_no_further_witness),
 		TEST(who_has_hung_up_is_told_nothing_and_the_next_is_asked),
 		TEST(a_user_with_many_questions_waits_behind_who_has_one),
 		TEST(a_witness_that_dies_is_replaced_and_asked_again),

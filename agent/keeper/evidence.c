@@ -217,6 +217,8 @@ bool evidence_await_look(struct evidence *evidence, struct caller *caller,
 		note_look(caller, NULL);
 		return false;
 	}
+	if (caller->pidfd >= 0 && !caller_is_alive(caller))
+		return false; /* it is not served in any case */
 	caller->told = told;
 	caller->told_context = context;
 	if (ask(evidence, caller, &question, &caller->trouble))

@@ -29,8 +29,8 @@ struct witness_timing witness_usual_timing = {
 };
 
 static const char no_witness[] = "no witness can be started",
-		  was_late[] = "the witness did not answer in time about this process",
-		  has_ended[] = "the witness ended when it was asked about this process",
+		  was_late[] = "the witness did not answer in time about a process of this user",
+		  has_ended[] = "the witness ended when it was asked about a process of this user",
 		  is_held[] = "the witness was late about this user's processes";
 
 /* A uid that is not asked about; for as long again it is remembered that it was. */
@@ -202,6 +202,21 @@ static void tell_all(struct witness_link *link, const char *trouble)
 	}
 }
 
+/* Who is told may ask again, but no more about this uid; and may end others that wait. */
+static void hold_and_tell(struct witness_link *link, uint32_t uid, const char *trouble)
+{
+	struct witness_question *at = link->first;
+
+	hold(link, uid);
+	while (at) {
+		bool is_theirs = at->uid == uid;
+
+		if (is_theirs)
+			tell(at, NULL, trouble);
+		at = is_theirs ? link->first : at->next;
+	}
+}
+
 /* ---- witnesses ---- */
 
 static void set_timer(struct seat *seat, int timeout_ms)
@@ -285,10 +300,8 @@ static void lose(struct seat *seat)
 	link->report.ended++;
 	seat->failures++;
 	vacate(seat);
-	if (current && ++current->tries >= TRIES_MAX) {
-		hold(link, current->uid);
-		tell(current, NULL, has_ended);
-	}
+	if (current && ++current->tries >= TRIES_MAX)
+		hold_and_tell(link, current->uid, has_ended);
 	rest(seat);
 	proceed(link);
 }
@@ -308,16 +321,13 @@ static void log_late(struct witness_link *link, const struct seat *seat)
 static void on_late(struct seat *seat)
 {
 	struct witness_link *link = seat->link;
-	struct witness_question *current = seat->current;
 
 	link->report.late++;
 	link->report.late_pid = seat->asked_pid;
 	link->report.late_uid = seat->asked_uid;
 	log_late(link, seat);
-	hold(link, seat->asked_uid);
 	vacate(seat);
-	if (current)
-		tell(current, NULL, was_late);
+	hold_and_tell(link, seat->asked_uid, was_late);
 	fetch(seat);
 	proceed(link);
 }
