@@ -12,7 +12,7 @@ import time
 
 import tap
 from agent import Skip
-from signals import PATH, VALUE, Terminal, command_lines
+from signals import PATH, VALUE, Terminal, command_lines, state_of
 from tap import has, has_not, same, test, until
 from tpm import end_process
 
@@ -67,6 +67,18 @@ class Desk:
         """The shell's prompt is there. What one types before that, the command's terminal has."""
         until(lambda: self.screen.said.endswith(b'$ '), 30,
               what=lambda: 'no prompt: %r' % self.screen.said[-600:])
+
+    def pager(self):
+        """less, once it waits for a key: a signal that comes to it just before that has to wait for the key, too."""
+        def resting():
+            try:
+                found = next(pid for pid, line in command_lines() if line.startswith(b'less\0') and
+                             os.readlink('/proc/%d/cwd' % pid) == self.place.path)
+                return state_of(found) == 'S' and found
+            except (OSError, StopIteration):
+                return None
+        self.hear('line 23')
+        return until(resting)
 
     def ask_until(self, text):
         """A shell says what has become of its jobs when it asks for the next command."""
@@ -437,7 +449,7 @@ def a_pager_that_is_put_aside_comes_back_with_its_screen(place):
     desk = Desk(place)
     for words in ('less text', 'less <text'):
         desk.exec(words)
-        desk.hear('line 23')
+        desk.pager()
         desk.keys('\x1a', 'Stopped')
         desk.prompt()
         desk.keys('fg\n', 'line 1 of')
@@ -452,9 +464,7 @@ def who_lets_it_go_on_from_elsewhere_takes_no_keys_away(place):
     desk = Desk(place)
     for words in ('less text', 'mortise exec -e PW=%s -- less text' % PATH):
         desk.type(words)
-        desk.hear('line 23')
-        pager = next(pid for pid, line in command_lines() if line == b'less\0text\0' and
-                     os.readlink('/proc/%d/cwd' % pid) == place.path)
+        pager = desk.pager()
         desk.keys('\x1a', 'Stopped')
         desk.back()
         os.kill(pager, signal.SIGCONT)
@@ -471,7 +481,7 @@ def zsh_has_its_jobs_and_its_terminal(place):
     need('zsh', 'less')
     desk = Desk(place, shell=('zsh', '-f', '-i', '-o', 'nopromptsp', '-o', 'nozle'))
     desk.exec('less text')
-    desk.hear('line 23')
+    desk.pager()
     desk.keys('\x1a', 'suspended')
     desk.prompt()
     desk.keys('fg\n', 'line 1 of')

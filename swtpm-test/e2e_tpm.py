@@ -115,7 +115,8 @@ def an_unseal_costs_at_most_8_commands_and_leaves_nothing_in_the_tpm(place):
     print('# %d commands: %s' % (len(names), ' '.join(names)))
     assert 'Unseal' in names and len(names) <= 8, names
     for kind in ('handles-transient', 'handles-loaded-session', 'handles-saved-session'):
-        same(tool(tpm.tcti, 'tpm2_getcap', kind), b'', kind)
+        # What is due behind the unseal, such as a look at the slot's health, may be under way.
+        until(lambda kind=kind: tool(tpm.tcti, 'tpm2_getcap', kind) == b'', what=kind + ': some are left')
 
 
 @test
