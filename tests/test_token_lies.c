@@ -171,7 +171,11 @@ static void whatever_the_tpm_answers_it_is_a_fault_or_right(void **state)
 	tell();
 	/* The control: lies were told, and not only they. */
 	assert_true(seen[TOKEN_FAULT_MALFORMED] > 0 && seen[TOKEN_FAULT_NONE] > rounds / 4);
-	assert_int_equal(slot_open_at(slot.tpm.tcti), TOKEN_FAULT_NONE);
+	enum token_fault fault = slot_open_at(slot.tpm.tcti);
+	count(fault); /* what the last of the lies left there is gone now */
+	if (fault == TOKEN_FAULT_FULL)
+		fault = slot_open_at(slot.tpm.tcti);
+	assert_int_equal(fault, TOKEN_FAULT_NONE);
 	secret_drop(&plain.h);
 	secret_drop(&guarded.h);
 	secret_drop(&counter.auth);
