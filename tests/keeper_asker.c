@@ -352,13 +352,16 @@ size_t keeper_log_lines(const struct keeper_fixture *fixture)
 void keeper_stop_log(struct keeper_fixture *fixture)
 {
 	struct asker *asker = asker_open(fixture);
-	struct stat status;
+	struct stat status = {.st_size = 0};
 
 	keeper_put(fixture, "grow/the-log/a-little", ""); /* only what succeeds always has a line */
 	do {
+		off_t before = status.st_size;
+
 		for (unsigned i = 0; i < 100; i++)
 			(void)ask_get(fixture, asker, "grow/the-log/a-little", NULL);
 		assert_int_equal(stat(fixture->audit_log, &status), 0);
+		assert_true(status.st_size > before);
 	} while (status.st_size < LOG_ABOVE_STORE);
 	asker_close(asker);
 	const struct rlimit limit = {(rlim_t)status.st_size, RLIM_INFINITY};

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "policy.h"
 
+#define TRIES      1000 /* of what happens in a moment */
 #define ROWS_MAX   80
 #define FIELDS_MAX 64
 #define COLUMNS    7
@@ -426,8 +427,10 @@ static void be_behind(struct keeper_fixture *fixture)
 	char fact[256] = "";
 
 	assert_int_equal(kill(fixture->pid, SIGUSR2), 0);
-	while (strncmp(fact, "not believed", 12) != 0)
+	for (unsigned i = 0; strncmp(fact, "not believed", 12) != 0; i++) {
+		assert_in_range(i, 0, TRIES);
 		keeper_fact(fixture, "clock", fact);
+	}
 }
 
 /* The log's end is gone, so that there is something to acknowledge. */
@@ -1180,8 +1183,12 @@ static void while_the_log_is_known_to_fail_nothing_is_changed_but_by_a_seal(void
 	keeper_await_state(fixture, "sealed: ");
 	all_without_log(fixture, SEALED);
 	keeper_mend_log(fixture);
-	while (!has_line(fixture, 0, (const char *[4]){"\"op\":\"seal\"", "\"note\":\"late"}))
+	for (unsigned i = 0;
+		!has_line(fixture, 0, (const char *[4]){"\"op\":\"seal\"", "\"note\":\"late"});
+		i++) {
+		assert_in_range(i, 0, TRIES);
 		(void)do_one(fixture, &requests[0]);
+	}
 	end();
 }
 
@@ -1395,8 +1402,10 @@ static void on_a_full_store_disk_only_an_administrator_has_the_reserve(void **st
 	put_on_small_disk(fixture->store);
 	begin(fixture, NULL, OPEN);
 	snprintf(path, sizeof path, "%s/reserve", fixture->store);
-	while (access(path, F_OK) != 0)
+	for (unsigned i = 0; access(path, F_OK) != 0; i++) {
+		assert_in_range(i, 0, TRIES);
 		(void)do_one(fixture, &requests[1]);
+	}
 	fill_disk(fixture->store, 0);
 	assert_int_equal(delete_as(fixture, &callers[18]), MORTISE_IO);
 	assert_int_equal(delete_as(fixture, &callers[0]), MORTISE_OK);
