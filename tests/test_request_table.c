@@ -589,6 +589,7 @@ static const struct caller {
 	bool is_operator, is_at_web; /* where nobody may use the verb admin */
 	const char *where;           /* his verbs count; NULL: everywhere */
 	bool is_elsewhere;           /* than any request here */
+	const char *writes_at;       /* beside his verbs; of no request the PATH */
 } callers[] = {
 	{"root", 0, 0, EVERYTHING, true, false, NULL, false},
 	{"root at another socket", 0, 0, EVERYTHING ^ VERB_ADMIN, false, true, NULL, false},
@@ -613,6 +614,8 @@ static const struct caller {
 		.where = "prod/**"},
 	{"who may all with others", 2022, 2022, EVERYTHING ^ VERB_ADMIN ^ VERB_AUDIT,
 		.where = "other/**", .is_elsewhere = true},
+	{"who may write where it is moved to", 2023, 2023, EVERYTHING ^ VERB_WRITE,
+		.writes_at = "prod/new"},
 };
 
 #define CALLERS (sizeof callers / sizeof callers[0])
@@ -633,6 +636,10 @@ static void write_policy(void)
 					sizeof policy_text - used, " %s",
 					verb_name((enum verb)verb));
 		used += (size_t)snprintf(policy_text + used, sizeof policy_text - used, "\n");
+		if (callers[i].writes_at)
+			used += (size_t)snprintf(policy_text + used, sizeof policy_text - used,
+				"[rule w%zu]\nuser = %u\nsecret = %s\nallow = write\n", i,
+				callers[i].uid, callers[i].writes_at);
 	}
 	assert_true(used < sizeof policy_text);
 }
