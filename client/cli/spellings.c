@@ -86,8 +86,6 @@ static fragment all_words = {" \\ ", "!\\!", "\"\\\"", "#\\#", "$\\$", "%\\%", "
 	"^\\^", "`\\`", "{\\{", "|\\|", "}\\}", "~\\~", NULL};
 static fragment marks = {"+\\+", ",\\,", "-\\-", ".\\.", "/\\/", ":\\:", "@\\@", NULL};
 static fragment lines_in_quotes = {"\n'$'\\n''", "\r'$'\\r''", "\t'$'\\t''", NULL};
-static fragment word_start = {"~\\~", "#\\#", NULL};
-static fragment zsh_start = {"~\\~", "=\\=", NULL};
 static fragment lines_escaped = {"\n\\\n", "\r\\\r", "\t\\\t", NULL};
 
 /* Files with signs of their own */
@@ -97,7 +95,23 @@ static fragment dollar_twice = {"$$$", NULL};
 static fragment pgpass = {":\\:", "\\\\\\", NULL};
 static fragment properties = {
 	"\\\\\\", "\t\\t", "\n\\n", "\r\\r", "\f\\f", "=\\=", ":\\:", "#\\#", "!\\!", NULL};
-static fragment blank_start = {" \\ ", NULL};
+
+/* What is written for a character between two others, each of which may be any one or none. */
+struct beside {
+	int before;
+	char byte;
+	int after;
+	const char *as;
+};
+
+#define ANY  (-1)
+#define NONE (-2)
+
+static const struct beside bash_beside[] = {{NONE, '~', ANY, "\\~"}, {NONE, '#', ANY, "\\#"},
+	{':', '~', ANY, "\\~"}, {'=', '~', ANY, "\\~"}, {0}};
+static const struct beside zsh_beside[] = {{NONE, '~', ANY, "\\~"}, {NONE, '=', ANY, "\\="}, {0}};
+static const struct beside zsh_double_beside[] = {{ANY, '$', '\'', "$"}, {0}};
+static const struct beside properties_beside[] = {{NONE, ' ', ANY, "\\ "}, {0}};
 
 /*
  * Who writes so. The rows of one name stand together, what is written most often first: of two
@@ -106,8 +120,8 @@ static fragment blank_start = {" \\ ", NULL};
 static const struct spelling {
 	const char *name;
 	const char *const *fragments[FRAGMENTS_MAX];
-	enum style controls, wide;    /* below a blank; beyond ASCII */
-	const char *const *beginning; /* what stands for the first character only */
+	enum style controls, wide;   /* below a blank; beyond ASCII */
+	const struct beside *beside; /* up to one of which the byte is 0 */
 } table[] = {
 	{"JSON", {json}, UNITS_LOWER, KEEP, NULL},
 	{"JSON", {json}, UNITS_UPPER, KEEP, NULL},
@@ -169,8 +183,9 @@ static const struct spelling {
 	{"shell", {apostrophe_quoted}, KEEP, KEEP, NULL},
 	{"shell", {apostrophe_shell, lines_in_quotes}, KEEP, KEEP, NULL},
 	{"shell", {in_double}, KEEP, KEEP, NULL},
-	{"shell", {bash_words}, KEEP, KEEP, word_start},
-	{"shell", {zsh_words, zsh_lines}, KEEP, KEEP, zsh_start},
+	{"shell", {in_double}, KEEP, KEEP, zsh_double_beside},
+	{"shell", {bash_words}, KEEP, KEEP, bash_beside},
+	{"shell", {zsh_words, zsh_lines}, KEEP, KEEP, zsh_beside},
 	{"shell", {all_words}, KEEP, KEEP, NULL},
 	{"shell", {all_words, marks, lines_escaped}, KEEP, KEEP, NULL}, /* Perl's quotemeta() */
 	{"shell", {backslash, apostrophe_backslash, lines, bash_letters}, OCTAL, KEEP, NULL},
@@ -181,7 +196,7 @@ static const struct spelling {
 	{"crontab", {crontab, apostrophe_shell}, KEEP, KEEP, NULL},
 	{"crontab", {crontab, apostrophe_quoted}, KEEP, KEEP, NULL},
 	{"crontab", {crontab, in_double}, KEEP, KEEP, NULL},
-	{"crontab", {crontab, bash_words}, KEEP, KEEP, word_start},
+	{"crontab", {crontab, bash_words}, KEEP, KEEP, bash_beside},
 
 	{"systemd", {percent_twice}, KEEP, KEEP, NULL}, /* and configparser's files */
 	{"systemd", {percent_twice, quote_backslash, backslash}, KEEP, KEEP, NULL},
@@ -199,9 +214,9 @@ static const struct spelling {
 	{"compose", {dollar_twice, apostrophe_shell}, KEEP, KEEP, NULL},
 
 	{"pgpass", {pgpass}, KEEP, KEEP, NULL},
-	{"properties", {properties, delete_upper}, UNITS_UPPER, UNITS_UPPER, blank_start},
-	{"properties", {properties, delete_lower}, UNITS_LOWER, UNITS_LOWER, blank_start},
-	{"properties", {properties}, KEEP, KEEP, blank_start},
+	{"properties", {properties, delete_upper}, UNITS_UPPER, UNITS_UPPER, properties_beside},
+	{"properties", {properties, delete_lower}, UNITS_LOWER, UNITS_LOWER, properties_beside},
+	{"properties", {properties}, KEEP, KEEP, properties_beside},
 
 	{"backslashes", {backslash}, KEEP, KEEP, NULL},
 	{"backslashes", {backslash, lines}, HEX_LOWER, KEEP, NULL}, /* Python */
@@ -377,12 +392,22 @@ static size_t spell(struct speller *speller, size_t at, const char *as)
 	return size;
 }
 
-static const char *find(const char *const *changes, uint8_t byte)
+static bool is_there(int wanted, const struct speller *speller, size_t at, bool is_inside)
 {
-	for (; changes != NULL && *changes != NULL; changes++)
-		if ((uint8_t) * *changes == byte)
-			return *changes + 1;
-	return NULL;
+	return wanted == ANY || wanted == (is_inside ? speller->value[at] : NONE);
+}
+
+/* What the way says of the character at a place; NULL: nothing. */
+static const char *find(const struct speller *speller, size_t at)
+{
+	const struct beside *beside = speller->way->beside;
+
+	for (; beside != NULL && beside->byte != '\0'; beside++)
+		if ((uint8_t)beside->byte == speller->value[at] &&
+			is_there(beside->before, speller, at - 1, at > 0) &&
+			is_there(beside->after, speller, at + 1, at + 1 < speller->size))
+			return beside->as;
+	return speller->as[speller->value[at]];
 }
 
 static void take_way(struct speller *speller, const struct spelling *way)
@@ -404,7 +429,6 @@ static void add_to(uint64_t *hash, const void *bytes, size_t size)
 static uint64_t sign(const struct speller *speller)
 {
 	const struct spelling *way = speller->way;
-	const char *first = find(way->beginning, speller->value[0]);
 	uint64_t hash = 0;
 
 	for (size_t i = 0; i < speller->used_count; i++) {
@@ -421,8 +445,14 @@ static uint64_t sign(const struct speller *speller)
 	}
 	if (speller->has_wide && way->wide != KEEP)
 		add_to(&hash, &way->wide, sizeof way->wide);
-	if (first != NULL)
-		add_to(&hash, first, strlen(first));
+	for (size_t at = 0; way->beside != NULL && at < speller->size; at++) {
+		const char *as = find(speller, at);
+
+		if (as != speller->as[speller->value[at]]) {
+			add_to(&hash, &at, sizeof at);
+			add_to(&hash, as, strlen(as));
+		}
+	}
 	return hash;
 }
 
@@ -456,14 +486,9 @@ static bool is_known(const uint64_t *signs, size_t count, uint64_t sign)
 
 static void write_form(struct speller *speller)
 {
-	const char *first = find(speller->way->beginning, speller->value[0]);
-	size_t at = 0;
-
 	speller->form_size = 0;
-	if (first != NULL)
-		at = spell(speller, 0, first);
-	while (at < speller->size)
-		at += spell(speller, at, speller->as[speller->value[at]]);
+	for (size_t at = 0; at < speller->size;)
+		at += spell(speller, at, find(speller, at));
 }
 
 /* What is no text is written by bytes, or not at all. */
