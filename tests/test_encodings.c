@@ -147,6 +147,10 @@ static void signs_are_found_as_files_and_shells_write_them(void **state)
 		assert_true(has(forms_wanted[i]));
 	make("~abc~def", 8);
 	assert_true(has("\\~abc~def"));
+	make("ab:~c=~d~", 9); /* bash: as in PATH=~/bin:~/sbin */
+	assert_true(has("ab:\\~c=\\~d~"));
+	make("abc$d$'ef", 9); /* zsh's (qqq) */
+	assert_true(has("abc\\$d$'ef"));
 	make("a''bc'''", 8);
 	assert_true(has("a'\"''\"'bc'\"'''\"")); /* dash */
 }

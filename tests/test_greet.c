@@ -156,7 +156,10 @@ static void a_set_uid_program_is_not_pinned(void **state)
 	asker_close(asker);
 }
 
-/* The keeper stands still until both have asked, and so answers both in one turn. */
+/*
+ * The keeper stands still until both have asked, and so answers both in one turn: it has taken
+ * both connections before.
+ */
 static void a_greeting_is_no_answer_that_waits_for_others_lines(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -167,9 +170,11 @@ static void a_greeting_is_no_answer_that_waits_for_others_lines(void **state)
 	struct asker *known = asker_open_bare(fixture);
 	be_greeted(fixture, known, challenge);
 	assert_int_equal(say_hello(fixture, known, challenge, 16), MORTISE_OK);
+	struct asker *other = asker_open_bare(fixture);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(ask_plain(fixture, known, WIRE_WHOAMI), MORTISE_OK);
 	assert_int_equal(prlimit(fixture->pid, RLIMIT_FSIZE, &nothing, NULL), 0);
 	assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
-	struct asker *other = asker_open_bare(fixture);
 	begin_get(known, "prod/db/password");
 	asker_send(known);
 	(void)asker_begin(other, WIRE_WHOAMI);
