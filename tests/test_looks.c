@@ -10,8 +10,10 @@
 #include "witness_link.h"
 
 #define RESTIC "/usr/bin/restic"
-#define FIRST                                                                                      \
+#define PLAIN                                                                                      \
 	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
+/* Everybody's unit matters, so everybody is looked at. */
+#define FIRST  PLAIN "[rule unit]\ndeny = read\nsecret = other/**\nunit = nobody.service\n"
 #define ALICES "[rule alice]\nallow = read\nsecret = prod/**\nuser = 1000\n"
 #define BY_EXE ALICES "exe = " RESTIC "\n"
 
@@ -78,6 +80,7 @@ static int set_up_by(void **state, void (*before)(void))
 	keeper_start(fixture);
 	keeper_init(fixture);
 	keeper_put(fixture, "prod/x", "value");
+	keeper_apply(fixture, FIRST);
 	return 0;
 }
 
@@ -178,6 +181,24 @@ static void a_connection_is_looked_at_once(void **state)
 	assert_int_equal(fixture->looks, looks + 1);
 	assert_int_equal(fixture->exes, exes + 1);
 	asker_close(alice);
+}
+
+static void whose_unit_no_rule_depends_on_is_not_looked_at_for_it(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct wire_message item;
+
+	NEEDS_ROOT();
+	keeper_apply(fixture, PLAIN ALICES);
+	unsigned looks = fixture->looks;
+	assert_int_equal(get_as(fixture, ALICE, &item), MORTISE_OK);
+	assert_int_equal(fixture->looks, looks);
+	keeper_apply(fixture, PLAIN ALICES "unit = nobody.service\n");
+	looks = fixture->looks;
+	assert_int_equal(get_as(fixture, BACKUP, &item), MORTISE_DENIED);
+	assert_int_equal(fixture->looks, looks);
+	assert_int_equal(get_as(fixture, ALICE, &item), MORTISE_DENIED);
+	assert_int_equal(fixture->looks, looks + 1);
 }
 
 static void who_needs_no_program_is_asked_about_none(void **state)
@@ -289,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_WITNESSES(while_one_is_looked_at_all_others_are_answered),
 		WITH_WITNESSES(a_connection_is_looked_at_once),
+		WITH_WITNESSES(whose_unit_no_rule_depends_on_is_not_looked_at_for_it),
 		WITH_WITNESSES(who_needs_no_program_is_asked_about_none),
 		WITH_WITNESSES(a_rule_by_exe_asks_about_whom_it_concerns),
 		WITH_WITNESSES(who_hangs_up_while_it_is_looked_at_is_forgotten),

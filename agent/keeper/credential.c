@@ -191,7 +191,7 @@ static void identify(struct credentials *credentials, const struct answer *answe
 	if (caller_identify(answer->descriptor, &asking->caller) != MORTISE_OK)
 		refuse(asking);
 	else if (!evidence_await_look(
-			 credentials->agent->evidence, &asking->caller, on_looked, asking))
+			 credentials->agent->evidence, &asking->caller, true, on_looked, asking))
 		on_looked(asking);
 }
 

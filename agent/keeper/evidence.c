@@ -196,16 +196,16 @@ static void on_look(void *context, const char *path, const char *trouble)
 }
 
 /* Is all that can be asked of /proc in the kernel's memory already? */
-static bool needs_no_look(struct evidence *evidence, struct caller *caller)
+static bool needs_no_look(struct evidence *evidence, struct caller *caller, bool wants_unit)
 {
-	if ((!knows_unit(evidence, caller) && !proc_knows(caller->pid, "cgroup")) ||
+	if ((wants_unit && !knows_unit(evidence, caller) && !proc_knows(caller->pid, "cgroup")) ||
 		(caller->owes_ids && !proc_knows(caller->pid, "status")))
 		return false;
 	evidence_gather_login(caller);
 	return caller->has_login;
 }
 
-bool evidence_await_look(struct evidence *evidence, struct caller *caller,
+bool evidence_await_look(struct evidence *evidence, struct caller *caller, bool wants_unit,
 	void (*told)(void *context), void *context)
 {
 	const struct witness_question question = {.opcode = WITNESS_LOOK, .answered = on_look};
@@ -213,7 +213,7 @@ bool evidence_await_look(struct evidence *evidence, struct caller *caller,
 	if (!evidence->witness || (caller->is_looked_up && !caller->trouble))
 		return false;
 	caller->trouble = NULL;
-	if (needs_no_look(evidence, caller)) {
+	if (needs_no_look(evidence, caller, wants_unit)) {
 		note_look(caller, NULL);
 		return false;
 	}

@@ -192,12 +192,14 @@ static void on_told(void *context)
 
 static bool has_to_wait_for_look(struct connection *connection)
 {
-	struct evidence *evidence = connection->server->agent->evidence;
+	struct agent *agent = connection->server->agent;
+	struct requester *requester = &connection->requester;
 
 	if (connection->has_waited_for_look)
 		return false;
 	connection->has_waited_for_look = true;
-	return evidence_await_look(evidence, &connection->requester.caller, on_told, connection);
+	return evidence_await_look(agent->evidence, &requester->caller,
+		request_wants_unit(agent, requester), on_told, connection);
 }
 
 /* What the frame that was heard of asks for; 0: not to be had, as with one that is none. */

@@ -133,6 +133,8 @@ unsigned policy_needs(const struct policy *policy, const struct subject *subject
 {
 	struct needing needing = {policy, {.subject = subject}, 0};
 
+	if (!policy->has_facts)
+		return 0;
 	policy_index_find(policy, subject, need, &needing);
 	for (unsigned i = ATTRIBUTE_UNIT; i <= ATTRIBUTE_SOCKET; i++) {
 		const struct fact *fact = subject_fact(subject, (enum attribute)i);

@@ -123,6 +123,8 @@ static enum mortise_status enter(struct policy *policy, uint32_t number)
 	const struct condition *condition;
 	const char *text = NULL;
 
+	for (uint8_t i = 0; i < rule->condition_count; i++)
+		policy->has_facts |= (1u << rule->conditions[i].attribute & SUBJECT_FACTS) != 0;
 	if (key == ATTRIBUTE_COUNT)
 		return add_to(&policy->for_all, number);
 	condition = rule_condition(rule, key);

@@ -109,6 +109,7 @@ struct policy {
 	struct id_index by[ATTRIBUTE_COUNT];
 	struct rule_list denies_by[ATTRIBUTE_COUNT];
 	struct rule_list for_all;
+	bool has_facts; /* a rule asks for more than uid and groups */
 	bool is_compiled;
 };
 
