@@ -39,9 +39,9 @@ def python(code):
     return [sys.executable, '-c', code]
 
 
-def read_until(fd, wanted, seconds=15):
-    """What comes out of fd until wanted is in it."""
-    said, end = b'', time.monotonic() + seconds
+def read_until(fd, wanted, seconds=15, said=b''):
+    """What comes out of fd, after what was said already, until wanted is in it."""
+    end = time.monotonic() + seconds
     while wanted not in said:
         readable, _, _ = select.select([fd], [], [], max(0, end - time.monotonic()))
         assert readable, 'waited for %r, and there was %r' % (wanted, said)
@@ -522,6 +522,7 @@ class Terminal:
     """A process with a terminal of its own."""
 
     def __init__(self, agent, *command, size=(24, 80)):
+        self.heard = b''
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
@@ -532,10 +533,15 @@ class Terminal:
                 os._exit(99)
 
     def say(self, text):
+        self.heard = b''
         os.write(self.fd, text.encode())
 
     def hear(self, wanted):
-        return read_until(self.fd, wanted.encode()).decode()
+        """What came with the word before, in one piece, counts for the next."""
+        said = read_until(self.fd, wanted.encode(), said=self.heard)
+        end = said.index(wanted.encode()) + len(wanted.encode())
+        self.heard = said[end:]
+        return said[:end].decode()
 
     def end(self):
         _, status = until(lambda: (lambda found: found if found[0] else None)(
