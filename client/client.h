@@ -85,4 +85,16 @@ enum mortise_status client_fail_as(
 /* Milliseconds of the monotonic clock; it starts anywhere. */
 int64_t client_now_ms(void);
 
+/*
+ * The socket of a struct mortise, with a deadline on everything. Knows the server's identity and
+ * whole frames; knows nothing of requests. Failures set the message and agent->fault, and close the
+ * socket: a late reply must not meet a later request.
+ */
+
+/*
+ * Makes sure of a connection that this very process made, to a server that is to be trusted.
+ * MORTISE_UNREACHABLE.
+ */
+enum mortise_status connection_ready(struct mortise *agent, int64_t until_ms) MUST_USE;
+
 #endif

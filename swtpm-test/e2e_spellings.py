@@ -524,7 +524,7 @@ def the_pages_name_what_the_code_has(place):
     named |= set(re.findall(r'^\t\{"([^"]+)", \{', source('client/cli/spellings.c'), re.M))
     page = set(re.findall(r'^\| ([A-Za-z0-9 -]+) \| [^-|]', source('docs/spellings.md'), re.M))
     same(page - {'encoding'}, named)
-    code = re.search(r'words\[\] = \{(.*?)NULL', source('client/cli/exec_mask.c'), re.S).group(1)
+    code = re.search(r'words\[\] = \{(.*?)NULL', source('client/cli/exec_plan.c'), re.S).group(1)
     text = re.search(r'or field is (.*?)\(', source('docs/exec.md'), re.S).group(1)
     same(set(re.findall('`([a-z]+)`', text)), set(re.findall('"([a-z]+)"', code)))
 

@@ -11,7 +11,6 @@
 
 #include "args.h"
 #include "ask.h"
-#include "caller.h"
 #include "input.h"
 #include "suggest.h"
 #include "when.h"

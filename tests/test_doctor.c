@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "doctor.h"
+#include "doctor_agent.h"
+#include "doctor_host.h"
 
 static struct cli cli;
 static struct doctor doctor;

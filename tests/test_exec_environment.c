@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "exec_environment.h"
+#include "exec.h"
 
 static char *const inherited[] = {"HOME=/home/alice", "LANG=C", "LOGNAME=alice", "PATH=/bin",
 	"SHELL=/bin/sh", "TERM=vt100", "TMPDIR=/tmp", "TZ=UTC", "USER=alice", "LC_ALL=C.UTF-8",

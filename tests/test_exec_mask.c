@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "exec_mask.h"
+#include "exec_plan.h"
 
 static bool is_word(const char *path, const char *field, const char *value)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "needles.h"
+#include "mask.h"
 
 #define COUNT_MAX 40
 

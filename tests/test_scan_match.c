@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "scan_stream.h"
+#include "scan_reader.h"
 
 #define FOUND_MAX  200000
 #define TEXT_MAX   1200000

@@ -220,10 +220,8 @@ static int check_counts(const struct cli *cli, const char *group)
 		return output_fail(cli, MORTISE_INVALID, "%s what? see: mortise --help", group);
 	if (command == NULL)
 		return output_fail(cli, MORTISE_INVALID, "no command; see: mortise --help");
-	if (command == &command_set && cli->operand_count > command->most)
-		return output_fail(cli, MORTISE_INVALID,
-			"a value is never an argument, since everyone could read it with ps; "
-			"pipe it in, or use --from-file=F, or be asked on the terminal");
+	if (command->surplus != NULL && cli->operand_count > command->most)
+		return output_fail(cli, MORTISE_INVALID, "%s", command->surplus);
 	if (cli->operand_count > command->most && strstr(command->operands, "...") != NULL)
 		return output_fail(cli, MORTISE_INVALID, "%d are too many: at most %d %s at once",
 			cli->operand_count, command->most, command->operands);

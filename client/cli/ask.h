@@ -7,8 +7,23 @@
 #define MORTISE_CLI_ASK_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "cli.h"
+
+/* Who runs this command, in the words of a rule, for the text of a denial. */
+
+struct caller {
+	char user[64];  /* the name, or the number of one without */
+	char text[256]; /* "backup, uid 34, unit cron.service" */
+	bool is_nobody; /* it is the id that stands for anyone from another user namespace */
+};
+
+struct caller caller_find(void);
+
+/* The systemd unit in the text of /proc/PID/cgroup; "" if there is none. */
+void caller_unit(const char *cgroup, char *out_unit, size_t unit_size);
 
 struct ask_path {
 	char text[MORTISE_PATH_MAX + 2]; /* one too long is sent, so that the agent refuses it */

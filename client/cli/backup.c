@@ -14,7 +14,7 @@
 #include "output.h"
 #include "output_file.h"
 #include "progress.h"
-#include "typed.h"
+#include "typed_key.h"
 
 #define KEY_ID_MAX 16
 

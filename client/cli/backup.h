@@ -3,7 +3,7 @@
 #ifndef MORTISE_CLI_BACKUP_H
 #define MORTISE_CLI_BACKUP_H
 
-#include "paged.h"
+#include "progress.h"
 
 /*
  * Sends the file to the agent, and has it read whole: with the recovery key if --recovery or

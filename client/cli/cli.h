@@ -45,6 +45,7 @@ struct command {
 	const char *summary;
 	const struct option *options; /* up to one without a name; NULL: none of its own */
 	int least, most;              /* how many operands */
+	const char *surplus;          /* what is said of one more; NULL: how it is used */
 	bool changes_something;       /* takes --dry-run and --yes */
 	const char *verb;             /* what a rule must allow; NULL: for operators */
 	int exits[5];                 /* statuses beside those that every command may have */

@@ -9,9 +9,20 @@
 #define MORTISE_CLI_DEV_AGENT_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
-#include "dev_directory.h"
+#include "cli.h"
+
+/* Where a throw-away agent lives, and that nothing of it stays. */
+
+#define DEV_DIRECTORY_MAX 86 /* bytes: leaves room for a socket's name */
+
+struct dev_directory {
+	char path[DEV_DIRECTORY_MAX + 1];
+};
+
+#define DEV_ENVIRONMENT "dev"
 
 struct dev_agent {
 	struct dev_directory directory;

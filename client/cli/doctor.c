@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-#include "doctor.h"
-
-#include <stdarg.h>
+/* doctor: what will fail at the next boot. */
 #include <stdio.h>
 #include <string.h>
 
 #include "args.h"
 #include "ask.h"
+#include "doctor_agent.h"
+#include "doctor_host.h"
+#include "doctor_slots.h"
 #include "hygiene.h"
 #include "output.h"
 
@@ -18,7 +19,7 @@ enum need {
 	NEEDS_UNSEALED, /* and admin */
 };
 
-/* A check that is new stands here, and with its source in meson.build. */
+/* A check that is new stands here. */
 static const struct {
 	const char *name;
 	enum need need;
@@ -41,55 +42,6 @@ static const struct {
 };
 
 #define CHECKS (sizeof checks / sizeof checks[0])
-
-static const char *const severities[] = {
-	[DOCTOR_OK] = "ok",
-	[DOCTOR_NOTE] = "note",
-	[DOCTOR_WARNING] = "warning",
-	[DOCTOR_WRONG] = "wrong",
-};
-
-void doctor_say(
-	struct doctor *doctor, enum severity severity, const char *remedy, const char *format, ...)
-{
-	char text[WIRE_TEXT_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	json_t *finding = json_pack("{s:s, s:s, s:o, s:o?}", "check", doctor->check, "severity",
-		severities[severity], "text", output_json_said(text), "remedy",
-		remedy != NULL ? output_json_said(remedy) : NULL);
-	if (finding == NULL || json_array_append_new(doctor->findings, finding) != 0)
-		doctor->is_incomplete = true;
-}
-
-void doctor_repeat(
-	struct doctor *doctor, enum severity severity, const char *before, const char *said)
-{
-	const char *end = strstr(said, "; "), *remedy = end != NULL ? end + 2 : NULL;
-
-	if (remedy != NULL && strncmp(remedy, "run: ", 5) == 0)
-		remedy += 5;
-	doctor_say(doctor, severity, remedy, "%s%.*s", before,
-		end != NULL ? (int)(end - said) : (int)strlen(said), said);
-}
-
-const char *doctor_text(const json_t *facts, const char *name)
-{
-	return json_string_value(json_object_get(facts, name));
-}
-
-bool doctor_number(const json_t *facts, const char *name, uint64_t *out_number)
-{
-	const json_t *fact = json_object_get(facts, name);
-
-	if (!json_is_integer(fact))
-		return false;
-	*out_number = (uint64_t)json_integer_value(fact);
-	return true;
-}
 
 /* ---- asking ---- */
 
@@ -168,7 +120,7 @@ static const char *member(const json_t *finding, const char *name)
 
 static bool has_severity(const json_t *finding, enum severity severity)
 {
-	return strcmp(member(finding, "severity"), severities[severity]) == 0;
+	return strcmp(member(finding, "severity"), doctor_severity(severity)) == 0;
 }
 
 static size_t count(const struct doctor *doctor, enum severity severity)
@@ -191,7 +143,7 @@ static void print(const struct doctor *doctor, enum severity severity)
 
 		if (!has_severity(finding, severity))
 			continue;
-		printf("%-8s %-7s ", severities[severity], member(finding, "check"));
+		printf("%-8s %-7s ", doctor_severity(severity), member(finding, "check"));
 		output_text(member(finding, "text"));
 		if (remedy[0] != '\0')
 			(void)fputs("; next: ", stdout);

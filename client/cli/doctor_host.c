@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* What lies beside the agent: its configuration, for the next start, and the host's clock. */
+#include "doctor_host.h"
+
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/timex.h>
@@ -9,13 +11,14 @@
 #include <unistd.h>
 
 #include "args.h"
-#include "doctor.h"
+#include "policy_change.h"
+#include "policy_grants.h"
+#include "policy_units.h"
 #include "program.h"
 
-#define CONFIG_DEFAULT   "/etc/mortise/mortised.conf"
-#define POLICY_DIRECTORY "policy.d" /* beside the configuration */
-#define OTHERS_WRITE     (S_IWGRP | S_IWOTH)
-#define DAY_S            86400
+#define CONFIG_DEFAULT "/etc/mortise/mortised.conf"
+#define OTHERS_WRITE   (S_IWGRP | S_IWOTH)
+#define DAY_S          86400
 
 static const char *config_path(const struct doctor *doctor)
 {
@@ -36,12 +39,13 @@ static bool check_writers(
 	return (found->st_mode & OTHERS_WRITE) == 0;
 }
 
-void doctor_policy_directory(const struct doctor *doctor, char *path, size_t size)
+/* Beside the agent's configuration. */
+static void policy_directory(const struct doctor *doctor, char *path, size_t size)
 {
 	const char *config = config_path(doctor), *slash = strrchr(config, '/');
 
 	(void)snprintf(path, size, "%.*s%s", slash != NULL ? (int)(slash + 1 - config) : 0, config,
-		POLICY_DIRECTORY);
+		"policy.d");
 }
 
 static void check_policy_directory(struct doctor *doctor)
@@ -49,7 +53,7 @@ static void check_policy_directory(struct doctor *doctor)
 	char path[4096];
 	struct stat found;
 
-	doctor_policy_directory(doctor, path, sizeof path);
+	policy_directory(doctor, path, sizeof path);
 	if (stat(path, &found) == 0 && check_writers(doctor, DOCTOR_WARNING, path, &found))
 		doctor_say(doctor, DOCTOR_OK, NULL, "%s is its owner's alone to write", path);
 }
@@ -148,4 +152,256 @@ void doctor_clock(struct doctor *doctor)
 	else
 		doctor_say(doctor, DOCTOR_NOTE, "timedatectl set-ntp true",
 			"it is not synchronised: rules with hours, and the audit log, go by it");
+}
+
+/* The policy in force, malloc'ed; NULL where it may not be seen. */
+static char *fetch_policy(struct doctor *doctor)
+{
+	struct cli quiet = *doctor->cli;
+	uint64_t version = 0;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	quiet.is_quiet = true;
+	bool is_whole = out != NULL && policy_fetch(&quiet, out, &version) == CLI_DONE;
+	if (out != NULL)
+		is_whole &= fclose(out) == 0;
+	if (is_whole)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* A group or a unit may stand for several. NULL: there are two. */
+static const char *only_one(const struct policy_grants *grants)
+{
+	const char *one = NULL;
+
+	for (size_t i = 0; i < grants->count; i++) {
+		const struct policy_grant *grant = &grants->list[i];
+
+		if (grant->is_deny || (one != NULL && strcmp(one, grant->who) == 0))
+			continue;
+		if (one != NULL || strncmp(grant->who, "group ", 6) == 0 ||
+			strncmp(grant->who, "gid ", 4) == 0)
+			return NULL;
+		one = grant->who;
+	}
+	return one != NULL ? one : "nobody";
+}
+
+static void check_admins(struct doctor *doctor)
+{
+	struct policy_grants grants = {0};
+
+	if (policy_grants_who(doctor->cli, NULL, "admin", &grants) != MORTISE_OK) {
+		doctor_repeat(doctor, DOCTOR_WARNING, "administrators could not be listed: ",
+			mortise_message(doctor->cli->agent));
+	} else {
+		const char *one = only_one(&grants);
+
+		if (one != NULL)
+			doctor_say(doctor, DOCTOR_NOTE, "mortise policy edit",
+				"there is no second administrator beside %s", one);
+		else
+			doctor_say(doctor, DOCTOR_OK, NULL, "there is more than one administrator");
+	}
+	policy_grants_drop(&grants);
+}
+
+/* ---- what lies in policy.d, and what is in force ---- */
+
+static void release(char **text)
+{
+	free(*text);
+}
+
+static const struct policy_file *find_file(const struct policy_files *files, const char *name)
+{
+	for (int i = 0; i < files->count; i++)
+		if (strcmp(files->file[i].name, name) == 0)
+			return &files->file[i];
+	return NULL;
+}
+
+static void compare(struct doctor *doctor, const char *directory, const struct policy_files *here,
+	const struct policy_files *in_force)
+{
+	for (int i = 0; i < here->count; i++) {
+		const struct policy_file *file = &here->file[i];
+		const struct policy_file *applied = find_file(in_force, file->name);
+
+		if (applied == NULL || applied->size != file->size ||
+			memcmp(applied->bytes, file->bytes, file->size) != 0)
+			doctor_say(doctor, DOCTOR_WARNING, "mortise policy apply",
+				applied == NULL ? "%s/%s was not applied"
+						: "%s/%s is not what was applied",
+				directory, file->name);
+	}
+	for (int i = 0; i < in_force->count; i++)
+		if (find_file(here, in_force->file[i].name) == NULL)
+			doctor_say(doctor, DOCTOR_NOTE, "mortise policy show",
+				"%s is in force, and not in %s: the next policy apply takes it "
+				"away",
+				in_force->file[i].name, directory);
+}
+
+/* A file may itself be one that was shown: the texts as a whole say whether they are the same. */
+static bool is_same(const struct policy_files *here, const char *in_force)
+{
+	CLEANUP(release) char *text = policy_files_shown(here);
+
+	return text != NULL && strcmp(text, in_force) == 0;
+}
+
+/* The files are only what a policy is made from: none, or none that may be read, is no fault. */
+static void check_files(struct doctor *doctor)
+{
+	CLEANUP(policy_files_drop) struct policy_files here = {.count = 0};
+	CLEANUP(policy_files_drop) struct policy_files in_force = {.count = 0};
+	CLEANUP(release) char *text = NULL;
+	struct cli quiet = *doctor->cli;
+	char directory[4096];
+
+	quiet.is_quiet = true;
+	policy_directory(doctor, directory, sizeof directory);
+	if (access(directory, R_OK | X_OK) != 0)
+		return;
+	text = fetch_policy(doctor);
+	bool is_read = policy_files_read(&quiet, directory, &here) == CLI_DONE;
+	if (is_read && text != NULL && is_same(&here, text))
+		doctor_say(doctor, DOCTOR_OK, NULL, "what is in %s is in force", directory);
+	else if (is_read && text != NULL && policy_files_split(text, &in_force))
+		compare(doctor, directory, &here, &in_force);
+	else if (here.count == 0)
+		doctor_say(doctor, DOCTOR_NOTE, "mortise policy show, and keep it there",
+			"%s has no file *" POLICY_ENDING ": the policy is in the store alone",
+			directory);
+}
+
+void doctor_policy(struct doctor *doctor)
+{
+	const char *changed = doctor_text(doctor->facts, "policy_names_changed");
+	const char *quotas = doctor_text(doctor->facts, "quotas_nearly_used");
+	uint64_t disabled = 0, rules = 0;
+
+	if (doctor_number(doctor->facts, "policy_rules_disabled", &disabled) && disabled > 0)
+		doctor_say(doctor, DOCTOR_WARNING, "mend the names, then mortise policy apply",
+			"%llu rule%s of the policy %s disabled, since names changed: %s",
+			(unsigned long long)disabled, disabled == 1 ? "" : "s",
+			disabled == 1 ? "is" : "are", changed != NULL ? changed : "");
+	else if (doctor_number(doctor->facts, "policy_rules", &rules))
+		doctor_say(doctor, DOCTOR_OK, NULL, "%llu rules, and all in force",
+			(unsigned long long)rules);
+	if (quotas != NULL)
+		doctor_say(doctor, DOCTOR_WARNING,
+			"destroy what is not needed, or give it more in the policy",
+			"quotas that are nearly used up: %s", quotas);
+	if (!doctor->is_admin || !doctor->is_unsealed)
+		return;
+	check_admins(doctor);
+	check_files(doctor);
+}
+
+/* Can callers be told apart, and can what the policy says of units come true? */
+
+#define AGENT_UNIT "mortised.service"
+
+/* What hides /proc from the agent: the host's own mount of it, or a setting of the agent's unit. */
+static void find_remedy(char *remedy, size_t size)
+{
+	static const char *const settings[] = {"systemctl", "show", "--property=ProtectProc",
+		"--property=ProcSubset", AGENT_UNIT, NULL};
+	static const char *const mounts[] = {
+		"findmnt", "--noheadings", "--output=OPTIONS", "/proc", NULL};
+	struct program_said said;
+
+	if (program_run(mounts, PROGRAM_OUTPUT, &said) == 0 &&
+		strstr(said.text, "hidepid=") != NULL)
+		(void)snprintf(remedy, size,
+			"mount /proc without hidepid=, or with gid= of a group that the agent's "
+			"user "
+			"is in, then restart mortised");
+	else if (program_run(settings, PROGRAM_OUTPUT, &said) == 0 &&
+		 (strstr(said.text, "ProtectProc=invisible") != NULL ||
+			 strstr(said.text, "ProtectProc=ptraceable") != NULL ||
+			 strstr(said.text, "ProtectProc=noaccess") != NULL))
+		(void)snprintf(remedy, size,
+			"take ProtectProc= out of " AGENT_UNIT
+			" (systemctl edit mortised), then restart mortised");
+	else
+		(void)snprintf(remedy, size,
+			"let the agent's user see /proc: no hidepid=, no ProtectProc= or "
+			"ProcSubset=");
+}
+
+/* Of which section is it a fault, that no unit can be told? */
+static void check_evidence(struct doctor *doctor, bool names_units)
+{
+	const char *units = doctor_text(doctor->facts, "evidence_unit");
+	const char *users = doctor_text(doctor->facts, "evidence_user");
+	char remedy[200];
+
+	if (units != NULL && strncmp(units, "none", 4) == 0) {
+		find_remedy(remedy, sizeof remedy);
+		doctor_say(doctor, names_units ? DOCTOR_WRONG : DOCTOR_WARNING, remedy,
+			"units can't be told apart, so no rule and no credential of a unit allows "
+			"anything: /proc hides the processes of others from the agent");
+	} else if (units != NULL) {
+		doctor_say(doctor, DOCTOR_OK, NULL, "units are told apart by %s", units);
+	}
+	if (users != NULL && strcmp(users, "all") != 0)
+		doctor_say(doctor, DOCTOR_NOTE, NULL, "of users only %s", users);
+}
+
+static void check_units(struct doctor *doctor, struct policy_units *units)
+{
+	size_t wrong = 0;
+
+	if (!policy_units_ask(units))
+		return;
+	for (size_t i = 0; i < units->count; i++) {
+		const struct policy_unit *unit = &units->unit[i];
+
+		wrong += unit->is_nobody;
+		if (unit->is_nobody)
+			doctor_say(doctor, DOCTOR_WRONG,
+				"give it a User= of its own, or a [credential] (LoadCredential=)",
+				"[%s] can never match in unit %s, which runs as nobody: uid 65534 "
+				"is "
+				"never served",
+				unit->section, unit->name);
+		else if (!unit->is_there)
+			doctor_say(doctor, DOCTOR_NOTE, "mortise policy edit",
+				"[%s] names unit %s, which this host does not have", unit->section,
+				unit->name);
+	}
+	if (wrong == 0)
+		doctor_say(doctor, DOCTOR_OK, NULL, "no unit of a rule runs as nobody");
+}
+
+void doctor_units(struct doctor *doctor)
+{
+	CLEANUP(policy_files_drop) struct policy_files files = {.count = 0};
+	CLEANUP(policy_units_drop) struct policy_units units = {NULL, 0};
+	const char *missing = doctor_text(doctor->facts, "credentials_without_value");
+	uint64_t credentials = 0;
+
+	char *text = doctor->is_admin && doctor->is_unsealed ? fetch_policy(doctor) : NULL;
+
+	if (text != NULL)
+		(void)policy_files_split(text, &files);
+	free(text);
+	policy_units_find(&files, "rule", &units);
+	(void)doctor_number(doctor->facts, "credentials", &credentials);
+	check_evidence(doctor, credentials > 0 || units.count > 0);
+	check_units(doctor, &units);
+	if (missing != NULL)
+		doctor_say(doctor, DOCTOR_WRONG, "mortise set PATH, or mortise policy edit",
+			"a unit that loads it does not start: the secret of a [credential] is not "
+			"there, or empty: %s",
+			missing);
+	else if (credentials > 0)
+		doctor_say(doctor, DOCTOR_OK, NULL, "each [credential] has its secret");
 }

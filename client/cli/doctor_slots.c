@@ -6,7 +6,7 @@
 
 #include "args.h"
 #include "ask.h"
-#include "doctor.h"
+#include "doctor_slots.h"
 #include "progress.h"
 #include "seal_wish.h"
 #include "slot_list.h"

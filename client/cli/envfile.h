@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "input.h"
 #include "mortise.h"
 #include "status.h"
 
@@ -46,5 +47,18 @@ bool envfile_is_name(const char *name, size_t size);
 bool envfile_path_of(const char *prefix, const char *name, char out_path[MORTISE_PATH_MAX + 2]);
 /* The way back, which is another name if that had small letters: prod/app/tls.key is TLS_KEY. */
 void envfile_name_of(const char *path, char out_name[MORTISE_PATH_MAX + 1]);
+
+/* A .env file as a command is given it, with what is wrong about it in words. */
+
+/* CLI_DONE, or an exit status after the error. */
+typedef int envfile_visit(void *context, const struct envfile_entry *entry);
+
+/*
+ * Each entry of the file called name, "-" being standard input, up to the first that visit
+ * refuses. Entries point into *out_input, which the caller frees, also after a failure. CLI_DONE,
+ * or an exit status after the error.
+ */
+int envfile_input_read(const struct cli *cli, const char *name, struct input **out_input,
+	envfile_visit *visit, void *context);
 
 #endif

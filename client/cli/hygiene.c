@@ -1,14 +1,222 @@
 /* SPDX-License-Identifier: ISC */
 #include "hygiene.h"
 
+#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
-#include "hygiene_log.h"
+#include "audit_log.h"
+#include "list.h"
 #include "output.h"
 #include "progress.h"
 #include "when.h"
+
+/* Which of the secrets that one may list were ever read, by the audit log. */
+
+struct hygiene_secret {
+	char path[MORTISE_PATH_MAX + 1];
+	bool is_read;
+};
+
+struct hygiene_log {
+	struct hygiene_secret *secrets; /* by path */
+	size_t count;
+};
+
+struct walk {
+	struct progress *progress;
+	struct hygiene_log *log;
+	unsigned long long lines;
+};
+
+static int by_path(const void *one, const void *other)
+{
+	return strcmp(((const struct hygiene_secret *)one)->path,
+		((const struct hygiene_secret *)other)->path);
+}
+
+static const char *text_of(const json_t *record, const char *name)
+{
+	const char *text = json_string_value(json_object_get(record, name));
+
+	return text != NULL ? text : "";
+}
+
+static void note_read(struct hygiene_log *log, const json_t *record)
+{
+	const char *path = text_of(record, "path");
+	struct hygiene_secret key = {.is_read = false}, *found;
+
+	if (strcmp(text_of(record, "result"), "ok") != 0 || strlen(path) > MORTISE_PATH_MAX)
+		return;
+	memcpy(key.path, path, strlen(path) + 1);
+	found = bsearch(&key, log->secrets, log->count, sizeof key, by_path);
+	if (found != NULL)
+		found->is_read = true;
+}
+
+/* What is handed to a unit as a credential was read, too. */
+static bool is_reading(const char *line, size_t size)
+{
+	static const char get[] = "\"op\":\"get\"", credential[] = "\"op\":\"credential\"";
+
+	return memmem(line, size, get, sizeof get - 1) != NULL ||
+	       memmem(line, size, credential, sizeof credential - 1) != NULL;
+}
+
+/* Most lines of most logs are gets; the others are not worth taking apart. */
+static enum mortise_status take_line(void *context, const char *line, size_t size)
+{
+	struct walk *walk = context;
+
+	progress_show(walk->progress, "looked through %llu lines of the audit log", ++walk->lines);
+	if (!is_reading(line, size))
+		return MORTISE_OK;
+	json_t *record = json_loadb(line, size, 0, NULL);
+	note_read(walk->log, record);
+	json_decref(record);
+	return MORTISE_OK;
+}
+
+static enum mortise_status list_secrets(struct cli *cli, struct hygiene_log *log)
+{
+	struct listing listing = {0};
+	enum mortise_status status = listing_collect(cli, "", &listing);
+
+	if (status == MORTISE_OK && listing.count > 0) {
+		log->secrets = calloc(listing.count, sizeof *log->secrets);
+		if (log->secrets == NULL)
+			status = client_fail(cli->agent, MORTISE_IO, "out of memory");
+	}
+	for (size_t i = 0; i < listing.count && status == MORTISE_OK; i++)
+		if (!listing.entries[i].is_deleted)
+			memcpy(log->secrets[log->count++].path, listing.entries[i].path,
+				MORTISE_PATH_MAX + 1);
+	listing_done(&listing);
+	return status;
+}
+
+static enum mortise_status hygiene_log_collect(
+	struct cli *cli, struct progress *progress, struct hygiene_log *log)
+{
+	struct walk walk = {progress, log, 0};
+
+	TRY(list_secrets(cli, log));
+	if (log->count > 0)
+		qsort(log->secrets, log->count, sizeof log->secrets[0], by_path);
+	return audit_walk(cli, take_line, &walk, NULL);
+}
+
+static void hygiene_log_done(struct hygiene_log *log)
+{
+	free(log->secrets);
+	*log = (struct hygiene_log){0};
+}
+
+static json_t *describe(const struct hygiene_finding *finding)
+{
+	json_t *object = json_pack("{s:s, s:o}", "kind", hygiene_word(finding->kind), "path",
+		output_json_said(finding->path));
+	char made[WHEN_TEXT_SIZE];
+
+	if (object != NULL && finding->group != 0)
+		(void)json_object_set_new(object, "group", output_json_number(finding->group));
+	when_format_utc(finding->made_us, made);
+	if (object != NULL && finding->made_us != 0)
+		(void)json_object_set_new(object, "made", json_string(made));
+	return object;
+}
+
+static int print_json(const struct hygiene *hygiene)
+{
+	json_t *findings = json_array();
+
+	for (size_t i = 0; i < hygiene->count; i++)
+		(void)json_array_append_new(findings, describe(&hygiene->findings[i]));
+	return output_json(
+		json_pack("{s:o, s:b}", "findings", findings, "log_examined", hygiene->has_log));
+}
+
+static bool is_beside(const struct hygiene_finding *one, const struct hygiene_finding *other)
+{
+	return one->group != 0 && one->kind == other->kind && one->group == other->group;
+}
+
+/* A line a secret, and one for all that share a value. */
+static void print_findings(const struct hygiene *hygiene)
+{
+	for (size_t i = 0; i < hygiene->count; i++) {
+		const struct hygiene_finding *finding = &hygiene->findings[i];
+		char made[WHEN_TEXT_SIZE];
+
+		if (i > 0 && is_beside(finding, finding - 1)) {
+			(void)putchar(' ');
+		} else
+			printf("%s%s: ", i > 0 ? "\n" : "", hygiene_text(finding->kind));
+		output_text(finding->path);
+		when_format_local(finding->made_us, made);
+		if (finding->made_us != 0)
+			printf(", of %s", made);
+	}
+	if (hygiene->count > 0)
+		(void)putchar('\n');
+}
+
+static int hygiene(struct cli *cli)
+{
+	struct hygiene found = {0};
+	uint64_t older_than_us;
+	int ending = hygiene_read_age(cli, &older_than_us);
+
+	if (ending != CLI_DONE)
+		return ending;
+	enum mortise_status status = hygiene_collect(cli, older_than_us, &found);
+	if (status != MORTISE_OK) {
+		hygiene_done(&found);
+		return ask_fail(cli, status, NULL);
+	}
+	ending = found.count > 0 ? CLI_FOUND : CLI_DONE;
+	if (!found.has_log)
+		output_note("what was never read is not known: it needs the verb audit, too");
+	if (cli->is_json && print_json(&found) != CLI_DONE)
+		ending = CLI_IO;
+	if (!cli->is_json)
+		print_findings(&found);
+	if (!cli->is_json && found.count == 0)
+		output_note("%llu secrets were examined: nothing was found",
+			(unsigned long long)found.examined);
+	hygiene_done(&found);
+	return ending;
+}
+
+static const struct option options[] = {
+	{"older-than", 0, "TIME", "also values older than that, like 90d"},
+	{0},
+};
+
+const struct command command_hygiene = {
+	.name = "hygiene",
+	.operands = "",
+	.summary = "find values that are used twice, too old, or never read",
+	.options = options,
+	.verb = "admin",
+	.exits = {CLI_FOUND, CLI_INTEGRITY, CLI_CONFLICT},
+	.notes =
+		"The agent compares fingerprints under a key of its own, and tells which secrets "
+		"share "
+		"a\n"
+		"value; neither values nor fingerprints leave it. Empty values are left out. What "
+		"was "
+		"never\n"
+		"read is seen in the audit log, by the present path, and needs the verbs audit and "
+		"list.\n"
+		"Exit status 1: something was found.",
+	.examples = "  mortise hygiene\n"
+		    "  mortise hygiene --older-than=365d --json",
+	.run = hygiene,
+};
 
 #define CURSOR_MAX 64
 
@@ -135,7 +343,7 @@ static bool is_same_environment(const char *one, const char *other)
 	return size == environment_size(other) && strncmp(one, other, size) == 0;
 }
 
-static int compare(const void *one, const void *other)
+static int by_worth(const void *one, const void *other)
 {
 	const struct hygiene_finding *a = one, *b = other;
 
@@ -149,7 +357,7 @@ static int compare(const void *one, const void *other)
 static void sort(struct hygiene *hygiene)
 {
 	if (hygiene->count > 0)
-		qsort(hygiene->findings, hygiene->count, sizeof hygiene->findings[0], compare);
+		qsort(hygiene->findings, hygiene->count, sizeof hygiene->findings[0], by_worth);
 }
 
 /* The findings are in order, those of a group side by side; one alone shares with nobody now. */

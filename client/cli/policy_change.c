@@ -2,6 +2,7 @@
 #include "policy_change.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,83 @@
 #include "ask.h"
 #include "input.h"
 #include "output.h"
+#include "policy_units.h"
+#include "typed_key.h"
+
+/* Policy show: the policy in force, or an older one. */
+
+/* The first answer tells the version; the others are asked for that one. */
+static enum mortise_status request_show(
+	struct cli *cli, uint64_t version, uint64_t offset, struct wire_message *out_reply)
+{
+	struct wire_writer *writer = client_begin(cli->agent, WIRE_POLICY_SHOW);
+
+	if (version > 0)
+		wire_put_number(writer, WIRE_TAG_VERSION, version);
+	wire_put_number(writer, WIRE_TAG_OFFSET, offset);
+	return client_call(cli->agent, out_reply);
+}
+
+int policy_fetch(struct cli *cli, FILE *out, uint64_t *version)
+{
+	struct wire_message reply;
+	uint64_t offset = 0;
+
+	do {
+		enum mortise_status status = request_show(cli, *version, offset, &reply);
+		const struct wire_field *chunk = &reply.field[WIRE_TAG_CHUNK];
+
+		if (status != MORTISE_OK)
+			return ask_fail(cli, status, NULL);
+		if (chunk->size == 0 && ask_flag(&reply, WIRE_TAG_MORE))
+			return ask_fail_malformed(cli);
+		if (chunk->size > 0 && fwrite(chunk->bytes, 1, chunk->size, out) != chunk->size)
+			return output_fail(
+				cli, MORTISE_IO, "cannot keep the policy: out of memory");
+		offset += chunk->size;
+		*version = ask_number(&reply, WIRE_TAG_VERSION, *version);
+	} while (ask_flag(&reply, WIRE_TAG_MORE));
+	return CLI_DONE;
+}
+
+static int show(struct cli *cli)
+{
+	uint64_t version;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out;
+	int ending;
+
+	if (args_number_of(cli, "version", 1, 0, &version) != CLI_DONE)
+		return CLI_USAGE;
+	out = open_memstream(&text, &size);
+	if (out == NULL)
+		return output_fail(cli, MORTISE_IO, "out of memory");
+	ending = policy_fetch(cli, out, &version);
+	if (fclose(out) != 0 && ending == CLI_DONE)
+		ending = output_fail(cli, MORTISE_IO, "out of memory");
+	if (ending == CLI_DONE && cli->is_json)
+		ending = output_json(json_pack("{s:o, s:o}", "version", output_json_number(version),
+			"policy", output_json_shown(text, size)));
+	else if (ending == CLI_DONE)
+		output_lines(text, size);
+	free(text);
+	return ending;
+}
+
+static const struct option show_options[] = {
+	{"version", 0, "N", "that version, not the current one"}, {0}};
+
+const struct command command_policy_show = {
+	.name = "policy show",
+	.operands = "",
+	.summary = "print the policy",
+	.options = show_options,
+	.verb = "admin",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND},
+	.examples = "  mortise policy show",
+	.run = show,
+};
 
 #define CHANGE_DEADLINE_MS 60000 /* name services are slow when they are down */
 #define PROGRAM_MAX        4096
@@ -79,7 +157,7 @@ static void show_finding(const struct finding *finding)
 }
 
 /* What would be: changes on standard output, warnings on standard error. */
-static int show(const struct cli *cli, const struct wire_message *reply)
+static int show_change(const struct cli *cli, const struct wire_message *reply)
 {
 	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
 	bool has_changes = false;
@@ -203,7 +281,7 @@ int policy_change(struct cli *cli, const struct policy_change *change)
 		return ask_fail(cli, status, NULL);
 	ending = request(cli, change, true, change->base, &reply);
 	if (ending == CLI_DONE && !cli->is_json)
-		ending = show(cli, &reply);
+		ending = show_change(cli, &reply);
 	if (ending == CLI_DONE && cli->is_dry_run)
 		return report(cli, &reply);
 	if (ending == CLI_DONE)
@@ -214,3 +292,94 @@ int policy_change(struct cli *cli, const struct policy_change *change)
 	ending = request(cli, change, false, base, &reply);
 	return ending == CLI_DONE ? report(cli, &reply) : ending;
 }
+
+static int apply(struct cli *cli)
+{
+	CLEANUP(policy_files_drop) struct policy_files files = {.count = 0};
+	const struct policy_change change = {
+		.opcode = WIRE_POLICY_APPLY, .send = policy_files_send, .context = &files};
+	int ending = policy_files_read(
+		cli, cli->operand_count == 1 ? cli->operands[0] : POLICY_DIRECTORY, &files);
+
+	if (ending != CLI_DONE)
+		return ending;
+	policy_units_warn(cli, &files);
+	return policy_change(cli, &change);
+}
+
+static int rollback(struct cli *cli)
+{
+	struct policy_change change = {.opcode = WIRE_POLICY_ROLLBACK};
+
+	if (args_number_of(cli, "to", 1, 0, &change.version) != CLI_DONE)
+		return CLI_USAGE;
+	return policy_change(cli, &change);
+}
+
+static int reset(struct cli *cli)
+{
+	CLEANUP(input_free) struct input *input = input_new();
+	struct policy_change change = {.opcode = WIRE_POLICY_RESET};
+	int ending = typed_key(cli, input, &change.key, &change.key_size);
+
+	return ending == CLI_DONE ? policy_change(cli, &change) : ending;
+}
+
+static const struct option apply_options[] = {POLICY_FORCE_OPTION, {0}};
+
+static const struct option rollback_options[] = {
+	{"to", 0, "N", "to version N, not the one before"},
+	POLICY_FORCE_OPTION,
+	{0},
+};
+
+static const struct option reset_options[] = {
+	{"recovery-file", 0, "F", "read the recovery key from F; - is standard input"},
+	{0},
+};
+
+const struct command command_policy_apply = {
+	.name = "policy apply",
+	.operands = "[FILE|DIRECTORY|-]",
+	.summary = "make files the policy, all or nothing",
+	.options = apply_options,
+	.most = 1,
+	.changes_something = true,
+	.verb = "admin",
+	.exits = {CLI_CONFLICT, CLI_REJECTED},
+	.notes = "Of a directory (" POLICY_DIRECTORY " without an operand) the files *.policy are\n"
+		 "applied, in the order of their names. First it shows who may do more or less\n"
+		 "than before, and what is odd; on a terminal it asks.",
+	.examples = "  mortise policy apply --dry-run\n"
+		    "  mortise policy apply site.policy",
+	.run = apply,
+};
+
+const struct command command_policy_rollback = {
+	.name = "policy rollback",
+	.operands = "",
+	.summary = "apply an earlier version of the policy again",
+	.options = rollback_options,
+	.changes_something = true,
+	.verb = "admin",
+	.exits = {CLI_INTEGRITY, CLI_NOT_FOUND, CLI_CONFLICT, CLI_REJECTED},
+	.notes = "It becomes a new version; names are looked up anew. Ten versions are kept:\n"
+		 "mortise policy show --version=N.",
+	.examples = "  mortise policy rollback\n"
+		    "  mortise policy rollback --to=3",
+	.run = rollback,
+};
+
+const struct command command_policy_reset = {
+	.name = "policy reset",
+	.operands = "",
+	.summary = "bring back the first policy, with the recovery key",
+	.options = reset_options,
+	.changes_something = true,
+	.exits = {CLI_CONFLICT},
+	.notes = "For operators whom the policy has locked out. The first policy lets one user do\n"
+		 "everything, and nobody else anything.",
+	.examples = "  mortise policy reset\n"
+		    "  mortise policy reset --recovery-file=/media/usb/recovery",
+	.run = reset,
+};

@@ -6,7 +6,7 @@
 #include "args.h"
 #include "ask.h"
 #include "output.h"
-#include "policy_caller.h"
+#include "policy_grants.h"
 #include "suggest.h"
 #include "when.h"
 

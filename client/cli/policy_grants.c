@@ -6,8 +6,223 @@
 #include <string.h>
 
 #include "accounts.h"
+#include "args.h"
 #include "ask.h"
 #include "output.h"
+
+/* One that is given twice counts twice; blanks would make two of one. */
+static int read_groups(const struct cli *cli, char *groups, size_t size)
+{
+	size_t used = 0;
+
+	for (int i = 0; i < cli->given_count; i++) {
+		const char *value = cli->given[i].value;
+
+		if (strcmp(cli->given[i].option->name, "group") != 0)
+			continue;
+		if (value[0] == '\0' || strpbrk(value, " \t") != NULL)
+			return output_fail(
+				cli, MORTISE_INVALID, "--group=%s: not a group's name", value);
+		if (used + strlen(value) + 2 > size)
+			return output_fail(cli, MORTISE_INVALID,
+				"the names of all groups have at most %zu bytes", size - 1);
+		used += (size_t)snprintf(
+			groups + used, size - used, "%s%s", used > 0 ? " " : "", value);
+	}
+	return CLI_DONE;
+}
+
+/* A service and its slices, as the kernel has them; "?" for what cannot be found out. */
+static bool is_unit(const char *text)
+{
+	static const char *const types[] = {"service", "scope", "slice", "socket", "mount", "swap"};
+
+	if (strcmp(text, "?") == 0)
+		return true;
+	for (text += strspn(text, " "); *text != '\0'; text += strspn(text, " ")) {
+		size_t size = strcspn(text, " "), at = size, i = 0;
+
+		while (at > 0 && text[at - 1] != '.')
+			at--;
+		while (i < sizeof types / sizeof types[0] &&
+			(strlen(types[i]) != size - at ||
+				memcmp(types[i], text + at, size - at) != 0))
+			i++;
+		if (at < 2 || i == sizeof types / sizeof types[0] ||
+			memchr(text, '/', size) != NULL)
+			return false;
+		text += size;
+	}
+	return true;
+}
+
+/* What no process could have would be denied, and read as if a rule had done it. */
+static int check_facts(const struct cli *cli, const struct policy_caller *caller)
+{
+	const char *unit = caller->unit, *exe = caller->exe;
+
+	if (unit != NULL && !is_unit(unit))
+		return output_fail(cli, MORTISE_INVALID,
+			"--unit=%s: a unit's whole name is wanted, such as backup.service", unit);
+	if (exe != NULL && exe[0] != '/' && strcmp(exe, "?") != 0)
+		return output_fail(
+			cli, MORTISE_INVALID, "--exe=%s: a program's absolute path is wanted", exe);
+	return CLI_DONE;
+}
+
+int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
+{
+	struct policy_caller caller = {
+		.user = args_value(cli, "user"),
+		.unit = args_value(cli, "unit"),
+		.exe = args_value(cli, "exe"),
+		.label = args_value(cli, "label"),
+		.listener = args_value(cli, "listener"),
+	};
+	int ending = read_groups(cli, caller.groups, sizeof caller.groups);
+
+	if (ending == CLI_DONE)
+		ending = check_facts(cli, &caller);
+	if (ending == CLI_DONE)
+		*out_caller = caller;
+	return ending;
+}
+
+static void put(struct wire_writer *writer, enum wire_tag tag, const char *text)
+{
+	if (text != NULL)
+		wire_put_text(writer, tag, text);
+}
+
+void policy_caller_put_label(struct wire_writer *writer, const struct policy_caller *caller)
+{
+	put(writer, WIRE_TAG_LABEL, caller->label);
+}
+
+void policy_caller_put_names(struct wire_writer *writer, const struct policy_caller *caller)
+{
+	put(writer, WIRE_TAG_NAME, caller->listener);
+	put(writer, WIRE_TAG_USER, caller->user);
+	put(writer, WIRE_TAG_GROUP, caller->groups[0] != '\0' ? caller->groups : NULL);
+}
+
+void policy_caller_put_facts(struct wire_writer *writer, const struct policy_caller *caller)
+{
+	put(writer, WIRE_TAG_UNIT, caller->unit);
+	put(writer, WIRE_TAG_EXE, caller->exe);
+}
+
+/* Policy who and policy may: what the rules give, to whom, page by page as one table. */
+
+static void begin_may(struct wire_writer *writer, const struct policy_caller *caller,
+	const struct policy_grants *grants)
+{
+	policy_caller_put_label(writer, caller);
+	if (grants->cursor_size > 0)
+		wire_put(writer, WIRE_TAG_CURSOR, grants->cursor, grants->cursor_size);
+	policy_caller_put_names(writer, caller);
+	policy_caller_put_facts(writer, caller);
+}
+
+static enum mortise_status collect_may(
+	struct cli *cli, const struct policy_caller *caller, struct policy_grants *grants)
+{
+	do {
+		begin_may(client_begin(cli->agent, WIRE_POLICY_MAY), caller, grants);
+		TRY(policy_grants_call(cli, grants));
+	} while (grants->cursor_size > 0);
+	return MORTISE_OK;
+}
+
+static int show_who(const struct cli *cli, const char *path, struct policy_grants *grants)
+{
+	policy_grants_find_members(grants);
+	if (cli->is_json)
+		return policy_grants_json(grants, "path", path);
+	if (grants->count == 0)
+		puts("nobody");
+	return policy_grants_print(cli, grants, POLICY_GRANTS_WHO, "");
+}
+
+static int show_may(const struct cli *cli, const struct policy_grants *grants)
+{
+	if (cli->is_json)
+		return policy_grants_json(grants, "user", grants->about);
+	output_text(grants->about);
+	puts(grants->count > 0 ? " may"
+		: strstr(grants->about, "(uid 65534)") != NULL
+			? " may nothing: that uid is never served, whatever the rules say"
+			: " may nothing");
+	return policy_grants_print(cli, grants, POLICY_GRANTS_MAY, "");
+}
+
+static int who(struct cli *cli)
+{
+	CLEANUP(policy_grants_drop) struct policy_grants grants = {0};
+	struct ask_path path = {""};
+	const char *about = NULL;
+
+	if (cli->operand_count == 1) {
+		int ending = ask_expand(cli, cli->operands[0], &path);
+
+		if (ending != CLI_DONE)
+			return ending;
+		about = path.text;
+	}
+	enum mortise_status status =
+		policy_grants_who(cli, about, args_value(cli, "verb"), &grants);
+	return status == MORTISE_OK ? show_who(cli, about, &grants) : ask_fail(cli, status, NULL);
+}
+
+static int may(struct cli *cli)
+{
+	CLEANUP(policy_grants_drop) struct policy_grants grants = {0};
+	struct policy_caller caller;
+	enum mortise_status status;
+	int ending = policy_caller_read(cli, &caller);
+
+	if (ending != CLI_DONE)
+		return ending;
+	status = collect_may(cli, &caller, &grants);
+	return status == MORTISE_OK ? show_may(cli, &grants) : ask_fail(cli, status, NULL);
+}
+
+static const struct option who_options[] = {{"verb", 0, "VERB", "only that verb"}, {0}};
+static const struct option may_options[] = {POLICY_CALLER_OPTIONS, {0}};
+
+const struct command command_policy_who = {
+	.name = "policy who",
+	.operands = "[PATH]",
+	.summary = "list everyone who may do what to a secret",
+	.options = who_options,
+	.most = 1,
+	.verb = "admin",
+	.notes =
+		"As the rules say it: to whom, which verbs, under what conditions, by which rule; "
+		"the\n"
+		"units that are handed it as a credential; and the denies that may cut into that.\n"
+		"Without PATH: who may audit and administer.\n"
+		"Members of groups are those this host lists now. A listener may take fewer verbs.",
+	.examples = "  mortise policy who prod/db/password\n"
+		    "  mortise policy who --verb=read prod/db/password\n"
+		    "  mortise policy who",
+	.run = who,
+};
+
+const struct command command_policy_may = {
+	.name = "policy may",
+	.operands = "",
+	.summary = "list everything that someone may do",
+	.options = may_options,
+	.verb = "admin",
+	.notes = "Without --user it is about you. What is not said of unit, program, label and\n"
+		 "listener is a condition in the answer. A credential of a system unit is handed "
+		 "to\n"
+		 "it whoever runs in it.",
+	.examples = "  mortise policy may --user=backup\n"
+		    "  mortise policy may --user=backup --unit=backup.service",
+	.run = may,
+};
 
 void policy_grants_drop(struct policy_grants *grants)
 {
@@ -205,4 +420,111 @@ void policy_grants_find_members(struct policy_grants *grants)
 {
 	for (size_t i = 0; i < grants->count; i++)
 		grants->list[i].members = find_members(grants->list[i].who);
+}
+
+#define COLUMNS_MAX 4
+#define WIDTH_MAX   60 /* wider cells push the rest of their own line only */
+
+typedef void cells_of(const struct policy_grant *grant, char *cells[COLUMNS_MAX]);
+
+static char *format_cell(const char *before, const char *text, const char *after)
+{
+	char *cell = NULL;
+
+	return text[0] != '\0' && asprintf(&cell, "%s%s%s", before, text, after) >= 0 ? cell
+										      : strdup("");
+}
+
+static void cells_of_who(const struct policy_grant *grant, char *cells[COLUMNS_MAX])
+{
+	char members[512] = "";
+
+	if (grant->members != NULL)
+		(void)snprintf(members, sizeof members, " (%.500s%s)",
+			grant->members[0] != '\0' ? grant->members : "nobody",
+			strlen(grant->members) > 500 ? " ..." : "");
+	cells[0] = format_cell("", grant->who, members);
+	cells[1] = format_cell(grant->is_deny ? "not " : "", grant->verbs, "");
+	cells[2] = format_cell("", grant->conditions, "");
+	cells[3] = format_cell(grant->is_credential ? "credential " : "rule ", grant->rule, "");
+}
+
+/* "socket web", which is a condition; not who he is, nor a group that he is in. */
+static const char *fact_of(const char *who)
+{
+	static const char *const facts[] = {"unit ", "exe ", "label ", "socket "};
+
+	for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+		if (strncmp(who, facts[i], strlen(facts[i])) == 0)
+			return who;
+	return "";
+}
+
+static void cells_of_may(const struct policy_grant *grant, char *cells[COLUMNS_MAX])
+{
+	const char *fact = fact_of(grant->who), *secrets = grant->secrets;
+	char condition[2 * WIRE_TEXT_MAX + 8];
+
+	if (grant->is_deny && secrets[0] == '\0')
+		secrets = "everything";
+	(void)snprintf(condition, sizeof condition, "%s%s%s", fact,
+		fact[0] != '\0' && grant->conditions[0] != '\0' ? ", " : "", grant->conditions);
+	cells[0] = format_cell(grant->is_deny ? "not " : "", grant->verbs, "");
+	cells[1] = format_cell("", secrets, "");
+	cells[2] = format_cell("if ", condition, "");
+	cells[3] = format_cell(grant->is_credential ? "credential " : "rule ", grant->rule, "");
+}
+
+typedef char *row[COLUMNS_MAX];
+
+/* The columns' widths; false without memory. */
+static bool measure(const struct policy_grants *grants, cells_of *describe, row *rows, int *widths)
+{
+	for (size_t i = 0; i < grants->count; i++) {
+		describe(&grants->list[i], rows[i]);
+		for (int j = 0; j < COLUMNS_MAX; j++) {
+			int size = rows[i][j] != NULL ? (int)strlen(rows[i][j]) : -1;
+
+			if (size < 0)
+				return false;
+			if (size > widths[j] && size <= WIDTH_MAX)
+				widths[j] = size;
+		}
+	}
+	return true;
+}
+
+static void print_row(const row cells, const int *widths, const char *indent)
+{
+	(void)fputs(indent, stdout);
+	for (int j = 0; j < COLUMNS_MAX; j++) {
+		int pad = widths[j] - (int)strlen(cells[j]);
+
+		output_text(cells[j]);
+		if (j < COLUMNS_MAX - 1 && widths[j] > 0)
+			(void)printf("%*s", pad > 0 ? pad + 2 : 2, "");
+	}
+	(void)putchar('\n');
+}
+
+static cells_of *const describers[] = {
+	[POLICY_GRANTS_WHO] = cells_of_who,
+	[POLICY_GRANTS_MAY] = cells_of_may,
+};
+
+int policy_grants_print(const struct cli *cli, const struct policy_grants *grants,
+	enum policy_grants_table table, const char *indent)
+{
+	row *rows = calloc(grants->count + 1, sizeof *rows);
+	int widths[COLUMNS_MAX] = {0};
+	bool is_whole = rows != NULL && measure(grants, describers[table], rows, widths);
+
+	for (size_t i = 0; rows != NULL && i < grants->count; i++) {
+		if (is_whole)
+			print_row(rows[i], widths, indent);
+		for (int j = 0; j < COLUMNS_MAX; j++)
+			free(rows[i][j]);
+	}
+	free(rows);
+	return is_whole ? CLI_DONE : output_fail(cli, MORTISE_IO, "out of memory");
 }

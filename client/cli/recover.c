@@ -11,7 +11,7 @@
 #include "output.h"
 #include "seal_wish.h"
 #include "slot_list.h"
-#include "typed.h"
+#include "typed_key.h"
 
 #define RECOVER_DEADLINE_MS 120000
 

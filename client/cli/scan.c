@@ -5,7 +5,6 @@
 
 #include "args.h"
 #include "output.h"
-#include "scan_git.h"
 #include "scan_walk.h"
 
 static bool has_values(const struct scan_values *values)

@@ -1,11 +1,57 @@
 /* SPDX-License-Identifier: ISC */
 #include "scan_match.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "scan_region.h"
+/*
+ * Memory for values that grows by moving pages: nothing is copied, so nothing is left behind. It
+ * goes into no core dump, and is wiped in the end.
+ */
+
+/* All zero is an empty one. */
+struct scan_region {
+	uint8_t *bytes;
+	size_t used, capacity;
+};
+
+#define FIRST_CAPACITY 65536
+
+/* Makes room for size more bytes, and does not use them. False without memory. */
+static bool scan_region_grow(struct scan_region *region, size_t size)
+{
+	size_t capacity = region->capacity;
+	void *bytes;
+
+	while (region->used + size > capacity)
+		capacity = capacity == 0 ? FIRST_CAPACITY : 2 * capacity;
+	if (capacity == region->capacity)
+		return true;
+	if (region->bytes == NULL)
+		bytes = mmap(
+			NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	else
+		bytes = mremap(region->bytes, region->capacity, capacity, MREMAP_MAYMOVE);
+	if (bytes == MAP_FAILED)
+		return false;
+	(void)madvise(bytes, capacity, MADV_DONTDUMP);
+	region->bytes = bytes;
+	region->capacity = capacity;
+	return true;
+}
+
+/* Takes an empty one. */
+static void scan_region_release(struct scan_region *region)
+{
+	if (region->bytes == NULL)
+		return;
+	mortise_wipe(region->bytes, region->used);
+	(void)munmap(region->bytes, region->capacity);
+	*region = (struct scan_region){0};
+}
 
 #define WINDOW_MAX      24 /* a longer stride would only make the filter larger */
 #define WINDOW_MANY     16 /* of so many stems that their grams would fill the memory */

@@ -244,6 +244,9 @@ const struct command command_set = {
 	.options = options,
 	.least = 1,
 	.most = 1,
+	.surplus = "a value is never an argument, since everyone could read it with ps; pipe it "
+		   "in, or "
+		   "use --from-file=F, or be asked on the terminal",
 	.changes_something = true,
 	.verb = "write",
 	.exits = {CLI_INTEGRITY, CLI_CONFLICT},

@@ -4,7 +4,7 @@
 
 #include "ask.h"
 #include "output.h"
-#include "paged.h"
+#include "progress.h"
 
 static int verify(struct cli *cli)
 {

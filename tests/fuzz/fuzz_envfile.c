@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "envfile.h"
-#include "import_file.h"
+#include "import.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* metadata: what SHOW says about a secret beside its versions, for people and as JSON. */
-#ifndef MORTISE_CLI_METADATA_H
-#define MORTISE_CLI_METADATA_H
+/* meta: what SHOW says about a secret beside its versions, for people and as JSON. */
+#ifndef MORTISE_CLI_META_H
+#define MORTISE_CLI_META_H
 
 #include <jansson.h>
 

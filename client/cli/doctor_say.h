@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * doctor: what will fail at the next boot. Shared by doctor.c (the table of checks, and what is
- * printed) and doctor_*.c, which look. A check reads the agent's facts, or asks and looks for more,
- * and says what it finds; one that can't look says so, and the others go on.
+ * doctor_say: what the checks of `mortise doctor` share. A check reads the agent's facts, or asks
+ * and looks for more, and says what it finds; one that can't look says so, and the others go on.
  */
-#ifndef MORTISE_CLI_DOCTOR_H
-#define MORTISE_CLI_DOCTOR_H
+#ifndef MORTISE_CLI_DOCTOR_SAY_H
+#define MORTISE_CLI_DOCTOR_SAY_H
 
 #include <jansson.h>
 #include <stdint.h>
@@ -33,6 +32,9 @@ struct doctor {
 	char absence[WIRE_TEXT_MAX];
 };
 
+/* "warning" and so on, as it is printed. */
+const char *doctor_severity(enum severity severity);
+
 /* remedy: what to do, best a command; NULL for none. */
 void doctor_say(struct doctor *doctor, enum severity severity, const char *remedy,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -48,15 +50,6 @@ void doctor_repeat(
 const char *doctor_text(const json_t *facts, const char *name);
 bool doctor_number(const json_t *facts, const char *name, uint64_t *out_number);
 
-/* The policy in force, malloc'ed; NULL where it may not be seen. */
-char *doctor_fetch_policy(struct doctor *doctor);
-/* The directory beside the agent's configuration. */
-void doctor_policy_directory(const struct doctor *doctor, char *path, size_t size);
-
 typedef void doctor_check(struct doctor *doctor);
-
-doctor_check doctor_anchor, doctor_audit, doctor_clock, doctor_config, doctor_disks, doctor_files,
-	doctor_hygiene, doctor_kernel, doctor_memory, doctor_policy, doctor_rekey, doctor_slots,
-	doctor_state, doctor_units;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* listing: all paths below a prefix that the caller may see, page by page. */
-#ifndef MORTISE_CLI_LISTING_H
-#define MORTISE_CLI_LISTING_H
+/* list: all paths below a prefix that the caller may see, page by page. */
+#ifndef MORTISE_CLI_LIST_H
+#define MORTISE_CLI_LIST_H
 
 #include "cli.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * import_file: a .env file with its values, and what it is with references in their place.
- * Keeps the file's text twice; both are wiped.
+ * import: a .env file with its values, and what it is with references in their place. Keeps the
+ * file's text twice; both are wiped.
  */
-#ifndef MORTISE_CLI_IMPORT_FILE_H
-#define MORTISE_CLI_IMPORT_FILE_H
+#ifndef MORTISE_CLI_IMPORT_H
+#define MORTISE_CLI_IMPORT_H
 
 #include <sys/stat.h>
 
@@ -25,9 +25,6 @@ struct import_file {
 	struct import_entry *entries;
 	size_t count, chosen;
 };
-
-/* CLI_DONE, or an exit status after the error. The file is the caller's also on failure. */
-int import_file_read(const struct cli *cli, const char *name, struct import_file *file);
 void import_file_done(struct import_file *file);
 
 /* Fills parsed and entries from text, which is there, for whoever has it from elsewhere. */
@@ -43,11 +40,5 @@ typedef enum mortise_status import_file_write(void *context, const void *bytes, 
 /* Those bytes, piece by piece. What write returns if it fails. */
 enum mortise_status import_file_put(
 	const struct import_file *file, import_file_write *write, void *context) MUST_USE;
-
-/*
- * Replaces the file, all at once, by one with references instead of the chosen values. Mode and
- * owner stay. MORTISE_CONFLICT if it is not what was read any more; MORTISE_IO with errno.
- */
-enum mortise_status import_file_rewrite(const struct import_file *file) MUST_USE;
 
 #endif

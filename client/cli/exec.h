@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * exec_environment: the environment of CMD, and the memory files behind its descriptors. Those are
- * sealed: nobody changes what is in them, and they are on no disk under any name.
+ * exec: the environment of CMD, and the memory files behind its descriptors. Those are sealed:
+ * nobody changes what is in them, and they are on no disk under any name.
  */
-#ifndef MORTISE_CLI_EXEC_ENVIRONMENT_H
-#define MORTISE_CLI_EXEC_ENVIRONMENT_H
+#ifndef MORTISE_CLI_EXEC_H
+#define MORTISE_CLI_EXEC_H
 
 #include "exec_plan.h"
 

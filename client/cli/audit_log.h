@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* audit_walk: all lines of the agent's audit log, oldest first. */
-#ifndef MORTISE_CLI_AUDIT_WALK_H
-#define MORTISE_CLI_AUDIT_WALK_H
+/* audit: all lines of the agent's audit log, oldest first. */
+#ifndef MORTISE_CLI_AUDIT_LOG_H
+#define MORTISE_CLI_AUDIT_LOG_H
 
 #include "cli.h"
 
