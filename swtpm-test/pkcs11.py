@@ -28,7 +28,7 @@ FAULTS = dict(enumerate((
     'refused full malformed unsupported other wrong-pin no-pin other-pcrs no-signature '
     'no-counter other-count no-module srk-auth unfit-wish').split()))
 
-# What a blob has where (agent/sealer/pkcs11_blob.h).
+# What a blob has where (agent/sealer/pkcs11_link.h).
 MECHANISM, HEADER_SIZE = 2, 116
 MECHANISMS = {1: 'gcm', 2: 'oaep-sha256', 3: 'oaep-sha1', 4: 'ecdh'}
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "cgroup.h"
+#include "evidence.h"
 
 #define OTHERS "8:pids:/user.slice\n4:memory:/fake.service\n1:cpu,cpuacct:/system.slice\n"
 

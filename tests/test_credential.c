@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "credential_address.h"
+#include "request_credential.h"
 
 #define READ_MAX  (4 * 1024 * 1024)
 #define ADDRESS   "@12ab/unit/backup.service/dbpass"

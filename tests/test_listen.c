@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "listen_set.h"
+#include "listen.h"
 
 #define STRANGER 12345
 

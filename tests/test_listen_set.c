@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "listen_set.h"
+#include "listen.h"
 
 #define WANTED   3
 #define REJECTED "r"

@@ -7,8 +7,7 @@
 
 #include <cmocka.h>
 
-#include "pkcs11_blob.h"
-#include "pkcs11_fault.h"
+#include "pkcs11_link.h"
 
 static const enum pkcs11_mechanism mechanisms[] = {
 	PKCS11_AES_GCM, PKCS11_OAEP_SHA256, PKCS11_OAEP_SHA1, PKCS11_ECDH};

@@ -14,9 +14,7 @@
 #include <cmocka.h>
 
 #include "tpm2_blob.h"
-#include "tpm2_fault.h"
 #include "tpm2_link.h"
-#include "tpm2_notes.h"
 #include "tpm2_srk.h"
 #include "tpm_slot.h"
 

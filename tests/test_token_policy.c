@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "tpm2_blob.h"
-#include "tpm2_fault.h"
 #include "tpm2_link.h"
 #include "tpm2_seal.h"
 #include "tpm2_srk.h"

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tpm2_fault.h"
+#include "tpm2_link.h"
 #include "tpm_slot.h"
 
 #define NEW_KERNEL "tpm2_pcrextend 11:sha256=$(printf x | sha256sum | cut -c1-64)"

@@ -21,7 +21,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "mounts.h"
 #include "processes.h"
 #include "witness_look.h"
 #include "witness_process.h"

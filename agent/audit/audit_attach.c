@@ -11,90 +11,6 @@
 #include "audit_chain.h"
 #include "clock.h"
 
-#define CHUNK_SIZE 65536
-
-static enum mortise_status lack(struct audit_check *check, const char *text)
-{
-	(void)snprintf(check->complaint, sizeof check->complaint, "%s", text);
-	check->has_failed = true;
-	return MORTISE_INTEGRITY;
-}
-
-/* The line at `from`, up to and with its newline. */
-static enum mortise_status find_start(const struct audit *audit, const struct audit_position *from,
-	uint64_t *out_offset, struct audit_check *check)
-{
-	static const char missing[] = "the log lacks its last signed line";
-	char line[AUDIT_LINE_MAX];
-	uint8_t hash[AUDIT_HASH_SIZE];
-	const char *newline;
-	size_t size;
-
-	if (from->offset >= audit->committed.offset)
-		return lack(check, missing);
-	TRY(audit_file_read(&audit->file, from->offset, line, sizeof line, &size));
-	newline = memchr(line, '\n', size);
-	if (newline == NULL)
-		return lack(check, missing);
-	audit_line_hash(line, (size_t)(newline - line), hash);
-	if (memcmp(hash, from->head, AUDIT_HASH_SIZE) != 0)
-		return lack(check, missing);
-	*out_offset = from->offset + (uint64_t)(newline - line) + 1;
-	return MORTISE_OK;
-}
-
-static enum mortise_status feed_rest(
-	struct audit *audit, uint8_t *chunk, bool rewrite, struct audit_check *check)
-{
-	size_t size;
-
-	for (uint64_t offset = check->end.offset;; offset += size) {
-		enum mortise_status status = audit_read(audit, offset, chunk, CHUNK_SIZE, &size);
-
-		if (status == MORTISE_INVALID || status == MORTISE_INTEGRITY)
-			return lack(check, "the log is shorter than what was written");
-		TRY(status);
-		if (size == 0)
-			return MORTISE_OK;
-		TRY(audit_check_feed(check, chunk, size));
-		if (rewrite)
-			TRY(audit_file_write(&audit->file, offset, chunk, size));
-	}
-}
-
-/* The line at `from` itself is of the lines to be written again. */
-static enum mortise_status follow_in(struct audit *audit, const struct audit_route *route,
-	uint8_t *chunk, struct audit_check *check)
-{
-	struct audit_position start = *route->from;
-
-	TRY(find_start(audit, route->from, &start.offset, check));
-	audit_check_resume(check, &start, route->uuid, route->key);
-	if (route->rewrite) {
-		size_t size;
-
-		TRY(audit_file_read(&audit->file, route->from->offset, chunk,
-			(size_t)(start.offset - route->from->offset), &size));
-		TRY(audit_file_write(&audit->file, route->from->offset, chunk, size));
-	}
-	TRY(feed_rest(audit, chunk, route->rewrite, check));
-	return audit_check_compare(check, audit);
-}
-
-enum mortise_status audit_follow(
-	struct audit *audit, const struct audit_route *route, struct audit_check *check)
-{
-	uint8_t *chunk = malloc(CHUNK_SIZE);
-	enum mortise_status status;
-
-	*check = (struct audit_check){0};
-	if (chunk == NULL)
-		return MORTISE_BUSY;
-	status = follow_in(audit, route, chunk, check);
-	free(chunk);
-	return status;
-}
-
 /* Our key may have signed one checkpoint that the store never heard of, but no more. */
 static enum mortise_status check_successor(struct audit_check *check, const struct audit_keys *keys)
 {
@@ -103,10 +19,11 @@ static enum mortise_status check_successor(struct audit_check *check, const stru
 	if (check->checkpoints.count == 0)
 		return MORTISE_OK;
 	if (check->checkpoints.count > 1)
-		return lack(check, "the log is newer than the store's keys");
+		return audit_check_lack(check, "the log is newer than the store's keys");
 	TRY(audit_public_half(keys->next, next));
 	if (memcmp(check->key, next, AUDIT_KEY_SIZE) != 0)
-		return lack(check, "a checkpoint names a key that the store does not have");
+		return audit_check_lack(
+			check, "a checkpoint names a key that the store does not have");
 	return MORTISE_OK;
 }
 
@@ -207,13 +124,13 @@ static bool has_vouched(const uint8_t *text, size_t size)
 
 enum mortise_status audit_find_vouched(const struct audit *audit)
 {
-	uint8_t *chunk = malloc(CHUNK_SIZE);
+	uint8_t *chunk = malloc(AUDIT_CHUNK_SIZE);
 	enum mortise_status status = chunk != NULL ? MORTISE_OK : MORTISE_BUSY;
 	bool is_found = false;
 	size_t size = 1;
 
 	for (uint64_t offset = 0; status == MORTISE_OK && size > 0 && !is_found; offset += size) {
-		status = audit_read(audit, offset, chunk, CHUNK_SIZE, &size);
+		status = audit_read(audit, offset, chunk, AUDIT_CHUNK_SIZE, &size);
 		is_found = status == MORTISE_OK && has_vouched(chunk, size);
 	}
 	free(chunk);

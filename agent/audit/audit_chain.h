@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * audit_chain: what the files of the audit log share. Nobody else includes it.
- *
- * audit.c         the turn: append, flush, roll back, read
- * audit_denials.c a caller's repeated denials, counted
- * audit_sign.c    checkpoints and the keys that sign them
- * audit_attach.c  where a restarted agent goes on
- * audit_check.c   the same chain from the reader's side
+ * audit_chain: the log's state, and the turn: lines are put, flushed or rolled back, and read.
+ * Below what else the log is made of: denials that are counted, checkpoints and the keys that sign
+ * them, where a restarted agent goes on, and the same chain from the reader's side.
  */
 #ifndef MORTISE_AUDIT_CHAIN_H
 #define MORTISE_AUDIT_CHAIN_H
@@ -15,8 +11,9 @@
 #include "audit_file.h"
 #include "audit_line.h"
 
-#define AUDIT_TURN_SIZE (256 * AUDIT_LINE_MAX)
-#define AUDIT_DENIERS   64
+#define AUDIT_CHUNK_SIZE 65536 /* that is read at once */
+#define AUDIT_TURN_SIZE  (256 * AUDIT_LINE_MAX)
+#define AUDIT_DENIERS    64
 
 struct audit_denier {
 	uint32_t uid;
@@ -96,7 +93,7 @@ struct audit_check {
 	char complaint[256];
 };
 
-/* audit.c: puts a line into the turn, whatever its role. */
+/* Puts a line into the turn, whatever its role. */
 void audit_put(
 	struct audit *audit, const struct audit_event *event, const struct audit_proof *proof);
 
@@ -132,7 +129,7 @@ void audit_succeed(struct audit *audit, struct secret **state, struct secret **h
 enum mortise_status audit_harden(struct audit *audit) MUST_USE;
 
 /*
- * audit_attach.c: follows the log from the line at `from`, which must be that line, to the end
+ * audit_check.c: follows the log from the line at `from`, which must be that line, to the end
  * of what is committed. key is what the next checkpoint must have. With rewrite the lines are
  * written again as they were read. MORTISE_INTEGRITY: *check holds the complaint.
  */
@@ -145,7 +142,9 @@ struct audit_route {
 enum mortise_status audit_follow(
 	struct audit *audit, const struct audit_route *route, struct audit_check *check) MUST_USE;
 
-/* audit_check.c: goes on behind a line that is known to be good; key as above. */
+/* audit_check.c: MORTISE_INTEGRITY, with the complaint kept. */
+enum mortise_status audit_check_lack(struct audit_check *check, const char *text);
+/* Goes on behind a line that is known to be good; key as above. */
 void audit_check_resume(struct audit_check *check, const struct audit_position *end,
 	const uint8_t *uuid, const uint8_t *key);
 /* audit_check_end() without the question for the genesis. */

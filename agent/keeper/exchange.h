@@ -10,7 +10,6 @@
 #include "request.h"
 
 struct operation;
-struct hygiene;
 
 struct exchange {
 	struct agent *agent;
@@ -108,6 +107,8 @@ void requester_gather(struct agent *agent, struct requester *from, const struct 
 
 /* The same; those are left (bits 1 << ATTRIBUTE_...) that have to be waited for. */
 unsigned requester_needs(struct agent *agent, struct requester *from, const struct policy *policy);
+/* Does a rule depend on the program that asks, and was that not found out yet? */
+bool requester_wants_exe(struct agent *agent, struct requester *from);
 
 /* The listener's and the policy's word on this caller, verb and path (NULL: none) now. */
 struct decision exchange_may(const struct exchange *exchange, enum verb verb, const char *path);
@@ -209,10 +210,7 @@ void put_number_fact(struct wire_writer *reply, const char *name, uint64_t numbe
 void put_pcrs_fact(struct wire_writer *reply, const char *name, uint64_t pcrs);
 void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us);
 
-/* Forgets fingerprints; NULL is allowed. */
-void hygiene_free(struct hygiene *hygiene);
-
-/* Frees a half-uploaded policy; NULL is allowed. */
-void policy_staging_free(struct policy_staging *staging);
+/* Frees what hangs there. */
+void hung_drop(struct hung *hung);
 
 #endif

@@ -100,49 +100,6 @@ bool lifecycle_disk_is_low(const struct lifecycle *lifecycle, uint64_t *out_free
 	       store_unused(lifecycle->store) < RESERVE_MAX;
 }
 
-void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state)
-{
-	lifecycle->state = state;
-	lifecycle->since_us = clock_now().least_us;
-	if (state == LIFECYCLE_UNSEALED) {
-		lifecycle->reason[0] = '\0';
-		lifecycle->pin_slot = 0;
-	}
-	lifecycle->parts.hooks.changed(lifecycle->parts.hooks.context);
-}
-
-void lifecycle_explain(struct lifecycle *lifecycle, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(lifecycle->reason, sizeof lifecycle->reason, format, arguments);
-	va_end(arguments);
-	lifecycle->parts.hooks.changed(lifecycle->parts.hooks.context);
-}
-
-void lifecycle_finish(struct lifecycle *lifecycle, enum mortise_status status, const char *text,
-	const struct secret *recovery)
-{
-	lifecycle_done *done = lifecycle->done;
-
-	lifecycle->done = NULL;
-	if (done)
-		done(lifecycle->context, status, text, recovery);
-}
-
-void lifecycle_close_vault(struct lifecycle *lifecycle)
-{
-	lifecycle_end_work(lifecycle);
-	slot_work_cancel(lifecycle);
-	event_del(lifecycle->ends);
-	lifecycle->parts.hooks.closing(lifecycle->parts.hooks.context);
-	anchor_detach(lifecycle->anchor);
-	vault_close(lifecycle->vault);
-	lifecycle->vault = NULL;
-	lifecycle->is_unsure = false;
-}
-
 enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 {
 	char word[STORE_HOLD_MAX];

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lifecycle_parts: what lifecycle.c (state, seal), lifecycle_unseal.c, lifecycle_enrol.c,
- * lifecycle_init.c (making a store), lifecycle_slots.c (what is kept while sealed),
- * lifecycle_work.c, lifecycle_health.c and lifecycle_upkeep.c (slots while unsealed) and
- * lifecycle_rekey.c share.
- * Nobody else includes it.
+ * lifecycle_parts: the lifecycle's state, and what its files do for one another: where it stands
+ * (_state), opening (_open, _reopen) and asking for keys (_unseal), making a store (_init) and
+ * getting one back (_recover), slots (_slots, _enrol, _work, _upkeep) and the vault's own work
+ * (_rekey). Nobody else includes it.
  */
 #ifndef MORTISE_LIFECYCLE_PARTS_H
 #define MORTISE_LIFECYCLE_PARTS_H
@@ -194,6 +193,8 @@ void slot_work_free(struct lifecycle *lifecycle);
 /* What a slot's opening means for the others, while the vault is just open. */
 void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t id);
 void lifecycle_arm_ends(struct lifecycle *lifecycle);
+/* The same, soon. */
+void lifecycle_look_at_ends(struct lifecycle *lifecycle);
 /* What a failed answer about a slot of the open vault means: what happened; what next. */
 void lifecycle_describe_test(struct lifecycle *lifecycle, uint64_t id,
 	const struct sealer_answer *answer, char *buffer, size_t size);

@@ -7,9 +7,6 @@
 #include "lifecycle_parts.h"
 #include "log.h"
 
-#define RETRY_FIRST_MS 200u
-#define RETRY_MAX_MS   30000u
-
 /* ---- the turn ---- */
 
 static struct slot slot_at(const struct lifecycle *lifecycle, size_t index)
@@ -82,20 +79,6 @@ static const struct secret *pin_for(
 static bool risks_a_pin(const struct slot *slot, const struct secret *pin)
 {
 	return pin || strcmp(slot->kind, SLOT_KIND_PKCS11) == 0;
-}
-
-void lifecycle_try_later(struct lifecycle *lifecycle)
-{
-	unsigned shift = lifecycle->attempts < 8 ? lifecycle->attempts : 8;
-	unsigned delay_ms = RETRY_FIRST_MS << shift;
-	struct timeval delay = {0};
-
-	if (delay_ms > RETRY_MAX_MS)
-		delay_ms = RETRY_MAX_MS;
-	lifecycle->attempts++;
-	delay.tv_sec = delay_ms / 1000;
-	delay.tv_usec = delay_ms % 1000 * 1000;
-	event_add(lifecycle->retry, &delay);
 }
 
 /* An attempt that nobody asked for, and that came to the same as the one before, is no news. */

@@ -7,7 +7,8 @@
 #ifndef MORTISE_POLICY_NAMES_H
 #define MORTISE_POLICY_NAMES_H
 
-#include "policy_lookup.h"
+#include "monitor_link.h"
+#include "policy.h"
 
 struct policy_names {
 	struct policy *policy; /* NULL: none is watched */
@@ -23,5 +24,28 @@ void policy_names_watch(struct policy_names *names, struct policy *policy, bool 
 void policy_names_forget(struct policy_names *names);
 /* Called between turns. */
 void policy_names_upkeep(struct policy_names *names, struct monitor_link *monitor);
+
+/*
+ * What the names of a policy mean now, asked of the monitor in batches. Knows nothing of what that
+ * is asked for.
+ */
+
+struct policy_lookup;
+
+struct looked_up {
+	/* MORTISE_NOT_FOUND: for certain no such name. MORTISE_IO: could not be asked. */
+	enum mortise_status status;
+	uint32_t id; /* where the status is MORTISE_OK */
+};
+
+/* found has one for each of the policy's names, in their order. */
+typedef void policy_lookup_done(void *context, const struct looked_up *found);
+
+/*
+ * Asks for all names of a policy that has some, and which stays until done() was called, once
+ * and later, or the look-up was abandoned. MORTISE_BUSY: then done() is not called.
+ */
+enum mortise_status policy_lookup_start(struct monitor_link *monitor, const struct policy *policy,
+	policy_lookup_done *done, void *context, struct policy_lookup **out_lookup) MUST_USE;
 
 #endif

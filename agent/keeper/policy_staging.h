@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * policy_staging: the files of a policy on its way into force: uploaded over one connection, or
- * those of a version that is kept. policy_staging_free() is in exchange.h.
+ * those of a version that is kept.
  */
 #ifndef MORTISE_POLICY_STAGING_H
 #define MORTISE_POLICY_STAGING_H
@@ -14,5 +14,8 @@ struct policy_staging {
 	uint8_t *record;               /* NULL: uploaded */
 	size_t total;
 };
+
+/* NULL is allowed. */
+void policy_staging_free(struct policy_staging *staging);
 
 #endif

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "path.h"
 #include "policy_record.h"
+#include "refusal.h"
 
 #define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
 
@@ -337,7 +338,7 @@ bool request_wants_exe(struct agent *agent, struct requester *from, uint16_t opc
 	if (!agent->policy || operation->opcode == WIRE_HELLO || operation->authority == OPERATOR ||
 		(operation->opcode == WIRE_STATUS && requester_is_operator(agent, from)))
 		return false;
-	return (requester_needs(agent, from, agent->policy) & 1u << ATTRIBUTE_EXE) != 0;
+	return requester_wants_exe(agent, from);
 }
 
 /* With the time after which it is worth trying again, where that is known. */
@@ -347,7 +348,7 @@ static size_t refuse(uint32_t request_id, enum mortise_status status,
 	struct wire_writer writer;
 
 	if (status != MORTISE_BUSY || exchange->wait_ms == 0)
-		return request_refuse(request_id, status, exchange->text, reply, capacity);
+		return refusal_write(request_id, status, exchange->text, reply, capacity);
 	wire_begin(&writer, reply, capacity, (uint16_t)status, request_id);
 	wire_put_text(&writer, WIRE_TAG_TEXT, exchange->text);
 	wire_put_number(&writer, WIRE_TAG_NUMBER, exchange->wait_ms);
@@ -369,7 +370,7 @@ static size_t finish(
 		return size;
 	sodium_memzero(reply, exchange->reply->size); /* values that now stay here */
 	if (status == MORTISE_OK)
-		return request_refuse(request_id, MORTISE_INVALID,
+		return refusal_write(request_id, MORTISE_INVALID,
 			"the answer is larger than a frame; ask for less at once", reply, capacity);
 	return refuse(request_id, status, exchange, reply, capacity);
 }
@@ -387,26 +388,9 @@ size_t request_handle(struct agent *agent, struct requester *from,
 		.now = clock_now()};
 
 	if (!exchange.operation)
-		return request_refuse(request->request_id, MORTISE_INVALID,
+		return refusal_write(request->request_id, MORTISE_INVALID,
 			"this agent does not know that request", reply, capacity);
 	wire_begin(&writer, reply, capacity, MORTISE_OK, request->request_id);
 	enum mortise_status status = run(&exchange);
 	return exchange.is_pending ? 0 : finish(&exchange, status, reply, capacity);
-}
-
-const char *request_words(enum mortise_status status)
-{
-	return status == MORTISE_IO
-		       ? "the store could not be read or written; is the disk full or failing?"
-		       : mortise_status_text(status);
-}
-
-size_t request_refuse(uint32_t request_id, enum mortise_status status, const char *text,
-	uint8_t *reply, size_t capacity)
-{
-	struct wire_writer writer;
-
-	wire_begin(&writer, reply, capacity, (uint16_t)status, request_id);
-	wire_put_text(&writer, WIRE_TAG_TEXT, text[0] ? text : request_words(status));
-	return wire_finish(&writer);
 }

@@ -103,6 +103,12 @@ struct agent {
 struct pending; /* a request that waits for hardware or for names */
 
 /* One connection's side of it. */
+/* What an operation keeps with its requester from one page to the next. */
+struct hung {
+	void *state; /* NULL: nothing */
+	void (*drop)(void *state);
+};
+
 struct requester {
 	struct caller caller;
 	const struct entrance *entrance;
@@ -112,8 +118,8 @@ struct requester {
 	struct audit_check *check; /* an `audit verify` under way */
 	struct audit_gap *gaps;    /* that it may go past */
 	uint64_t check_offset;
-	struct hygiene *hygiene; /* a `hygiene` under way */
-	uint16_t page_of; /* the opcode whose next page this connection was told of; 0: none */
+	struct hung hygiene; /* a `hygiene` under way */
+	uint16_t page_of;    /* the opcode whose next page this connection was told of; 0: none */
 	uint8_t page[REQUEST_PAGE_SIZE];
 };
 
@@ -138,13 +144,6 @@ bool request_wants_exe(struct agent *agent, struct requester *from, uint16_t opc
  */
 size_t request_handle(struct agent *agent, struct requester *from,
 	const struct wire_message *request, uint8_t *reply, size_t capacity);
-
-/* What a status means where nothing more is known: what the agent reads and writes is its store. */
-const char *request_words(enum mortise_status status);
-
-/* An answer that only says what went wrong; text "": in request_words(). */
-size_t request_refuse(uint32_t request_id, enum mortise_status status, const char *text,
-	uint8_t *reply, size_t capacity);
 
 /* The hooks of lifecycle.h, with the agent as their context. */
 enum mortise_status request_vault_opened(void *agent, struct vault *vault, const char **out_reason)

@@ -8,7 +8,7 @@
 #define VERIFY_BYTES   (4 * 1024 * 1024) /* of log checked for one frame */
 #define VERIFY_BUCKETS 256
 
-/* It is not the store, which request_words() means. */
+/* It is not the store, which refusal_words() means. */
 static enum mortise_status explain_unread(struct exchange *exchange, enum mortise_status status)
 {
 	if (status == MORTISE_IO)

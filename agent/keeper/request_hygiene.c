@@ -29,10 +29,11 @@ struct hygiene {
 	uint64_t group, pages, examined;
 };
 
-void hygiene_free(struct hygiene *hygiene)
+static void drop(void *state)
 {
-	if (hygiene)
-		free(hygiene->seen);
+	struct hygiene *hygiene = state;
+
+	free(hygiene->seen);
 	free(hygiene);
 }
 
@@ -176,18 +177,19 @@ static enum mortise_status start(struct exchange *exchange)
 
 	if (wire_has(exchange->request, WIRE_TAG_TIME))
 		TRY(wire_number(exchange->request, WIRE_TAG_TIME, &older_than_us));
-	hygiene_free(from->hygiene);
-	from->hygiene = calloc(1, sizeof *from->hygiene);
-	if (!from->hygiene)
+	hung_drop(&from->hygiene);
+	struct hygiene *hygiene = calloc(1, sizeof *hygiene);
+	if (!hygiene)
 		return MORTISE_BUSY;
-	from->hygiene->older_than_us = older_than_us;
-	from->hygiene->epoch = vault_epoch(lifecycle_vault(exchange->agent->lifecycle));
+	hygiene->older_than_us = older_than_us;
+	hygiene->epoch = vault_epoch(lifecycle_vault(exchange->agent->lifecycle));
+	from->hygiene = (struct hung){hygiene, drop};
 	return MORTISE_OK;
 }
 
 static enum mortise_status go_on(struct exchange *exchange, const struct wire_field *cursor)
 {
-	struct hygiene *hygiene = exchange->from->hygiene;
+	struct hygiene *hygiene = exchange->from->hygiene.state;
 	uint8_t expected[CURSOR_SIZE];
 
 	if (!hygiene || cursor->size != sizeof expected)
@@ -233,12 +235,11 @@ enum mortise_status request_hygiene(struct exchange *exchange)
 	struct requester *from = exchange->from;
 
 	TRY(cursor->bytes ? go_on(exchange, cursor) : start(exchange));
-	enum mortise_status status = put_page(exchange, from->hygiene);
+	enum mortise_status status = put_page(exchange, from->hygiene.state);
 	if (status != MORTISE_OK)
 		exchange->is_silent = false;
-	if (status == MORTISE_OK && !is_at_end(from->hygiene))
+	if (status == MORTISE_OK && !is_at_end(from->hygiene.state))
 		return MORTISE_OK;
-	hygiene_free(from->hygiene);
-	from->hygiene = NULL;
+	hung_drop(&from->hygiene);
 	return status;
 }

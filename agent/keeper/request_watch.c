@@ -225,7 +225,7 @@ static bool has_to_wait(struct agent *agent, struct watch *watch)
 {
 	struct requester *from = watch->pending->from;
 
-	return request_wants_exe(agent, from, WIRE_WATCH) &&
+	return requester_wants_exe(agent, from) &&
 	       evidence_await_exe(agent->evidence, &from->caller, NULL, NULL);
 }
 

@@ -27,23 +27,6 @@ const struct monitor_timing monitor_usual_timing = {
 	.refusals_ms = 500,
 };
 
-void monitor_arm(struct event *timer, int timeout_ms)
-{
-	const struct timeval timeout = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-
-	if (evtimer_add(timer, &timeout) != 0)
-		log_error("a timer cannot be set");
-}
-
-void monitor_end(struct monitor *monitor, int exit_status)
-{
-	monitor->exit_status = exit_status;
-	monitor->is_ending = true;
-	credential_hold_hurry(monitor->hold, monitor->settings->timing.refusals_ms);
-	if (credential_hold_is_empty(monitor->hold))
-		event_base_loopbreak(monitor->base);
-}
-
 static void on_refused_all(void *context)
 {
 	struct monitor *monitor = context;

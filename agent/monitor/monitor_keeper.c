@@ -142,24 +142,6 @@ static enum mortise_status start(struct monitor *monitor)
 	return MORTISE_OK;
 }
 
-static void stop_reading(struct monitor_keeper *keeper)
-{
-	if (keeper->readable != NULL)
-		event_free(keeper->readable);
-	keeper->readable = NULL;
-	close_drop(&keeper->fd);
-}
-
-/* Its end is handled when it has ended: monitor_keeper_ended. */
-void monitor_keeper_kill(struct monitor *monitor, const char *why)
-{
-	if (why != NULL)
-		log_error("keeper %s: killed", why);
-	stop_reading(&monitor->keeper);
-	if (monitor->keeper.pid > 0)
-		kill(monitor->keeper.pid, SIGKILL);
-}
-
 static int delay_ms(struct monitor *monitor)
 {
 	const struct monitor_timing *timing = &monitor->settings->timing;
@@ -211,7 +193,7 @@ void monitor_keeper_ended(struct monitor *monitor, int wait_status)
 	keeper->pid = 0;
 	monitor_credential_keeper_ended(monitor);
 	monitor_witness_kill(monitor);
-	stop_reading(keeper);
+	monitor_keeper_stop_reading(keeper);
 	if (!monitor->stopping)
 		monitor_sealer_kill(monitor);
 	if (now_ms() - keeper->started_ms >= monitor->settings->timing.healthy_ms)

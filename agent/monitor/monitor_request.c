@@ -16,78 +16,7 @@
 #include "monitor_state.h"
 #include "names.h"
 #include "notify.h"
-#include "pin_flag.h"
 #include "processes.h"
-
-#define ANSWER_MAX     (WIRE_TEXT_MAX + 64)
-#define ANSWER_WAIT_MS 2000 /* for a keeper that does not read */
-
-static enum mortise_status build_answer(uint8_t *frame, uint32_t request_id,
-	enum mortise_status status, const char *text, size_t *out_size)
-{
-	struct wire_writer writer;
-	size_t size;
-
-	wire_begin(&writer, frame, ANSWER_MAX, (uint16_t)status, request_id);
-	if (text != NULL)
-		wire_put_text(&writer, WIRE_TAG_TEXT, text);
-	size = wire_finish(&writer);
-	if (size == 0)
-		return MORTISE_INVALID;
-	*out_size = size;
-	return MORTISE_OK;
-}
-
-static enum mortise_status send_patiently(int fd, const struct msghdr *message)
-{
-	struct pollfd writable = {.fd = fd, .events = POLLOUT};
-
-	if (sendmsg(fd, message, MSG_NOSIGNAL) >= 0)
-		return MORTISE_OK;
-	if (errno != EAGAIN || poll(&writable, 1, ANSWER_WAIT_MS) != 1)
-		return MORTISE_IO;
-	return sendmsg(fd, message, MSG_NOSIGNAL) >= 0 ? MORTISE_OK : MORTISE_IO;
-}
-
-static void add_descriptors(struct msghdr *message, void *room, const int *fds, size_t count)
-{
-	struct cmsghdr *header;
-
-	message->msg_control = room;
-	message->msg_controllen = CMSG_SPACE(count * sizeof *fds);
-	header = CMSG_FIRSTHDR(message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(count * sizeof *fds);
-	memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
-}
-
-enum mortise_status monitor_send(
-	struct monitor *monitor, uint8_t *frame, size_t size, const int *fds, size_t fd_count)
-{
-	_Alignas(struct cmsghdr) char room[CMSG_SPACE(MONITOR_FDS_MAX * sizeof *fds)] = {0};
-	struct iovec vector = {frame, size};
-	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
-
-	if (fd_count > MONITOR_FDS_MAX)
-		return MORTISE_IO;
-	if (fd_count > 0)
-		add_descriptors(&message, room, fds, fd_count);
-	return send_patiently(monitor->keeper.fd, &message);
-}
-
-void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_status status,
-	const char *text, int fd)
-{
-	uint8_t frame[ANSWER_MAX];
-	size_t size;
-
-	if (monitor->keeper.fd < 0)
-		return;
-	if (build_answer(frame, request_id, status, text, &size) != MORTISE_OK ||
-		monitor_send(monitor, frame, size, &fd, fd >= 0) != MORTISE_OK)
-		monitor_keeper_kill(monitor, "takes no answer");
-}
 
 /* The text goes to the log and, as one line of several, to the service manager. */
 static void make_printable(char *text)

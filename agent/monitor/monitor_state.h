@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * monitor_state: what monitor.c (the loop), monitor_keeper.c (the keeper's life),
- * monitor_request.c (what it asks for), monitor_credential.c, monitor_witness.c and
- * monitor_sealer.c share. Nobody else includes it.
+ * monitor_state: what the monitor knows of itself and its children; timers, frames to the keeper,
+ * and the end of both. Below the parts of the monitor (its loop, the keeper's life, what a keeper
+ * asks for, sealers, witnesses, credentials); nobody else includes it.
  */
 #ifndef MORTISE_MONITOR_STATE_H
 #define MORTISE_MONITOR_STATE_H
@@ -75,28 +75,32 @@ struct monitor {
 	uint8_t frame[WIRE_FRAME_MAX];
 };
 
-/* monitor.c */
 void monitor_arm(struct event *timer, int timeout_ms);
 /* The keeper has ended, for good: so does the monitor when it has refused who is owed that. */
 void monitor_end(struct monitor *monitor, int exit_status);
 
-/* monitor_keeper.c */
-void monitor_keeper_start(struct monitor *monitor);
-/* Tells a keeper that runs what has changed. */
-void monitor_keeper_configure(struct monitor *monitor);
-void monitor_keeper_kill(struct monitor *monitor, const char *why);
-void monitor_keeper_ended(struct monitor *monitor, int wait_status);
-
-/* monitor_request.c */
-/* The keeper's state for the service manager, behind lines that say more: "READY=1\n", "". */
-void monitor_tell_manager(struct monitor *monitor, const char *before);
-void monitor_request(struct monitor *monitor, const struct wire_message *message);
 /* Sends a frame to the keeper, with up to MONITOR_FDS_MAX descriptors. MORTISE_IO. */
 enum mortise_status monitor_send(struct monitor *monitor, uint8_t *frame, size_t size,
 	const int *fds, size_t fd_count) MUST_USE;
 /* Answers with a status, a text unless it is OK, and a descriptor unless that is -1. */
 void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_status status,
 	const char *text, int fd);
+
+/* Nothing more is read of it. */
+void monitor_keeper_stop_reading(struct monitor_keeper *keeper);
+/* why: for the log; NULL: there is nothing to say. */
+void monitor_keeper_kill(struct monitor *monitor, const char *why);
+
+/* monitor_keeper.c */
+void monitor_keeper_start(struct monitor *monitor);
+/* Tells a keeper that runs what has changed. */
+void monitor_keeper_configure(struct monitor *monitor);
+void monitor_keeper_ended(struct monitor *monitor, int wait_status);
+
+/* monitor_request.c */
+/* The keeper's state for the service manager, behind lines that say more: "READY=1\n", "". */
+void monitor_tell_manager(struct monitor *monitor, const char *before);
+void monitor_request(struct monitor *monitor, const struct wire_message *message);
 void monitor_resolver_ended(
 	struct monitor *monitor, struct monitor_resolver *resolver, int wait_status);
 

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 #include "names.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "processes.h"
 
 #define ENTRY_SIZE_FIRST 4096
 #define ENTRY_SIZE_MAX   (4096 * 1024) /* groups with very many members */
@@ -119,5 +125,169 @@ enum mortise_status names_groups(
 	if (getgrouplist(user->login, user->gid, groups, &count) < 0 || count < 0)
 		return MORTISE_IO;
 	*out_count = (size_t)count;
+	return MORTISE_OK;
+}
+
+/* The keeper's questions: RESOLVE of processes.h. */
+
+/* What is still free for groups in this answer, so that every name has room. */
+struct answer {
+	struct wire_writer writer;
+	gid_t *groups;
+	size_t groups_left;
+};
+
+static enum mortise_status count_names(
+	const struct wire_message *request, enum wire_tag tag, size_t *count)
+{
+	struct wire_list list = wire_list_of(request, tag);
+	struct wire_field name;
+
+	while (wire_list_next(&list, &name))
+		(*count)++;
+	return wire_list_is_whole(&list) ? MORTISE_OK : MORTISE_INVALID;
+}
+
+enum mortise_status names_check(const struct wire_message *request)
+{
+	const uint64_t expected = WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS);
+	size_t count = 0;
+
+	if ((request->present & ~expected) != 0)
+		return MORTISE_INVALID;
+	TRY(count_names(request, WIRE_TAG_USERS, &count));
+	TRY(count_names(request, WIRE_TAG_GROUPS, &count));
+	return count <= NAMES_PER_REQUEST ? MORTISE_OK : MORTISE_REJECTED;
+}
+
+/* A name that no name service could be asked for is no name of anybody. */
+static enum mortise_status read_name(const struct wire_field *field, char name[NAMES_LOGIN_MAX])
+{
+	if (field->size == 0 || field->size >= NAMES_LOGIN_MAX ||
+		memchr(field->bytes, '\0', field->size) != NULL)
+		return MORTISE_NOT_FOUND;
+	memcpy(name, field->bytes, field->size);
+	name[field->size] = '\0';
+	return MORTISE_OK;
+}
+
+static enum mortise_status find_user(struct answer *answer, const struct wire_field *field,
+	uint32_t *out_id, size_t *out_group_count)
+{
+	char name[NAMES_LOGIN_MAX];
+	struct names_user user;
+
+	TRY(read_name(field, name));
+	TRY(names_find_user(name, &user));
+	TRY(names_groups(&user, answer->groups, answer->groups_left, out_group_count));
+	*out_id = user.uid;
+	return MORTISE_OK;
+}
+
+static enum mortise_status find_group(const struct wire_field *field, uint32_t *out_id)
+{
+	char name[NAMES_LOGIN_MAX];
+
+	TRY(read_name(field, name));
+	return names_find_group(name, out_id);
+}
+
+static void put_groups(struct answer *answer, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		answer->groups[i] = htole32(answer->groups[i]);
+	wire_put(&answer->writer, WIRE_TAG_IDS, answer->groups, count * sizeof *answer->groups);
+	answer->groups_left -= count;
+}
+
+static void put_item(struct answer *answer, bool is_user, const struct wire_field *name)
+{
+	size_t mark = wire_item_begin(&answer->writer), group_count = 0;
+	enum mortise_status status;
+	uint32_t id = 0;
+
+	if (is_user)
+		status = find_user(answer, name, &id, &group_count);
+	else
+		status = find_group(name, &id);
+	wire_put_number(&answer->writer, WIRE_TAG_STATUS, (uint64_t)status);
+	wire_put(&answer->writer, WIRE_TAG_NAME, name->bytes, name->size);
+	if (status == MORTISE_OK)
+		wire_put_number(&answer->writer, WIRE_TAG_NUMBER, id);
+	if (status == MORTISE_OK && is_user)
+		put_groups(answer, group_count);
+	wire_item_end(&answer->writer, mark);
+}
+
+static void put_items(struct answer *answer, const struct wire_message *request, bool users)
+{
+	struct wire_list list = wire_list_of(request, users ? WIRE_TAG_USERS : WIRE_TAG_GROUPS);
+	struct wire_field name;
+
+	while (wire_list_next(&list, &name))
+		put_item(answer, users, &name);
+}
+
+enum mortise_status names_answer(
+	const struct wire_message *request, uint8_t *frame, size_t capacity, size_t *out_size)
+{
+	struct answer answer = {.groups_left = NAMES_GROUPS_MAX};
+	size_t mark, size;
+
+	answer.groups = calloc(NAMES_GROUPS_MAX, sizeof *answer.groups);
+	if (answer.groups == NULL)
+		return MORTISE_IO;
+	wire_begin(&answer.writer, frame, capacity, MORTISE_OK, request->request_id);
+	mark = wire_list_begin(&answer.writer, WIRE_TAG_ITEMS);
+	put_items(&answer, request, true);
+	put_items(&answer, request, false);
+	wire_list_end(&answer.writer, mark);
+	size = wire_finish(&answer.writer);
+	free(answer.groups);
+	if (size == 0)
+		return MORTISE_IO;
+	*out_size = size;
+	return MORTISE_OK;
+}
+
+/* The socket does not block, since the monitor shares it; the alarm ends the wait. */
+static enum mortise_status send_frame(int fd, const uint8_t *frame, size_t size)
+{
+	struct pollfd writable = {.fd = fd, .events = POLLOUT};
+
+	while (send(fd, frame, size, MSG_NOSIGNAL) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return MORTISE_IO;
+		if (poll(&writable, 1, -1) < 0 && errno != EINTR)
+			return MORTISE_IO;
+	}
+	return MORTISE_OK;
+}
+
+static enum mortise_status serve(
+	const struct wire_message *request, int socket_fd, const struct identity *identity)
+{
+	uint8_t *frame = malloc(WIRE_FRAME_MAX);
+	size_t size;
+
+	alarm(NAMES_DEADLINE_S);
+	spawn_keep_only(socket_fd);
+	if (frame == NULL)
+		return MORTISE_IO;
+	TRY(spawn_become(identity));
+	TRY(names_answer(request, frame, WIRE_FRAME_MAX, &size));
+	return send_frame(PROCESS_FD, frame, size);
+}
+
+enum mortise_status names_start(const struct wire_message *request, int socket_fd,
+	const struct identity *identity, pid_t *out_pid)
+{
+	pid_t child = spawn_fork();
+
+	if (child == 0)
+		_exit(serve(request, socket_fd, identity) == MORTISE_OK ? 0 : 1);
+	if (child < 0)
+		return MORTISE_IO;
+	*out_pid = child;
 	return MORTISE_OK;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "notify.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,4 +33,25 @@ enum mortise_status notify_send(const char *socket_path, const char *text)
 		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + size));
 	close(fd);
 	return sent == (ssize_t)sent_size ? MORTISE_OK : MORTISE_IO;
+}
+
+enum mortise_status pin_flag_set(const char *directory, bool is_up)
+{
+	char path[PATH_MAX];
+	int size, fd;
+
+	if (directory == NULL)
+		return MORTISE_OK;
+	size = snprintf(path, sizeof path, "%s/" PIN_FLAG_NAME, directory);
+	if (size < 0 || (size_t)size >= sizeof path) {
+		errno = ENAMETOOLONG;
+		return MORTISE_IO;
+	}
+	if (!is_up)
+		return unlink(path) == 0 || errno == ENOENT ? MORTISE_OK : MORTISE_IO;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444);
+	if (fd < 0)
+		return MORTISE_IO;
+	close(fd);
+	return MORTISE_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The decision, and what has to be known for it. */
 #include "policy_index.h"
-#include "policy_match.h"
+#include "policy_rules.h"
 
 #include <string.h>
 

@@ -107,3 +107,16 @@ enum mortise_status policy_compile(struct policy *policy, struct policy_error *o
 	policy->is_compiled = true;
 	return MORTISE_OK;
 }
+
+void policy_free(struct policy *policy)
+{
+	if (policy == NULL)
+		return;
+	policy_keep_nothing(policy);
+	policy_index_drop(policy);
+	free(policy->credentials);
+	free(policy->quotas);
+	free(policy->names);
+	free(policy->rules);
+	free(policy);
+}

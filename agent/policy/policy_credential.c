@@ -6,7 +6,7 @@
 
 #include "inifile.h"
 #include "policy_cover.h"
-#include "policy_match.h"
+#include "policy_rules.h"
 
 static bool has_user(const struct credential *credential, uint32_t uid)
 {

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy_check.h"
-#include "policy_match.h"
+#include "policy_parse.h"
+#include "policy_rules.h"
 
 #define DIGITS_MOST 15
 

@@ -116,6 +116,9 @@ struct policy {
 /* size bytes of zeros for the policy's life, aligned for anything; NULL without memory. */
 void *policy_keep(struct policy *policy, size_t size);
 
+/* Frees all that was kept. */
+void policy_keep_nothing(struct policy *policy);
+
 /* A copy of size bytes and a NUL, likewise. */
 const char *policy_keep_text(struct policy *policy, const char *text, size_t size);
 
@@ -142,5 +145,25 @@ bool id_is_nobody(uint32_t id);
 
 /* For qsort and bsearch over uint32_t. */
 int id_compare(const void *left, const void *right);
+
+/* Whether a rule's conditions hold for a question. Private to this folder. */
+
+struct question {
+	const struct subject *subject;
+	enum verb verb;
+	const char *path;
+	struct clock clock;
+};
+
+enum holding { HOLDS, FAILS, UNKNOWN };
+
+/* UNKNOWN where the subject's ids or facts do not say, or the time is not known. */
+enum holding condition_holds(
+	const struct rule *rule, const struct condition *condition, struct question *question);
+
+/* All conditions hold, and a deny's may be unknown. Names do not matter. */
+bool rule_matches(const struct rule *rule, struct question *question);
+
+bool texts_match_path(const struct condition *condition, const char *path);
 
 #endif

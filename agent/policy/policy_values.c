@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "path.h"
+#include "policy_when.h"
+
 bool policy_values_next(const struct inifile_entry *entry, struct word *word)
 {
 	const char *at = word->at ? word->at + word->size : entry->value;
@@ -248,5 +251,223 @@ enum mortise_status policy_values_accounts(
 	memcpy(condition->names, condition->ids, unpinned * sizeof(uint32_t));
 	condition->name_count = condition->unpinned_count = unpinned;
 	condition->value_count = count;
+	return MORTISE_OK;
+}
+
+/* Values that are texts: paths of secrets, units, executables, labels, listeners. */
+
+#define EXE_MAX    1024
+#define LABEL_MAX  1024
+#define SOCKET_MAX 64
+
+typedef bool is_value(const char *text, size_t size);
+
+static bool is_exe(const char *text, size_t size)
+{
+	if (text[0] != '/' || size < 2 || size > EXE_MAX || text[size - 1] == '/')
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		size_t left = size - i;
+
+		if (text[i] == '*')
+			return false;
+		if (text[i] != '/')
+			continue;
+		if (left > 1 && text[i + 1] == '/')
+			return false;
+		if (left > 1 && text[i + 1] == '.' && (left == 2 || text[i + 2] == '/'))
+			return false;
+		if (left > 2 && memcmp(text + i, "/..", 3) == 0 &&
+			(left == 3 || text[i + 3] == '/'))
+			return false;
+	}
+	return true;
+}
+
+static bool is_label(const char *text, size_t size)
+{
+	return size <= LABEL_MAX && memchr(text, '*', size) == NULL;
+}
+
+static bool is_socket(const char *text, size_t size)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789._-";
+
+	return size <= SOCKET_MAX && strspn(text, letters) >= size &&
+	       strchr("._-", text[0]) == NULL;
+}
+
+static enum mortise_status read_texts(struct parsing *parsing, const struct inifile_entry *entry,
+	struct condition *condition, is_value *is_valid, int most, const char *expected,
+	struct inifile_error *error)
+{
+	struct word word = {0};
+	uint32_t count;
+	char *texts, *at;
+
+	TRY(policy_values_count(entry, &count, error));
+	at = texts = policy_keep(parsing->policy, strlen(entry->value) + 1);
+	if (texts == NULL)
+		return MORTISE_BUSY;
+	while (policy_values_next(entry, &word)) {
+		if (!is_valid(word.at, (size_t)word.size))
+			return policy_values_refuse_one(entry, &word, most, expected, error);
+		memcpy(at, word.at, (size_t)word.size);
+		at += word.size + 1;
+	}
+	condition->texts = texts;
+	condition->value_count = count;
+	return MORTISE_OK;
+}
+
+enum mortise_status policy_values_secret(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_SECRET),
+		pattern_is_valid, MORTISE_PATH_MAX,
+		"a secret's path or a pattern such as prod/db/*", error);
+}
+
+enum mortise_status policy_values_unit(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_UNIT),
+		unit_pattern_is_valid, POLICY_UNIT_MAX,
+		"a unit such as backup.service, backup@*.service, batch.slice or "
+		"user:sync.service",
+		error);
+}
+
+enum mortise_status policy_values_exe(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_EXE),
+		is_exe, EXE_MAX, "the absolute path of a program, without patterns", error);
+}
+
+enum mortise_status policy_values_label(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_LABEL),
+		is_label, LABEL_MAX, "a security label or an SELinux type, without patterns",
+		error);
+}
+
+enum mortise_status policy_values_socket(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_SOCKET),
+		is_socket, SOCKET_MAX, "a listener's name: main, or NAME of [socket NAME]", error);
+}
+
+enum mortise_status policy_values_credential_secret(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct word word = {0};
+
+	TRY(policy_values_one(entry, &word, error));
+	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_SECRET),
+		path_is_valid, MORTISE_PATH_MAX, "the path of one secret", error);
+}
+
+enum mortise_status policy_values_credential_id(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct word word = {0};
+
+	TRY(policy_values_one(entry, &word, error));
+	if (word.size > POLICY_NAME_MAX || memchr(word.at, '/', (size_t)word.size) != NULL ||
+		word.at[0] == '.')
+		return policy_values_refuse_one(
+			entry, &word, POLICY_NAME_MAX, "a credential's id", error);
+	parsing->draft.id = policy_keep_text(parsing->policy, word.at, (size_t)word.size);
+	return parsing->draft.id != NULL ? MORTISE_OK : MORTISE_BUSY;
+}
+
+/* Values that are times, and how often. */
+
+enum mortise_status policy_values_hours(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct condition *condition = policy_values_condition(parsing, entry, ATTRIBUTE_HOURS);
+	struct word word = {0};
+	uint32_t count, i = 0;
+
+	TRY(policy_values_count(entry, &count, error));
+	condition->hours = policy_keep(parsing->policy, count * sizeof(struct hours));
+	if (condition->hours == NULL)
+		return MORTISE_BUSY;
+	while (policy_values_next(entry, &word))
+		if (!when_read_hours(word.at, (size_t)word.size, &condition->hours[i++]))
+			return policy_values_refuse(
+				entry, &word, "hours such as 02:30-04:30 or 22:00-01:00Z", error);
+	condition->value_count = count;
+	return MORTISE_OK;
+}
+
+enum mortise_status policy_values_days(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct condition *condition = policy_values_condition(parsing, entry, ATTRIBUTE_DAYS);
+	struct word word = {0};
+	uint32_t count;
+	uint8_t days;
+
+	TRY(policy_values_count(entry, &count, error));
+	while (policy_values_next(entry, &word)) {
+		if (!when_read_days(word.at, (size_t)word.size, &days))
+			return policy_values_refuse(
+				entry, &word, "days such as mon, sat or mon-fri", error);
+		condition->days |= days;
+	}
+	condition->value_count = 1;
+	return MORTISE_OK;
+}
+
+enum mortise_status policy_values_expires(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct condition *condition = policy_values_condition(parsing, entry, ATTRIBUTE_EXPIRES);
+	struct word word = {0};
+
+	TRY(policy_values_one(entry, &word, error));
+	if (!when_read_instant(word.at, (size_t)word.size, &condition->expires))
+		return policy_values_refuse(entry, &word,
+			"a date such as 2026-12-31 or a time such as 2026-12-31T18:00Z", error);
+	condition->value_count = 1;
+	return MORTISE_OK;
+}
+
+static uint32_t period_of(const char *unit, size_t size)
+{
+	static const struct {
+		const char *unit;
+		uint32_t period_s;
+	} periods[] = {{"/min", 60}, {"/h", 3600}, {"/d", 86400}};
+
+	for (size_t i = 0; i < sizeof periods / sizeof periods[0]; i++)
+		if (strlen(periods[i].unit) == size && memcmp(unit, periods[i].unit, size) == 0)
+			return periods[i].period_s;
+	return 0;
+}
+
+enum mortise_status policy_values_rate(
+	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	struct rate_limit rate = {0};
+	struct word word = {0};
+	size_t digits;
+
+	TRY(policy_values_one(entry, &word, error));
+	digits = strspn(word.at, "0123456789");
+	for (size_t i = 0; i < digits && rate.count <= POLICY_RATE_MAX; i++)
+		rate.count = 10 * rate.count + (uint32_t)(word.at[i] - '0');
+	if (digits <= (size_t)word.size && word.at[0] != '0')
+		rate.period_s = period_of(word.at + digits, (size_t)word.size - digits);
+	if (rate.period_s == 0 || rate.count == 0 || rate.count > POLICY_RATE_MAX)
+		return policy_values_refuse(
+			entry, &word, "a rate such as 20/h, 3/min or 1000000/d", error);
+	parsing->draft.rule.rate = rate;
 	return MORTISE_OK;
 }

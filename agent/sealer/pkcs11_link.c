@@ -5,12 +5,66 @@
  */
 #include "pkcs11_link.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "pkcs11_fault.h"
+static const struct {
+	CK_RV value;
+	enum token_fault fault;
+} faults[] = {
+	{CKR_PIN_INCORRECT, TOKEN_FAULT_WRONG_PIN},
+	{CKR_PIN_INVALID, TOKEN_FAULT_WRONG_PIN},
+	{CKR_PIN_LEN_RANGE, TOKEN_FAULT_WRONG_PIN},
+	{CKR_PIN_LOCKED, TOKEN_FAULT_LOCKOUT},
+	{CKR_USER_NOT_LOGGED_IN, TOKEN_FAULT_NO_PIN},
+	{CKR_TOKEN_NOT_PRESENT, TOKEN_FAULT_ABSENT},
+	{CKR_TOKEN_NOT_RECOGNIZED, TOKEN_FAULT_ABSENT},
+	{CKR_DEVICE_REMOVED, TOKEN_FAULT_ABSENT},
+	{CKR_SLOT_ID_INVALID, TOKEN_FAULT_ABSENT},
+	{CKR_DEVICE_MEMORY, TOKEN_FAULT_FULL},
+	{CKR_SESSION_COUNT, TOKEN_FAULT_FULL},
+	{CKR_BUFFER_TOO_SMALL, TOKEN_FAULT_MALFORMED},
+	{CKR_ENCRYPTED_DATA_INVALID, TOKEN_FAULT_REFUSED},
+	{CKR_ENCRYPTED_DATA_LEN_RANGE, TOKEN_FAULT_REFUSED},
+	{CKR_ARGUMENTS_BAD, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_ATTRIBUTE_READ_ONLY, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_ATTRIBUTE_TYPE_INVALID, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_ATTRIBUTE_VALUE_INVALID, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_DOMAIN_PARAMS_INVALID, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_FUNCTION_NOT_SUPPORTED, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_KEY_FUNCTION_NOT_PERMITTED, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_KEY_SIZE_RANGE, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_KEY_TYPE_INCONSISTENT, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_MECHANISM_INVALID, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_MECHANISM_PARAM_INVALID, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_TEMPLATE_INCOMPLETE, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_TEMPLATE_INCONSISTENT, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_TOKEN_WRITE_PROTECTED, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_USER_PIN_NOT_INITIALIZED, TOKEN_FAULT_UNSUPPORTED},
+	{CKR_CRYPTOKI_NOT_INITIALIZED, TOKEN_FAULT_OTHER},
+	{CKR_DEVICE_ERROR, TOKEN_FAULT_OTHER},
+	{CKR_HOST_MEMORY, TOKEN_FAULT_OTHER},
+	{CKR_PIN_EXPIRED, TOKEN_FAULT_OTHER},
+	{CKR_SESSION_CLOSED, TOKEN_FAULT_OTHER},
+	{CKR_SESSION_HANDLE_INVALID, TOKEN_FAULT_OTHER},
+};
+
+enum token_fault pkcs11_fault_of(CK_RV value, enum token_fault refusal)
+{
+	if (value == CKR_OK)
+		return TOKEN_FAULT_NONE;
+	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+		if (faults[i].value == value)
+			return faults[i].fault;
+	}
+	return refusal;
+}
 
 #define SLOTS_MAX   65536 /* of one module; tokens of a network HSM have one each */
 #define SLOTS_SPARE 16    /* may come between the question how many there are and which */
@@ -460,4 +514,187 @@ void pkcs11_disconnect(struct pkcs11 *token)
 		p11_kit_module_release(module);
 	}
 	token->module = NULL;
+}
+
+/*
+ * The pin-file: a regular file, root's or our own, which nobody else may change and not all the
+ * world may read. Its group may read it if it is root's: then root chose that group for us.
+ */
+
+static void close_file(const int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+}
+
+static const char *what_is_wrong_with(const struct stat *file)
+{
+	mode_t refused = S_IWGRP | S_IRWXO | (file->st_uid == 0 ? 0 : S_IRGRP);
+
+	if (!S_ISREG(file->st_mode))
+		return "is no regular file";
+	if (file->st_uid != 0 && file->st_uid != geteuid())
+		return "is neither root's nor the agent's";
+	if ((file->st_mode & refused) != 0)
+		return "may be read or changed by others; chmod 0400, or root's and 0440";
+	return NULL;
+}
+
+/* Could it be typed? Neither a byte order mark nor UTF-16 could. */
+static bool is_typable(const uint8_t *bytes, size_t size)
+{
+	if (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if ((bytes[i] < ' ' && bytes[i] != '\t') || bytes[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* One line without its ending, \n or \r\n, which may be missing. What is none costs no try. */
+static enum mortise_status take_line(
+	struct pkcs11 *token, const char *path, const struct secret *text, struct secret **out_pin)
+{
+	size_t size = text->size;
+
+	if (size > 0 && text->bytes[size - 1] == '\n')
+		size--;
+	if (size > 0 && size < text->size && text->bytes[size - 1] == '\r')
+		size--;
+	if (size == 0 || size > TOKEN_PIN_MAX || !is_typable(text->bytes, size))
+		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN,
+			"pin-file %.160s is not one line of 1 to %d bytes of plain text", path,
+			TOKEN_PIN_MAX);
+	return secret_copy(text->bytes, size, out_pin);
+}
+
+static enum mortise_status read_file(struct pkcs11 *token, struct secret **out_pin)
+{
+	const char *path = token->options->pkcs11_pin_file, *wrong;
+	CLEANUP(close_file) int fd = -1;
+	CLEANUP(secret_drop) struct secret *text = NULL;
+	struct stat file;
+	ssize_t size;
+
+	if (path == NULL)
+		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN,
+			"the token wants a PIN, and there is no pin-file in [pkcs11]");
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &file) != 0)
+		return pkcs11_fail(
+			token, TOKEN_FAULT_NO_PIN, "pin-file %.160s: %s", path, strerror(errno));
+	wrong = what_is_wrong_with(&file);
+	if (wrong != NULL)
+		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN, "pin-file %.160s %s", path, wrong);
+	TRY(secret_new(TOKEN_PIN_MAX + 3, &text)); /* with an ending, and one byte too many */
+	do
+		size = read(fd, text->bytes, text->size);
+	while (size < 0 && errno == EINTR);
+	if (size < 0)
+		return pkcs11_fail(
+			token, TOKEN_FAULT_NO_PIN, "pin-file %.160s: %s", path, strerror(errno));
+	secret_shrink(text, (size_t)size);
+	return take_line(token, path, text, out_pin);
+}
+
+static enum mortise_status may_try(struct pkcs11 *token, bool is_typed, bool is_right)
+{
+	CK_FLAGS flags;
+
+	TRY(pkcs11_flags(token, &flags));
+	if ((flags & CKF_USER_PIN_LOCKED) != 0)
+		return pkcs11_fail(
+			token, TOKEN_FAULT_LOCKOUT, "the token says that its PIN is locked");
+	if ((flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0)
+		return pkcs11_fail(token, TOKEN_FAULT_UNSUPPORTED,
+			"a token whose PIN is typed on itself cannot open a store at boot");
+	if (is_typed || is_right)
+		return MORTISE_OK;
+	if ((flags & CKF_USER_PIN_FINAL_TRY) != 0)
+		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN,
+			"the token has one try left, which pin-file does not get; log in with the "
+			"right PIN, as by pkcs11-tool --login --test, and try again");
+	return MORTISE_OK;
+}
+
+enum mortise_status pkcs11_login(struct pkcs11 *token, struct pkcs11_pin *pin)
+{
+	const struct secret *used;
+	CK_RV value;
+
+	if (pin->is_wrong)
+		return pkcs11_fail(token, TOKEN_FAULT_WRONG_PIN, "C_Login: it failed before");
+	TRY(may_try(token, pin->typed != NULL, pin->is_right));
+	if (pin->typed == NULL && pin->kept == NULL)
+		TRY(read_file(token, &pin->kept));
+	used = pin->typed != NULL ? pin->typed : pin->kept;
+	/* PKCS #11 takes a PIN by a pointer that is not const, and does not change it. */
+	value = token->module->C_Login(
+		token->session, CKU_USER, (CK_UTF8CHAR *)(uintptr_t)used->bytes, used->size);
+	pin->is_right = value == CKR_OK;
+	pin->is_wrong = !pin->is_right;
+	return pkcs11_check(token, value, "C_Login", TOKEN_FAULT_OTHER);
+}
+
+#define PKCS11_BLOB_VERSION 1
+
+#define PKCS11_BOX_SIZE (24 + KEY_SIZE + 16)
+
+#define FLAG_PIN 1
+
+#define AT_IDENTITY 4
+#define AT_KEY_ID   (AT_IDENTITY + PKCS11_IDENTITY_SIZE)
+
+size_t pkcs11_body_size(enum pkcs11_mechanism mechanism)
+{
+	switch (mechanism) {
+	case PKCS11_AES_GCM:
+		return PKCS11_GCM_IV_SIZE + PKCS11_GCM_SIZE;
+	case PKCS11_OAEP_SHA256:
+	case PKCS11_OAEP_SHA1:
+		return PKCS11_RSA_SIZE;
+	case PKCS11_ECDH:
+		return 2 * PKCS11_POINT_SIZE + PKCS11_BOX_SIZE;
+	default:
+		return 0;
+	}
+}
+
+void pkcs11_blob_header(const struct pkcs11_blob *blob, uint8_t out_header[PKCS11_HEADER_SIZE])
+{
+	out_header[0] = PKCS11_BLOB_VERSION;
+	out_header[1] = 0;
+	out_header[2] = (uint8_t)blob->mechanism;
+	out_header[3] = blob->needs_pin ? FLAG_PIN : 0;
+	memcpy(out_header + AT_IDENTITY, blob->identity, PKCS11_IDENTITY_SIZE);
+	memcpy(out_header + AT_KEY_ID, blob->key_id, PKCS11_KEY_ID_SIZE);
+}
+
+size_t pkcs11_blob_pack(const struct pkcs11_blob *blob, uint8_t out_bytes[TOKEN_BLOB_MAX])
+{
+	size_t body_size = pkcs11_body_size(blob->mechanism);
+
+	pkcs11_blob_header(blob, out_bytes);
+	memcpy(out_bytes + PKCS11_HEADER_SIZE, blob->body, body_size);
+	return PKCS11_HEADER_SIZE + body_size;
+}
+
+bool pkcs11_blob_unpack(const uint8_t *bytes, size_t size, struct pkcs11_blob *out_blob)
+{
+	struct pkcs11_blob blob = {0};
+	size_t body_size;
+
+	if (size < PKCS11_HEADER_SIZE || bytes[0] != PKCS11_BLOB_VERSION || bytes[1] != 0 ||
+		(bytes[3] & ~FLAG_PIN) != 0)
+		return false;
+	blob.mechanism = (enum pkcs11_mechanism)bytes[2];
+	body_size = pkcs11_body_size(blob.mechanism);
+	if (body_size == 0 || size != PKCS11_HEADER_SIZE + body_size)
+		return false;
+	blob.needs_pin = bytes[3] == FLAG_PIN;
+	memcpy(blob.identity, bytes + AT_IDENTITY, PKCS11_IDENTITY_SIZE);
+	memcpy(blob.key_id, bytes + AT_KEY_ID, PKCS11_KEY_ID_SIZE);
+	memcpy(blob.body, bytes + PKCS11_HEADER_SIZE, body_size);
+	*out_blob = blob;
+	return true;
 }

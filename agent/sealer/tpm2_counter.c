@@ -4,8 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "tpm2_fault.h"
-#include "tpm2_name.h"
+#include "tpm2_link.h"
 #include "tpm2_srk.h"
 
 #define HANDLES (TPM2_COUNTER_LAST - TPM2_COUNTER_FIRST + 1)

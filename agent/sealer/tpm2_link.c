@@ -3,14 +3,174 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
+#include <time.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
+#include <tss2/tss2_tpm2_types.h>
+#include <unistd.h>
 
-#include "tpm2_fault.h"
-#include "tpm2_notes.h"
+/* Handles that no mistake in the file may turn into a persistent key or an NV index. */
+static bool is_ours(uint32_t handle)
+{
+	switch (handle >> TPM2_HR_SHIFT) {
+	case TPM2_HT_HMAC_SESSION:
+	case TPM2_HT_POLICY_SESSION:
+	case TPM2_HT_TRANSIENT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void load(int fd, uint32_t slots[TPM2_NOTES_MAX])
+{
+	memset(slots, 0, TPM2_NOTES_MAX * sizeof *slots);
+	if (pread(fd, slots, TPM2_NOTES_MAX * sizeof *slots, 0) < 0)
+		memset(slots, 0, TPM2_NOTES_MAX * sizeof *slots);
+}
+
+/* A note that can't be written costs a slot in the TPM at worst: no reason to fail. */
+static void store(int fd, size_t slot, uint32_t handle)
+{
+	ssize_t written = pwrite(fd, &handle, sizeof handle, (off_t)(slot * sizeof handle));
+
+	(void)written;
+}
+
+static void replace(int fd, uint32_t old, uint32_t new)
+{
+	uint32_t slots[TPM2_NOTES_MAX];
+
+	load(fd, slots);
+	for (size_t i = 0; i < TPM2_NOTES_MAX; i++) {
+		if (slots[i] == old) {
+			store(fd, i, new);
+			return;
+		}
+	}
+}
+
+void tpm2_notes_add(int fd, uint32_t handle)
+{
+	if (fd >= 0 && is_ours(handle))
+		replace(fd, 0, handle);
+}
+
+void tpm2_notes_remove(int fd, uint32_t handle)
+{
+	if (fd >= 0 && handle != 0)
+		replace(fd, handle, 0);
+}
+
+size_t tpm2_notes_read(int fd, uint32_t out_handles[TPM2_NOTES_MAX])
+{
+	uint32_t slots[TPM2_NOTES_MAX];
+	size_t count = 0;
+
+	if (fd < 0)
+		return 0;
+	load(fd, slots);
+	for (size_t i = 0; i < TPM2_NOTES_MAX; i++) {
+		if (is_ours(slots[i]))
+			out_handles[count++] = slots[i];
+	}
+	return count;
+}
+
+/*
+ * Response codes: TPM 2.0 Part 2, 6.6. Those with bit 7 (format one) carry the number of the
+ * handle, session or parameter, which does not matter here.
+ */
+
+#define FORMAT_ONE_MASK (TPM2_RC_FMT1 | 0x3f) /* without the number */
+
+static const struct {
+	TSS2_RC rc;
+	enum token_fault fault;
+} tpm_faults[] = {
+	{TPM2_RC_RETRY, TOKEN_FAULT_BUSY},
+	{TPM2_RC_YIELDED, TOKEN_FAULT_BUSY},
+	{TPM2_RC_TESTING, TOKEN_FAULT_BUSY},
+	{TPM2_RC_CANCELED, TOKEN_FAULT_BUSY},
+	{TPM2_RC_NV_RATE, TOKEN_FAULT_BUSY},
+	{TPM2_RC_NV_UNAVAILABLE, TOKEN_FAULT_BUSY},
+	{TPM2_RC_PCR_CHANGED, TOKEN_FAULT_BUSY},
+	/* Another program flushed our session, or persisted an SRK before us. */
+	{TPM2_RC_REFERENCE_H0, TOKEN_FAULT_BUSY},
+	{TPM2_RC_REFERENCE_H1, TOKEN_FAULT_BUSY},
+	{TPM2_RC_REFERENCE_S0, TOKEN_FAULT_BUSY},
+	{TPM2_RC_NV_DEFINED, TOKEN_FAULT_BUSY},
+	{TPM2_RC_LOCKOUT, TOKEN_FAULT_LOCKOUT},
+	{TPM2_RC_FAILURE, TOKEN_FAULT_FAILURE_MODE},
+	{TPM2_RC_CONTEXT_GAP, TOKEN_FAULT_FULL},
+	{TPM2_RC_OBJECT_MEMORY, TOKEN_FAULT_FULL},
+	{TPM2_RC_SESSION_MEMORY, TOKEN_FAULT_FULL},
+	{TPM2_RC_MEMORY, TOKEN_FAULT_FULL},
+	{TPM2_RC_SESSION_HANDLES, TOKEN_FAULT_FULL},
+	{TPM2_RC_OBJECT_HANDLES, TOKEN_FAULT_FULL},
+	{TPM2_RC_NV_SPACE, TOKEN_FAULT_FULL},
+	{TPM2_RC_COMMAND_CODE, TOKEN_FAULT_UNSUPPORTED},
+	{TPM2_RC_INITIALIZE, TOKEN_FAULT_OTHER},
+};
+
+static bool is_from_tpm(TSS2_RC rc)
+{
+	TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
+
+	return layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER;
+}
+
+static enum token_fault tpm_fault(TSS2_RC rc, enum token_fault refusal)
+{
+	for (size_t i = 0; i < sizeof tpm_faults / sizeof *tpm_faults; i++) {
+		if (tpm_faults[i].rc == rc)
+			return tpm_faults[i].fault;
+	}
+	return refusal;
+}
+
+/* The codes that the layers above the TPM share. */
+static enum token_fault library_fault(TSS2_RC rc)
+{
+	switch (rc & ~TSS2_RC_LAYER_MASK) {
+	case TSS2_BASE_RC_MALFORMED_RESPONSE:
+	case TSS2_BASE_RC_INSUFFICIENT_RESPONSE:
+	case TSS2_BASE_RC_INSUFFICIENT_BUFFER:
+	case TSS2_BASE_RC_RSP_AUTH_FAILED:
+	case TSS2_BASE_RC_BAD_SIZE:
+		return TOKEN_FAULT_MALFORMED;
+	case TSS2_BASE_RC_NO_CONNECTION:
+	case TSS2_BASE_RC_IO_ERROR:
+		return TOKEN_FAULT_ABSENT;
+	default:
+		return TOKEN_FAULT_OTHER;
+	}
+}
+
+enum token_fault tpm2_fault_of(TSS2_RC rc, enum token_fault refusal)
+{
+	enum token_fault fault;
+
+	if (rc == TSS2_RC_SUCCESS)
+		return TOKEN_FAULT_NONE;
+	if (is_from_tpm(rc))
+		return tpm_fault(rc & ~TSS2_RC_LAYER_MASK, refusal);
+	fault = library_fault(rc);
+	/* What the unmarshalling of an answer does not like came from the TPM. */
+	if (fault == TOKEN_FAULT_OTHER && (rc & TSS2_RC_LAYER_MASK) == TSS2_MU_RC_LAYER)
+		return TOKEN_FAULT_MALFORMED;
+	return fault;
+}
+
+bool tpm2_fault_is(TSS2_RC rc, TSS2_RC code)
+{
+	if (!is_from_tpm(rc))
+		return false;
+	rc &= ~TSS2_RC_LAYER_MASK;
+	return ((rc & TPM2_RC_FMT1) != 0 ? rc & FORMAT_ONE_MASK : rc) == code;
+}
 
 #define FLUSH_TRIES 3
 
@@ -273,4 +433,112 @@ ESYS_TR tpm2_session(const struct tpm2 *tpm)
 enum mortise_status tpm2_start_policy(struct tpm2 *tpm, ESYS_TR *out_session)
 {
 	return start(tpm, TPM2_SE_POLICY, TPMA_SESSION_ENCRYPT, out_session);
+}
+
+#define PAUSE_FIRST_MS 10
+#define PAUSE_MAX_MS   500
+
+struct state {
+	struct tpm2 tpm;
+	bool is_connected;
+	int64_t deadline_ms;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void pause_for(int pause_ms)
+{
+	struct timespec pause = {.tv_nsec = (long)pause_ms * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
+static enum mortise_status need_state(struct token_run *run)
+{
+	struct state *state = run->state;
+
+	if (state != NULL)
+		return MORTISE_OK;
+	state = calloc(1, sizeof *state);
+	if (state == NULL)
+		return MORTISE_BUSY;
+	state->deadline_ms = now_ms() + run->options.deadline_ms;
+	run->state = state;
+	return MORTISE_OK;
+}
+
+static void drop_connection(struct state *state)
+{
+	if (state->is_connected)
+		tpm2_disconnect(&state->tpm);
+	state->is_connected = false;
+}
+
+static enum mortise_status attempt_once(struct token_run *run, tpm2_attempt *attempt, void *context,
+	struct token_failure *failure, bool *out_is_final)
+{
+	struct state *state = run->state;
+	enum mortise_status status = MORTISE_OK;
+
+	if (!state->is_connected) {
+		state->is_connected = true;
+		status = tpm2_connect(&run->options, failure, &state->tpm);
+	}
+	state->tpm.failure = failure;
+	if (status == MORTISE_OK)
+		status = attempt(&state->tpm, context);
+	*out_is_final = state->tpm.is_final;
+	state->tpm.failure = NULL;
+	return status;
+}
+
+/* Room and time come back by themselves; an absent device or a lockout do not so soon. */
+static bool is_worth_a_pause(enum token_fault fault)
+{
+	return fault == TOKEN_FAULT_BUSY || fault == TOKEN_FAULT_FULL;
+}
+
+/*
+ * Begins anew each time, connection and sessions included: after a retry code one does not
+ * know what the TPM still holds. ESYS has itself sent the command five times by then.
+ */
+enum mortise_status tpm2_run_do(struct token_run *run, tpm2_attempt *attempt, void *context,
+	struct token_failure *out_failure)
+{
+	int pause_ms = PAUSE_FIRST_MS;
+	struct state *state;
+
+	TRY(need_state(run));
+	state = run->state;
+	for (;;) {
+		struct token_failure failure = {0};
+		bool is_final = false;
+		enum mortise_status status =
+			attempt_once(run, attempt, context, &failure, &is_final);
+
+		if (status == MORTISE_OK)
+			return MORTISE_OK;
+		drop_connection(state);
+		if (is_final || !is_worth_a_pause(failure.fault) ||
+			now_ms() + pause_ms >= state->deadline_ms) {
+			*out_failure = failure;
+			return status;
+		}
+		pause_for(pause_ms);
+		pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
+	}
+}
+
+void tpm2_run_end(struct token_run *run)
+{
+	if (run->state != NULL)
+		drop_connection(run->state);
+	free(run->state);
+	run->state = NULL;
 }

@@ -10,7 +10,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-
+#include <stdint.h>
+#include <tss2/tss2_common.h>
 #include <tss2/tss2_esys.h>
 
 #include "token.h"
@@ -79,5 +80,48 @@ enum mortise_status tpm2_check(
 /* MORTISE_HARDWARE, with a failure that no library reported. */
 enum mortise_status tpm2_fail(struct tpm2 *tpm, enum token_fault fault, const char *detail)
 	MUST_USE;
+
+/*
+ * What a response code of the TPM or of tpm2-tss means to an operator. A pure function of the code.
+ */
+
+/* refusal: what it is if the TPM itself answered, with a code that has no fault of its own. */
+enum token_fault tpm2_fault_of(TSS2_RC rc, enum token_fault refusal);
+
+/* Is rc the TPM's own word, and this code, whichever handle, session or parameter it is about? */
+bool tpm2_fault_is(TSS2_RC rc, TSS2_RC code);
+
+/*
+ * Which sessions and objects of a TPM are ours, on a memfd that successive sealers share. A sealer
+ * that was killed leaves its handles there, and the next one flushes them: a TPM has three object
+ * slots and few sessions. The file is sixteen u32 of this machine, 0 meaning none. It is not
+ * believed: only handles of sessions and of transient objects come out. One sealer runs at a time.
+ * A descriptor of -1 keeps no notes.
+ */
+
+#define TPM2_NOTES_MAX 16
+
+void tpm2_notes_add(int fd, uint32_t handle);
+void tpm2_notes_remove(int fd, uint32_t handle);
+
+/* How many were written to out_handles. */
+size_t tpm2_notes_read(int fd, uint32_t out_handles[TPM2_NOTES_MAX]);
+
+/*
+ * A run's connection to the TPM. It stays between the calls of a run, with its session, and is
+ * begun anew when the TPM asks to try again, until the run's deadline. Knows nothing of what is
+ * done with it.
+ */
+
+/*
+ * One attempt; may be called several times, each time after a failure of the TPM that passes by
+ * itself, with a new connection.
+ */
+typedef enum mortise_status tpm2_attempt(struct tpm2 *tpm, void *context);
+
+enum mortise_status tpm2_run_do(struct token_run *run, tpm2_attempt *attempt, void *context,
+	struct token_failure *out_failure) MUST_USE;
+
+void tpm2_run_end(struct token_run *run);
 
 #endif

@@ -7,7 +7,7 @@
 #include <sodium.h>
 #include <tss2/tss2_mu.h>
 
-#include "tpm2_fault.h"
+#include "tpm2_link.h"
 
 static TPML_PCR_SELECTION select_pcrs(uint32_t mask)
 {

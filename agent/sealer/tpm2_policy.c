@@ -6,8 +6,8 @@
 
 #include <sodium.h>
 
-#include "tpm2_fault.h"
-#include "tpm2_name.h"
+#include "tpm2_link.h"
+#include "tpm2_srk.h"
 #include "tpm2_signatures.h"
 
 bool tpm2_policy_is_needed(const struct tpm2_policy *policy)

@@ -5,7 +5,7 @@
 
 #include <sodium.h>
 
-#include "tpm2_fault.h"
+#include "tpm2_link.h"
 #include "tpm2_srk.h"
 
 /* Sends h and the PIN encrypted by the session. */

@@ -7,6 +7,9 @@
 #ifndef MORTISE_TPM2_SRK_H
 #define MORTISE_TPM2_SRK_H
 
+#include <stdbool.h>
+#include <tss2/tss2_esys.h>
+
 #include "tpm2_link.h"
 
 #define TPM2_SRK_HANDLE 0x81000001
@@ -29,5 +32,17 @@ enum token_fault tpm2_srk_fault(TSS2_RC rc, enum token_fault refusal);
 
 /* Is it subject to dictionary-attack protection, so that power cuts count? */
 bool tpm2_srk_counts_tries(const TPM2B_PUBLIC *srk);
+
+/*
+ * What a TPM calls a key or an NV index: the hash of its public area (TPM 2.0 Part 1, 16), and ESYS
+ * objects made of a public area that was kept, without asking the TPM. The name goes into the HMAC
+ * of every command: a TPM that holds something else under the same handle cannot answer rightly.
+ */
+
+/* False for a name algorithm that is none of SHA-256, SHA-384 and SHA-512. */
+bool tpm2_name_of_key(const TPMT_PUBLIC *key, TPM2B_NAME *out_name);
+bool tpm2_name_of_index(const TPMS_NV_PUBLIC *index, TPM2B_NAME *out_name);
+TSS2_RC tpm2_name_make_index(ESYS_CONTEXT *esys, const TPM2B_NV_PUBLIC *index,
+	const TPM2B_NAME *name, ESYS_TR *out_object);
 
 #endif

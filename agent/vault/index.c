@@ -1,12 +1,65 @@
 /* SPDX-License-Identifier: ISC */
-#include "index_tally.h"
+#include "index.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define DRAINED_AT_ONCE 1000
+#define BUCKETS 256
 
-size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out_found)
+struct bucket {
+	struct entry **entries; /* by id */
+	size_t count, capacity;
+	uint8_t digest[STORE_HASH_SIZE];
+};
+
+struct item_digest {
+	enum store_item kind;
+	uint64_t number;
+	uint8_t digest[STORE_HASH_SIZE];
+};
+
+struct index {
+	const struct secret *tally_key;
+	struct bucket bucket[BUCKETS];
+	size_t count;
+	struct entry **by_hash; /* open addressing; path hashes are uniform already */
+	size_t mask;
+	struct item_digest *items; /* by kind and number */
+	size_t item_count, item_capacity;
+};
+
+/* First byte of every hash input: no digest of one kind can stand for another. */
+enum tally_kind { TALLY_ROW = 1, TALLY_BUCKET = 2, TALLY_ITEM = 3, TALLY_ROOT = 4 };
+
+/* ---- hashing ---- */
+
+static void tally_begin(
+	const struct index *index, crypto_generichash_state *state, enum tally_kind kind)
+{
+	uint8_t first = (uint8_t)kind;
+
+	crypto_generichash_init(state, index->tally_key->bytes, KEY_SIZE, STORE_HASH_SIZE);
+	crypto_generichash_update(state, &first, 1);
+}
+
+static void tally_number(crypto_generichash_state *state, uint64_t number)
+{
+	uint8_t bytes[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		bytes[i] = (uint8_t)(number >> (8 * i));
+	crypto_generichash_update(state, bytes, sizeof bytes);
+}
+
+/* The size, then the bytes. */
+static void tally_sized(crypto_generichash_state *state, const uint8_t *bytes, size_t size)
+{
+	tally_number(state, size);
+	crypto_generichash_update(state, bytes, size);
+}
+
+/* Where id stands in the bucket, or would. */
+static size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out_found)
 {
 	size_t low = 0, high = bucket->count;
 
@@ -25,6 +78,273 @@ size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out
 	}
 	return low;
 }
+
+/* ---- items: slots, policies, audit state ---- */
+
+static int order_items(const struct item_digest *item, enum store_item kind, uint64_t number)
+{
+	if (item->kind != kind)
+		return item->kind < kind ? -1 : 1;
+	return item->number < number ? -1 : item->number > number;
+}
+
+/* Where the item stands, or would. */
+static size_t item_position(
+	const struct index *index, enum store_item kind, uint64_t number, bool *out_found)
+{
+	size_t i = 0;
+
+	while (i < index->item_count && order_items(&index->items[i], kind, number) < 0)
+		i++;
+	*out_found = i < index->item_count && order_items(&index->items[i], kind, number) == 0;
+	return i;
+}
+
+static void digest_item(const struct index *index, enum store_item kind, uint64_t number,
+	struct store_bytes body, uint8_t out_digest[STORE_HASH_SIZE])
+{
+	crypto_generichash_state state;
+
+	tally_begin(index, &state, TALLY_ITEM);
+	tally_number(&state, kind);
+	tally_number(&state, number);
+	tally_sized(&state, body.bytes, body.size);
+	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
+}
+
+enum mortise_status index_put_item(
+	struct index *index, enum store_item kind, uint64_t number, struct store_bytes body)
+{
+	bool found = false;
+	size_t position = item_position(index, kind, number, &found);
+
+	if (!found && index->item_count == index->item_capacity) {
+		size_t capacity = index->item_capacity ? index->item_capacity * 2 : 16;
+		void *items = reallocarray(index->items, capacity, sizeof *index->items);
+		if (!items)
+			return MORTISE_BUSY;
+		index->items = items;
+		index->item_capacity = capacity;
+	}
+	struct item_digest *item = &index->items[position];
+	if (!found) {
+		memmove(item + 1, item, (index->item_count - position) * sizeof *item);
+		index->item_count++;
+	}
+	item->kind = kind;
+	item->number = number;
+	digest_item(index, kind, number, body, item->digest);
+	return MORTISE_OK;
+}
+
+void index_delete_item(struct index *index, enum store_item kind, uint64_t number)
+{
+	bool found = false;
+	size_t position = item_position(index, kind, number, &found);
+
+	if (!found)
+		return;
+	index->item_count--;
+	memmove(index->items + position, index->items + position + 1,
+		(index->item_count - position) * sizeof *index->items);
+}
+
+bool index_has_item(
+	const struct index *index, enum store_item kind, uint64_t number, struct store_bytes body)
+{
+	uint8_t digest[STORE_HASH_SIZE];
+	bool found = false;
+	size_t position = item_position(index, kind, number, &found);
+
+	if (!found)
+		return false;
+	digest_item(index, kind, number, body, digest);
+	return sodium_memcmp(digest, index->items[position].digest, STORE_HASH_SIZE) == 0;
+}
+
+uint64_t index_last_item(const struct index *index, enum store_item kind)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < index->item_count; i++)
+		if (index->items[i].kind == kind)
+			last = index->items[i].number;
+	return last;
+}
+
+uint64_t index_next_item(const struct index *index, enum store_item kind, uint64_t after)
+{
+	for (size_t i = 0; i < index->item_count; i++)
+		if (index->items[i].kind == kind && index->items[i].number > after)
+			return index->items[i].number;
+	return 0;
+}
+
+static void hash_item(crypto_generichash_state *state, const struct item_digest *item)
+{
+	tally_number(state, item->kind);
+	tally_number(state, item->number);
+	crypto_generichash_update(state, item->digest, STORE_HASH_SIZE);
+}
+
+/* All items in order, with the changed one put, replaced or left out. */
+static void tally_items(const struct index *index, const struct index_change *change,
+	crypto_generichash_state *state)
+{
+	bool found = false;
+	size_t position = index->item_count + 1;
+	struct item_digest changed = {0};
+
+	if (change && change->kind) {
+		position = item_position(index, change->kind, change->number, &found);
+		changed.kind = change->kind;
+		changed.number = change->number;
+		if (change->body.bytes)
+			digest_item(
+				index, change->kind, change->number, change->body, changed.digest);
+	}
+	for (size_t i = 0; i <= index->item_count; i++) {
+		if (i == position && change->body.bytes)
+			hash_item(state, &changed);
+		if (i < index->item_count && !(i == position && found))
+			hash_item(state, &index->items[i]);
+	}
+}
+
+/* ---- the tally ---- */
+
+void index_digest(const struct index *index, struct entry *entry)
+{
+	crypto_generichash_state state;
+
+	tally_begin(index, &state, TALLY_ROW);
+	crypto_generichash_update(&state, entry->id, STORE_ID_SIZE);
+	crypto_generichash_update(&state, entry->path_hash, STORE_HASH_SIZE);
+	tally_sized(&state, entry->head, entry->head_size);
+	tally_number(&state, entry->version_count);
+	for (size_t i = 0; i < entry->version_count; i++) {
+		const struct entry_version *version = &entry->versions[i];
+		tally_number(&state, version->number);
+		tally_number(&state, version->value_epoch);
+		crypto_generichash_update(&state, version->wrapped_key, STORE_KEY_SIZE);
+		tally_sized(&state, version->info, version->info_size);
+	}
+	crypto_generichash_final(&state, entry->digest, STORE_HASH_SIZE);
+}
+
+/* What becomes of one bucket: entries that are swapped in, by id, and one that goes. */
+struct swaps {
+	const struct entry *const *entries;
+	size_t count;
+	const uint8_t *removed_id;
+};
+
+static size_t count_with(const struct bucket *bucket, const struct swaps *swaps)
+{
+	size_t count = bucket->count;
+	bool found = false;
+
+	for (size_t i = 0; i < swaps->count; i++) {
+		(void)bucket_position(bucket, swaps->entries[i]->id, &found);
+		count += !found;
+	}
+	if (swaps->removed_id) {
+		(void)bucket_position(bucket, swaps->removed_id, &found);
+		count -= found;
+	}
+	return count;
+}
+
+/* The bucket's digest as it will be: two sorted runs merged. */
+static void digest_bucket(const struct index *index, unsigned number, const struct swaps *swaps,
+	uint8_t out_digest[STORE_HASH_SIZE])
+{
+	const struct bucket *bucket = &index->bucket[number];
+	crypto_generichash_state state;
+	size_t next = 0;
+
+	tally_begin(index, &state, TALLY_BUCKET);
+	tally_number(&state, number);
+	tally_number(&state, count_with(bucket, swaps));
+	for (size_t i = 0; i <= bucket->count; i++) {
+		const struct entry *entry = i < bucket->count ? bucket->entries[i] : NULL;
+		int order = 1;
+		while (next < swaps->count &&
+			(order = entry ? memcmp(entry->id, swaps->entries[next]->id, STORE_ID_SIZE)
+				       : 1) >= 0) {
+			crypto_generichash_update(
+				&state, swaps->entries[next++]->digest, STORE_HASH_SIZE);
+			if (order == 0)
+				break;
+		}
+		bool is_gone = order == 0 ||
+			       (entry && swaps->removed_id &&
+				       memcmp(entry->id, swaps->removed_id, STORE_ID_SIZE) == 0);
+		if (entry && !is_gone)
+			crypto_generichash_update(&state, entry->digest, STORE_HASH_SIZE);
+	}
+	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
+}
+
+static const struct swaps no_swaps;
+
+void index_settle(struct index *index, unsigned bucket)
+{
+	digest_bucket(index, bucket, &no_swaps, index->bucket[bucket].digest);
+}
+
+/* The changes of the next bucket, from those that are left. */
+static struct swaps take_swaps(struct swaps *left, unsigned bucket)
+{
+	struct swaps taken = {left->entries, 0, NULL};
+
+	while (left->count && left->entries[0]->id[0] == bucket) {
+		left->entries++;
+		left->count--;
+		taken.count++;
+	}
+	if (left->removed_id && left->removed_id[0] == bucket)
+		taken.removed_id = left->removed_id;
+	return taken;
+}
+
+static struct swaps swaps_of(const struct index_change *change)
+{
+	if (!change)
+		return no_swaps;
+	if (change->entry)
+		return (struct swaps){&change->entry, 1, NULL};
+	return (struct swaps){change->entries, change->entry_count, change->removed_id};
+}
+
+void index_root(const struct index *index, const struct store_meta *meta,
+	const struct index_change *change, uint8_t out_root[STORE_HASH_SIZE])
+{
+	struct swaps left = swaps_of(change);
+	crypto_generichash_state state;
+	uint8_t digest[STORE_HASH_SIZE];
+
+	tally_begin(index, &state, TALLY_ROOT);
+	tally_number(&state, STORE_FORMAT);
+	crypto_generichash_update(&state, meta->uuid, STORE_ID_SIZE);
+	tally_number(&state, meta->epoch);
+	tally_number(&state, meta->generation);
+	tally_items(index, change, &state);
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		const struct swaps swaps = take_swaps(&left, i);
+		if (swaps.count || swaps.removed_id) {
+			digest_bucket(index, i, &swaps, digest);
+			crypto_generichash_update(&state, digest, STORE_HASH_SIZE);
+		} else {
+			crypto_generichash_update(&state, index->bucket[i].digest, STORE_HASH_SIZE);
+		}
+	}
+	crypto_generichash_final(&state, out_root, STORE_HASH_SIZE);
+}
+
+/* ---- rows ---- */
+
+#define DRAINED_AT_ONCE 1000
 
 enum mortise_status index_new(const struct secret *tally_key, struct index **out_index)
 {

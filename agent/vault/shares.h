@@ -2,7 +2,7 @@
 /*
  * shares: a recovery key in n parts, of which any k give it back and fewer say nothing.
  * Shamir's scheme over GF(256), by libgfshare with libsodium's randomness. A share is typed as
- * groups (groups.h) and says its number, k and the key's id; its groups are marked with its
+ * groups (recovery.h) and says its number, k and the key's id; its groups are marked with its
  * number, so that no group fits another share.
  * The same form with the number 0 carries the public half of an escrow key.
  * Knows nothing of slots.

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * store_db: what store.c (opening, transactions), store_rows.c (rows) and store_epochs.c (rows
- * that a rekey has made or left) share.
- * Nobody else includes it.
+ * store_db: the store's database: statements, transactions, and what SQLite's answers mean. Below
+ * the store's opening and its rows; nobody else includes it.
  */
 #ifndef MORTISE_STORE_DB_H
 #define MORTISE_STORE_DB_H

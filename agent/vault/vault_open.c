@@ -6,43 +6,6 @@
 
 #include "vault_rows.h"
 
-#define CACHE_BYTES (32 * 1024 * 1024)
-
-enum mortise_status vault_make(struct store *store, const struct secret *master_key,
-	const struct store_meta *meta, struct vault **out_vault)
-{
-	struct vault *vault = calloc(1, sizeof *vault);
-
-	if (!vault)
-		return MORTISE_BUSY;
-	vault->store = store;
-	vault->meta = *meta;
-	enum mortise_status status = keyring_derive(master_key, &vault->keyring);
-	if (status == MORTISE_OK)
-		status = index_new(vault->keyring.key[KEY_TALLY], &vault->index);
-	if (status == MORTISE_OK)
-		status = cache_new(CACHE_BYTES, &vault->cache);
-	if (status != MORTISE_OK) {
-		vault_close(vault);
-		return status;
-	}
-	*out_vault = vault;
-	return MORTISE_OK;
-}
-
-void vault_close(struct vault *vault)
-{
-	if (!vault)
-		return;
-	rekey_drop(vault);
-	(void)!vault_count_by(vault, NULL, NULL); /* to stop takes no memory */
-	vault_close(vault->retired);
-	cache_free(vault->cache);
-	index_free(vault->index);
-	keyring_done(&vault->keyring);
-	free(vault);
-}
-
 static void drop_vault(struct vault **vault)
 {
 	vault_close(*vault);
@@ -389,4 +352,66 @@ enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *o
 	if (status != MORTISE_OK && status != MORTISE_INTEGRITY)
 		store_describe_lack(vault->store, status, out_complaint, complaint_size);
 	return status;
+}
+
+/* ---- opened anew ---- */
+
+/*
+ * A vault after a commit that failed: its keys are here, and only what is on disk is unknown. The
+ * tally says which store that is, so no hardware and no anchor has to.
+ */
+
+static bool is_same(const struct store_meta *meta, const struct store_meta *other)
+{
+	return memcmp(meta->uuid, other->uuid, sizeof meta->uuid) == 0 &&
+	       meta->epoch == other->epoch && meta->generation == other->generation &&
+	       sodium_memcmp(meta->tally, other->tally, sizeof meta->tally) == 0;
+}
+
+/* A rekey whose last commit failed was dropped since, but the next epoch's keys are not gone. */
+static const struct secret *key_of(const struct vault *vault, uint64_t epoch)
+{
+	if (epoch == vault->meta.epoch)
+		return vault->keyring.key[KEY_MASTER];
+	return vault->retired ? vault->retired->keyring.key[KEY_MASTER] : NULL;
+}
+
+/* What was read takes the place of what was in memory, in the same struct: others point to it. */
+static void take_over(struct vault *vault, struct vault *fresh)
+{
+	const struct vault old = *vault;
+
+	vault->keyring = fresh->keyring;
+	vault->meta = fresh->meta;
+	vault->index = fresh->index;
+	vault->cache = fresh->cache;
+	vault->sweep = fresh->sweep;
+	vault->is_stale = false;
+	vault->changes++;
+	vault_count_again(vault);
+	fresh->keyring = old.keyring;
+	fresh->index = old.index;
+	fresh->cache = old.cache;
+}
+
+enum mortise_status vault_reload(struct vault *vault)
+{
+	CLEANUP(drop_vault) struct vault *fresh = NULL;
+	const struct attempt attempt = vault->attempt;
+	struct store_meta meta;
+
+	enum mortise_status status = store_meta(vault->store, &meta);
+	if (status == MORTISE_NOT_FOUND)
+		return MORTISE_INTEGRITY;
+	TRY(status);
+	bool is_old = is_same(&meta, &vault->meta), is_new = is_same(&meta, &attempt.meta);
+	const struct secret *master_key = key_of(vault, meta.epoch);
+	if ((!is_old && !is_new) || !master_key)
+		return MORTISE_INTEGRITY;
+	rekey_drop(vault);
+	TRY(vault_load(vault->store, master_key, &meta, &fresh));
+	take_over(vault, fresh);
+	vault->commits += !is_old && attempt.raises;
+	vault->weighty_commits += !is_old && attempt.is_weighty;
+	return MORTISE_OK;
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * vault_rekey: what vault_rekey.c (a rekey from its beginning to its end) and vault_redo.c (how
- * rows and items are made anew) share. Nobody else includes it.
- */
+/* vault_rekey: a rekey under way, as whatever changes a row meanwhile has to know it. */
 #ifndef MORTISE_VAULT_REKEY_H
 #define MORTISE_VAULT_REKEY_H
 
@@ -22,15 +19,7 @@ struct rekey {
 	uint64_t ahead; /* rows written since the last slice, none of which was done yet */
 };
 
-/* The next row that was not done once; NULL: none. */
-const struct entry *redo_next_row(const struct vault *vault);
-/* The next policy to be done; 0: none. */
-uint64_t redo_next_policy(const struct vault *vault);
-
-/* Rows that were written since they were done, and others until the time is over. */
-enum mortise_status redo_rows(struct vault *vault, uint64_t until_us) MUST_USE;
-enum mortise_status redo_policy(struct vault *vault, uint64_t number) MUST_USE;
-/* All that is no policy, and what of the policies is not kept any more. */
-enum mortise_status redo_items(struct vault *vault) MUST_USE;
+/* Frees it, and *rekey is NULL. */
+void rekey_free(struct rekey **rekey);
 
 #endif

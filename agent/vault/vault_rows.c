@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "vault_rekey.h"
 
 /* The first field of a record says which it is, as a frame's code does. */
 enum record { RECORD_HEAD = 2, RECORD_INFO = 3 };
@@ -266,6 +269,8 @@ enum mortise_status data_key_rewrap(const struct vault *vault, const struct vaul
 	return MORTISE_OK;
 }
 
+/* How a vault is changed: in transactions, and in slices that are acknowledged to nobody. */
+
 static enum mortise_status write_all(struct vault *vault, const struct store_meta *meta,
 	enum mortise_status (*write_rows)(struct store *, void *), void *context)
 {
@@ -287,17 +292,41 @@ static bool raises_generation(const struct index_change *change)
 	       (change->kind != STORE_AUDIT && change->kind != STORE_FLOOR);
 }
 
+/* The entry with this id has a new state. */
+static void note_row(struct vault *vault, const uint8_t id[ID_SIZE])
+{
+	struct rekey *rekey = vault->rekey;
+
+	if (!rekey || !rekey->has_begun)
+		return;
+	if (memcmp(id, rekey->after, ID_SIZE) > 0) {
+		rekey->ahead++;
+		return;
+	}
+	if (rekey->again_count == rekey->again_capacity) {
+		size_t capacity = rekey->again_capacity ? rekey->again_capacity * 2 : 16;
+		void *again = reallocarray(rekey->again, capacity, ID_SIZE);
+		if (!again) {
+			rekey->is_failing = true;
+			return;
+		}
+		rekey->again = again;
+		rekey->again_capacity = capacity;
+	}
+	memcpy(rekey->again[rekey->again_count++], id, ID_SIZE);
+}
+
 /* A rekey under way does again what has changed. */
 static void touch(struct vault *vault, const struct index_change *change)
 {
 	if (change->entry || change->entry_count || change->removed_id)
 		vault->changes++;
 	if (change->entry)
-		rekey_touch(vault, change->entry->id);
+		note_row(vault, change->entry->id);
 	for (size_t i = 0; i < change->entry_count; i++)
-		rekey_touch(vault, change->entries[i]->id);
+		note_row(vault, change->entries[i]->id);
 	if (change->removed_id)
-		rekey_touch(vault, change->removed_id);
+		note_row(vault, change->removed_id);
 }
 
 bool vault_found_room(const struct vault *vault)
@@ -337,4 +366,49 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 	vault->commits += attempt.raises;
 	vault->weighty_commits += attempt.is_weighty;
 	return MORTISE_OK;
+}
+
+/* ---- slices ---- */
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t vault_until(unsigned budget_us)
+{
+	return now_us() + budget_us;
+}
+
+bool vault_has_time(uint64_t until_us)
+{
+	return now_us() < until_us;
+}
+
+enum mortise_status vault_begin_slice(struct vault *vault)
+{
+	TRY(store_set_synced(vault->store, false));
+	enum mortise_status status = store_begin(vault->store);
+	if (status != MORTISE_OK)
+		vault->is_stale = store_set_synced(vault->store, true) != MORTISE_OK;
+	return status;
+}
+
+/* Writes that are acknowledged must not meet a store that does not sync. */
+enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status status)
+{
+	if (status == MORTISE_OK) {
+		status = store_commit(vault->store);
+		vault->is_stale = status != MORTISE_OK && !store_is_full(vault->store);
+	}
+	if (status != MORTISE_OK)
+		store_rollback(vault->store);
+	if (store_set_synced(vault->store, true) != MORTISE_OK) {
+		vault->is_stale = true;
+		return MORTISE_IO;
+	}
+	return status;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vault_rows: what vault.c (secrets), vault_open.c (opening, verifying), vault_items.c (policy,
- * audit state), vault_slots.c, vault_rekey.c and vault_sweep.c share: the open vault, and how
- * heads, version infos and items are encrypted. Nobody else includes it.
+ * vault_rows: the open vault, how heads, version infos, values and items are encrypted, and how
+ * they are committed (vault_commit.c). Below all that reads and writes secrets, items and slots;
+ * nobody else includes it.
  */
 #ifndef MORTISE_VAULT_ROWS_H
 #define MORTISE_VAULT_ROWS_H
@@ -114,11 +114,8 @@ enum mortise_status vault_item(struct vault *vault, enum store_item kind, uint64
 /* The key that such an item is encrypted with. */
 const struct secret *item_key(const struct vault *vault, enum store_item kind);
 
-/* The entry with this id has a new state: a rekey under way does it again. */
-void rekey_touch(struct vault *vault, const uint8_t id[ID_SIZE]);
-enum mortise_status rekey_slice(struct vault *vault, uint64_t until_us) MUST_USE;
+/* Ends a rekey that is under way; what it wrote is removed in slices. */
 void rekey_drop(struct vault *vault);
-enum mortise_status sweep_slice(struct vault *vault, uint64_t until_us) MUST_USE;
 /* A transaction that takes part in nothing acknowledged: it is not synced. */
 enum mortise_status vault_begin_slice(struct vault *vault) MUST_USE;
 /* Commits it, or rolls it back where it failed (status) or fails now. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mounts.h"
+#include "witness_look.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
