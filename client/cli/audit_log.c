@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* audit: who asked for what, from the agent's log; and the key that checks it. */
+/* audit_log: who asked for what, from the agent's log; and the key that checks it. */
 #include "audit_log.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* audit: all lines of the agent's audit log, oldest first. */
+/* audit_log: all lines of the agent's audit log, oldest first. */
 #ifndef MORTISE_CLI_AUDIT_LOG_H
 #define MORTISE_CLI_AUDIT_LOG_H
 
