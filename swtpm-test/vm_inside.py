@@ -143,10 +143,15 @@ def has_ended(unit):
     return show(unit, 'ExecMainExitTimestampMonotonic') != '0'
 
 
+def wrote(name):
+    """What a job has written; a shell makes the file before it does."""
+    return (JOBS / name).exists() and (JOBS / name).read_text()
+
+
 def collect():
     """What came of the jobs of this boot; the next one begins without it."""
     with contextlib.suppress(AssertionError):  # which of them is missing, its test says
-        until(lambda: all((JOBS / name).exists() for name in NAMES), WAIT_S)
+        until(lambda: all(wrote(name) for name in NAMES), WAIT_S)
     results['jobs'] = {name: (JOBS / name).read_text() for name in NAMES if (JOBS / name).exists()}
     results['states'] = [show(unit, 'Result') for unit in ('early.service', 'nightly.service', 'backup.service')]
     for name in results['jobs']:
