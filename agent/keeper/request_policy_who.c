@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* `policy who` and `policy may`: what the rules say, a page at a time. */
+/* `policy check`, `policy who` and `policy may`: what the rules say of somebody, or of a path. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 /*
  * Of whom an admin asks what the policy says. The names among his attributes are looked up before
  * it is judged. What cannot be had about anybody here is no fact about those who are supposed
- * either. Shared by request_policy_check.c and request_policy_who.c; nobody else includes it.
+ * either.
  */
 
 #define SUPPOSE_GROUPS_MAX 16 /* names in GROUP */

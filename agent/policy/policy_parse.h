@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* policy_parse: what makes a rule, a credential or a quota complete. Private to policy_parse.c. */
+/* policy_parse: what makes a rule, a credential or a quota complete. Private to this folder. */
 #ifndef MORTISE_POLICY_PARSE_H
 #define MORTISE_POLICY_PARSE_H
 

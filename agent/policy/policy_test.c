@@ -9,6 +9,17 @@
 #include "inifile.h"
 #include "path.h"
 #include "policy_answers.h"
+#include "policy_rules.h"
+
+struct expectation {
+	const char *name, *file;
+	unsigned line;
+	const char *user, *group, *path, *rule; /* NULL: not said */
+	struct fact unit, exe, label, socket;
+	time_t at;
+	enum verb verb;
+	bool has_at, has_result, allowed;
+};
 
 struct test_account {
 	enum policy_name_kind kind;

@@ -26,19 +26,6 @@
 #define MORTISE_POLICY_TEST_H
 
 #include "policy.h"
-#include "policy_rules.h"
-
-/* Files of expectations, read. Private to policy_test.c. */
-
-struct expectation {
-	const char *name, *file;
-	unsigned line;
-	const char *user, *group, *path, *rule; /* NULL: not said */
-	struct fact unit, exe, label, socket;
-	time_t at;
-	enum verb verb;
-	bool has_at, has_result, allowed;
-};
 
 struct policy_test_result {
 	const char *name, *file;

@@ -91,7 +91,7 @@ static bool dev_directory_remove(const struct dev_directory *directory)
 	return access(directory->path, F_OK) != 0;
 }
 
-/* The process that answers for a throw-away agent; see dev_agent.h. */
+/* The guard: the process that answers for a throw-away agent. */
 
 /* What it sends once: the agent answers, or why not. */
 struct dev_guard_report {

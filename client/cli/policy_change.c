@@ -14,7 +14,7 @@
 #include "policy_units.h"
 #include "typed_key.h"
 
-/* Policy show: the policy in force, or an older one. */
+/* ---- policy show: the policy in force, or an older one ---- */
 
 /* The first answer tells the version; the others are asked for that one. */
 static enum mortise_status request_show(
