@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "index.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -10,7 +10,6 @@
 #ifndef MORTISE_INDEX_H
 #define MORTISE_INDEX_H
 
-#include <sodium.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
