@@ -6,6 +6,7 @@ FAULTS rows 49 and 60. The file system that never answers is a real one (fuse_ca
 """
 
 import contextlib
+import itertools
 import os
 import select
 import shutil
@@ -137,14 +138,14 @@ def nor_one_there_that_has_the_path_of_a_program_of_this_host(place):
     check_fuse(place, merged)
 
 
-def ask_as(agent, user):
-    """A GET that a process of user's has sent: its connection, and its pid."""
+def ask_as(agent, uid):
+    """A GET that a process of uid's has sent: its connection, and its pid."""
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
         os.setgroups([])
-        os.setresgid(*[uid_of(user)] * 3)
-        os.setresuid(*[uid_of(user)] * 3)
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.connect(agent.socket)
         connection.send(wire.get_frame(PATH))
@@ -154,36 +155,46 @@ def ask_as(agent, user):
     theirs.close()
     _, passed, _, _ = socket.recv_fds(ours, 1, 1)
     ours.close()
-    return socket.socket(fileno=passed[0]), child
+    connection = socket.socket(fileno=passed[0])
+    connection.settimeout(60)
+    return connection, child
 
 
-def is_root_answered_first(agent):
-    """Does root's answer come while alice's is still to come?"""
-    stuck, child = ask_as(agent, ALICE)
+def is_second_answered_first(agent, first_uid, second_uid):
+    """Has the second uid its value while the first one's answer is still to come?"""
+    first, first_child = ask_as(agent, first_uid)
+    second, second_child = ask_as(agent, second_uid)
     try:
-        same(wire.get(wire.connect(agent.socket), PATH), (0, VALUE))
-        is_first = not select.select([stuck], [], [], 0)[0]
-        stuck.settimeout(60)
-        has_not(stuck.recv(131072), VALUE)
+        has(second.recv(131072), VALUE)
+        is_first = not select.select([first], [], [], 0)[0]
+        has(first.recv(131072), VALUE)
         return is_first
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        stuck.close()
+        for child in (first_child, second_child):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        first.close()
+        second.close()
 
 
 @test(root=True)
 def while_a_witness_does_not_answer_only_who_was_asked_about_waits(place):
+    """The other witness may be asked about both; so each is stopped in turn, and each time others
+    ask: who was once late is not asked about."""
     needs_names_of_the_kernel()
-    agent = served(place, '')
+    agent = served(place, ''.join(
+        '[rule r%d]\nallow = read\nsecret = prod/**\nuser = %d\n' % (uid, uid) for uid in range(70000, 70100)))
+    uids, rounds = iter(range(70000, 70100)), itertools.count()
 
     def round_of():
-        stopped = next(iter(witnesses_of(agent)))
+        stopped = sorted(witnesses_of(agent))[next(rounds) % COUNT]
         os.kill(stopped, signal.SIGSTOP)
-        is_first = is_root_answered_first(agent)
-        until(lambda: not os.path.exists('/proc/%d' % stopped), what='it is not replaced')
-        return is_first
-    until(round_of, 100, 'alice was always answered before root')
+        try:
+            return is_second_answered_first(agent, next(uids), next(uids))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stopped, signal.SIGCONT)
+    until(round_of, 100, 'the first was always answered before the second')
 
 
 @test(root=True)
