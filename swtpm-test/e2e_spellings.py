@@ -517,14 +517,14 @@ def source(name):
 @test
 def the_pages_name_what_the_code_has(place):
     """Each encoding in docs/spellings.md, each word for a name in docs/exec.md; none besides."""
-    code = source('client/cli/encodings.c')
+    code = source('client/cli/forms/encodings.c')
     named = set(re.findall(r'deliver\(maker, "([^"]+)"', code))
     named |= set(re.findall(r'has_crlf \? "([^"]+)" : "([^"]+)"', code)[0])
     named |= set(re.findall(r'make_all_base64|make_base64\(maker, "([^"]+)"', code)) - {''}
-    named |= set(re.findall(r'^\t\{"([^"]+)", \{', source('client/cli/spellings.c'), re.M))
+    named |= set(re.findall(r'^\t\{"([^"]+)", \{', source('client/cli/forms/spellings.c'), re.M))
     page = set(re.findall(r'^\| ([A-Za-z0-9 -]+) \| [^-|]', source('docs/spellings.md'), re.M))
     same(page - {'encoding'}, named)
-    code = re.search(r'words\[\] = \{(.*?)NULL', source('client/cli/exec_plan.c'), re.S).group(1)
+    code = re.search(r'words\[\] = \{(.*?)NULL', source('client/cli/exec/exec_plan.c'), re.S).group(1)
     text = re.search(r'or field is (.*?)\(', source('docs/exec.md'), re.S).group(1)
     same(set(re.findall('`([a-z]+)`', text)), set(re.findall('"([a-z]+)"', code)))
 

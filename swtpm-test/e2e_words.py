@@ -6,6 +6,7 @@ Commands and options are those that --help lists: none can be forgotten.
 """
 
 import os
+import pathlib
 import re
 import subprocess
 
@@ -159,14 +160,11 @@ def an_age_without_its_unit_changes_nothing(place):
 def each_operation_of_the_log_can_be_asked_for_and_another_word_is_refused(place):
     source = os.environ['MORTISE_TEST_SOURCE'] + '/agent/'
     written = set()
-    for folder in ('keeper', 'audit'):
-        for file in os.listdir(source + folder):
-            if file.endswith('.c'):
-                with open(source + folder + '/' + file) as code:
-                    text = code.read()
-                written |= set(re.findall(r'\.operation = "([a-z-]+)"', text))
-                written |= set(re.findall(r'\{WIRE_[A-Z_]+, "([a-z-]+)"', text))
-                written |= set(re.findall(r'record\([^"]+, "([a-z-]+)"', text))
+    for file in pathlib.Path(source).glob('**/*.c'):
+        text = file.read_text()
+        written |= set(re.findall(r'\.operation = "([a-z-]+)"', text))
+        written |= set(re.findall(r'\{WIRE_[A-Z_]+, "([a-z-]+)"', text))
+        written |= set(re.findall(r'record\([^"]+, "([a-z-]+)"', text))
     agent = place.ready()
     agent.set(PATH, b'one')
     assert len(written) > 50, written

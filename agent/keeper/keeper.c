@@ -459,6 +459,7 @@ static enum mortise_status start(struct keeper *keeper)
 		log_error("the sandbox cannot be entered: %s", strerror(errno));
 		return MORTISE_IO;
 	}
+	keeper->agent.sandbox = sandbox_description();
 	request_record(&keeper->agent, "start", MORTISE_OK, NULL);
 	request_damage_while_sealed(&keeper->agent);
 	for (size_t i = 0; i < settings->entrance_count; i++)

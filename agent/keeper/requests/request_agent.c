@@ -8,7 +8,6 @@
 #include "log.h"
 #include "recovery.h"
 #include "request_typed.h"
-#include "sandbox.h"
 
 enum mortise_status request_hello(struct exchange *exchange)
 {
@@ -180,7 +179,7 @@ static void put_admin_facts(struct exchange *exchange)
 	put_clock(reply);
 	put_evidence(reply, agent, &exchange->from->caller);
 	put_text_fact(reply, "memory", describe_memory());
-	put_text_fact(reply, "sandbox", sandbox_description());
+	put_text_fact(reply, "sandbox", agent->sandbox);
 	put_number_fact(reply, "connections", agent->connections(agent->server));
 }
 

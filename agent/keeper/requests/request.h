@@ -79,6 +79,7 @@ struct agent {
 	uint32_t agent_uid, first_uid, operators_gid;
 	char environment[64];
 	const char *store_directory, *audit_log; /* for `doctor` */
+	const char *sandbox;                     /* what is in force of it, for `status` */
 	struct watch_list watches;
 	struct evidence *evidence;
 	bool requires_pidfd; /* a caller whom the kernel does not name is denied */
