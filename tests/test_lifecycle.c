@@ -467,6 +467,53 @@ static void a_seal_while_the_anchor_is_asked_is_the_last_word(void **state)
 	asker_close(asker);
 }
 
+/* The hardware's answer comes when nobody wants it any more: well or badly, it changes nothing. */
+static void a_seal_while_a_recovery_waits_for_hardware_is_the_last_word(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+
+	for (int is_well = 0; is_well < 2; is_well++) {
+		struct asker *asker = asker_open(fixture), *typist = asker_open(fixture);
+		assert_int_equal(seal(fixture, false), MORTISE_OK);
+		fixture->play = play_silent;
+		fixture->questions = 0;
+		struct wire_writer *writer = asker_begin(typist, WIRE_RECOVER);
+		wire_put_text(writer, WIRE_TAG_RECOVERY, fixture->recovery);
+		wire_put_text(writer, WIRE_TAG_SLOT_KIND, "tpm2");
+		asker_send(typist);
+		keeper_await_questions(fixture, 1);
+		assert_int_equal(ask_plain(fixture, asker, WIRE_SEAL), MORTISE_OK);
+		assert_int_equal(asker_receive(fixture, typist), MORTISE_SEALED);
+		if (is_well)
+			play_honest(fixture, &(struct wire_message){.code = SEALER_ENROL});
+		else
+			keeper_fail_sealer(fixture, TOKEN_FAULT_LOCKOUT, "too late");
+		assert_int_equal(ask_plain(fixture, asker, WIRE_STATUS), MORTISE_OK);
+		assert_sealed_because(fixture, "sealed by an admin");
+		asker_close(typist);
+		asker_close(asker);
+	}
+}
+
+static void so_it_is_while_the_doctor_asks_a_slots_hardware(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture), *doctor = asker_open(fixture);
+
+	fixture->play = play_silent;
+	fixture->questions = 0;
+	wire_put_number(asker_begin(doctor, WIRE_DOCTOR), WIRE_TAG_NUMBER, 1);
+	asker_send(doctor);
+	keeper_await_questions(fixture, 1);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_SEAL), MORTISE_OK);
+	assert_int_equal(asker_receive(fixture, doctor), MORTISE_SEALED);
+	keeper_fail_sealer(fixture, TOKEN_FAULT_LOCKOUT, "too late");
+	assert_int_equal(ask_plain(fixture, asker, WIRE_STATUS), MORTISE_OK);
+	assert_sealed_because(fixture, "sealed by an admin");
+	asker_close(doctor);
+	asker_close(asker);
+}
+
 static void a_policy_counts_the_anchor_up_at_once(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -641,6 +688,8 @@ int main(void)
 		WITH_HARDWARE(an_old_copy_is_refused_to_the_recovery_key_too),
 		WITH_HARDWARE(a_key_that_is_typed_waits_for_the_anchor),
 		WITH_HARDWARE(a_seal_while_the_anchor_is_asked_is_the_last_word),
+		WITH_HARDWARE(a_seal_while_a_recovery_waits_for_hardware_is_the_last_word),
+		WITH_HARDWARE(so_it_is_while_the_doctor_asks_a_slots_hardware),
 		WITH_HARDWARE(a_policy_counts_the_anchor_up_at_once),
 		WITH_HARDWARE(a_second_unseal_meanwhile_is_told_to_wait),
 		WITH_HARDWARE(a_seal_holds_over_a_restart_until_unseal),

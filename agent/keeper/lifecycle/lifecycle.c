@@ -235,8 +235,6 @@ void lifecycle_free(struct lifecycle *lifecycle)
 		event_free(lifecycle->vault_work);
 	making_free(lifecycle->making);
 	recovering_free(lifecycle);
-	slot_work_free(lifecycle);
-	enrolment_end(lifecycle);
 	lifecycle_end_turn(lifecycle);
 	lifecycle_forget_slots(lifecycle);
 	backup_free(lifecycle->backup);

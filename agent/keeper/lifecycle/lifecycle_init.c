@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "advice.h"
+#include "enrolment.h"
 #include "lifecycle_parts.h"
 #include "policy_record.h"
 
@@ -14,7 +15,7 @@
 struct making {
 	bool (*is_wanted)(void *context);
 	uint8_t uuid[ID_SIZE];
-	const struct enrolment *enrolment; /* of the hardware; NULL: none */
+	struct enrolment *enrolment; /* of the hardware; NULL: none */
 	bool has_anchor;
 	struct secret *anchor_auth;
 	struct secret *anchor; /* once its counter is made; NULL: none */
@@ -38,6 +39,7 @@ void making_free(struct making *making)
 	secret_drop(&making->anchor_auth);
 	secret_drop(&making->anchor);
 	keyring_done(&making->keyring);
+	enrolment_drop(&making->enrolment);
 	free(making);
 }
 
@@ -49,7 +51,6 @@ static void end(struct lifecycle *lifecycle, enum mortise_status status, const c
 	lifecycle->making = NULL;
 	lifecycle_finish(lifecycle, status, text, recovery);
 	making_free(making);
-	enrolment_end(lifecycle);
 }
 
 size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size)
@@ -212,8 +213,9 @@ static enum mortise_status make_counter(struct lifecycle *lifecycle)
 		lifecycle->parts.sealer, making->enrolment->kind, &question, on_counter, lifecycle);
 }
 
-static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
+static void on_enrolled(void *context, enum mortise_status status, const char *text)
 {
+	struct lifecycle *lifecycle = context;
 	struct making *making = lifecycle->making;
 
 	if (status == MORTISE_OK && !making->is_wanted(lifecycle->context)) {
@@ -224,7 +226,6 @@ static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status,
 		end(lifecycle, status, text, NULL);
 		return;
 	}
-	making->enrolment = lifecycle->enrolment;
 	if (!making->has_anchor)
 		make_and_open(lifecycle);
 	else if (make_counter(lifecycle) != MORTISE_OK)
@@ -252,7 +253,8 @@ enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind
 		make_and_open(lifecycle);
 		return MORTISE_OK;
 	}
-	enum mortise_status status = enrolment_begin(lifecycle, kind, wish, on_enrolled);
+	enum mortise_status status = enrolment_new(lifecycle->parts.sealer, kind, wish, ADVICE_INIT,
+		on_enrolled, lifecycle, &making->enrolment);
 	if (status != MORTISE_OK) {
 		lifecycle->done = NULL;
 		lifecycle->making = NULL;

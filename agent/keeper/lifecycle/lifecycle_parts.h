@@ -2,7 +2,7 @@
 /*
  * lifecycle_parts: the lifecycle's state, and what its files do for one another: where it stands
  * (_state), opening (_open, _reopen) and asking for keys (_unseal), making a store (_init) and
- * getting one back (_recover), slots (_slots, _enrol, _work, _upkeep) and the vault's own work
+ * getting one back (_recover), slots (_slots, _work, _upkeep) and the vault's own work
  * (_rekey). Nobody else includes it.
  */
 #ifndef MORTISE_LIFECYCLE_PARTS_H
@@ -23,20 +23,6 @@ struct kept_slot {
 	uint64_t id;
 	uint8_t *record;
 	size_t size;
-};
-
-/* A seal being made by one sealer and proved by another, for an init or for a slot. */
-struct enrolment {
-	char kind[SLOT_KIND_SIZE];
-	struct secret *pin; /* NULL: none */
-	uint32_t pcrs;
-	uint8_t pcr_key[TOKEN_PEM_MAX];
-	size_t pcr_key_size;
-	char uri[TOKEN_URI_MAX + 1];
-	struct secret *h; /* once it is made */
-	uint8_t blob[TOKEN_BLOB_MAX];
-	size_t blob_size;
-	void (*done)(struct lifecycle *lifecycle, enum mortise_status status, const char *text);
 };
 
 /* The hardware slots being asked in turn. */
@@ -95,15 +81,12 @@ struct lifecycle {
 
 	lifecycle_done *done; /* of the operation under way; NULL: nobody waits */
 	void *context;
-	struct making *making;         /* an init under way */
-	struct recovering *recovering; /* a recovery under way */
-	struct enrolment *enrolment;   /* of it, or of work on a slot */
-	struct slot_work *work;        /* on a slot, under way; while unsealed only */
-	slot_health_done *health_done; /* a slot's hardware is asked for its state; NULL: none */
-	void *health_context;
-	uint64_t health_of;
-	struct event *ends;            /* when the next stand-in ends */
-	uint64_t opened_id, opened_us; /* the slot by which it was unsealed last */
+	struct making *making;          /* an init under way */
+	struct recovering *recovering;  /* a recovery under way */
+	struct slot_work *work;         /* on a slot, under way; while unsealed only */
+	struct health_question *health; /* a slot's hardware is asked for its state; NULL: none */
+	struct event *ends;             /* when the next stand-in ends */
+	uint64_t opened_id, opened_us;  /* the slot by which it was unsealed last */
 };
 
 void lifecycle_set_state(struct lifecycle *lifecycle, enum lifecycle_state state);
@@ -175,21 +158,8 @@ void recovering_free(struct lifecycle *lifecycle);
 /* Whoever waits for it is told that it was sealed meanwhile. */
 void lifecycle_cancel_recovery(struct lifecycle *lifecycle);
 
-/*
- * done is called later, once: with MORTISE_OK there is h, given back by a fresh sealer too. The
- * enrolment stays until enrolment_end(). MORTISE_BUSY, MORTISE_INVALID: done is not called.
- */
-enum mortise_status enrolment_begin(struct lifecycle *lifecycle, const char *kind,
-	const struct token_wish *wish,
-	void (*done)(struct lifecycle *lifecycle, enum mortise_status status, const char *text))
-	MUST_USE;
-void enrolment_end(struct lifecycle *lifecycle);
-/* What a slot made of it says of itself; points into it. */
-struct slot_hints enrolment_hints(const struct enrolment *enrolment);
-
-/* The work's requester is told that it was sealed meanwhile; what the sealer says is dropped. */
+/* Whoever waits for a slot's hardware is told that it was sealed meanwhile. */
 void slot_work_cancel(struct lifecycle *lifecycle);
-void slot_work_free(struct lifecycle *lifecycle);
 /* What a slot's opening means for the others, while the vault is just open. */
 void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t id);
 void lifecycle_arm_ends(struct lifecycle *lifecycle);

@@ -9,16 +9,19 @@
 #include <string.h>
 
 #include "advice.h"
+#include "enrolment.h"
 #include "lifecycle_parts.h"
 #include "log.h"
 
 struct recovering {
+	struct lifecycle *lifecycle;
 	lifecycle_done *done;
 	void *context;
 	const void *owner; /* of what came in; NULL: it is about the store that is here */
 	bool has_anchor;
 	struct secret *master_key;
-	struct vault *vault; /* ours, unless there is an owner: then it is the backup's */
+	struct vault *vault;         /* ours, unless there is an owner: then it is the backup's */
+	struct enrolment *enrolment; /* of new hardware; NULL: none */
 	struct secret *anchor_auth, *anchor;
 	uint64_t generation, was;
 	uint64_t added, removed;
@@ -32,6 +35,8 @@ void recovering_free(struct lifecycle *lifecycle)
 	lifecycle->recovering = NULL;
 	if (!recovering)
 		return;
+	sealer_forget(lifecycle->parts.sealer, recovering);
+	enrolment_drop(&recovering->enrolment);
 	vault_close(recovering->vault);
 	secret_drop(&recovering->master_key);
 	secret_drop(&recovering->anchor_auth);
@@ -55,7 +60,6 @@ static void end(struct lifecycle *lifecycle, enum mortise_status status, const c
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
 	}
 	recovering_free(lifecycle);
-	enrolment_end(lifecycle);
 	done(context, status, kept, NULL);
 }
 
@@ -76,7 +80,7 @@ static struct vault *vault_of(struct lifecycle *lifecycle)
 
 static enum mortise_status put_slot(struct lifecycle *lifecycle, struct vault *vault)
 {
-	const struct enrolment *enrolment = lifecycle->enrolment;
+	const struct enrolment *enrolment = lifecycle->recovering->enrolment;
 
 	if (!enrolment)
 		return MORTISE_OK;
@@ -195,16 +199,14 @@ static void apply(struct lifecycle *lifecycle)
 
 static void on_counter(void *context, struct sealer_answer *answer)
 {
-	struct lifecycle *lifecycle = context;
-	struct recovering *recovering = lifecycle->recovering;
+	struct recovering *recovering = context;
+	struct lifecycle *lifecycle = recovering->lifecycle;
 	struct advice_about about = {.operation = ADVICE_RECOVER_COUNTER};
 	enum mortise_status status = answer->status;
 	char text[500];
 
-	if (!recovering)
-		return;
 	if (status == MORTISE_OK)
-		status = anchor_write_state(lifecycle->enrolment->kind, recovering->anchor_auth,
+		status = anchor_write_state(recovering->enrolment->kind, recovering->anchor_auth,
 			answer->blob, &recovering->anchor);
 	if (answer->status != MORTISE_OK) {
 		advice_describe(&about, answer, text, sizeof text);
@@ -226,19 +228,18 @@ static enum mortise_status make_counter(struct lifecycle *lifecycle)
 
 	TRY(secret_random(KEY_SIZE, &recovering->anchor_auth));
 	question.auth = recovering->anchor_auth;
-	return sealer_anchor(lifecycle->parts.sealer, lifecycle->enrolment->kind, &question,
-		on_counter, lifecycle);
+	return sealer_anchor(lifecycle->parts.sealer, recovering->enrolment->kind, &question,
+		on_counter, recovering);
 }
 
-static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
+static void on_enrolled(void *context, enum mortise_status status, const char *text)
 {
-	if (!lifecycle->recovering) {
-		enrolment_end(lifecycle);
-		return;
-	}
+	struct recovering *recovering = context;
+	struct lifecycle *lifecycle = recovering->lifecycle;
+
 	if (status != MORTISE_OK)
 		end(lifecycle, status, text);
-	else if (!lifecycle->recovering->has_anchor)
+	else if (!recovering->has_anchor)
 		apply(lifecycle);
 	else if (make_counter(lifecycle) != MORTISE_OK)
 		end(lifecycle, MORTISE_BUSY,
@@ -322,6 +323,7 @@ enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct 
 	struct recovering *recovering = calloc(1, sizeof *recovering);
 	if (!recovering)
 		return MORTISE_BUSY;
+	recovering->lifecycle = lifecycle;
 	recovering->done = done;
 	recovering->context = context;
 	recovering->owner = wish->owner;
@@ -331,7 +333,8 @@ enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct 
 	if (status == MORTISE_OK)
 		status = open_store(lifecycle, wish->key);
 	if (status == MORTISE_OK && wish->kind && !wish->is_dry_run)
-		status = enrolment_begin(lifecycle, wish->kind, wish->seal, on_enrolled);
+		status = enrolment_new(lifecycle->parts.sealer, wish->kind, wish->seal,
+			ADVICE_RECOVER, on_enrolled, recovering, &recovering->enrolment);
 	if (status != MORTISE_OK || wish->is_dry_run) {
 		recovering_free(lifecycle);
 		return status;

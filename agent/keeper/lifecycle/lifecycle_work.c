@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "advice.h"
+#include "enrolment.h"
 #include "lifecycle_parts.h"
 
 static void release(uint8_t **bytes)
@@ -14,25 +15,51 @@ static void release(uint8_t **bytes)
 	free(*bytes);
 }
 
+/* ---- a slot's hardware asked for its state ---- */
+
+struct health_question {
+	struct lifecycle *lifecycle;
+	uint64_t of;
+	slot_health_done *done;
+	void *context;
+};
+
+static void end_question(
+	struct lifecycle *lifecycle, enum mortise_status status, const struct slot_health *health)
+{
+	struct health_question *question = lifecycle->health;
+
+	lifecycle->health = NULL;
+	if (!question)
+		return;
+	sealer_forget(lifecycle->parts.sealer, question);
+	question->done(question->context, status, health);
+	free(question);
+}
+
 static void on_health(void *context, struct sealer_answer *answer)
 {
-	struct lifecycle *lifecycle = context;
-	slot_health_done *done = lifecycle->health_done;
+	struct health_question *question = context;
+	struct lifecycle *lifecycle = question->lifecycle;
 	char text[500] = "";
 	struct slot_health health = {
 		.fault = answer->fault,
 		.text = text,
 		.says = answer->health,
-		.is_pin_doubted = lifecycle_pin_is_noted(lifecycle, lifecycle->health_of),
+		.is_pin_doubted = lifecycle_pin_is_noted(lifecycle, question->of),
 	};
 
 	if (answer->status != MORTISE_OK) {
-		lifecycle_describe_test(lifecycle, lifecycle->health_of, answer, text, sizeof text);
+		lifecycle_describe_test(lifecycle, question->of, answer, text, sizeof text);
 		if (health.fault == TOKEN_FAULT_NONE)
 			health.fault = TOKEN_FAULT_OTHER;
 	}
-	lifecycle->health_done = NULL;
-	done(lifecycle->health_context, &health);
+	end_question(lifecycle, MORTISE_OK, &health);
+}
+
+static void release_question(struct health_question **question)
+{
+	free(*question);
 }
 
 enum mortise_status slot_health(
@@ -43,27 +70,33 @@ enum mortise_status slot_health(
 
 	if (!lifecycle->vault)
 		return MORTISE_SEALED;
-	if (lifecycle->work || lifecycle->enrolment || lifecycle->health_done)
+	if (lifecycle->work || lifecycle->health)
 		return MORTISE_BUSY;
 	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
 	if (!slot_is_hardware(&slot))
 		return MORTISE_CONFLICT;
-	TRY(sealer_health(lifecycle->parts.sealer, slot.kind, slot.blob, on_health, lifecycle));
-	lifecycle->health_done = done;
-	lifecycle->health_context = context;
-	lifecycle->health_of = id;
+	CLEANUP(release_question) struct health_question *question = calloc(1, sizeof *question);
+	if (!question)
+		return MORTISE_BUSY;
+	*question = (struct health_question){lifecycle, id, done, context};
+	TRY(sealer_health(lifecycle->parts.sealer, slot.kind, slot.blob, on_health, question));
+	lifecycle->health = question;
+	question = NULL;
 	return MORTISE_OK;
 }
 
 enum slot_task { TASK_ADD, TASK_RESEAL, TASK_SUSPEND, TASK_CHANGE_PIN, TASK_TEST };
 
+/* ---- work on a slot ---- */
+
 struct slot_work {
+	struct lifecycle *lifecycle;
 	enum slot_task task;
 	uint64_t of; /* the slot it is about; 0: a new one */
 	uint64_t boots;
-	slot_done *done; /* NULL: nobody waits, or no more */
+	struct enrolment *enrolment; /* NULL: a test, or not begun */
+	slot_done *done;
 	void *context;
-	bool is_cancelled;
 };
 
 enum mortise_status lifecycle_vault_slot(
@@ -79,40 +112,34 @@ enum mortise_status lifecycle_vault_slot(
 	return MORTISE_OK;
 }
 
-void slot_work_free(struct lifecycle *lifecycle)
-{
-	free(lifecycle->work);
-	lifecycle->work = NULL;
-}
-
-static void tell(struct slot_work *work, enum mortise_status status, const char *text, uint64_t id)
-{
-	slot_done *done = work->done;
-
-	work->done = NULL;
-	if (done)
-		done(work->context, status, text, id);
-}
-
-void slot_work_cancel(struct lifecycle *lifecycle)
+static void drop_work(struct lifecycle *lifecycle)
 {
 	struct slot_work *work = lifecycle->work;
 
-	if (!work || work->is_cancelled)
+	lifecycle->work = NULL;
+	if (!work)
 		return;
-	work->is_cancelled = true;
-	tell(work, MORTISE_SEALED, "sealed meanwhile", 0);
+	sealer_forget(lifecycle->parts.sealer, work);
+	enrolment_drop(&work->enrolment);
+	free(work);
 }
 
 /* The work is gone before its requester is told: who may have another. */
 static void end(
 	struct lifecycle *lifecycle, enum mortise_status status, const char *text, uint64_t id)
 {
-	struct slot_work work = *lifecycle->work;
+	slot_done *done = lifecycle->work->done;
+	void *context = lifecycle->work->context;
 
-	slot_work_free(lifecycle);
-	enrolment_end(lifecycle);
-	tell(&work, status, text, id);
+	drop_work(lifecycle);
+	done(context, status, text, id);
+}
+
+void slot_work_cancel(struct lifecycle *lifecycle)
+{
+	if (lifecycle->work)
+		end(lifecycle, MORTISE_SEALED, "sealed meanwhile", 0);
+	end_question(lifecycle, MORTISE_SEALED, NULL);
 }
 
 /* After a change: what will be asked when it is sealed, and what ends when. */
@@ -151,7 +178,7 @@ static enum mortise_status keep_date(struct lifecycle *lifecycle, uint64_t id, u
 static enum mortise_status put_made(struct lifecycle *lifecycle, uint64_t *out_id)
 {
 	const struct slot_work *work = lifecycle->work;
-	const struct enrolment *enrolment = lifecycle->enrolment;
+	const struct enrolment *enrolment = work->enrolment;
 	struct slot_hints hints = enrolment_hints(enrolment);
 	char boot[SLOT_BOOT_SIZE];
 
@@ -181,14 +208,12 @@ static enum mortise_status put_made(struct lifecycle *lifecycle, uint64_t *out_i
 
 static_assert(VAULT_SLOTS_MAX == 16, "what on_enrolled() says");
 
-static void on_enrolled(struct lifecycle *lifecycle, enum mortise_status status, const char *text)
+static void on_enrolled(void *context, enum mortise_status status, const char *text)
 {
+	struct slot_work *work = context;
+	struct lifecycle *lifecycle = work->lifecycle;
 	uint64_t id = 0;
 
-	if (lifecycle->work->is_cancelled) {
-		end(lifecycle, MORTISE_SEALED, "", 0);
-		return;
-	}
 	if (status == MORTISE_OK) {
 		status = put_made(lifecycle, &id);
 		text = status == MORTISE_CONFLICT
@@ -206,11 +231,12 @@ static enum mortise_status new_work(struct lifecycle *lifecycle, enum slot_task 
 {
 	if (!lifecycle->vault)
 		return MORTISE_SEALED;
-	if (lifecycle->work || lifecycle->enrolment)
+	if (lifecycle->work)
 		return MORTISE_BUSY;
 	struct slot_work *work = calloc(1, sizeof *work);
 	if (!work)
 		return MORTISE_BUSY;
+	work->lifecycle = lifecycle;
 	work->task = task;
 	work->of = of;
 	work->done = done;
@@ -223,9 +249,11 @@ static enum mortise_status begin(struct lifecycle *lifecycle, enum slot_task tas
 	const char *kind, const struct token_wish *wish, slot_done *done, void *context)
 {
 	TRY(new_work(lifecycle, task, of, done, context));
-	enum mortise_status status = enrolment_begin(lifecycle, kind, wish, on_enrolled);
+	struct slot_work *work = lifecycle->work;
+	enum mortise_status status = enrolment_new(lifecycle->parts.sealer, kind, wish, ADVICE_MAKE,
+		on_enrolled, work, &work->enrolment);
 	if (status != MORTISE_OK)
-		slot_work_free(lifecycle);
+		drop_work(lifecycle);
 	return status;
 }
 
@@ -344,14 +372,11 @@ static void describe_untried(uint64_t id, enum mortise_status status, char *text
 
 static void on_tested(void *context, struct sealer_answer *answer)
 {
-	struct lifecycle *lifecycle = context;
-	uint64_t id = lifecycle->work->of;
+	const struct slot_work *work = context;
+	struct lifecycle *lifecycle = work->lifecycle;
+	uint64_t id = work->of;
 	char text[500] = "";
 
-	if (lifecycle->work->is_cancelled) {
-		end(lifecycle, MORTISE_SEALED, "", 0);
-		return;
-	}
 	enum mortise_status status = answer->status;
 	if (status != MORTISE_OK)
 		lifecycle_describe_test(lifecycle, id, answer, text, sizeof text);
@@ -378,9 +403,9 @@ enum mortise_status slot_work_test(struct lifecycle *lifecycle, uint64_t id,
 		return MORTISE_INVALID;
 	TRY(new_work(lifecycle, TASK_TEST, id, done, context));
 	enum mortise_status status = sealer_open(
-		lifecycle->parts.sealer, slot.kind, slot.blob, pin, on_tested, lifecycle);
+		lifecycle->parts.sealer, slot.kind, slot.blob, pin, on_tested, lifecycle->work);
 	if (status != MORTISE_OK)
-		slot_work_free(lifecycle);
+		drop_work(lifecycle);
 	return status;
 }
 

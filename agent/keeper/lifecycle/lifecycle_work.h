@@ -73,10 +73,12 @@ struct slot_health {
 
 /*
  * Asks a slot's hardware for its state: nothing is opened, no PIN is tried. done is called once,
- * later, after MORTISE_OK; MORTISE_SEALED, MORTISE_BUSY, MORTISE_NOT_FOUND, MORTISE_CONFLICT for a
+ * later, after MORTISE_OK: with MORTISE_OK and what was said, or MORTISE_SEALED and NULL if it was
+ * sealed meanwhile. MORTISE_SEALED, MORTISE_BUSY, MORTISE_NOT_FOUND, MORTISE_CONFLICT for a
  * slot that is typed: then it is not.
  */
-typedef void slot_health_done(void *context, const struct slot_health *health);
+typedef void slot_health_done(
+	void *context, enum mortise_status status, const struct slot_health *health);
 enum mortise_status slot_health(
 	struct lifecycle *lifecycle, uint64_t id, slot_health_done *done, void *context) MUST_USE;
 

@@ -399,6 +399,21 @@ bool sealer_is_busy(const struct sealer_link *link)
 	return link->now.done != NULL;
 }
 
+static void tell_nobody(void *context, struct sealer_answer *answer)
+{
+	(void)context;
+	(void)answer;
+}
+
+void sealer_forget(struct sealer_link *link, const void *context)
+{
+	struct asked *both[] = {&link->now, &link->next};
+
+	for (size_t i = 0; i < 2; i++)
+		if (both[i]->done && both[i]->context == context)
+			both[i]->done = tell_nobody;
+}
+
 void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms)
 {
 	link->overdue_ms = overdue_ms;

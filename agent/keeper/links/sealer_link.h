@@ -45,6 +45,12 @@ void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms);
 bool sealer_is_busy(const struct sealer_link *link);
 
 /*
+ * Whoever asked with this context is not told any more. The hardware is at it all the same: until
+ * it has answered the link stays busy.
+ */
+void sealer_forget(struct sealer_link *link, const void *context);
+
+/*
  * kind is the slot's; a wish's and a PIN's bytes are copied. MORTISE_BUSY while another operation
  * runs; behind an anchor, which nobody waits for, one of the others waits its turn. MORTISE_INVALID
  * if it is larger than a frame: then done is not called.

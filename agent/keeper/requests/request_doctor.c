@@ -148,9 +148,10 @@ static void put_health(struct wire_writer *reply, const void *context)
 	wire_list_end(reply, list);
 }
 
-static void on_health(void *context, const struct slot_health *health)
+static void on_health(void *context, enum mortise_status status, const struct slot_health *health)
 {
-	pending_finish(context, MORTISE_OK, "", put_health, health);
+	pending_finish(context, status, status == MORTISE_OK ? "" : "sealed meanwhile", put_health,
+		health);
 }
 
 static enum mortise_status ask_hardware(struct exchange *exchange)

@@ -1,56 +1,58 @@
 /* SPDX-License-Identifier: ISC */
-/* A seal is made by one sealer and proved by another, which knows nothing of the first. */
+#include "enrolment.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "advice.h"
-#include "lifecycle_parts.h"
+#include "clock.h"
 
-void enrolment_end(struct lifecycle *lifecycle)
+void enrolment_drop(struct enrolment **enrolment)
 {
-	struct enrolment *enrolment = lifecycle->enrolment;
+	struct enrolment *dropped = *enrolment;
 
-	lifecycle->enrolment = NULL;
-	if (!enrolment)
+	*enrolment = NULL;
+	if (!dropped)
 		return;
-	secret_drop(&enrolment->pin);
-	secret_drop(&enrolment->h);
-	free(enrolment);
+	sealer_forget(dropped->sealer, dropped);
+	secret_drop(&dropped->pin);
+	secret_drop(&dropped->h);
+	free(dropped);
 }
 
-static void fail(struct lifecycle *lifecycle, const struct sealer_answer *answer)
+static void tell(struct enrolment *enrolment, enum mortise_status status, const char *text)
 {
-	struct advice_about about = {.operation = lifecycle->making       ? ADVICE_INIT
-						  : lifecycle->recovering ? ADVICE_RECOVER
-									  : ADVICE_MAKE};
+	enrolment->done(enrolment->context, status, text);
+}
+
+static void fail(struct enrolment *enrolment, const struct sealer_answer *answer)
+{
+	struct advice_about about = {.operation = enrolment->operation};
 	char text[500];
 
 	advice_describe(&about, answer, text, sizeof text);
-	lifecycle->enrolment->done(lifecycle, answer->status, text);
+	tell(enrolment, answer->status, text);
 }
 
 static void on_proved(void *context, struct sealer_answer *answer)
 {
-	struct lifecycle *lifecycle = context;
-	struct enrolment *enrolment = lifecycle->enrolment;
+	struct enrolment *enrolment = context;
 
 	if (answer->status != MORTISE_OK)
-		fail(lifecycle, answer);
+		fail(enrolment, answer);
 	else if (!secret_equals(answer->h, enrolment->h))
-		enrolment->done(lifecycle, MORTISE_HARDWARE,
+		tell(enrolment, MORTISE_HARDWARE,
 			"the hardware gave back something else than it was given; do not use it");
 	else
-		enrolment->done(lifecycle, MORTISE_OK, "");
+		tell(enrolment, MORTISE_OK, "");
 }
 
 static void on_enrolled(void *context, struct sealer_answer *answer)
 {
-	struct lifecycle *lifecycle = context;
-	struct enrolment *enrolment = lifecycle->enrolment;
+	struct enrolment *enrolment = context;
 
 	if (answer->status != MORTISE_OK || answer->blob.size > sizeof enrolment->blob) {
-		fail(lifecycle, answer);
+		fail(enrolment, answer);
 		return;
 	}
 	enrolment->h = secret_take(&answer->h);
@@ -59,11 +61,10 @@ static void on_enrolled(void *context, struct sealer_answer *answer)
 	if (answer->uri.size)
 		snprintf(enrolment->uri, sizeof enrolment->uri, "%.*s", (int)answer->uri.size,
 			(const char *)answer->uri.bytes);
-	if (sealer_open(lifecycle->parts.sealer, enrolment->kind,
+	if (sealer_open(enrolment->sealer, enrolment->kind,
 		    (struct store_bytes){enrolment->blob, enrolment->blob_size}, enrolment->pin,
-		    on_proved, lifecycle) != MORTISE_OK)
-		enrolment->done(
-			lifecycle, MORTISE_BUSY, "no second sealer could be started; try again");
+		    on_proved, enrolment) != MORTISE_OK)
+		tell(enrolment, MORTISE_BUSY, "no second sealer could be started; try again");
 }
 
 /* The wish may be gone before the sealer answers. */
@@ -83,24 +84,24 @@ static enum mortise_status copy_wish(struct enrolment *enrolment, const struct t
 	return MORTISE_OK;
 }
 
-enum mortise_status enrolment_begin(struct lifecycle *lifecycle, const char *kind,
-	const struct token_wish *wish,
-	void (*done)(struct lifecycle *lifecycle, enum mortise_status status, const char *text))
+enum mortise_status enrolment_new(struct sealer_link *sealer, const char *kind,
+	const struct token_wish *wish, enum advice_operation operation, enrolment_done *done,
+	void *context, struct enrolment **out_enrolment)
 {
-	if (lifecycle->enrolment)
-		return MORTISE_BUSY;
-	struct enrolment *enrolment = calloc(1, sizeof *enrolment);
+	CLEANUP(enrolment_drop) struct enrolment *enrolment = calloc(1, sizeof *enrolment);
+
 	if (!enrolment)
 		return MORTISE_BUSY;
-	lifecycle->enrolment = enrolment;
-	snprintf(enrolment->kind, sizeof enrolment->kind, "%s", kind);
+	enrolment->sealer = sealer;
+	enrolment->operation = operation;
 	enrolment->done = done;
-	enum mortise_status status = copy_wish(enrolment, wish);
-	if (status == MORTISE_OK)
-		status = sealer_enrol(lifecycle->parts.sealer, kind, wish, on_enrolled, lifecycle);
-	if (status != MORTISE_OK)
-		enrolment_end(lifecycle);
-	return status;
+	enrolment->context = context;
+	snprintf(enrolment->kind, sizeof enrolment->kind, "%s", kind);
+	TRY(copy_wish(enrolment, wish));
+	TRY(sealer_enrol(sealer, kind, wish, on_enrolled, enrolment));
+	*out_enrolment = enrolment;
+	enrolment = NULL;
+	return MORTISE_OK;
 }
 
 struct slot_hints enrolment_hints(const struct enrolment *enrolment)
