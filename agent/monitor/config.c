@@ -13,6 +13,7 @@
 #include "config_value.h"
 #include "path.h"
 #include "processes.h"
+#include "verbs.h"
 
 #define DELETED_KEEP_D 30
 
@@ -332,20 +333,6 @@ static enum mortise_status fill_credentials(struct config *config)
 #define MAIN_NAME        "main"
 #define CREDENTIALS_NAME "credentials"
 
-/* Bits of enum verb, which the monitor does not see; tests/test_config_socket compares them. */
-static const struct {
-	const char *name;
-	unsigned bit;
-} verbs[] = {
-	{"read", 1},
-	{"list", 2},
-	{"write", 4},
-	{"delete", 8},
-	{"rotate", 16},
-	{"audit", 32},
-	{"admin", 64},
-};
-
 static bool is_name(const char *name)
 {
 	static const char letters[] = "._-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -377,14 +364,6 @@ static enum mortise_status begin_socket(const struct setting *setting)
 	return MORTISE_OK;
 }
 
-static unsigned bit_of(const char *word, size_t size)
-{
-	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-		if (strlen(verbs[i].name) == size && memcmp(verbs[i].name, word, size) == 0)
-			return verbs[i].bit;
-	return 0;
-}
-
 static enum mortise_status read_verbs(const struct setting *setting, struct config_socket *socket)
 {
 	const char *at = setting->entry->value;
@@ -392,11 +371,14 @@ static enum mortise_status read_verbs(const struct setting *setting, struct conf
 
 	while (*(at += strspn(at, " \t")) != '\0') {
 		size_t size = strcspn(at, " \t");
-		unsigned bit = bit_of(at, size);
+		unsigned bit = verb_of_word(at, size);
+		char words[VERB_WORDS_SIZE], expected[VERB_WORDS_SIZE + 32];
 
-		if (bit == 0 || (bits & bit) != 0)
-			return config_value_refuse(setting, "verbs, each once: read, list, write, "
-							    "delete, rotate, audit, admin");
+		if (bit == 0 || (bits & bit) != 0) {
+			snprintf(expected, sizeof expected, "verbs, each once: %s",
+				verb_words(verbs_all(), "and", words));
+			return config_value_refuse(setting, expected);
+		}
 		bits |= bit;
 		at += size;
 	}

@@ -5,35 +5,6 @@
 
 #include <string.h>
 
-static const struct {
-	const char *name;
-	enum verb verb;
-} verbs[] = {
-	{"read", VERB_READ},
-	{"list", VERB_LIST},
-	{"write", VERB_WRITE},
-	{"delete", VERB_DELETE},
-	{"rotate", VERB_ROTATE},
-	{"audit", VERB_AUDIT},
-	{"admin", VERB_ADMIN},
-};
-
-enum verb verb_of_name(const char *name)
-{
-	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-		if (strcmp(name, verbs[i].name) == 0)
-			return verbs[i].verb;
-	return 0;
-}
-
-const char *verb_name(enum verb verb)
-{
-	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-		if (verb == verbs[i].verb)
-			return verbs[i].name;
-	return "?";
-}
-
 /* The best rules that matched so far. */
 struct weighing {
 	const struct policy *policy;

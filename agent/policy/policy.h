@@ -42,6 +42,7 @@
 
 #include "status.h"
 #include "subject.h"
+#include "verbs.h"
 
 #define POLICY_FILES_MAX       64
 #define POLICY_TEXT_MAX        16777216 /* bytes in all files */
@@ -53,21 +54,6 @@
 #define POLICY_NAME_MAX        255  /* bytes in the name of a user or group */
 #define POLICY_UNIT_MAX        255
 #define POLICY_RATE_MAX        1000000 /* in one period */
-
-enum verb {
-	VERB_READ = 1,
-	VERB_LIST = 2,
-	VERB_WRITE = 4,
-	VERB_DELETE = 8,
-	VERB_ROTATE = 16,
-	VERB_AUDIT = 32,
-	VERB_ADMIN = 64,
-};
-
-/* The verb of that name, or 0. */
-enum verb verb_of_name(const char *name);
-/* "read"; "?" for what is no single verb. */
-const char *verb_name(enum verb verb);
 
 struct policy_file {
 	const char *name; /* for messages and `policy show`: "10-backup.policy" */

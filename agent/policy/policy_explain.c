@@ -309,7 +309,7 @@ static void check_patterns(const struct warning *warning)
 		if (strcmp(text, "**") == 0)
 			return;
 	}
-	if (rule->verbs & VERBS_OF_SECRETS)
+	if (rule->verbs & verbs_of_secrets())
 		warn_at(warning, secret->line, secret->column,
 			"allows audit or admin to no effect: they need the pattern **");
 	else

@@ -61,7 +61,7 @@ static bool denies_in_vain(const struct draft *draft)
 	const struct condition *condition = &draft->conditions[ATTRIBUTE_SECRET];
 	const char *text = NULL;
 
-	if (!draft->rule.is_deny || !(draft->rule.verbs & ~VERBS_OF_SECRETS))
+	if (!draft->rule.is_deny || !(draft->rule.verbs & ~verbs_of_secrets()))
 		return false;
 	for (uint32_t i = 0; i < condition->value_count; i++) {
 		text = condition_text(condition, text);
@@ -81,7 +81,7 @@ enum mortise_status policy_check_rule(const struct draft *draft, struct inifile_
 		fault = "needs 'allow =' or 'deny ='";
 	else if (is_allow && !names_a_caller(draft))
 		fault = why_nobody_is_named(draft);
-	else if (is_allow && (draft->rule.verbs & VERBS_OF_SECRETS) &&
+	else if (is_allow && (draft->rule.verbs & verbs_of_secrets()) &&
 		 !has(draft, ATTRIBUTE_SECRET))
 		fault = "allows what concerns secrets, so it needs 'secret ='";
 	else if (denies_in_vain(draft))

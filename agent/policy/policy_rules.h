@@ -18,8 +18,6 @@
 #define ID_INVALID  UINT32_MAX
 #define NO_RULE     UINT32_MAX
 
-#define VERBS_OF_SECRETS (VERB_READ | VERB_LIST | VERB_WRITE | VERB_DELETE | VERB_ROTATE)
-
 struct condition {
 	enum attribute attribute;
 	uint32_t value_count;

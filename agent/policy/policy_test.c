@@ -272,7 +272,7 @@ static const char *find_gap(const struct expectation *expectation)
 		return "verb";
 	if (!expectation->has_result)
 		return "result";
-	if (expectation->path == NULL && (expectation->verb & VERBS_OF_SECRETS))
+	if (expectation->path == NULL && (expectation->verb & verbs_of_secrets()))
 		return "path";
 	return NULL;
 }

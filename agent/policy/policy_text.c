@@ -37,9 +37,9 @@ void text_verbs(FILE *file, unsigned verbs)
 {
 	const char *gap = "";
 
-	for (unsigned verb = VERB_READ; verb <= VERB_ADMIN; verb *= 2)
-		if (verbs & verb) {
-			(void)fprintf(file, "%s%s", gap, verb_name((enum verb)verb));
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		if (verbs & verb_rows[i].verb) {
+			(void)fprintf(file, "%s%s", gap, verb_rows[i].name);
 			gap = " ";
 		}
 }

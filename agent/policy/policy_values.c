@@ -86,14 +86,6 @@ struct condition *policy_values_condition(
 	return condition;
 }
 
-static enum verb verb_of_word(const struct word *word)
-{
-	char name[16];
-
-	(void)snprintf(name, sizeof name, "%.*s", word->size, word->at);
-	return verb_of_name(name);
-}
-
 enum mortise_status policy_values_verbs(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
@@ -106,12 +98,14 @@ enum mortise_status policy_values_verbs(
 			"expected one allow or one deny in a rule, not both");
 	TRY(policy_values_count(entry, &count, error));
 	while (policy_values_next(entry, &word)) {
-		enum verb verb = verb_of_word(&word);
+		enum verb verb = verb_of_word(word.at, (size_t)word.size);
+		char words[VERB_WORDS_SIZE], expected[VERB_WORDS_SIZE + 16];
 
-		if (verb == 0)
-			return policy_values_refuse(entry, &word,
-				"a verb (read, list, write, delete, rotate, audit or admin)",
-				error);
+		if (verb == 0) {
+			(void)snprintf(expected, sizeof expected, "a verb (%s)",
+				verb_words(verbs_all(), "or", words));
+			return policy_values_refuse(entry, &word, expected, error);
+		}
 		rule->verbs |= (uint8_t)verb;
 	}
 	rule->is_deny = strcmp(entry->key, "deny") == 0;

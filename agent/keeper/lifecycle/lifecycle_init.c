@@ -8,6 +8,7 @@
 #include "enrolment.h"
 #include "lifecycle_parts.h"
 #include "policy_record.h"
+#include "verbs.h"
 
 #define POLICY_TEXT_SIZE 512
 
@@ -55,15 +56,21 @@ static void end(struct lifecycle *lifecycle, enum mortise_status status, const c
 
 size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size)
 {
+	char verbs[VERB_WORDS_SIZE] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		used += (size_t)snprintf(verbs + used, sizeof verbs - used, "%s%s", used ? " " : "",
+			verb_rows[i].name);
 	int length = snprintf(buffer, size,
 		"; The first policy: uid %u may do everything, and nobody else anything.\n"
 		"; Put it beside your own rules, edit it down, and: mortise policy apply\n"
 		"[rule first]\n"
-		"allow  = read list write delete rotate audit admin\n"
+		"allow  = %s\n"
 		"secret = **\n"
 		"user   = %u\n"
 		"socket = main    ; a container's root has the same uid, but a socket of its own\n",
-		uid, uid);
+		uid, verbs, uid);
 
 	return length > 0 ? (size_t)length : 0;
 }

@@ -242,7 +242,7 @@ static enum mortise_status check_room(struct exchange *exchange)
 			"the audit log's disk is full, and what is left is for administrators who "
 			"free some space");
 	}
-	if ((operation->verb & (VERB_WRITE | VERB_ROTATE)) &&
+	if (verbs_take_room(operation->verb) &&
 		lifecycle_disk_is_low(exchange->agent->lifecycle, &free_bytes) &&
 		!exchange_is_administrator(exchange))
 		return exchange_fail(exchange, MORTISE_BUSY,

@@ -463,12 +463,12 @@ static enum mortise_status judge(struct supposed *supposed)
 static enum mortise_status read_checking(struct exchange *exchange, struct checking *checking)
 {
 	const struct wire_message *request = exchange->request;
-	char verb[16];
+	char verb[16], words[VERB_WORDS_SIZE];
 
 	if (wire_text(request, WIRE_TAG_VERB, verb, sizeof verb) != MORTISE_OK ||
 		!(checking->verb = verb_of_name(verb)))
-		return exchange_fail(exchange, MORTISE_INVALID,
-			"a verb is read, list, write, delete, rotate, audit or admin");
+		return exchange_fail(exchange, MORTISE_INVALID, "a verb is %s",
+			verb_words(verbs_all(), "or", words));
 	if (wire_has(request, WIRE_TAG_TIME) &&
 		(wire_number(request, WIRE_TAG_TIME, &checking->at_us) != MORTISE_OK ||
 			checking->at_us == 0 || checking->at_us >= TIME_MAX_US))
@@ -496,8 +496,6 @@ enum mortise_status request_policy_check(struct exchange *exchange)
 
 #define PAGE_BYTES  65536
 #define GRANTS_MAX  500 /* on a page */
-#define VERBS_ALONE (VERB_AUDIT | VERB_ADMIN)
-#define VERBS_ALL   (2u * VERB_ADMIN - 1)
 #define PART_SHIFT  30
 #define CURSOR_SIZE REQUEST_PAGE_SIZE /* u64 version, u32 rule, u32 value and part above it */
 #define CUT         " ..."
@@ -652,9 +650,9 @@ static void promise_next(struct exchange *exchange, const struct page *page)
 static enum mortise_status read_verbs(struct exchange *exchange, unsigned *out_verbs)
 {
 	bool has_path = exchange->path[0];
-	unsigned fitting = has_path ? VERBS_ALL & ~(unsigned)VERBS_ALONE : VERBS_ALONE;
+	unsigned fitting = has_path ? verbs_of_secrets() : verbs_all() & ~verbs_of_secrets();
 	unsigned verbs = fitting;
-	char verb[16] = "";
+	char verb[16] = "", words[VERB_WORDS_SIZE];
 
 	if (wire_has(exchange->request, WIRE_TAG_VERB)) {
 		if (wire_text(exchange->request, WIRE_TAG_VERB, verb, sizeof verb) != MORTISE_OK)
@@ -662,9 +660,9 @@ static enum mortise_status read_verbs(struct exchange *exchange, unsigned *out_v
 		verbs = verb_of_name(verb) & fitting;
 	}
 	if (!verbs)
-		return exchange_fail(exchange, MORTISE_INVALID,
-			has_path ? "a verb for a path is read, list, write, delete or rotate"
-				 : "without a path a verb is audit or admin");
+		return exchange_fail(exchange, MORTISE_INVALID, "%s a verb is %s",
+			has_path ? "for a path" : "without a path",
+			verb_words(fitting, "or", words));
 	*out_verbs = verbs;
 	return MORTISE_OK;
 }
@@ -722,7 +720,7 @@ static enum mortise_status judge_listing(struct supposed *supposed)
 {
 	struct page *page = &((struct listing *)(void *)supposed)->page;
 	struct exchange exchange = {.from = supposed->from, .operation = supposed->operation};
-	unsigned verbs = supposed->entrance ? supposed->entrance->verbs : VERBS_ALL;
+	unsigned verbs = supposed->entrance ? supposed->entrance->verbs : verbs_all();
 
 	if (is_overtaken(page, supposed->agent)) {
 		(void)snprintf(supposed->text, sizeof supposed->text, OVERTAKEN);

@@ -8,30 +8,21 @@
 #include "output.h"
 #include "policy_grants.h"
 #include "suggest.h"
+#include "verbs.h"
 #include "when.h"
-
-static const char *const verbs[] = {
-	"read", "list", "write", "delete", "rotate", "audit", "admin", NULL};
 
 static int refuse_verb(const struct cli *cli, const char *word)
 {
 	struct suggest nearest = {.word = word};
+	char words[VERB_WORDS_SIZE];
 
-	for (int i = 0; verbs[i] != NULL; i++)
-		suggest_consider(&nearest, verbs[i]);
-	return output_fail(cli, MORTISE_INVALID, "no verb '%s'; %s%s%s", word,
-		nearest.found != NULL ? "did you mean "
-				      : "verbs are read, list, write, delete, "
-					"rotate, audit and admin",
-		nearest.found != NULL ? nearest.found : "", nearest.found != NULL ? "?" : "");
-}
-
-static bool is_verb(const char *word)
-{
-	for (int i = 0; verbs[i] != NULL; i++)
-		if (strcmp(verbs[i], word) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		suggest_consider(&nearest, verb_rows[i].name);
+	if (nearest.found != NULL)
+		return output_fail(cli, MORTISE_INVALID, "no verb '%s'; did you mean %s?", word,
+			nearest.found);
+	return output_fail(cli, MORTISE_INVALID, "no verb '%s'; verbs are %s", word,
+		verb_words(verbs_all(), "and", words));
 }
 
 struct near {
@@ -119,7 +110,7 @@ static int check(struct cli *cli)
 	uint64_t at_us;
 	int ending;
 
-	if (!is_verb(cli->operands[0]))
+	if (verb_of_name(cli->operands[0]) == 0)
 		return refuse_verb(cli, cli->operands[0]);
 	ending = policy_caller_read(cli, &caller);
 	if (ending == CLI_DONE)
