@@ -187,6 +187,10 @@ struct wire_list {
 };
 
 #define WIRE_ALLOW(tag) ((uint64_t)1 << (tag))
+/* What is supposed of a caller, by `policy check` and `policy may`; NAME is his listener's. */
+#define WIRE_ALLOW_SUPPOSED                                                                        \
+	(WIRE_ALLOW(WIRE_TAG_USER) | WIRE_ALLOW(WIRE_TAG_GROUP) | WIRE_ALLOW(WIRE_TAG_UNIT) |      \
+		WIRE_ALLOW(WIRE_TAG_EXE) | WIRE_ALLOW(WIRE_TAG_LABEL) | WIRE_ALLOW(WIRE_TAG_NAME))
 
 /* Writing. A writer that failed stays failed; only wire_finish() need be checked. */
 void wire_begin(struct wire_writer *writer, uint8_t *buffer, size_t capacity, uint16_t code,

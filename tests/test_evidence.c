@@ -184,7 +184,8 @@ static void units_work_on_a_kernel_without_cgroup_ids(void **state)
 		assert_string_equal(peer_fact(peer, ATTRIBUTE_UNIT), "backup.service system.slice");
 	}
 	assert_int_equal(evidence_unit_reads(peer->evidence), 2);
-	assert_string_equal(evidence_of_units(&peer->caller), "cgroup in /proc");
+	assert_string_equal(evidence_describe(peer->evidence, &peer->caller, ATTRIBUTE_UNIT),
+		"cgroup in /proc");
 }
 
 static void a_caller_not_pinned_yet_has_no_facts_from_proc(void **state)
@@ -205,7 +206,8 @@ static void the_witness_says_which_program_runs(void **state)
 	peer_witness(peer, "/usr/bin/restic");
 	peer_identify(peer);
 	assert_string_equal(peer_fact(peer, ATTRIBUTE_EXE), "/usr/bin/restic");
-	assert_string_equal(evidence_of_exes(peer->evidence), "witness");
+	assert_string_equal(
+		evidence_describe(peer->evidence, &peer->caller, ATTRIBUTE_EXE), "witness");
 }
 
 /* It is replaced, and the next one is not asked about that user's processes again. */

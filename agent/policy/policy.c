@@ -107,7 +107,7 @@ unsigned policy_needs(const struct policy *policy, const struct subject *subject
 	if (!policy->has_facts)
 		return 0;
 	policy_index_find(policy, subject, need, &needing);
-	for (unsigned i = ATTRIBUTE_UNIT; i <= ATTRIBUTE_SOCKET; i++) {
+	for (unsigned i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++) {
 		const struct fact *fact = subject_fact(subject, (enum attribute)i);
 
 		if (fact->state == FACT_UNGATHERED && policy->by[i].entry_count > 0)

@@ -96,7 +96,8 @@ bool patterns_meet(const char *a, const char *b)
 
 static bool text_covers(enum attribute attribute, const char *wide, const char *narrow)
 {
-	if (attribute == ATTRIBUTE_SECRET || attribute == ATTRIBUTE_UNIT)
+	if (attribute == ATTRIBUTE_SECRET ||
+		(fact_row(attribute) != NULL && fact_row(attribute)->has_patterns))
 		return pattern_covers(wide, narrow);
 	return strcmp(wide, narrow) == 0;
 }
@@ -225,6 +226,8 @@ static bool conditions_meet(const struct condition *a, const struct condition *b
 {
 	if (a == NULL || b == NULL)
 		return true;
+	if (fact_row(a->attribute) != NULL)
+		return !fact_row(a->attribute)->is_single || texts_meet(a, b);
 	switch (a->attribute) {
 	case ATTRIBUTE_USER:
 		for (uint32_t i = 0; i < a->value_count; i++)
@@ -233,8 +236,6 @@ static bool conditions_meet(const struct condition *a, const struct condition *b
 				return true;
 		return false;
 	case ATTRIBUTE_SECRET:
-	case ATTRIBUTE_EXE:
-	case ATTRIBUTE_SOCKET:
 		return texts_meet(a, b);
 	default:
 		return true;

@@ -4,9 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum attribute keys[] = {ATTRIBUTE_USER, ATTRIBUTE_GROUP, ATTRIBUTE_UNIT,
-	ATTRIBUTE_LABEL, ATTRIBUTE_SOCKET, ATTRIBUTE_EXE};
-
 static int compare_entries(const void *left, const void *right)
 {
 	const struct id_entry *a = left, *b = right;
@@ -69,10 +66,19 @@ static enum mortise_status fill_slots(struct id_index *index)
 
 enum attribute policy_index_key(const struct rule *rule)
 {
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-		if (rule_condition(rule, keys[i]) != NULL)
-			return keys[i];
-	return ATTRIBUTE_COUNT;
+	enum attribute found = ATTRIBUTE_COUNT;
+
+	for (unsigned i = ATTRIBUTE_USER; i < ATTRIBUTE_FACTS_END; i++) {
+		const struct fact_row *row = fact_row((enum attribute)i);
+
+		if (rule_condition(rule, (enum attribute)i) == NULL)
+			continue;
+		if (row == NULL || row->shared[0] != '\0')
+			return (enum attribute)i;
+		if (found == ATTRIBUTE_COUNT)
+			found = (enum attribute)i;
+	}
+	return found;
 }
 
 /* FNV-1a; who chooses the texts is who may change the policy. */
@@ -144,8 +150,8 @@ enum mortise_status policy_index_build(struct policy *policy)
 {
 	for (size_t i = 0; i < policy->rule_count; i++)
 		TRY(enter(policy, (uint32_t)i));
-	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-		struct id_index *index = &policy->by[keys[i]];
+	for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
+		struct id_index *index = &policy->by[i];
 
 		if (index->entry_count == 0)
 			continue;
@@ -180,32 +186,28 @@ void policy_index_find_id(const struct policy *policy, enum attribute attribute,
 		visit(context, index->entries[i].rule);
 }
 
-static void find_unit(const struct policy *policy, const char *name, size_t size,
-	policy_index_visit *visit, void *context)
+static void find_name(const struct policy *policy, enum attribute attribute, const char *name,
+	size_t size, policy_index_visit *visit, void *context)
 {
 	const char *at = memchr(name, '@', size);
 
-	policy_index_find_id(policy, ATTRIBUTE_UNIT, hash(name, size, '\0'), visit, context);
-	if (at != NULL)
-		policy_index_find_id(policy, ATTRIBUTE_UNIT, hash(name, (size_t)(at - name), '*'),
-			visit, context);
+	policy_index_find_id(policy, attribute, hash(name, size, '\0'), visit, context);
+	if (at != NULL && fact_row(attribute)->has_patterns)
+		policy_index_find_id(
+			policy, attribute, hash(name, (size_t)(at - name), '*'), visit, context);
 }
 
 void policy_index_find_text(const struct policy *policy, enum attribute attribute,
 	const char *names, policy_index_visit *visit, void *context)
 {
-	bool is_one = attribute == ATTRIBUTE_EXE || attribute == ATTRIBUTE_SOCKET;
+	bool is_one = fact_row(attribute)->is_single;
 
 	if (policy->by[attribute].entry_count == 0)
 		return;
 	while (*names != '\0') {
 		size_t size = is_one ? strlen(names) : strcspn(names, " ");
 
-		if (attribute == ATTRIBUTE_UNIT)
-			find_unit(policy, names, size, visit, context);
-		else
-			policy_index_find_id(
-				policy, attribute, hash(names, size, '\0'), visit, context);
+		find_name(policy, attribute, names, size, visit, context);
 		names += size + (names[size] == ' ');
 	}
 }
@@ -236,8 +238,8 @@ void policy_index_find(const struct policy *policy, const struct subject *subjec
 		policy_index_find_id(policy, ATTRIBUTE_GROUP, subject->groups[i], visit, context);
 	if (subject->group_count == 0)
 		find_list(&policy->denies_by[ATTRIBUTE_GROUP], visit, context);
-	for (size_t i = 2; i < sizeof keys / sizeof keys[0]; i++)
-		find_fact(policy, subject, keys[i], visit, context);
+	for (unsigned i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++)
+		find_fact(policy, subject, (enum attribute)i, visit, context);
 }
 
 /* What covers a rule is found by one value of each of its attributes, or is for all. */
@@ -252,7 +254,7 @@ void policy_index_find_covering(const struct policy *policy, const struct rule *
 			condition->attribute == ATTRIBUTE_GROUP)
 			policy_index_find_id(
 				policy, condition->attribute, condition->ids[0], visit, context);
-		else if (1u << condition->attribute & SUBJECT_FACTS)
+		else if (fact_row(condition->attribute) != NULL)
 			policy_index_find_text(
 				policy, condition->attribute, condition->texts, visit, context);
 	}

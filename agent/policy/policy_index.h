@@ -20,8 +20,8 @@ void policy_index_find_id(const struct policy *policy, enum attribute attribute,
 	policy_index_visit *visit, void *context);
 
 /*
- * Rules that may have one of the names (joined by blanks; for exe and socket one name) among
- * the texts of unit, label, socket or exe.
+ * Rules that may have one of the names (joined by blanks, unless the fact is a single one) among
+ * the texts of that fact.
  */
 void policy_index_find_text(const struct policy *policy, enum attribute attribute,
 	const char *names, policy_index_visit *visit, void *context);

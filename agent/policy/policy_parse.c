@@ -3,6 +3,7 @@
 #include "policy_parse.h"
 
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,29 +28,65 @@ static bool tells_apart(
 	return condition->value_count > 0;
 }
 
-static bool names_a_caller(const struct draft *draft)
+static bool tells_who(const struct draft *draft, enum attribute attribute)
 {
-	return has(draft, ATTRIBUTE_USER) || has(draft, ATTRIBUTE_GROUP) ||
-	       tells_apart(draft, ATTRIBUTE_UNIT, "user:", false) ||
-	       tells_apart(draft, ATTRIBUTE_LABEL, "unconfined", true) ||
-	       tells_apart(draft, ATTRIBUTE_SOCKET, SUBJECT_SOCKET_MAIN, true);
+	const struct fact_row *row = fact_row(attribute);
+
+	return tells_apart(draft, attribute, row->shared, !row->is_shared_prefix);
 }
 
-static const char *why_nobody_is_named(const struct draft *draft)
+static bool names_a_caller(const struct draft *draft)
 {
-	if (has(draft, ATTRIBUTE_UNIT))
-		return "allows by units of user managers, which any user can make, so it needs "
-		       "user, group, label or socket besides";
-	if (has(draft, ATTRIBUTE_LABEL))
-		return "allows by the label unconfined, which anybody has, so it needs user, "
-		       "group, unit or socket besides";
-	if (has(draft, ATTRIBUTE_SOCKET))
-		return "allows by socket main, which is everybody's, so it needs user, group, "
-		       "unit or label besides";
-	if (has(draft, ATTRIBUTE_EXE))
-		return "allows by exe alone, so it needs user, group, unit, label or socket "
-		       "besides";
-	return "allows, so it needs 'user =', 'group =', 'unit =', 'label =' or 'socket ='";
+	for (unsigned i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++)
+		if (tells_who(draft, (enum attribute)i))
+			return true;
+	return has(draft, ATTRIBUTE_USER) || has(draft, ATTRIBUTE_GROUP);
+}
+
+/* The first fact that the rule has, one that never tells who it is behind the others. */
+static enum attribute find_shared(const struct draft *draft)
+{
+	enum attribute found = ATTRIBUTE_COUNT;
+
+	for (unsigned i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++)
+		if (has(draft, (enum attribute)i) &&
+			(found == ATTRIBUTE_COUNT || fact_row(found)->shared[0] == '\0'))
+			found = (enum attribute)i;
+	return found;
+}
+
+/* "'user =', 'group =', 'unit =' or 'socket ='": what tells who it is, but for one. */
+static void list_names(
+	enum attribute but_for, const char *before, const char *behind, char *out_text, size_t size)
+{
+	int last = -1;
+	size_t used;
+
+	for (int i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++)
+		if (i != (int)but_for && fact_row((enum attribute)i)->shared[0] != '\0')
+			last = i;
+	used = (size_t)snprintf(
+		out_text, size, "%suser%s, %sgroup%s", before, behind, before, behind);
+	for (int i = ATTRIBUTE_FACTS; i <= last; i++)
+		if (i != (int)but_for && fact_row((enum attribute)i)->shared[0] != '\0')
+			used += (size_t)snprintf(out_text + used, size - used, "%s%s%s%s",
+				i == last ? " or " : ", ", before,
+				attribute_name((enum attribute)i), behind);
+}
+
+static void explain_nobody(const struct draft *draft, char *out_text, size_t size)
+{
+	enum attribute shared = find_shared(draft);
+	char names[120];
+
+	if (shared == ATTRIBUTE_COUNT) {
+		list_names(shared, "'", " ='", names, sizeof names);
+		(void)snprintf(out_text, size, "allows, so it needs %s", names);
+		return;
+	}
+	list_names(shared, "", "", names, sizeof names);
+	(void)snprintf(out_text, size, "allows by %s, so it needs %s besides",
+		fact_row(shared)->shared_text, names);
 }
 
 /*
@@ -75,14 +112,16 @@ enum mortise_status policy_check_rule(const struct draft *draft, struct inifile_
 {
 	const struct origin *origin = draft->origin;
 	const char *fault = NULL;
+	char nobody[300];
 	bool is_allow = !draft->rule.is_deny;
 
 	if (draft->rule.verbs == 0)
 		fault = "needs 'allow =' or 'deny ='";
-	else if (is_allow && !names_a_caller(draft))
-		fault = why_nobody_is_named(draft);
-	else if (is_allow && (draft->rule.verbs & verbs_of_secrets()) &&
-		 !has(draft, ATTRIBUTE_SECRET))
+	else if (is_allow && !names_a_caller(draft)) {
+		explain_nobody(draft, nobody, sizeof nobody);
+		fault = nobody;
+	} else if (is_allow && (draft->rule.verbs & verbs_of_secrets()) &&
+		   !has(draft, ATTRIBUTE_SECRET))
 		fault = "allows what concerns secrets, so it needs 'secret ='";
 	else if (denies_in_vain(draft))
 		fault = "denies audit or admin, which concern no secret; put them in a rule "
@@ -110,7 +149,7 @@ enum mortise_status policy_check_credential(const struct draft *draft, struct in
 
 	if (!has(draft, ATTRIBUTE_UNIT))
 		fault = "needs 'unit ='";
-	else if (!tells_apart(draft, ATTRIBUTE_UNIT, "user:", false))
+	else if (!tells_who(draft, ATTRIBUTE_UNIT))
 		fault = "names a unit with 'user:'; name the user in 'user ='";
 	else if (!has(draft, ATTRIBUTE_SECRET))
 		fault = "needs 'secret ='";
@@ -126,9 +165,14 @@ enum mortise_status policy_check_credential(const struct draft *draft, struct in
 }
 
 struct key {
-	const char *key;
+	const char *key; /* "": all facts, here */
 	policy_values_read *read;
 };
+
+#define FACTS_HERE                                                                                 \
+	{                                                                                          \
+		"", policy_values_fact                                                             \
+	}
 
 static const struct key rule_keys[] = {
 	{"allow", policy_values_verbs},
@@ -136,10 +180,7 @@ static const struct key rule_keys[] = {
 	{"secret", policy_values_secret},
 	{"user", policy_values_accounts},
 	{"group", policy_values_accounts},
-	{"unit", policy_values_unit},
-	{"exe", policy_values_exe},
-	{"label", policy_values_label},
-	{"socket", policy_values_socket},
+	FACTS_HERE,
 	{"hours", policy_values_hours},
 	{"days", policy_values_days},
 	{"expires", policy_values_expires},
@@ -148,9 +189,9 @@ static const struct key rule_keys[] = {
 };
 
 static const struct key credential_keys[] = {
-	{"unit", policy_values_unit},
-	{"user", policy_values_accounts},
+	{"unit", policy_values_fact},
 	{"secret", policy_values_credential_secret},
+	{"user", policy_values_accounts},
 	{"id", policy_values_credential_id},
 	{NULL, NULL},
 };
@@ -166,29 +207,49 @@ static const struct key quota_keys[] = {
 static const struct {
 	const char *name; /* [NAME TITLE] */
 	const struct key *keys;
-	const char *keys_text;
 	policy_check_draft *check;
 } sections[] = {
-	[SECTION_RULE] = {"rule", rule_keys,
-		"allow, deny, secret, user, group, unit, exe, label, socket, hours, days, expires "
-		"or rate",
-		policy_check_rule},
-	[SECTION_CREDENTIAL] = {"credential", credential_keys, "unit, secret, user or id",
-		policy_check_credential},
-	[SECTION_QUOTA] = {"quota", quota_keys, "secret, user, size or secrets",
-		policy_check_quota},
+	[SECTION_RULE] = {"rule", rule_keys, policy_check_rule},
+	[SECTION_CREDENTIAL] = {"credential", credential_keys, policy_check_credential},
+	[SECTION_QUOTA] = {"quota", quota_keys, policy_check_quota},
 };
+
+/* "allow, deny or rate" */
+static void list_keys(const struct key *keys, char *out_text, size_t size)
+{
+	size_t used = 0;
+
+	out_text[0] = '\0';
+	for (const struct key *key = keys; key->key; key++) {
+		for (unsigned i = ATTRIBUTE_FACTS; !key->key[0] && i < ATTRIBUTE_FACTS_END; i++)
+			used += (size_t)snprintf(out_text + used, size - used, ", %s",
+				attribute_name((enum attribute)i));
+		if (key->key[0])
+			used += (size_t)snprintf(out_text + used, size - used, "%s%s",
+				key == keys  ? ""
+				: key[1].key ? ", "
+					     : " or ",
+				key->key);
+	}
+}
+
+static bool is_key(const struct key *key, const char *word)
+{
+	return key->key[0] ? strcmp(word, key->key) == 0 : fact_of_name(word) != ATTRIBUTE_COUNT;
+}
 
 static enum mortise_status read_key(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
 	enum section section = parsing->draft.section;
+	char expected[160];
 
 	for (const struct key *key = sections[section].keys; key->key; key++)
-		if (strcmp(entry->key, key->key) == 0)
+		if (is_key(key, entry->key))
 			return key->read(parsing, entry, error);
+	list_keys(sections[section].keys, expected, sizeof expected);
 	return inifile_refuse(error, entry->line, entry->column, "unknown key '%.80s'; expected %s",
-		entry->key, sections[section].keys_text);
+		entry->key, expected);
 }
 
 static enum mortise_status add_rule(struct policy *policy, const struct rule *rule)

@@ -214,7 +214,7 @@ static bool has_name(const struct condition *condition, const char *name, size_t
 
 	for (uint32_t i = 0; i < condition->value_count; i++) {
 		value = condition_text(condition, value);
-		if (condition->attribute == ATTRIBUTE_UNIT
+		if (fact_row(condition->attribute)->has_patterns
 				? unit_pattern_matches(value, name, size)
 				: strncmp(value, name, size) == 0 && value[size] == '\0')
 			return true;
@@ -222,11 +222,9 @@ static bool has_name(const struct condition *condition, const char *name, size_t
 	return false;
 }
 
-/* Units and labels come as several names; a path may have blanks in it. */
 static enum holding has_fact(const struct condition *condition, const struct fact *fact)
 {
-	bool is_one =
-		condition->attribute == ATTRIBUTE_EXE || condition->attribute == ATTRIBUTE_SOCKET;
+	bool is_one = fact_row(condition->attribute)->is_single;
 	const char *at = fact->text;
 
 	if (fact->state != FACT_KNOWN)
@@ -271,7 +269,10 @@ enum holding condition_holds(
 	const struct rule *rule, const struct condition *condition, struct question *question)
 {
 	const struct subject *subject = question->subject;
+	const struct fact *fact = subject_fact(subject, condition->attribute);
 
+	if (fact != NULL)
+		return has_fact(condition, fact);
 	switch (condition->attribute) {
 	case ATTRIBUTE_SECRET:
 		return holds_if(texts_match_path(condition, question->path));
@@ -279,20 +280,13 @@ enum holding condition_holds(
 		return holds_if(has_id(condition, subject->uid));
 	case ATTRIBUTE_GROUP:
 		return has_group(condition, subject);
-	case ATTRIBUTE_UNIT:
-	case ATTRIBUTE_EXE:
-	case ATTRIBUTE_LABEL:
-	case ATTRIBUTE_SOCKET:
-		return has_fact(condition, subject_fact(subject, condition->attribute));
 	case ATTRIBUTE_HOURS:
 	case ATTRIBUTE_DAYS:
 	case ATTRIBUTE_EXPIRES:
 		return holds_now(rule, condition, &question->clock);
-	case ATTRIBUTE_COUNT:
-	case ATTRIBUTE_NAME:
-		break;
+	default:
+		return UNKNOWN;
 	}
-	return UNKNOWN;
 }
 
 bool rule_matches(const struct rule *rule, struct question *question)

@@ -30,7 +30,7 @@ struct condition {
 	uint32_t *names; /* numbers of the names among the values */
 	unsigned line, column;
 	union {
-		const char *texts; /* secret to socket: one after the other, each with its NUL */
+		const char *texts; /* secret, facts: one after the other, each with its NUL */
 		uint32_t *ids;     /* user, group */
 		struct hours *hours;
 		uint8_t days;
@@ -90,9 +90,9 @@ struct rule_list {
 };
 
 /*
- * Each rule is in one index, by the first of these attributes it has: user, group, unit,
- * label, socket, exe; and in for_all if it has none. Those by text are found by a hash of
- * the text; a deny besides by its attribute, for callers of whom that cannot be had.
+ * Each rule is in one index, by the first of these attributes it has: user, group, a fact that
+ * tells who it is, any other fact; and in for_all if it has none. Those by text are found by a hash
+ * of the text; a deny besides by its attribute, for callers of whom that cannot be had.
  */
 struct policy {
 	struct arena_block *arena; /* all strings, conditions, origins and names */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "policy_test.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,7 @@ struct expectation {
 	const char *name, *file;
 	unsigned line;
 	const char *user, *group, *path, *rule; /* NULL: not said */
-	struct fact unit, exe, label, socket;
+	struct fact facts[FACT_COUNT];
 	time_t at;
 	enum verb verb;
 	bool has_at, has_result, allowed;
@@ -98,36 +97,21 @@ static enum mortise_status read_account_key(
 		account->kind == POLICY_USER ? "id or groups" : "id");
 }
 
-static const struct {
-	const char *key, *expected;
-	enum attribute attribute;
-	size_t place;
-} facts[] = {
-	{"unit", "units, or the path of a unit's cgroup", ATTRIBUTE_UNIT,
-		offsetof(struct expectation, unit)},
-	{"exe", "a program", ATTRIBUTE_EXE, offsetof(struct expectation, exe)},
-	{"label", "a label", ATTRIBUTE_LABEL, offsetof(struct expectation, label)},
-	{"socket", "a listener's name", ATTRIBUTE_SOCKET, offsetof(struct expectation, socket)},
-};
-
 static enum mortise_status read_fact(const struct reading *reading, struct expectation *expectation)
 {
 	const char *value = reading->entry->value;
+	enum attribute attribute = fact_of_name(reading->entry->key);
+	struct fact *fact = &expectation->facts[attribute - ATTRIBUTE_FACTS];
 	char names[SUBJECT_NAMES_MAX];
-	struct fact *fact;
-	size_t i = 0;
 
-	while (strcmp(facts[i].key, reading->entry->key) != 0)
-		i++;
-	fact = (struct fact *)(void *)((char *)expectation + facts[i].place);
 	if (value[0] == '\0')
 		return refuse(reading, "a value, or ? for what cannot be had");
 	if (strcmp(value, "?") == 0) {
 		*fact = (struct fact){FACT_UNKNOWN, NULL};
 		return MORTISE_OK;
 	}
-	if (subject_suppose(facts[i].attribute, value, names, sizeof names) != MORTISE_OK)
-		return refuse(reading, facts[i].expected);
+	if (subject_suppose(attribute, value, names, sizeof names) != MORTISE_OK)
+		return refuse(reading, fact_row(attribute)->supposed_text);
 	return keep(reading, names, &fact->text);
 }
 
@@ -182,10 +166,6 @@ static const struct {
 } keys[] = {
 	{"user", read_account},
 	{"group", read_account},
-	{"unit", read_fact},
-	{"exe", read_fact},
-	{"label", read_fact},
-	{"socket", read_fact},
 	{"at", read_at},
 	{"verb", read_verb},
 	{"path", read_path},
@@ -196,13 +176,20 @@ static const struct {
 static enum mortise_status read_expectation_key(
 	const struct reading *reading, struct expectation *expectation)
 {
+	char facts[80] = "";
+	size_t used = 0;
+
+	if (fact_of_name(reading->entry->key) != ATTRIBUTE_COUNT)
+		return read_fact(reading, expectation);
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		if (strcmp(reading->entry->key, keys[i].key) == 0)
 			return keys[i].read(reading, expectation);
+	for (unsigned i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++)
+		used += (size_t)snprintf(facts + used, sizeof facts - used, "%s, ",
+			attribute_name((enum attribute)i));
 	return inifile_refuse(reading->error, reading->entry->line, reading->entry->column,
-		"unknown key '%.80s'; expected user, group, unit, exe, label, socket, at, verb, "
-		"path, result or rule",
-		reading->entry->key);
+		"unknown key '%.80s'; expected user, group, %sat, verb, path, result or rule",
+		reading->entry->key, facts);
 }
 
 static enum mortise_status add_account(const struct reading *reading)
@@ -223,20 +210,17 @@ static enum mortise_status add_account(const struct reading *reading)
 
 static enum mortise_status add_expectation(const struct reading *reading)
 {
-	static const struct fact other = {FACT_KNOWN, SUBJECT_UNSAID};
 	struct test_plan *plan = reading->plan;
-	struct expectation expectation = {.file = plan->file,
-		.line = reading->entry->line,
-		.unit = other,
-		.exe = other,
-		.label = other,
-		.socket = {FACT_KNOWN, SUBJECT_SOCKET_MAIN}};
+	struct expectation expectation = {.file = plan->file, .line = reading->entry->line};
 	struct expectation *expectations = policy_grow(plan->expectations, plan->expectation_count,
 		&plan->expectation_capacity, sizeof expectation);
 
 	if (expectations == NULL)
 		return MORTISE_BUSY;
 	plan->expectations = expectations;
+	for (unsigned i = 0; i < FACT_COUNT; i++)
+		expectation.facts[i] = (struct fact){
+			FACT_KNOWN, fact_row((enum attribute)(ATTRIBUTE_FACTS + i))->unsaid};
 	TRY(keep(reading, reading->entry->title, &expectation.name));
 	expectations[plan->expectation_count++] = expectation;
 	return MORTISE_OK;
@@ -460,11 +444,8 @@ static enum mortise_status find_subject(struct judging *judging, struct subject 
 		.uid = uid,
 		.groups = judging->groups,
 		.group_count = judging->group_count,
-		.unit = expectation->unit,
-		.exe = expectation->exe,
-		.label = expectation->label,
-		.socket = expectation->socket,
 	};
+	memcpy(out_subject->facts, expectation->facts, sizeof expectation->facts);
 	return MORTISE_OK;
 }
 

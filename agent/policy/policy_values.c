@@ -248,49 +248,9 @@ enum mortise_status policy_values_accounts(
 	return MORTISE_OK;
 }
 
-/* Values that are texts: paths of secrets, units, executables, labels, listeners. */
-
-#define EXE_MAX    1024
-#define LABEL_MAX  1024
-#define SOCKET_MAX 64
+/* Values that are texts: paths of secrets, and facts. */
 
 typedef bool is_value(const char *text, size_t size);
-
-static bool is_exe(const char *text, size_t size)
-{
-	if (text[0] != '/' || size < 2 || size > EXE_MAX || text[size - 1] == '/')
-		return false;
-	for (size_t i = 0; i < size; i++) {
-		size_t left = size - i;
-
-		if (text[i] == '*')
-			return false;
-		if (text[i] != '/')
-			continue;
-		if (left > 1 && text[i + 1] == '/')
-			return false;
-		if (left > 1 && text[i + 1] == '.' && (left == 2 || text[i + 2] == '/'))
-			return false;
-		if (left > 2 && memcmp(text + i, "/..", 3) == 0 &&
-			(left == 3 || text[i + 3] == '/'))
-			return false;
-	}
-	return true;
-}
-
-static bool is_label(const char *text, size_t size)
-{
-	return size <= LABEL_MAX && memchr(text, '*', size) == NULL;
-}
-
-static bool is_socket(const char *text, size_t size)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789._-";
-
-	return size <= SOCKET_MAX && strspn(text, letters) >= size &&
-	       strchr("._-", text[0]) == NULL;
-}
 
 static enum mortise_status read_texts(struct parsing *parsing, const struct inifile_entry *entry,
 	struct condition *condition, is_value *is_valid, int most, const char *expected,
@@ -323,36 +283,14 @@ enum mortise_status policy_values_secret(
 		"a secret's path or a pattern such as prod/db/*", error);
 }
 
-enum mortise_status policy_values_unit(
+enum mortise_status policy_values_fact(
 	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
 {
-	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_UNIT),
-		unit_pattern_is_valid, POLICY_UNIT_MAX,
-		"a unit such as backup.service, backup@*.service, batch.slice or "
-		"user:sync.service",
-		error);
-}
+	enum attribute attribute = fact_of_name(entry->key);
+	const struct fact_row *row = fact_row(attribute);
 
-enum mortise_status policy_values_exe(
-	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
-{
-	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_EXE),
-		is_exe, EXE_MAX, "the absolute path of a program, without patterns", error);
-}
-
-enum mortise_status policy_values_label(
-	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
-{
-	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_LABEL),
-		is_label, LABEL_MAX, "a security label or an SELinux type, without patterns",
-		error);
-}
-
-enum mortise_status policy_values_socket(
-	struct parsing *parsing, const struct inifile_entry *entry, struct inifile_error *error)
-{
-	return read_texts(parsing, entry, policy_values_condition(parsing, entry, ATTRIBUTE_SOCKET),
-		is_socket, SOCKET_MAX, "a listener's name: main, or NAME of [socket NAME]", error);
+	return read_texts(parsing, entry, policy_values_condition(parsing, entry, attribute),
+		row->is_value, row->value_max, row->value_text, error);
 }
 
 enum mortise_status policy_values_credential_secret(

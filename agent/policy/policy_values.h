@@ -40,8 +40,7 @@ typedef enum mortise_status policy_values_read(struct parsing *parsing,
 	const struct inifile_entry *entry, struct inifile_error *error) MUST_USE;
 
 policy_values_read policy_values_verbs, policy_values_accounts;
-policy_values_read policy_values_secret, policy_values_unit, policy_values_exe, policy_values_label,
-	policy_values_socket;
+policy_values_read policy_values_secret, policy_values_fact;
 policy_values_read policy_values_hours, policy_values_days, policy_values_expires,
 	policy_values_rate;
 policy_values_read policy_values_credential_secret, policy_values_credential_id;

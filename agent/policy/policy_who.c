@@ -338,9 +338,8 @@ static struct fact exemplar_fact(const struct rule *rule, enum attribute attribu
 	size_t used = 0;
 
 	if (condition == NULL)
-		return (struct fact){
-			FACT_KNOWN, attribute == ATTRIBUTE_SOCKET ? SUBJECT_SOCKET_MAIN : "x"};
-	if (attribute != ATTRIBUTE_UNIT)
+		return (struct fact){FACT_KNOWN, fact_row(attribute)->unsaid};
+	if (!fact_row(attribute)->has_patterns)
 		return (struct fact){FACT_KNOWN, condition->texts};
 	for (const char *at = condition->texts; *at != '\0' && used < POLICY_UNIT_MAX + 5; at++)
 		room[used++] = *at == '*' ? 'x' : *at;
@@ -358,17 +357,15 @@ static uint32_t first_id(const struct rule *rule, enum attribute attribute)
 /* Is he whom the rule describes an administrator at some time? */
 static bool finds_admin(const struct policy *policy, const struct rule *rule, time_t now)
 {
-	char unit[POLICY_UNIT_MAX + 6];
+	char rooms[FACT_COUNT][POLICY_UNIT_MAX + 6];
 	uint32_t group = first_id(rule, ATTRIBUTE_GROUP);
-	const struct subject subject = {.uid = first_id(rule, ATTRIBUTE_USER),
-		.groups = &group,
-		.group_count = 1,
-		.unit = exemplar_fact(rule, ATTRIBUTE_UNIT, unit),
-		.exe = exemplar_fact(rule, ATTRIBUTE_EXE, unit),
-		.label = exemplar_fact(rule, ATTRIBUTE_LABEL, unit),
-		.socket = exemplar_fact(rule, ATTRIBUTE_SOCKET, unit)};
+	struct subject subject = {
+		.uid = first_id(rule, ATTRIBUTE_USER), .groups = &group, .group_count = 1};
 	time_t step_s = rule_condition(rule, ATTRIBUTE_HOURS) != NULL ? 60 : 3600;
 
+	for (unsigned i = 0; i < FACT_COUNT; i++)
+		subject.facts[i] =
+			exemplar_fact(rule, (enum attribute)(ATTRIBUTE_FACTS + i), rooms[i]);
 	for (time_t at = now; at < now + WEEK_S; at += step_s)
 		if (policy_decide(policy, &subject, VERB_ADMIN, NULL, at).allowed)
 			return true;

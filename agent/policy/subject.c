@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "subject.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#define UNIT_MAX 255
+#define UNIT_MAX   255
+#define EXE_MAX    1024
+#define LABEL_MAX  1024
+#define SOCKET_MAX 64
 
 static const char *const attribute_names[] = {
 	[ATTRIBUTE_SECRET] = "secret",
@@ -21,6 +25,10 @@ static const char *const attribute_names[] = {
 	[ATTRIBUTE_NAME] = "name",
 };
 
+static_assert(offsetof(struct subject, socket) ==
+		      offsetof(struct subject, facts[ATTRIBUTE_SOCKET - ATTRIBUTE_FACTS]),
+	"facts by name are facts by number");
+
 const char *attribute_name(enum attribute attribute)
 {
 	return attribute_names[attribute];
@@ -28,18 +36,7 @@ const char *attribute_name(enum attribute attribute)
 
 const struct fact *subject_fact(const struct subject *subject, enum attribute attribute)
 {
-	switch (attribute) {
-	case ATTRIBUTE_UNIT:
-		return &subject->unit;
-	case ATTRIBUTE_EXE:
-		return &subject->exe;
-	case ATTRIBUTE_LABEL:
-		return &subject->label;
-	case ATTRIBUTE_SOCKET:
-		return &subject->socket;
-	default:
-		return NULL;
-	}
+	return fact_row(attribute) ? &subject->facts[attribute - ATTRIBUTE_FACTS] : NULL;
 }
 
 static bool is_unit_byte(char byte)
@@ -304,14 +301,128 @@ static enum mortise_status join_words(const char *text, char *out_names, size_t 
 	return names.is_full ? MORTISE_REJECTED : keep_text(joined, names.used, out_names, size);
 }
 
+static enum mortise_status suppose_unit(const char *text, char *out_names, size_t size)
+{
+	return text[0] == '/' ? subject_unit(text, out_names, size)
+			      : join_words(text, out_names, size);
+}
+
+static enum mortise_status suppose_label(const char *text, char *out_names, size_t size)
+{
+	return subject_label(text, strlen(text), out_names, size);
+}
+
+static enum mortise_status suppose_one(const char *text, char *out_names, size_t size)
+{
+	return keep_text(text, strlen(text), out_names, size);
+}
+
+static bool is_exe(const char *text, size_t size)
+{
+	if (text[0] != '/' || size < 2 || size > EXE_MAX || text[size - 1] == '/')
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		size_t left = size - i;
+
+		if (text[i] == '*')
+			return false;
+		if (text[i] != '/')
+			continue;
+		if (left > 1 && text[i + 1] == '/')
+			return false;
+		if (left > 1 && text[i + 1] == '.' && (left == 2 || text[i + 2] == '/'))
+			return false;
+		if (left > 2 && memcmp(text + i, "/..", 3) == 0 &&
+			(left == 3 || text[i + 3] == '/'))
+			return false;
+	}
+	return true;
+}
+
+static bool is_label(const char *text, size_t size)
+{
+	return size <= LABEL_MAX && memchr(text, '*', size) == NULL;
+}
+
+static bool is_socket(const char *text, size_t size)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789._-";
+
+	return size <= SOCKET_MAX && strspn(text, letters) >= size &&
+	       strchr("._-", text[0]) == NULL;
+}
+
+static const struct fact_row fact_rows[FACT_COUNT] = {
+	[ATTRIBUTE_UNIT - ATTRIBUTE_FACTS] =
+		{
+			.is_value = unit_pattern_is_valid,
+			.value_max = UNIT_MAX,
+			.value_text = "a unit such as backup.service, backup@*.service, "
+				      "batch.slice or user:sync.service",
+			.has_patterns = true,
+			.shared = "user:",
+			.is_shared_prefix = true,
+			.shared_text = "units of user managers, which any user can make",
+			.suppose = suppose_unit,
+			.supposed_text = "units, or the path of a unit's cgroup",
+			.unsaid = SUBJECT_UNSAID,
+		},
+	[ATTRIBUTE_EXE - ATTRIBUTE_FACTS] =
+		{
+			.is_value = is_exe,
+			.value_max = EXE_MAX,
+			.value_text = "the absolute path of a program, without patterns",
+			.is_single = true,
+			.shared = "",
+			.is_shared_prefix = true,
+			.shared_text = "exe alone",
+			.suppose = suppose_one,
+			.supposed_text = "a program",
+			.unsaid = SUBJECT_UNSAID,
+		},
+	[ATTRIBUTE_LABEL - ATTRIBUTE_FACTS] =
+		{
+			.is_value = is_label,
+			.value_max = LABEL_MAX,
+			.value_text = "a security label or an SELinux type, without patterns",
+			.shared = "unconfined",
+			.shared_text = "the label unconfined, which anybody has",
+			.suppose = suppose_label,
+			.supposed_text = "a label",
+			.unsaid = SUBJECT_UNSAID,
+		},
+	[ATTRIBUTE_SOCKET - ATTRIBUTE_FACTS] =
+		{
+			.is_value = is_socket,
+			.value_max = SOCKET_MAX,
+			.value_text = "a listener's name: main, or NAME of [socket NAME]",
+			.is_single = true,
+			.shared = SUBJECT_SOCKET_MAIN,
+			.shared_text = "socket main, which is everybody's",
+			.suppose = suppose_one,
+			.supposed_text = "a listener's name",
+			.unsaid = SUBJECT_SOCKET_MAIN,
+		},
+};
+
+const struct fact_row *fact_row(enum attribute attribute)
+{
+	return attribute >= ATTRIBUTE_FACTS && attribute < ATTRIBUTE_FACTS_END
+		       ? &fact_rows[attribute - ATTRIBUTE_FACTS]
+		       : NULL;
+}
+
+enum attribute fact_of_name(const char *name)
+{
+	for (unsigned i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++)
+		if (strcmp(attribute_names[i], name) == 0)
+			return (enum attribute)i;
+	return ATTRIBUTE_COUNT;
+}
+
 enum mortise_status subject_suppose(
 	enum attribute attribute, const char *text, char *out_names, size_t size)
 {
-	if (attribute == ATTRIBUTE_LABEL)
-		return subject_label(text, strlen(text), out_names, size);
-	if (attribute == ATTRIBUTE_UNIT && text[0] == '/')
-		return subject_unit(text, out_names, size);
-	if (attribute == ATTRIBUTE_UNIT)
-		return join_words(text, out_names, size);
-	return keep_text(text, strlen(text), out_names, size);
+	return fact_row(attribute)->suppose(text, out_names, size);
 }

@@ -12,7 +12,7 @@
 
 #include "status.h"
 
-/* What a rule can ask for. The first four but ATTRIBUTE_SECRET are about ids and facts. */
+/* What a rule can ask for. What is between the ids and the times is a fact about the caller. */
 enum attribute {
 	ATTRIBUTE_SECRET,
 	ATTRIBUTE_USER,
@@ -25,6 +25,8 @@ enum attribute {
 	ATTRIBUTE_DAYS,
 	ATTRIBUTE_EXPIRES,
 	ATTRIBUTE_COUNT,
+	ATTRIBUTE_FACTS = ATTRIBUTE_UNIT, /* the first fact, and what follows the last one */
+	ATTRIBUTE_FACTS_END = ATTRIBUTE_HOURS,
 	ATTRIBUTE_VERB = ATTRIBUTE_COUNT, /* these two only in explanations */
 	ATTRIBUTE_NAME,
 };
@@ -32,9 +34,9 @@ enum attribute {
 /* "secret", as in a rule; "verb"; "name". */
 const char *attribute_name(enum attribute attribute);
 
+#define FACT_COUNT (ATTRIBUTE_FACTS_END - ATTRIBUTE_FACTS)
 #define SUBJECT_FACTS                                                                              \
-	(1u << ATTRIBUTE_UNIT | 1u << ATTRIBUTE_EXE | 1u << ATTRIBUTE_LABEL |                      \
-		1u << ATTRIBUTE_SOCKET)
+	((1u << ATTRIBUTE_FACTS_END) - (1u << ATTRIBUTE_FACTS)) /* bits 1 << attribute */
 
 #define SUBJECT_SOCKET_MAIN "main" /* the agent's own listener */
 #define SUBJECT_SOCKET_CREDENTIALS                                                                 \
@@ -57,15 +59,47 @@ struct subject {
 	uint32_t uid;
 	const uint32_t *groups; /* the primary one among them */
 	size_t group_count;     /* 0: cannot be had */
-	struct fact unit;       /* names joined by single blanks, see subject_unit() */
-	struct fact exe;        /* an absolute path */
-	struct fact label;      /* names joined by single blanks, see subject_label() */
-	struct fact socket;     /* the listener's name */
+	union {
+		struct fact facts[FACT_COUNT]; /* in the order of their attributes */
+		struct {
+			struct fact unit;   /* names joined by single blanks, see subject_unit() */
+			struct fact exe;    /* an absolute path */
+			struct fact label;  /* names joined by single blanks, see subject_label() */
+			struct fact socket; /* the listener's name */
+		};
+	};
 };
+
+/* What is true of a fact, whoever it is about. */
+struct fact_row {
+	/* What a rule may say of it. */
+	bool (*is_value)(const char *text, size_t size);
+	int value_max;          /* bytes */
+	const char *value_text; /* "expected ..." */
+	bool has_patterns;      /* as unit_pattern_matches() reads them */
+	bool is_single; /* a caller has one, which may have blanks in it; else names, by blanks */
+
+	/*
+	 * Which value, or beginning of one, is no word about who it is, since anybody can have it;
+	 * and why. "": none is.
+	 */
+	const char *shared;
+	bool is_shared_prefix;
+	const char *shared_text; /* "allows by ..." */
+
+	/* What an admin may suppose of somebody, and what it is where he says nothing. */
+	enum mortise_status (*suppose)(const char *text, char *out_names, size_t size);
+	const char *supposed_text, *unsaid;
+};
+
+/* NULL if it is no fact. */
+const struct fact_row *fact_row(enum attribute attribute);
+/* The fact of that name; ATTRIBUTE_COUNT if there is none. */
+enum attribute fact_of_name(const char *name);
 
 #define SUBJECT_STRANGER 4294967293u /* an id that nobody has, of a user or a group */
 
-/* The fact of that attribute; NULL if it is none of the four. */
+/* The fact of that attribute; NULL if it is none. */
 const struct fact *subject_fact(const struct subject *subject, enum attribute attribute);
 
 /*

@@ -178,11 +178,11 @@ void caller_done(struct caller *caller)
 	caller->pidfd = -1;
 	witness_forget(&caller->question);
 	free(caller->groups);
-	free(caller->unit);
-	free(caller->exe);
-	free(caller->label);
+	for (size_t i = 0; i < FACT_COUNT; i++) {
+		free(caller->texts[i]);
+		caller->texts[i] = NULL;
+	}
 	caller->groups = NULL;
-	caller->unit = caller->exe = caller->label = NULL;
 	caller->subject = (struct subject){.uid = caller->subject.uid};
 }
 

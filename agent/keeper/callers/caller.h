@@ -39,7 +39,7 @@ struct caller {
 	uint64_t cgroup_id; /* as it was pinned; 0: this kernel does not tell */
 
 	/* See evidence.h, which fills them in; the subject's facts point at these texts. */
-	char *unit, *exe, *label;
+	char *texts[FACT_COUNT];
 	bool is_looked_up;       /* the witness has looked into its /proc/PID, or could not */
 	const char *trouble;     /* why it could not; NULL: it could */
 	const char *exe_trouble; /* likewise, for its program */

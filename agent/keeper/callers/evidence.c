@@ -100,10 +100,9 @@ enum mortise_status cgroup_read(const char *text, size_t size, struct cgroup_uni
 	return MORTISE_OK;
 }
 
-#define CACHED_UNITS  256 /* a power of two */
-#define LABEL_MAX     4096
-#define NO_LOGIN      UINT32_MAX
-#define FACT_BIT(one) (1u << ATTRIBUTE_##one)
+#define CACHED_UNITS 256 /* a power of two */
+#define LABEL_MAX    4096
+#define NO_LOGIN     UINT32_MAX
 
 /*
  * The units of cgroups seen before. A v2 cgroup keeps its path as long as it lives (cgroup v2
@@ -208,8 +207,12 @@ static enum mortise_status read_unit(const struct caller *caller, struct cgroup_
 	return cgroup_read(text, size, out_unit);
 }
 
-static struct fact fact_of(char **place, const char *text)
+static const struct fact unknown = {FACT_UNKNOWN, NULL};
+
+static struct fact known(struct caller *caller, enum attribute attribute, const char *text)
 {
+	char **place = &caller->texts[attribute - ATTRIBUTE_FACTS];
+
 	free(*place);
 	*place = strdup(text);
 	return (struct fact){*place ? FACT_KNOWN : FACT_UNKNOWN, *place};
@@ -221,13 +224,13 @@ static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
 	struct cgroup_unit unit;
 
 	if (knows_unit(evidence, caller) && caller_is_alive(caller))
-		return fact_of(&caller->unit, place_of(evidence, id)->names);
+		return known(caller, ATTRIBUTE_UNIT, place_of(evidence, id)->names);
 	evidence->unit_reads++;
 	if (read_unit(caller, &unit) != MORTISE_OK)
-		return (struct fact){FACT_UNKNOWN, NULL};
+		return unknown;
 	if (id && unit.is_unified && caller_cgroup_id(caller) == id)
 		remember(evidence, id, unit.names);
-	return fact_of(&caller->unit, unit.names);
+	return known(caller, ATTRIBUTE_UNIT, unit.names);
 }
 
 /* The pid was the caller's when the witness looked, since the caller lives afterwards. */
@@ -236,9 +239,9 @@ static void on_exe(void *context, const char *path, const char *trouble)
 	struct caller *caller = context;
 	struct fact *exe = &caller->subject.exe;
 
-	*exe = (struct fact){FACT_UNKNOWN, NULL};
+	*exe = unknown;
 	if (path && caller_is_alive(caller))
-		*exe = fact_of(&caller->exe, path);
+		*exe = known(caller, ATTRIBUTE_EXE, path);
 	caller->exe_trouble = trouble;
 	if (caller->told)
 		caller->told(caller->told_context);
@@ -336,35 +339,22 @@ bool evidence_await_exe(struct evidence *evidence, struct caller *caller,
 	caller->told_context = context;
 	if (ask(evidence, caller, &question, &caller->exe_trouble))
 		return true;
-	*exe = (struct fact){FACT_UNKNOWN, NULL};
+	*exe = unknown;
 	return false;
 }
 
 /* The label as it was at connect(); the kernel keeps it with the socket. */
-static struct fact gather_label(struct caller *caller)
+static struct fact gather_label(struct evidence *evidence, struct caller *caller)
 {
 	char label[LABEL_MAX], names[2 * LABEL_MAX];
 	socklen_t size = sizeof label;
 
+	(void)evidence;
 	if (getsockopt(caller->descriptor, SOL_SOCKET, SO_PEERSEC, label, &size) != 0 ||
 		size > sizeof label ||
 		subject_label(label, size, names, sizeof names) != MORTISE_OK)
-		return (struct fact){FACT_UNKNOWN, NULL};
-	return fact_of(&caller->label, names);
-}
-
-void evidence_gather(struct evidence *evidence, struct caller *caller, unsigned facts)
-{
-	struct subject *subject = &caller->subject;
-
-	if ((facts & FACT_BIT(UNIT)) && subject->unit.state == FACT_UNGATHERED)
-		subject->unit = gather_unit(evidence, caller);
-	if ((facts & FACT_BIT(EXE)) && subject->exe.state == FACT_UNGATHERED && !evidence->has_exe)
-		subject->exe.state = FACT_UNKNOWN;
-	if ((facts & FACT_BIT(LABEL)) && subject->label.state == FACT_UNGATHERED)
-		subject->label = gather_label(caller);
-	if ((facts & FACT_BIT(SOCKET)) && subject->socket.state == FACT_UNGATHERED)
-		subject->socket.state = FACT_UNKNOWN;
+		return unknown;
+	return known(caller, ATTRIBUTE_LABEL, names);
 }
 
 static enum mortise_status read_number(
@@ -410,17 +400,6 @@ static bool shows_others(void)
 	return status == MORTISE_OK || status == MORTISE_BUSY;
 }
 
-/* A pidfd names the cgroup by a number; which unit that is, /proc says. */
-const char *evidence_of_units(const struct caller *caller)
-{
-	char text[CGROUP_TEXT_MAX];
-	size_t size = 0;
-
-	if (!shows_others() || read_proc(caller, "cgroup", text, sizeof text, &size) != MORTISE_OK)
-		return "none: /proc hides the processes of others from the agent";
-	return caller->cgroup_id ? "cgroup by pidfd" : "cgroup in /proc";
-}
-
 const char *evidence_of_users(const struct evidence *evidence)
 {
 	return evidence->maps_all_users
@@ -428,25 +407,91 @@ const char *evidence_of_users(const struct evidence *evidence)
 		       : "those of the agent's user namespace; others are never served";
 }
 
-bool evidence_has_labels(const struct caller *caller)
+/* A pidfd names the cgroup by a number; which unit that is, /proc says. */
+static const char *describe_units(const struct evidence *evidence, const struct caller *caller)
 {
-	char label[LABEL_MAX];
-	socklen_t size = sizeof label;
+	char text[CGROUP_TEXT_MAX];
+	size_t size = 0;
 
-	return getsockopt(caller->descriptor, SOL_SOCKET, SO_PEERSEC, label, &size) == 0;
+	(void)evidence;
+	if (!shows_others() || read_proc(caller, "cgroup", text, sizeof text, &size) != MORTISE_OK)
+		return "none: /proc hides the processes of others from the agent";
+	return caller->cgroup_id ? "cgroup by pidfd" : "cgroup in /proc";
 }
 
-const char *evidence_of_labels(const struct caller *caller)
+/* Where there is a witness, it is to be awaited. */
+static struct fact gather_exe(struct evidence *evidence, struct caller *caller)
 {
-	return evidence_has_labels(caller) ? "SO_PEERSEC" : "none: no security module that labels";
+	return evidence->has_exe ? caller->subject.exe : unknown;
 }
 
-const char *evidence_of_exes(const struct evidence *evidence)
+static bool has_exes(const struct evidence *evidence, const struct caller *caller)
 {
+	(void)caller;
+	return evidence->has_exe;
+}
+
+static const char *describe_exes(const struct evidence *evidence, const struct caller *caller)
+{
+	(void)caller;
 	if (!evidence->has_exe)
 		return "none: exe-evidence is not set";
 	return witness_report(evidence->witness).is_there ? "witness"
 							  : "none: a witness is to be started";
+}
+
+static bool has_labels(const struct evidence *evidence, const struct caller *caller)
+{
+	char label[LABEL_MAX];
+	socklen_t size = sizeof label;
+
+	(void)evidence;
+	return getsockopt(caller->descriptor, SOL_SOCKET, SO_PEERSEC, label, &size) == 0;
+}
+
+static const char *describe_labels(const struct evidence *evidence, const struct caller *caller)
+{
+	return has_labels(evidence, caller) ? "SO_PEERSEC" : "none: no security module that labels";
+}
+
+/* Where each fact comes from. */
+static const struct source {
+	struct fact (*gather)(struct evidence *evidence, struct caller *caller);
+	/* Is there a source for it about anybody? NULL: there always is. */
+	bool (*is_there)(const struct evidence *evidence, const struct caller *caller);
+	const char *(*describe)(const struct evidence *evidence, const struct caller *caller);
+} sources[FACT_COUNT] = {
+	[ATTRIBUTE_UNIT - ATTRIBUTE_FACTS] = {gather_unit, NULL, describe_units},
+	[ATTRIBUTE_EXE - ATTRIBUTE_FACTS] = {gather_exe, has_exes, describe_exes},
+	[ATTRIBUTE_LABEL - ATTRIBUTE_FACTS] = {gather_label, has_labels, describe_labels},
+	/* The listener says it, when the connection comes. */
+	[ATTRIBUTE_SOCKET - ATTRIBUTE_FACTS] = {NULL, NULL, NULL},
+};
+
+void evidence_gather(struct evidence *evidence, struct caller *caller, unsigned facts)
+{
+	for (unsigned i = 0; i < FACT_COUNT; i++) {
+		struct fact *fact = &caller->subject.facts[i];
+
+		if ((facts >> (ATTRIBUTE_FACTS + i) & 1) && fact->state == FACT_UNGATHERED)
+			*fact = sources[i].gather ? sources[i].gather(evidence, caller) : unknown;
+	}
+}
+
+bool evidence_is_there(
+	const struct evidence *evidence, const struct caller *caller, enum attribute attribute)
+{
+	const struct source *source = &sources[attribute - ATTRIBUTE_FACTS];
+
+	return !source->is_there || source->is_there(evidence, caller);
+}
+
+const char *evidence_describe(
+	const struct evidence *evidence, const struct caller *caller, enum attribute attribute)
+{
+	const struct source *source = &sources[attribute - ATTRIBUTE_FACTS];
+
+	return source->describe ? source->describe(evidence, caller) : NULL;
 }
 
 struct witness_report evidence_witness(const struct evidence *evidence)

@@ -60,15 +60,16 @@ bool evidence_await_exe(struct evidence *evidence, struct caller *caller,
 void evidence_gather_login(struct caller *caller);
 
 /* What is in force, for `status`, judged by one who asks. */
-const char *evidence_of_units(const struct caller *caller);
 const char *evidence_of_users(const struct evidence *evidence);
-const char *evidence_of_labels(const struct caller *caller);
-const char *evidence_of_exes(const struct evidence *evidence);
+/* Of a fact; NULL: it needs no source. */
+const char *evidence_describe(
+	const struct evidence *evidence, const struct caller *caller, enum attribute attribute);
 /* Of witnesses so far; zeros where there are none. */
 struct witness_report evidence_witness(const struct evidence *evidence);
 
-/* Does the kernel tell labels? Judged by one who asks. */
-bool evidence_has_labels(const struct caller *caller);
+/* Is there a source for that fact about anybody? Judged by one who asks. */
+bool evidence_is_there(
+	const struct evidence *evidence, const struct caller *caller, enum attribute attribute);
 
 /* Can the programs of other users be had? For `policy apply`. */
 bool evidence_has_witness(const struct evidence *evidence);

@@ -77,14 +77,11 @@ static const struct operation operations[] = {
 	{WIRE_POLICY_SHOW, "policy-show", VERB_ALONE, VERB_ADMIN, TAG(VERSION) | TAG(OFFSET), false,
 		false, true, true, request_policy_show},
 	{WIRE_POLICY_CHECK, "policy-check", VERB_ALONE, VERB_ADMIN,
-		TAG(USER) | TAG(GROUP) | TAG(UNIT) | TAG(EXE) | TAG(LABEL) | TAG(NAME) | TAG(TIME) |
-			TAG(VERB) | TAG(PATH),
-		false, false, true, false, request_policy_check},
+		WIRE_ALLOW_SUPPOSED | TAG(TIME) | TAG(VERB) | TAG(PATH), false, false, true, false,
+		request_policy_check},
 	{WIRE_POLICY_WHO, "policy-who", VERB_ALONE, VERB_ADMIN, TAG(PATH) | TAG(VERB) | TAG(CURSOR),
 		false, false, true, false, request_policy_who},
-	{WIRE_POLICY_MAY, "policy-may", VERB_ALONE, VERB_ADMIN,
-		TAG(USER) | TAG(GROUP) | TAG(UNIT) | TAG(EXE) | TAG(LABEL) | TAG(NAME) |
-			TAG(CURSOR),
+	{WIRE_POLICY_MAY, "policy-may", VERB_ALONE, VERB_ADMIN, WIRE_ALLOW_SUPPOSED | TAG(CURSOR),
 		false, false, true, false, request_policy_may},
 	{WIRE_POLICY_ROLLBACK, "policy-rollback", VERB_ALONE, VERB_ADMIN,
 		TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), false, true,

@@ -68,9 +68,14 @@ static void put_evidence(
 {
 	put_text_fact(reply, "evidence", caller_evidence_name(caller->evidence));
 	put_text_fact(reply, "evidence_user", evidence_of_users(agent->evidence));
-	put_text_fact(reply, "evidence_unit", evidence_of_units(caller));
-	put_text_fact(reply, "evidence_exe", evidence_of_exes(agent->evidence));
-	put_text_fact(reply, "evidence_label", evidence_of_labels(caller));
+	for (unsigned i = ATTRIBUTE_FACTS; i < ATTRIBUTE_FACTS_END; i++) {
+		const char *source = evidence_describe(agent->evidence, caller, (enum attribute)i);
+		char name[32];
+
+		snprintf(name, sizeof name, "evidence_%s", attribute_name((enum attribute)i));
+		if (source)
+			put_text_fact(reply, name, source);
+	}
 	put_witness(reply, agent->evidence);
 }
 

@@ -69,14 +69,7 @@ static void suppose_name(const struct supposed *supposed, char *out_text, size_t
 
 static struct fact *place_of(struct subject *subject, enum attribute attribute)
 {
-	switch (attribute) {
-	case ATTRIBUTE_UNIT:
-		return &subject->unit;
-	case ATTRIBUTE_EXE:
-		return &subject->exe;
-	default:
-		return &subject->label;
-	}
+	return &subject->facts[attribute - ATTRIBUTE_FACTS];
 }
 
 static enum mortise_status keep_fact(
@@ -92,12 +85,9 @@ static enum mortise_status keep_fact(
 	return MORTISE_OK;
 }
 
-/* Is there a source for that fact about anybody? */
 static bool can_be_had(const struct exchange *exchange, enum attribute attribute)
 {
-	if (attribute == ATTRIBUTE_EXE)
-		return evidence_has_witness(exchange->agent->evidence);
-	return attribute != ATTRIBUTE_LABEL || evidence_has_labels(&exchange->from->caller);
+	return evidence_is_there(exchange->agent->evidence, &exchange->from->caller, attribute);
 }
 
 static enum mortise_status take_fact(struct exchange *exchange, struct supposed *supposed,

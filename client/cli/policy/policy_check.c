@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* policy check: may someone, and why. The agent alone judges. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,12 +123,11 @@ static int check(struct cli *cli)
 	writer = client_begin(cli->agent, WIRE_POLICY_CHECK);
 	if (cli->operand_count == 2)
 		wire_put_text(writer, WIRE_TAG_PATH, path.text);
-	policy_caller_put_label(writer, &caller);
-	policy_caller_put_names(writer, &caller);
+	policy_caller_put(writer, &caller, WIRE_TAG_PATH, WIRE_TAG_VERB);
 	wire_put_text(writer, WIRE_TAG_VERB, cli->operands[0]);
 	if (at_us > 0)
 		wire_put_number(writer, WIRE_TAG_TIME, at_us);
-	policy_caller_put_facts(writer, &caller);
+	policy_caller_put(writer, &caller, WIRE_TAG_TIME, UINT_MAX);
 	status = client_call(cli->agent, &reply);
 	return status == MORTISE_OK ? report(cli, &reply) : ask_fail(cli, status, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "policy_grants.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static bool is_unit(const char *text)
 /* What no process could have would be denied, and read as if a rule had done it. */
 static int check_facts(const struct cli *cli, const struct policy_caller *caller)
 {
-	const char *unit = caller->unit, *exe = caller->exe;
+	const char *unit = args_value(caller->cli, "unit"), *exe = args_value(caller->cli, "exe");
 
 	if (unit != NULL && !is_unit(unit))
 		return output_fail(cli, MORTISE_INVALID,
@@ -72,13 +73,7 @@ static int check_facts(const struct cli *cli, const struct policy_caller *caller
 
 int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
 {
-	struct policy_caller caller = {
-		.user = args_value(cli, "user"),
-		.unit = args_value(cli, "unit"),
-		.exe = args_value(cli, "exe"),
-		.label = args_value(cli, "label"),
-		.listener = args_value(cli, "listener"),
-	};
+	struct policy_caller caller = {.cli = cli};
 	int ending = read_groups(cli, caller.groups, sizeof caller.groups);
 
 	if (ending == CLI_DONE)
@@ -88,28 +83,30 @@ int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
 	return ending;
 }
 
-static void put(struct wire_writer *writer, enum wire_tag tag, const char *text)
-{
-	if (text != NULL)
-		wire_put_text(writer, tag, text);
-}
+/* In ascending order. */
+static const struct {
+	enum wire_tag tag;
+	const char *option;
+} fields[] = {
+	{WIRE_TAG_LABEL, "label"},
+	{WIRE_TAG_NAME, "listener"},
+	{WIRE_TAG_USER, "user"},
+	{WIRE_TAG_GROUP, "group"},
+	{WIRE_TAG_UNIT, "unit"},
+	{WIRE_TAG_EXE, "exe"},
+};
 
-void policy_caller_put_label(struct wire_writer *writer, const struct policy_caller *caller)
+void policy_caller_put(struct wire_writer *writer, const struct policy_caller *caller,
+	unsigned above, unsigned below)
 {
-	put(writer, WIRE_TAG_LABEL, caller->label);
-}
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		const char *value = fields[i].tag == WIRE_TAG_GROUP
+					    ? (caller->groups[0] != '\0' ? caller->groups : NULL)
+					    : args_value(caller->cli, fields[i].option);
 
-void policy_caller_put_names(struct wire_writer *writer, const struct policy_caller *caller)
-{
-	put(writer, WIRE_TAG_NAME, caller->listener);
-	put(writer, WIRE_TAG_USER, caller->user);
-	put(writer, WIRE_TAG_GROUP, caller->groups[0] != '\0' ? caller->groups : NULL);
-}
-
-void policy_caller_put_facts(struct wire_writer *writer, const struct policy_caller *caller)
-{
-	put(writer, WIRE_TAG_UNIT, caller->unit);
-	put(writer, WIRE_TAG_EXE, caller->exe);
+		if (value != NULL && fields[i].tag > above && fields[i].tag < below)
+			wire_put_text(writer, fields[i].tag, value);
+	}
 }
 
 /* Policy who and policy may: what the rules give, to whom, page by page as one table. */
@@ -117,11 +114,10 @@ void policy_caller_put_facts(struct wire_writer *writer, const struct policy_cal
 static void begin_may(struct wire_writer *writer, const struct policy_caller *caller,
 	const struct policy_grants *grants)
 {
-	policy_caller_put_label(writer, caller);
+	policy_caller_put(writer, caller, 0, WIRE_TAG_CURSOR);
 	if (grants->cursor_size > 0)
 		wire_put(writer, WIRE_TAG_CURSOR, grants->cursor, grants->cursor_size);
-	policy_caller_put_names(writer, caller);
-	policy_caller_put_facts(writer, caller);
+	policy_caller_put(writer, caller, WIRE_TAG_CURSOR, UINT_MAX);
 }
 
 static enum mortise_status collect_may(
@@ -452,12 +448,12 @@ static void cells_of_who(const struct policy_grant *grant, char *cells[COLUMNS_M
 /* "socket web", which is a condition; not who he is, nor a group that he is in. */
 static const char *fact_of(const char *who)
 {
-	static const char *const facts[] = {"unit ", "exe ", "label ", "socket "};
+	static const char *const ids[] = {"uid ", "gid ", "group "};
 
-	for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
-		if (strncmp(who, facts[i], strlen(facts[i])) == 0)
-			return who;
-	return "";
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+		if (strncmp(who, ids[i], strlen(ids[i])) == 0)
+			return "";
+	return strchr(who, ' ') != NULL ? who : "";
 }
 
 static void cells_of_may(const struct policy_grant *grant, char *cells[COLUMNS_MAX])

@@ -54,8 +54,8 @@ int policy_grants_json(const struct policy_grants *grants, const char *key, cons
 /* Whom `policy check` and `policy may` ask about: options, and their fields. */
 
 struct policy_caller {
-	const char *user, *unit, *exe, *label, *listener; /* NULL: not said */
-	char groups[WIRE_TEXT_MAX];                       /* by blanks; "": not said */
+	const struct cli *cli;
+	char groups[WIRE_TEXT_MAX]; /* by blanks; "": not said */
 };
 
 /* The options of both commands, for their tables. */
@@ -72,9 +72,8 @@ struct policy_caller {
 /* CLI_DONE, or CLI_USAGE after saying what is wrong. */
 int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller);
 
-/* Fields stand in ascending order: a command puts its own between these. */
-void policy_caller_put_label(struct wire_writer *writer, const struct policy_caller *caller);
-void policy_caller_put_names(struct wire_writer *writer, const struct policy_caller *caller);
-void policy_caller_put_facts(struct wire_writer *writer, const struct policy_caller *caller);
+/* Puts what has a tag above `above` and below `below`: fields ascend, and a command has its own. */
+void policy_caller_put(struct wire_writer *writer, const struct policy_caller *caller,
+	unsigned above, unsigned below);
 
 #endif
