@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""README.md is typed as it stands there: its session, line by line, with cron for its job, and the commands of its
-first hour; on each Debian booted with its package, and on one without. readme_inside.py is what types.
+"""README.md and docs/first-hour.md are typed as they stand there: the session, line by line, with cron for its job, and
+the commands of the first hour; on each Debian booted with its package, and on one without. readme_inside.py is what types.
 """
 
 import json
@@ -16,6 +16,7 @@ from readme import text
 from tap import has, same, test
 
 RELEASES = 'bookworm', 'trixie'
+FIRST_HOUR = 'The first hour', 'docs/first-hour.md'
 # What differs from one run to the next.
 CHANGING = ((r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d #\d+', '...'), (r'\(id [0-9A-Z]{4}\)', '(id ...)'))
 
@@ -29,7 +30,7 @@ def session():
 def blocks():
     """{number of a step of the first hour: the commands of its block}"""
     found = {}
-    for number, step in re.findall(r'^(\d)\. (.*?)(?=^\d\. |^### |\Z)', text('The first hour'), re.M | re.S):
+    for number, step in re.findall(r'^(\d)\. (.*?)(?=^\d\. |^### |\Z)', text(*FIRST_HOUR), re.M | re.S):
         block = re.search(r'^   ```\n(.*?)^   ```', step, re.M | re.S)
         if block and not block.group(1).lstrip().startswith('['):
             found[int(number)] = [line[3:] for line in block.group(1).splitlines()]
@@ -38,7 +39,7 @@ def blocks():
 
 def inline(number, beginning):
     """A command in the text of a step."""
-    step = re.search(r'^%d\. (.*?)(?=^\d\. )' % number, text('The first hour'), re.M | re.S).group(1)
+    step = re.search(r'^%d\. (.*?)(?=^\d\. )' % number, text(*FIRST_HOUR), re.M | re.S).group(1)
     return next(code for code in re.findall(r'`([^`]+)`', step) if code.startswith(beginning))
 
 

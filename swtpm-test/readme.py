@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: ISC
-"""readme: what README.md has a newcomer type, as it stands there.
+"""readme: what README.md and docs/first-hour.md have a newcomer type, as it stands there.
 
-text(heading)            the section below '## heading', or all of it
+text(heading, page)      the section below '# heading' or '## heading', or all of the page
 commands(heading, nth)   the lines of the nth code block behind the line that has heading in it, without comments
 """
 
 import os
 import re
 
-README = os.environ['MORTISE_TEST_SOURCE'] + '/README.md'
+SOURCE = os.environ['MORTISE_TEST_SOURCE']
+README = SOURCE + '/README.md'
 
 
-def text(heading=None):
-    with open(README) as file:
-        whole = file.read()
-    return whole.split('\n## %s\n' % heading)[1].split('\n## ')[0] if heading else whole
+def read(page):
+    """A page, or README.md in a revision where it was a part of that still: tests/long/cases."""
+    path = os.path.join(SOURCE, page)
+    with open(path if os.path.exists(path) else README) as file:
+        return file.read()
+
+
+def text(heading=None, page='README.md'):
+    whole = read(page)
+    if not heading:
+        return whole
+    return re.split('^##? %s\n' % re.escape(heading), whole, flags=re.M)[1].split('\n## ')[0]
 
 
 def commands(heading, nth=0):

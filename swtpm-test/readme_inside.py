@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""readme_inside: types what README.md shows, in a container that boots; /out/typed.json has it: sessions,
-[[prompt, command, lines that it shows], ...], and blocks of commands. What came of it is for the host to judge.
+"""readme_inside: types what README.md and docs/first-hour.md show, in a container that boots. /out/typed.json has it:
+sessions, [[prompt, command, lines that it shows], ...], and blocks of commands. What came of it is for the host to judge.
 """
 
 import json
@@ -102,7 +102,7 @@ def by_hand():
     results['blocks'] = []
     for block in TYPED['by hand']:
         for line in block:
-            if line.startswith('sudo systemctl'):  # of which TPM, README cannot know
+            if line.startswith('sudo systemctl'):  # of which TPM, the page cannot know
                 CONF.write_text(CONF.read_text() + '[tpm2]\ntcti = swtpm:path=/tpm/tpm.sock\n')
                 must('systemctl', 'daemon-reload')
             results['blocks'].append([line, *type_line(line.replace('mortised --', '/opt/mortise/sbin/mortised --'))])
