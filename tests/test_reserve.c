@@ -184,7 +184,7 @@ static void make_full(struct fixture *fixture)
 	assert_int_equal(set(fixture, "prod/x", "v"), MORTISE_OK);
 	assert_int_equal(set(fixture, "prod/y", "v"), MORTISE_OK);
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/y", true, false, 1, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "prod/y", true, 1, &outcome), MORTISE_OK);
 	assert_int_equal(vault_forget_old(fixture->vault), MORTISE_OK);
 	assert_int_equal(reserve_new(fixture->directory, &reserve), MORTISE_OK);
 	reserve_fill(reserve);
@@ -199,16 +199,16 @@ static void on_a_full_disk_a_vault_takes_of_the_reserve_that_was_lent_and_of_no_
 	NEEDS_DISK();
 	make_full(fixture);
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/x", true, false, 1, &outcome), MORTISE_IO);
+		vault_set_deleted(fixture->vault, "prod/x", true, 1, &outcome), MORTISE_IO);
 	vault_lend(fixture->vault, reserve);
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/x", true, false, 1, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "prod/x", true, 1, &outcome), MORTISE_OK);
 	assert_in_range(reserve_held(reserve), 1, RESERVE_MAX - RESERVE_PIECE);
-	assert_int_equal(vault_destroy_all(fixture->vault, "prod/y", false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_destroy_all(fixture->vault, "prod/y", &outcome), MORTISE_OK);
 	vault_lend(fixture->vault, NULL);
 	fill_disk(fixture, 0);
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/x", false, false, 1, &outcome), MORTISE_IO);
+		vault_set_deleted(fixture->vault, "prod/x", false, 1, &outcome), MORTISE_IO);
 	assert_false(vault_is_stale(fixture->vault));
 }
 

@@ -471,6 +471,21 @@ static void a_hold_is_kept_and_taken_back(void **state)
 	assert_string_equal(word, "");
 }
 
+static void a_frozen_store_takes_no_write(void **state)
+{
+	struct fixture *fixture = *state;
+	char word[STORE_HOLD_MAX];
+
+	store_freeze(fixture->store, true);
+	assert_int_equal(store_begin(fixture->store), MORTISE_CONFLICT);
+	assert_int_equal(store_set_hold(fixture->store, "sealed"), MORTISE_CONFLICT);
+	assert_int_equal(store_hold(fixture->store, word), MORTISE_OK);
+	assert_string_equal(word, "");
+	store_freeze(fixture->store, false);
+	assert_int_equal(store_set_hold(fixture->store, "sealed"), MORTISE_OK);
+	assert_int_equal(store_begin(fixture->store), MORTISE_OK);
+}
+
 static void a_hold_that_is_too_long_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -874,6 +889,7 @@ int main(void)
 		IN_STORE(what_no_row_takes_of_the_file_is_counted),
 		IN_STORE(it_has_less_pages_than_two_to_the_25th),
 		IN_STORE(a_hold_is_kept_and_taken_back),
+		IN_STORE(a_frozen_store_takes_no_write),
 		IN_STORE(a_hold_that_is_too_long_is_refused),
 		IN_STORE(an_unedited_schema_is_taken),
 		IN_STORE(another_table_is_refused),

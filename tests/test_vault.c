@@ -101,8 +101,8 @@ static void what_is_not_there_is_not_found(void **state)
 	assert_unreadable(fixture, "a/b", 0, MORTISE_NOT_FOUND);
 	assert_int_equal(
 		vault_show(fixture->vault, "b", &head, versions, &count), MORTISE_NOT_FOUND);
-	assert_int_equal(vault_set_deleted(fixture->vault, "b", true, false, 9, &outcome),
-		MORTISE_NOT_FOUND);
+	assert_int_equal(
+		vault_set_deleted(fixture->vault, "b", true, 9, &outcome), MORTISE_NOT_FOUND);
 }
 
 static void previous_is_the_version_before_the_current_one(void **state)
@@ -212,8 +212,7 @@ static void a_repeated_write_does_not_bring_back_what_was_deleted(void **state)
 	struct vault_outcome outcome;
 
 	write_out(fixture, &write);
-	assert_int_equal(
-		vault_set_deleted(fixture->vault, "a", true, false, 5, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_deleted(fixture->vault, "a", true, 5, &outcome), MORTISE_OK);
 	assert_int_equal(write_out(fixture, &write).version, 1);
 	assert_unreadable(fixture, "a", 0, MORTISE_NOT_FOUND);
 }
@@ -245,18 +244,19 @@ static void a_dry_run_tells_what_would_be_and_changes_nothing(void **state)
 	struct vault_write write = a_write(fixture, "a", "x", 1);
 	struct vault_outcome outcome;
 
-	write.is_dry_run = true;
+	vault_rehearse(fixture->vault, true);
 	assert_int_equal(write_out(fixture, &write).version, 1);
+	vault_rehearse(fixture->vault, false);
 	assert_int_equal(vault_count(fixture->vault), 0);
 	assert_int_equal(set(fixture, "a", "1"), MORTISE_OK);
 	write = a_write(fixture, "a", "x", 1);
-	write.is_dry_run = true;
+	vault_rehearse(fixture->vault, true);
 	assert_int_equal(write_out(fixture, &write).version, 2);
 	write.has_expected_version = true;
 	assert_refused(fixture, &write, MORTISE_CONFLICT);
-	assert_int_equal(
-		vault_set_deleted(fixture->vault, "a", true, true, 5, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_deleted(fixture->vault, "a", true, 5, &outcome), MORTISE_OK);
 	assert_true(outcome.changed);
+	vault_rehearse(fixture->vault, false);
 	for (unsigned pass = 0; pass < 2; pass++) {
 		assert_value(fixture, "a", 0, "1");
 		assert_unreadable(fixture, "a", 2, MORTISE_NOT_FOUND);
@@ -270,8 +270,7 @@ static void a_deleted_secret_is_out_of_sight_until_it_is_put_back(void **state)
 	struct vault_outcome outcome;
 
 	assert_int_equal(set(fixture, "a", "one"), MORTISE_OK);
-	assert_int_equal(
-		vault_set_deleted(fixture->vault, "a", true, false, 5, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_deleted(fixture->vault, "a", true, 5, &outcome), MORTISE_OK);
 	assert_true(outcome.changed);
 	assert_int_equal(outcome.version, 1);
 	for (unsigned pass = 0; pass < 2; pass++) {
@@ -279,11 +278,9 @@ static void a_deleted_secret_is_out_of_sight_until_it_is_put_back(void **state)
 		assert_unreadable(fixture, "a", 1, MORTISE_NOT_FOUND);
 		assert_int_equal(reopen(fixture), MORTISE_OK);
 	}
-	assert_int_equal(
-		vault_set_deleted(fixture->vault, "a", true, false, 6, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_deleted(fixture->vault, "a", true, 6, &outcome), MORTISE_OK);
 	assert_false(outcome.changed);
-	assert_int_equal(
-		vault_set_deleted(fixture->vault, "a", false, false, 7, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_deleted(fixture->vault, "a", false, 7, &outcome), MORTISE_OK);
 	assert_true(outcome.changed);
 	assert_value(fixture, "a", 0, "one");
 	assert_int_equal(reopen(fixture), MORTISE_OK);
@@ -297,8 +294,7 @@ static void a_write_puts_a_deleted_secret_back(void **state)
 	struct vault_write write = a_write(fixture, "a", "one", 3);
 
 	assert_int_equal(set(fixture, "a", "one"), MORTISE_OK);
-	assert_int_equal(
-		vault_set_deleted(fixture->vault, "a", true, false, 5, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_deleted(fixture->vault, "a", true, 5, &outcome), MORTISE_OK);
 	/* For who may not see it, it does not exist: the value is new and version 0 expected. */
 	write.only_if_changed = true;
 	write.has_expected_version = true;
@@ -321,7 +317,7 @@ static void all_secrets_are_listed_once_deleted_ones_too(void **state)
 		assert_int_equal(set(fixture, path, path), MORTISE_OK);
 	}
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "many/s7", true, false, 5, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "many/s7", true, 5, &outcome), MORTISE_OK);
 	assert_int_equal(reopen(fixture), MORTISE_OK);
 	const uint8_t *after = NULL;
 	while (vault_next(fixture->vault, after, id, &head) == MORTISE_OK) {

@@ -95,12 +95,12 @@ static void what_goes_is_counted_no_more_and_what_is_deleted_is(void **state)
 	for (unsigned i = 0; i < VAULT_KEEP_VERSIONS + 3; i++)
 		set_as(fixture, 1, "a/x", 10);
 	assert_sum(fixture, BELOW_A, 1, VAULT_KEEP_VERSIONS, 10 * VAULT_KEEP_VERSIONS, 1);
-	assert_int_equal(vault_destroy(fixture->vault, "a/x", 5, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_destroy(fixture->vault, "a/x", 5, &outcome), MORTISE_OK);
 	assert_sum(fixture, BELOW_A, 1, VAULT_KEEP_VERSIONS - 1, 10 * (VAULT_KEEP_VERSIONS - 1), 1);
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "a/x", true, false, 1000, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "a/x", true, 1000, &outcome), MORTISE_OK);
 	assert_sum(fixture, BELOW_A, 1, VAULT_KEEP_VERSIONS - 1, 10 * (VAULT_KEEP_VERSIONS - 1), 1);
-	assert_int_equal(vault_destroy_all(fixture->vault, "a/x", false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_destroy_all(fixture->vault, "a/x", &outcome), MORTISE_OK);
 	assert_sum(fixture, BELOW_A, 1, 0, 0, 0);
 	assert_sum(fixture, ALL, UINT32_MAX, 0, 0, 0);
 }
@@ -113,8 +113,7 @@ static void a_moved_secret_counts_where_it_is(void **state)
 
 	count_all(fixture);
 	set_as(fixture, 1, "b/x", 100);
-	assert_int_equal(
-		vault_move(fixture->vault, "b/x", "a/x", token, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_move(fixture->vault, "b/x", "a/x", token, &outcome), MORTISE_OK);
 	assert_sum(fixture, BELOW_A, 1, 1, 100, 1);
 	assert_sum(fixture, ALL, UINT32_MAX, 1, 100, 1);
 }
@@ -126,9 +125,8 @@ static void change_something(struct fixture *fixture, unsigned step)
 
 	(void)snprintf(path, sizeof path, "a/%u", step * 7 % 40);
 	if (step % 5 == 4 &&
-		vault_set_deleted(fixture->vault, path, true, false, 1, &outcome) == MORTISE_OK)
-		assert_int_equal(
-			vault_destroy_all(fixture->vault, path, false, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, path, true, 1, &outcome) == MORTISE_OK)
+		assert_int_equal(vault_destroy_all(fixture->vault, path, &outcome), MORTISE_OK);
 	else
 		set_as(fixture, step % 3, path, step);
 }

@@ -119,28 +119,28 @@ static enum mortise_status move(struct fixture *fixture, const char *from, const
 	struct vault_outcome outcome;
 
 	memcpy(token, &(uint64_t){++fixture->writes}, sizeof fixture->writes);
-	return vault_move(fixture->vault, from, to, token, false, &outcome);
+	return vault_move(fixture->vault, from, to, token, &outcome);
 }
 
 static enum mortise_status destroy(struct fixture *fixture, const char *path, uint64_t version)
 {
 	struct vault_outcome outcome;
 
-	return vault_destroy(fixture->vault, path, version, false, &outcome);
+	return vault_destroy(fixture->vault, path, version, &outcome);
 }
 
 static enum mortise_status delete_secret(struct fixture *fixture, const char *path)
 {
 	struct vault_outcome outcome;
 
-	return vault_set_deleted(fixture->vault, path, true, false, 5000, &outcome);
+	return vault_set_deleted(fixture->vault, path, true, 5000, &outcome);
 }
 
 static enum mortise_status destroy_all(struct fixture *fixture, const char *path)
 {
 	struct vault_outcome outcome;
 
-	return vault_destroy_all(fixture->vault, path, false, &outcome);
+	return vault_destroy_all(fixture->vault, path, &outcome);
 }
 
 static void read_label(struct fixture *fixture, enum vault_selector selector, const char *expected)
@@ -181,12 +181,12 @@ static void a_promoted_version_is_current_and_the_one_before_previous(void **sta
 
 	(void)put_pending(fixture, "prod/a", "to come");
 	assert_int_equal(set(fixture, "prod/a", "meanwhile"), MORTISE_OK);
-	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, &outcome), MORTISE_OK);
 	assert_true(outcome.changed);
 	read_label(fixture, VAULT_CURRENT, "to come");
 	read_label(fixture, VAULT_PREVIOUS, "meanwhile");
 	read_label(fixture, VAULT_PENDING, NULL);
-	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, &outcome), MORTISE_OK);
 	assert_false(outcome.changed);
 	assert_int_equal(set(fixture, "prod/a", "after"), MORTISE_OK);
 	assert_value(fixture, "prod/a", 5, "after");
@@ -200,16 +200,14 @@ static void only_what_is_pending_is_promoted(void **state)
 	struct fixture *fixture = *state;
 	struct vault_outcome outcome;
 
-	assert_int_equal(
-		vault_promote(fixture->vault, "prod/a", 1, false, &outcome), MORTISE_CONFLICT);
-	assert_int_equal(
-		vault_promote(fixture->vault, "prod/a", 0, false, &outcome), MORTISE_CONFLICT);
-	assert_int_equal(
-		vault_promote(fixture->vault, "prod/x", 1, false, &outcome), MORTISE_NOT_FOUND);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 1, &outcome), MORTISE_CONFLICT);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 0, &outcome), MORTISE_CONFLICT);
+	assert_int_equal(vault_promote(fixture->vault, "prod/x", 1, &outcome), MORTISE_NOT_FOUND);
 	(void)put_pending(fixture, "prod/a", "to come");
-	assert_int_equal(
-		vault_promote(fixture->vault, "prod/a", 4, false, &outcome), MORTISE_CONFLICT);
-	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, true, &outcome), MORTISE_OK);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 4, &outcome), MORTISE_CONFLICT);
+	vault_rehearse(fixture->vault, true);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, &outcome), MORTISE_OK);
+	vault_rehearse(fixture->vault, false);
 	read_label(fixture, VAULT_CURRENT, "prod/a 2");
 }
 
@@ -236,13 +234,11 @@ static void a_dropped_version_is_gone_and_its_number_is_not_given_again(void **s
 
 	(void)put_pending(fixture, "prod/a", "to come");
 	assert_int_equal(
-		vault_drop_pending(fixture->vault, "prod/a", 2, false, &outcome), MORTISE_CONFLICT);
-	assert_int_equal(
-		vault_drop_pending(fixture->vault, "prod/a", 3, false, &outcome), MORTISE_OK);
+		vault_drop_pending(fixture->vault, "prod/a", 2, &outcome), MORTISE_CONFLICT);
+	assert_int_equal(vault_drop_pending(fixture->vault, "prod/a", 3, &outcome), MORTISE_OK);
 	assert_true(outcome.changed);
 	assert_unreadable(fixture, "prod/a", 3, MORTISE_NOT_FOUND);
-	assert_int_equal(
-		vault_drop_pending(fixture->vault, "prod/a", 3, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_drop_pending(fixture->vault, "prod/a", 3, &outcome), MORTISE_OK);
 	assert_false(outcome.changed);
 	assert_opens(fixture);
 	assert_int_equal(put_pending(fixture, "prod/a", "again"), 4);
@@ -255,12 +251,15 @@ static void a_version_that_was_promoted_or_never_given_cannot_be_dropped(void **
 	struct vault_outcome outcome;
 
 	assert_int_equal(put_pending(fixture, "prod/a", "to come"), 3);
-	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_promote(fixture->vault, "prod/a", 3, &outcome), MORTISE_OK);
 	for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
-		for (int is_dry_run = 0; is_dry_run < 2; is_dry_run++)
-			assert_int_equal(vault_drop_pending(fixture->vault, "prod/a", versions[i],
-						 is_dry_run, &outcome),
+		for (int is_rehearsal = 0; is_rehearsal < 2; is_rehearsal++) {
+			vault_rehearse(fixture->vault, is_rehearsal);
+			assert_int_equal(
+				vault_drop_pending(fixture->vault, "prod/a", versions[i], &outcome),
 				MORTISE_CONFLICT);
+		}
+	vault_rehearse(fixture->vault, false);
 	assert_value(fixture, "prod/a", 3, "to come");
 }
 
@@ -271,8 +270,8 @@ static void what_is_labelled_is_never_pruned(void **state)
 	struct vault_outcome outcome;
 	char value[16];
 
-	assert_int_equal(vault_set_metadata(fixture->vault, "prod/a", &metadata, false, &outcome),
-		MORTISE_OK);
+	assert_int_equal(
+		vault_set_metadata(fixture->vault, "prod/a", &metadata, &outcome), MORTISE_OK);
 	(void)put_pending(fixture, "prod/a", "to come");
 	for (unsigned i = 0; i < 20; i++) {
 		snprintf(value, sizeof value, "%u", i);
@@ -295,15 +294,15 @@ static void a_secret_keeps_as_many_versions_as_is_said_of_it(void **state)
 	struct vault_head head;
 	size_t count = 0;
 
-	assert_int_equal(vault_set_metadata(fixture->vault, "prod/a", &metadata, false, &outcome),
-		MORTISE_OK);
+	assert_int_equal(
+		vault_set_metadata(fixture->vault, "prod/a", &metadata, &outcome), MORTISE_OK);
 	for (unsigned i = 0; i < VAULT_KEEP_MAX + 5; i++)
 		assert_int_equal(set(fixture, "prod/a", "value"), MORTISE_OK);
 	assert_int_equal(vault_show(fixture->vault, "prod/a", &head, versions, &count), MORTISE_OK);
 	assert_int_equal(count, VAULT_KEEP_MAX);
 	metadata.keep = 4;
-	assert_int_equal(vault_set_metadata(fixture->vault, "prod/a", &metadata, false, &outcome),
-		MORTISE_OK);
+	assert_int_equal(
+		vault_set_metadata(fixture->vault, "prod/a", &metadata, &outcome), MORTISE_OK);
 	assert_int_equal(set(fixture, "prod/a", "value"), MORTISE_OK);
 	assert_int_equal(vault_show(fixture->vault, "prod/a", &head, versions, &count), MORTISE_OK);
 	assert_int_equal(count, 4);
@@ -383,11 +382,10 @@ static void a_move_that_is_repeated_is_done_once(void **state)
 	struct vault_outcome outcome;
 
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(
-			vault_move(fixture->vault, "prod/a", "prod/n", token, false, &outcome),
+		assert_int_equal(vault_move(fixture->vault, "prod/a", "prod/n", token, &outcome),
 			MORTISE_OK);
-	assert_int_equal(vault_move(fixture->vault, "prod/a", "prod/n", other, false, &outcome),
-		MORTISE_NOT_FOUND);
+	assert_int_equal(
+		vault_move(fixture->vault, "prod/a", "prod/n", other, &outcome), MORTISE_NOT_FOUND);
 }
 
 static void what_is_said_of_a_secret_is_kept_and_no_version_made(void **state)
@@ -401,11 +399,11 @@ static void what_is_said_of_a_secret_is_kept_and_no_version_made(void **state)
 		.pair_count = 2};
 	struct vault_outcome outcome;
 
-	assert_int_equal(vault_set_metadata(fixture->vault, "prod/a", &metadata, false, &outcome),
-		MORTISE_OK);
+	assert_int_equal(
+		vault_set_metadata(fixture->vault, "prod/a", &metadata, &outcome), MORTISE_OK);
 	assert_true(outcome.changed);
-	assert_int_equal(vault_set_metadata(fixture->vault, "prod/a", &metadata, false, &outcome),
-		MORTISE_OK);
+	assert_int_equal(
+		vault_set_metadata(fixture->vault, "prod/a", &metadata, &outcome), MORTISE_OK);
 	assert_false(outcome.changed);
 	assert_opens(fixture);
 	struct vault_head head = head_of(fixture, "prod/a");
@@ -439,8 +437,7 @@ static void all_that_can_be_said_fits(void **state)
 		memset(metadata.pairs[i].value, 'v', VAULT_PAIR_VALUE_MAX);
 	}
 	assert_int_equal(move(fixture, "prod/a", path), MORTISE_OK);
-	assert_int_equal(
-		vault_set_metadata(fixture->vault, path, &metadata, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_metadata(fixture->vault, path, &metadata, &outcome), MORTISE_OK);
 	assert_int_equal(delete_secret(fixture, path), MORTISE_OK);
 	assert_int_equal(vault_rekey(fixture->vault, false), MORTISE_OK);
 	work(fixture);
@@ -467,8 +464,7 @@ static void what_is_out_of_bounds_is_not_said(void **state)
 	struct vault_outcome outcome;
 
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-		assert_int_equal(
-			vault_set_metadata(fixture->vault, "prod/a", &wrong[i], false, &outcome),
+		assert_int_equal(vault_set_metadata(fixture->vault, "prod/a", &wrong[i], &outcome),
 			MORTISE_INVALID);
 }
 
@@ -531,8 +527,8 @@ static void the_current_version_is_destroyed_only_of_a_deleted_secret(void **sta
 	assert_int_equal(destroy(fixture, "prod/x", 1), MORTISE_NOT_FOUND);
 	assert_int_equal(delete_secret(fixture, "prod/a"), MORTISE_OK);
 	assert_int_equal(destroy(fixture, "prod/a", 2), MORTISE_OK);
-	assert_int_equal(vault_set_deleted(fixture->vault, "prod/a", false, false, 0, &outcome),
-		MORTISE_CONFLICT);
+	assert_int_equal(
+		vault_set_deleted(fixture->vault, "prod/a", false, 0, &outcome), MORTISE_CONFLICT);
 	assert_int_equal(set(fixture, "prod/a", "another"), MORTISE_OK);
 	assert_value(fixture, "prod/a", 3, "another");
 	read_label(fixture, VAULT_PREVIOUS, "prod/a 1");
@@ -544,12 +540,14 @@ static void a_destroyed_version_is_gone_and_the_others_are_there(void **state)
 	struct fixture *fixture = *state;
 	struct vault_outcome outcome;
 
-	assert_int_equal(vault_destroy(fixture->vault, "prod/a", 1, true, &outcome), MORTISE_OK);
+	vault_rehearse(fixture->vault, true);
+	assert_int_equal(vault_destroy(fixture->vault, "prod/a", 1, &outcome), MORTISE_OK);
+	vault_rehearse(fixture->vault, false);
 	assert_value(fixture, "prod/a", 1, "prod/a 1");
 	assert_int_equal(destroy(fixture, "prod/a", 1), MORTISE_OK);
 	assert_unreadable(fixture, "prod/a", 1, MORTISE_NOT_FOUND);
 	assert_value(fixture, "prod/a", 2, "prod/a 2");
-	assert_int_equal(vault_destroy(fixture->vault, "prod/a", 1, false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_destroy(fixture->vault, "prod/a", 1, &outcome), MORTISE_OK);
 	assert_false(outcome.changed);
 	assert_opens(fixture);
 }
@@ -578,10 +576,10 @@ static void what_was_deleted_before_a_time_is_purged_and_nothing_else(void **sta
 	struct vault_outcome outcome;
 	uint64_t version;
 
-	assert_int_equal(vault_set_deleted(fixture->vault, "prod/a", true, false, 100, &outcome),
-		MORTISE_OK);
-	assert_int_equal(vault_set_deleted(fixture->vault, "prod/b", true, false, 200, &outcome),
-		MORTISE_OK);
+	assert_int_equal(
+		vault_set_deleted(fixture->vault, "prod/a", true, 100, &outcome), MORTISE_OK);
+	assert_int_equal(
+		vault_set_deleted(fixture->vault, "prod/b", true, 200, &outcome), MORTISE_OK);
 	assert_int_equal(
 		vault_purge(fixture->vault, 1100, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
 	assert_int_equal(
@@ -592,7 +590,7 @@ static void what_was_deleted_before_a_time_is_purged_and_nothing_else(void **sta
 		vault_purge(fixture->vault, 1200, 1000, cursor, path, &version), MORTISE_NOT_FOUND);
 	assert_int_equal(vault_count(fixture->vault), 2);
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/b", false, false, 0, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "prod/b", false, 0, &outcome), MORTISE_OK);
 	assert_opens(fixture);
 }
 
@@ -605,8 +603,8 @@ static void what_was_deleted_at_an_unknown_time_counts_from_the_next_look(void *
 	struct vault_outcome outcome;
 	uint64_t version;
 
-	assert_int_equal(vault_set_deleted(fixture->vault, "prod/a", true, false,
-				 VAULT_TIME_UNKNOWN, &outcome),
+	assert_int_equal(
+		vault_set_deleted(fixture->vault, "prod/a", true, VAULT_TIME_UNKNOWN, &outcome),
 		MORTISE_OK);
 	for (int i = 0; i < 3; i++) {
 		do
@@ -841,9 +839,9 @@ static enum mortise_status live_once(struct fixture *fixture)
 	struct vault_outcome outcomes[2];
 
 	TRY(vault_write_all(fixture->vault, writes, 2, outcomes));
-	TRY(vault_set_metadata(fixture->vault, "prod/a", &metadata, false, outcomes));
+	TRY(vault_set_metadata(fixture->vault, "prod/a", &metadata, outcomes));
 	TRY(rollback(fixture, "prod/a", 1, outcomes));
-	TRY(vault_move(fixture->vault, "prod/b", "prod/m", token, false, outcomes));
+	TRY(vault_move(fixture->vault, "prod/b", "prod/m", token, outcomes));
 	TRY(destroy(fixture, "prod/m", 1));
 	TRY(delete_secret(fixture, "prod/c"));
 	return destroy_all(fixture, "prod/c");

@@ -147,7 +147,7 @@ static void run_session(struct fixture *fixture, struct told *told)
 		told->value_b = 1;
 	(void)is_done(read_a(fixture));
 	(void)is_done(look_around(fixture));
-	(void)is_done(vault_set_deleted(fixture->vault, "prod/b", true, false, 5, &outcome));
+	(void)is_done(vault_set_deleted(fixture->vault, "prod/b", true, 5, &outcome));
 	if (is_done(vault_set_policy(fixture->vault, bytes_of("new"), &policy)))
 		told->policy = 1;
 	if (is_done(secret_random(64, &audit_state)))

@@ -289,7 +289,7 @@ static void change(struct fixture *fixture, bool reencrypt)
 		assert_int_equal(set(fixture, "prod/a", value), MORTISE_OK);
 		assert_int_equal(set(fixture, path, value), MORTISE_OK);
 		assert_int_equal(
-			vault_set_deleted(fixture->vault, "prod/b", i % 2 == 0, false, 5, &outcome),
+			vault_set_deleted(fixture->vault, "prod/b", i % 2 == 0, 5, &outcome),
 			MORTISE_OK);
 		assert_int_equal(
 			vault_set_policy(fixture->vault, bytes_of(value), &version), MORTISE_OK);
@@ -297,7 +297,7 @@ static void change(struct fixture *fixture, bool reencrypt)
 		assert_int_equal(vault_set_audit_state(fixture->vault, audit_state), MORTISE_OK);
 	}
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/b", true, false, 5, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "prod/b", true, 5, &outcome), MORTISE_OK);
 	assert_value(fixture, "prod/a", 0, value);
 	assert_opens(fixture, 1, 2);
 	assert_value(fixture, "prod/a", 0, value);

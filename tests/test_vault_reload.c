@@ -61,7 +61,7 @@ static enum mortise_status do_delete(struct fixture *fixture)
 {
 	struct vault_outcome outcome;
 
-	return vault_set_deleted(fixture->vault, "prod/b", true, false, 5, &outcome);
+	return vault_set_deleted(fixture->vault, "prod/b", true, 5, &outcome);
 }
 
 static bool has_no_b(struct fixture *fixture)

@@ -58,7 +58,7 @@ static void what_is_deleted_or_absent_has_no_fingerprint_and_no_current_version(
 
 	put(fixture, "prod/x", "value");
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/x", true, false, 1, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "prod/x", true, 1, &outcome), MORTISE_OK);
 	assert_int_equal(vault_fingerprint(fixture->vault, "prod/x", fingerprint, &is_empty),
 		MORTISE_NOT_FOUND);
 	assert_int_equal(vault_fingerprint(fixture->vault, "prod/none", fingerprint, &is_empty),
@@ -82,10 +82,10 @@ static void every_commit_that_concerns_a_secret_is_counted_and_no_other(void **s
 		vault_set_policy(fixture->vault, bytes_of("[rule second]"), &version), MORTISE_OK);
 	assert_int_equal(vault_changes(fixture->vault), before);
 	assert_int_equal(
-		vault_set_deleted(fixture->vault, "prod/x", true, false, 1, &outcome), MORTISE_OK);
+		vault_set_deleted(fixture->vault, "prod/x", true, 1, &outcome), MORTISE_OK);
 	assert_true(vault_changes(fixture->vault) != before);
 	before = vault_changes(fixture->vault);
-	assert_int_equal(vault_destroy_all(fixture->vault, "prod/x", false, &outcome), MORTISE_OK);
+	assert_int_equal(vault_destroy_all(fixture->vault, "prod/x", &outcome), MORTISE_OK);
 	assert_true(vault_changes(fixture->vault) != before);
 }
 

@@ -113,6 +113,9 @@ void store_describe_lack(
 /* MORTISE_NOT_FOUND before `init`; MORTISE_INTEGRITY for another format. */
 enum mortise_status store_meta(struct store *store, struct store_meta *out_meta) MUST_USE;
 
+/* While it is frozen store_begin() and store_set_hold() are MORTISE_CONFLICT: for a rehearsal. */
+void store_freeze(struct store *store, bool is_frozen);
+
 /*
  * All writes stand between begin and commit. After a commit that failed, but for a full disk, it is
  * unknown what is on disk: close the store and read it again.

@@ -126,8 +126,15 @@ uint64_t store_column_number(sqlite3_stmt *statement, int index)
 	return (uint64_t)sqlite3_column_int64(statement, index);
 }
 
+void store_freeze(struct store *store, bool is_frozen)
+{
+	store->is_frozen = is_frozen;
+}
+
 enum mortise_status store_begin(struct store *store)
 {
+	if (store->is_frozen)
+		return MORTISE_CONFLICT;
 	return store_finish(store, store_statement(store, BEGIN));
 }
 

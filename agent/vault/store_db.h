@@ -56,6 +56,7 @@ struct store {
 	sqlite3_stmt *statement[STATEMENTS];
 	char failure[256];
 	uint64_t epoch; /* of the rows that are read and written */
+	bool is_frozen; /* nothing is written */
 	bool is_torn;   /* a transaction could not be rolled back: nothing is read or written */
 	/* What failed last: */
 	bool is_full;     /* the disk is full: SQLite took it all back */

@@ -343,6 +343,8 @@ enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX
 
 enum mortise_status store_set_hold(struct store *store, const char *word)
 {
+	if (store->is_frozen)
+		return MORTISE_CONFLICT;
 	sqlite3_stmt *statement = store_statement(store, PUT_HOLD);
 
 	sqlite3_bind_text(statement, 1, word, -1, SQLITE_STATIC);

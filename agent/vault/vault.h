@@ -113,6 +113,12 @@ struct reserve;
  */
 void vault_lend(struct vault *vault, struct reserve *reserve);
 
+/*
+ * In a rehearsal changes of secrets are told and not made: outcomes are those that there would be.
+ * Whatever else would write is MORTISE_CONFLICT.
+ */
+void vault_rehearse(struct vault *vault, bool is_rehearsal);
+
 struct vault_write {
 	const char *path;
 	const uint8_t *value;
@@ -121,7 +127,6 @@ struct vault_write {
 	uint64_t expected_version;
 	bool has_expected_version; /* else MORTISE_CONFLICT; 0: must not exist */
 	bool only_if_changed;
-	bool is_dry_run;
 	bool is_pending;  /* stored, but the current version stays; see vault_promote() */
 	const char *note; /* of this version, one line; NULL: none */
 	uint32_t uid;     /* on record as its creator */
@@ -154,7 +159,7 @@ bool vault_was_written(const struct vault *vault, const struct vault_write *writ
  * MORTISE_CONFLICT if it can't come back, since its current version was destroyed.
  */
 enum mortise_status vault_set_deleted(struct vault *vault, const char *path, bool is_deleted,
-	bool is_dry_run, uint64_t time_us, struct vault_outcome *out_outcome) MUST_USE;
+	uint64_t time_us, struct vault_outcome *out_outcome) MUST_USE;
 
 struct vault_pair {
 	char key[VAULT_KEY_MAX + 1]; /* [a-z0-9_-] */
@@ -208,13 +213,13 @@ enum mortise_status vault_show(struct vault *vault, const char *path, struct vau
  * error: `changed` is false. MORTISE_CONFLICT if another version, or none, is pending.
  */
 enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_t version,
-	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
+	struct vault_outcome *out_outcome) MUST_USE;
 /*
  * Removes the pending version. Done already is no error: `changed` is false. MORTISE_CONFLICT if
  * another version is pending, or this one was promoted or never given.
  */
 enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
-	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
+	struct vault_outcome *out_outcome) MUST_USE;
 
 /*
  * A new version with the value of version `to`; nothing changes if that is the current one. Of
@@ -225,15 +230,13 @@ enum mortise_status vault_rollback(struct vault *vault, const struct vault_write
 
 /* Gives a secret another path. MORTISE_CONFLICT if there is one already, though deleted. */
 enum mortise_status vault_move(struct vault *vault, const char *path, const char *new_path,
-	const uint8_t token[WIRE_TOKEN_SIZE], bool is_dry_run, struct vault_outcome *out_outcome)
-	MUST_USE;
+	const uint8_t token[WIRE_TOKEN_SIZE], struct vault_outcome *out_outcome) MUST_USE;
 
 /* Replaces what is said about a secret. MORTISE_INVALID for what is out of bounds. */
 enum mortise_status vault_metadata(
 	struct vault *vault, const char *path, struct vault_metadata *out_metadata) MUST_USE;
 enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
-	const struct vault_metadata *metadata, bool is_dry_run, struct vault_outcome *out_outcome)
-	MUST_USE;
+	const struct vault_metadata *metadata, struct vault_outcome *out_outcome) MUST_USE;
 
 /*
  * One version's data key and value are overwritten, in the write-ahead log too, and in what a
@@ -243,10 +246,10 @@ enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
  * files: then the call is to be repeated.
  */
 enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_t version,
-	bool is_dry_run, struct vault_outcome *out_outcome) MUST_USE;
-/* The same for all of a secret, its row and name too. MORTISE_CONFLICT unless it is deleted. */
-enum mortise_status vault_destroy_all(struct vault *vault, const char *path, bool is_dry_run,
 	struct vault_outcome *out_outcome) MUST_USE;
+/* The same for all of a secret, its row and name too. MORTISE_CONFLICT unless it is deleted. */
+enum mortise_status vault_destroy_all(
+	struct vault *vault, const char *path, struct vault_outcome *out_outcome) MUST_USE;
 
 /* In place of a time of deletion: the clock was not believed then. */
 #define VAULT_TIME_UNKNOWN 1

@@ -19,7 +19,7 @@ static const struct entry *find_live(const struct vault *vault, const char *path
 }
 
 enum mortise_status vault_set_deleted(struct vault *vault, const char *path, bool is_deleted,
-	bool is_dry_run, uint64_t time_us, struct vault_outcome *out_outcome)
+	uint64_t time_us, struct vault_outcome *out_outcome)
 {
 	const struct entry *before = vault_find(vault, path);
 	CLEANUP(revision_done) struct revision revision = {0};
@@ -29,7 +29,7 @@ enum mortise_status vault_set_deleted(struct vault *vault, const char *path, boo
 	const struct vault_outcome outcome = {before->current, before->is_deleted != is_deleted};
 	if (outcome.changed && !is_deleted && !before->current)
 		return MORTISE_CONFLICT;
-	if (outcome.changed && !is_dry_run) {
+	if (outcome.changed && !vault->is_rehearsal) {
 		TRY(revision_begin(vault, before, &revision));
 		revision.head.deleted_us = is_deleted ? time_us : 0;
 		TRY(revision_commit(vault, &revision, 1));
@@ -38,8 +38,8 @@ enum mortise_status vault_set_deleted(struct vault *vault, const char *path, boo
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_t version,
-	bool is_dry_run, struct vault_outcome *out_outcome)
+enum mortise_status vault_promote(
+	struct vault *vault, const char *path, uint64_t version, struct vault_outcome *out_outcome)
 {
 	const struct entry *before = find_live(vault, path);
 	CLEANUP(revision_done) struct revision revision = {0};
@@ -49,7 +49,7 @@ enum mortise_status vault_promote(struct vault *vault, const char *path, uint64_
 	if (version == 0 || (before->current != version && before->pending != version))
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {version, before->current != version};
-	if (outcome.changed && !is_dry_run) {
+	if (outcome.changed && !vault->is_rehearsal) {
 		TRY(revision_begin(vault, before, &revision));
 		revision_make_current(&revision, version);
 		TRY(revision_commit(vault, &revision, 1));
@@ -69,8 +69,8 @@ static bool was_dropped(const struct vault *vault, const struct entry *entry, ui
 	return version != 0 && head_open(vault, entry, &head) == MORTISE_OK && version <= head.last;
 }
 
-enum mortise_status vault_drop_pending(struct vault *vault, const char *path, uint64_t version,
-	bool is_dry_run, struct vault_outcome *out_outcome)
+enum mortise_status vault_drop_pending(
+	struct vault *vault, const char *path, uint64_t version, struct vault_outcome *out_outcome)
 {
 	const struct entry *before = vault_find(vault, path);
 	CLEANUP(revision_done) struct revision revision = {0};
@@ -80,7 +80,7 @@ enum mortise_status vault_drop_pending(struct vault *vault, const char *path, ui
 	if (before->pending ? before->pending != version : !was_dropped(vault, before, version))
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {before->current, before->pending != 0};
-	if (outcome.changed && !is_dry_run) {
+	if (outcome.changed && !vault->is_rehearsal) {
 		TRY(revision_begin(vault, before, &revision));
 		if (!revision_remove(&revision, version))
 			return MORTISE_INTEGRITY;
@@ -114,7 +114,7 @@ static enum mortise_status give_path(const struct vault *vault, const char *path
 }
 
 enum mortise_status vault_move(struct vault *vault, const char *path, const char *new_path,
-	const uint8_t token[WIRE_TOKEN_SIZE], bool is_dry_run, struct vault_outcome *out_outcome)
+	const uint8_t token[WIRE_TOKEN_SIZE], struct vault_outcome *out_outcome)
 {
 	const struct entry *there = vault_find(vault, new_path), *before = find_live(vault, path);
 	CLEANUP(revision_done) struct revision revision = {0};
@@ -133,7 +133,7 @@ enum mortise_status vault_move(struct vault *vault, const char *path, const char
 	const struct vault_outcome outcome = {before->current, true};
 	TRY(revision_begin(vault, before, &revision));
 	TRY(give_path(vault, new_path, token, &revision));
-	if (!is_dry_run)
+	if (!vault->is_rehearsal)
 		TRY(revision_commit(vault, &revision, 1));
 	*out_outcome = outcome;
 	return MORTISE_OK;
@@ -193,7 +193,7 @@ enum mortise_status vault_metadata(
 }
 
 enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
-	const struct vault_metadata *metadata, bool is_dry_run, struct vault_outcome *out_outcome)
+	const struct vault_metadata *metadata, struct vault_outcome *out_outcome)
 {
 	const struct entry *before = find_live(vault, path);
 	CLEANUP(revision_done) struct revision revision = {0};
@@ -206,7 +206,7 @@ enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
 	const struct vault_outcome outcome = {
 		before->current, !is_same(&revision.head.metadata, metadata)};
 	revision.head.metadata = *metadata;
-	if (outcome.changed && !is_dry_run)
+	if (outcome.changed && !vault->is_rehearsal)
 		TRY(revision_commit(vault, &revision, 1));
 	*out_outcome = outcome;
 	return MORTISE_OK;
@@ -226,8 +226,8 @@ static enum mortise_status leave_no_copy(struct vault *vault)
 	return status;
 }
 
-enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_t version,
-	bool is_dry_run, struct vault_outcome *out_outcome)
+enum mortise_status vault_destroy(
+	struct vault *vault, const char *path, uint64_t version, struct vault_outcome *out_outcome)
 {
 	const struct entry *before = vault_find(vault, path);
 	CLEANUP(revision_done) struct revision revision = {.wipes = true};
@@ -241,10 +241,10 @@ enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_
 	const struct vault_outcome outcome = {version, revision_remove(&revision, version)};
 	if (!outcome.changed && (version == 0 || version > revision.head.last))
 		return MORTISE_NOT_FOUND;
-	if (outcome.changed && !is_dry_run)
+	if (outcome.changed && !vault->is_rehearsal)
 		TRY(revision_commit(vault, &revision, 1));
 	/* Also where it is gone: whoever was told of a failure tries again. */
-	if (!is_dry_run)
+	if (!vault->is_rehearsal)
 		TRY(leave_no_copy(vault));
 	*out_outcome = outcome;
 	return MORTISE_OK;
@@ -270,7 +270,7 @@ static enum mortise_status remove_entry(struct vault *vault, const struct entry 
 }
 
 enum mortise_status vault_destroy_all(
-	struct vault *vault, const char *path, bool is_dry_run, struct vault_outcome *out_outcome)
+	struct vault *vault, const char *path, struct vault_outcome *out_outcome)
 {
 	const struct entry *entry = vault_find(vault, path);
 
@@ -279,7 +279,7 @@ enum mortise_status vault_destroy_all(
 	if (!entry->is_deleted)
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {entry->current, true};
-	if (!is_dry_run) {
+	if (!vault->is_rehearsal) {
 		TRY(remove_entry(vault, entry));
 		TRY(leave_no_copy(vault));
 	}

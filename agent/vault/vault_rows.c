@@ -335,6 +335,12 @@ bool vault_found_room(const struct vault *vault)
 	       reserve_spend(vault->lent);
 }
 
+void vault_rehearse(struct vault *vault, bool is_rehearsal)
+{
+	vault->is_rehearsal = is_rehearsal;
+	store_freeze(vault->store, is_rehearsal);
+}
+
 void vault_lend(struct vault *vault, struct reserve *reserve)
 {
 	vault->lent = reserve;

@@ -37,6 +37,7 @@ struct vault {
 	bool is_stale;
 	struct attempt attempt; /* what the store may be as well while it is stale */
 	bool is_nested;         /* the caller holds the transaction */
+	bool is_rehearsal;      /* see vault_rehearse() */
 	struct reserve *lent;   /* what a full disk may take of; NULL: nothing. Not the vault's */
 
 	struct counting *counting; /* who keeps how much; NULL: nobody wants to know */

@@ -116,7 +116,7 @@ static enum mortise_status consider(struct vault *vault, const struct vault_writ
 		outcome.version = revision->added;
 	}
 	*out_outcome = outcome;
-	*out_writes = !is_done && !same && !write->is_dry_run;
+	*out_writes = !is_done && !same && !vault->is_rehearsal;
 	return MORTISE_OK;
 }
 

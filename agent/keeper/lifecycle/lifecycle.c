@@ -94,6 +94,13 @@ void lifecycle_lend_reserve(struct lifecycle *lifecycle, bool is_lent)
 		reserve_fill(lifecycle->reserve);
 }
 
+void lifecycle_rehearse(struct lifecycle *lifecycle, bool is_rehearsal)
+{
+	if (lifecycle->vault)
+		vault_rehearse(lifecycle->vault, is_rehearsal);
+	store_freeze(lifecycle->store, is_rehearsal);
+}
+
 bool lifecycle_disk_is_low(const struct lifecycle *lifecycle, uint64_t *out_free)
 {
 	return reserve_disk_is_low(lifecycle->reserve, out_free) &&

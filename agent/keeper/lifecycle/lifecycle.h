@@ -166,6 +166,9 @@ void lifecycle_lend_reserve(struct lifecycle *lifecycle, bool is_lent);
  * write? */
 bool lifecycle_disk_is_low(const struct lifecycle *lifecycle, uint64_t *out_free);
 
+/* For a dry run: until it is over, whatever would change the store says what it would, or fails. */
+void lifecycle_rehearse(struct lifecycle *lifecycle, bool is_rehearsal);
+
 /* The anchor of the open store, if it has one. */
 struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle);
 /* Between turns. */

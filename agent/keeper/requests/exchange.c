@@ -156,7 +156,8 @@ static bool put_line(
 {
 	bool has_line = audit_append(agent->audit, event);
 
-	if (operation->changes && event->result == MORTISE_OK && event->note != dry_run_note)
+	if (operation_has(operation, CHANGES) && event->result == MORTISE_OK &&
+		event->note != dry_run_note)
 		owed_add(&agent->owed, event);
 	return has_line && event->result == MORTISE_DENIED;
 }
@@ -276,8 +277,6 @@ enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, 
 	if (number > 1)
 		return exchange_fail(exchange, MORTISE_INVALID, "a flag is 0 or 1");
 	*out_flag = number == 1;
-	if (tag == WIRE_TAG_DRY_RUN)
-		exchange->is_dry_run = *out_flag;
 	return MORTISE_OK;
 }
 
@@ -394,7 +393,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.note = pending->is_dry_run ? dry_run_note : NULL,
 	};
 
-	if (pending->operation->is_recorded && !pending->is_silent &&
+	if (operation_has(pending->operation, RECORDED) && !pending->is_silent &&
 		put_line(agent, pending->operation, &event))
 		log_denial(&event, "");
 	if (pending->from)

@@ -32,7 +32,7 @@ struct exchange {
 	char reason[VAULT_NOTE_MAX + 1]; /* that the caller gave, for a note */
 	bool is_silent; /* no line of its own: a later page, or lines were written already */
 	bool is_pending;
-	bool is_dry_run; /* DRY_RUN was asked for: nothing is changed, and the record says so */
+	bool is_dry_run; /* DRY_RUN was asked for; request.c sees to it that nothing is changed */
 };
 
 /* MORTISE_OK, or what is told; text says more. Fields put before a failure are dropped. */
@@ -47,18 +47,28 @@ enum authority {
 	EACH_PATH,    /* the handler asks exchange_may() for each path it touches */
 };
 
+enum operation_mark {
+	NOTHING_MORE = 0,
+	WHILE_SEALED = 1, /* else it is refused then */
+	CHANGES = 2,      /* refused while the audit log cannot be written */
+	RECORDED = 4,     /* has a line in the log */
+	FREES_ROOM = 8,   /* an administrator may do it with what full disks have in reserve */
+};
+
 struct operation {
 	enum wire_opcode opcode;
 	const char *name;
 	enum authority authority;
 	enum verb verb;
-	uint64_t tags; /* those that may come; others are refused */
-	bool while_sealed;
-	bool changes; /* refused while the audit log cannot be written */
-	bool is_recorded;
-	bool frees_room; /* an administrator may do it with what full disks have in reserve */
+	unsigned marks; /* bits of enum operation_mark */
+	uint64_t tags;  /* those that may come; others are refused */
 	operation_handler *handler;
 };
+
+static inline bool operation_has(const struct operation *operation, enum operation_mark mark)
+{
+	return (operation->marks & mark) != 0;
+}
 
 operation_handler request_hello, request_status, request_whoami, request_init, request_unseal,
 	request_seal, request_get, request_set, request_list, request_show, request_delete,

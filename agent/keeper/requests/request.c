@@ -19,123 +19,112 @@
 
 /* All authority there is. The verb counts where the policy is asked, here or by the handler. */
 static const struct operation operations[] = {
-	{WIRE_HELLO, "hello", ANYONE, 0, TAG(CHALLENGE), true, false, false, false, request_hello},
-	{WIRE_STATUS, "status", ANYONE, 0, 0, true, false, false, false, request_status},
-	{WIRE_WHOAMI, "whoami", ANYONE, 0, 0, true, false, false, false, request_whoami},
-	{WIRE_INIT, "init", OPERATOR, 0,
+	{WIRE_HELLO, "hello", ANYONE, 0, WHILE_SEALED, TAG(CHALLENGE), request_hello},
+	{WIRE_STATUS, "status", ANYONE, 0, WHILE_SEALED, 0, request_status},
+	{WIRE_WHOAMI, "whoami", ANYONE, 0, WHILE_SEALED, 0, request_whoami},
+	{WIRE_INIT, "init", OPERATOR, 0, WHILE_SEALED | CHANGES | RECORDED,
 		TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(COUNTER) | TAG(PIN) | TAG(URI) | TAG(PCRS) |
 			TAG(PUBLIC_KEY),
-		true, true, true, false, request_init},
-	{WIRE_UNSEAL, "unseal", OPERATOR, 0,
-		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(PIN) | TAG(SHARES), true, true,
-		true, true, request_unseal},
-	{WIRE_SEAL, "seal", VERB_ALONE, VERB_ADMIN, TAG(UNTIL_BOOT) | TAG(DRY_RUN), true, true,
-		true, true, request_seal},
-	{WIRE_GET, "get", EACH_PATH, VERB_READ, TAG(PATHS) | TAG(VERSION) | TAG(LABEL), false,
-		false, true, false, request_get},
-	{WIRE_SET, "set", VERB_ON_PATH, VERB_WRITE,
+		request_init},
+	{WIRE_UNSEAL, "unseal", OPERATOR, 0, WHILE_SEALED | CHANGES | RECORDED | FREES_ROOM,
+		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(PIN) | TAG(SHARES),
+		request_unseal},
+	{WIRE_SEAL, "seal", VERB_ALONE, VERB_ADMIN, WHILE_SEALED | CHANGES | RECORDED | FREES_ROOM,
+		TAG(UNTIL_BOOT) | TAG(DRY_RUN), request_seal},
+	{WIRE_GET, "get", EACH_PATH, VERB_READ, RECORDED, TAG(PATHS) | TAG(VERSION) | TAG(LABEL),
+		request_get},
+	{WIRE_SET, "set", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
 		TAG(PATH) | TAG(VALUE) | TAG(TOKEN) | TAG(EXPECT) | TAG(IF_CHANGED) | TAG(DRY_RUN) |
 			TAG(NOTE),
-		false, true, true, false, request_set},
-	{WIRE_LIST, "list", EACH_PATH, VERB_LIST, TAG(PREFIX) | TAG(CURSOR), false, false, true,
-		true, request_list},
-	{WIRE_SHOW, "show", VERB_ON_PATH, VERB_LIST, TAG(PATH), false, false, true, true,
+		request_set},
+	{WIRE_LIST, "list", EACH_PATH, VERB_LIST, RECORDED | FREES_ROOM, TAG(PREFIX) | TAG(CURSOR),
+		request_list},
+	{WIRE_SHOW, "show", VERB_ON_PATH, VERB_LIST, RECORDED | FREES_ROOM, TAG(PATH),
 		request_show},
-	{WIRE_DELETE, "delete", VERB_ON_PATH, VERB_DELETE, TAG(PATH) | TAG(DRY_RUN), false, true,
-		true, true, request_delete},
-	{WIRE_UNDELETE, "undelete", VERB_ON_PATH, VERB_DELETE, TAG(PATH) | TAG(DRY_RUN), false,
-		true, true, false, request_undelete},
-	{WIRE_META, "meta", VERB_ON_PATH, VERB_WRITE,
+	{WIRE_DELETE, "delete", VERB_ON_PATH, VERB_DELETE, CHANGES | RECORDED | FREES_ROOM,
+		TAG(PATH) | TAG(DRY_RUN), request_delete},
+	{WIRE_UNDELETE, "undelete", VERB_ON_PATH, VERB_DELETE, CHANGES | RECORDED,
+		TAG(PATH) | TAG(DRY_RUN), request_undelete},
+	{WIRE_META, "meta", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
 		TAG(PATH) | TAG(DRY_RUN) | TAG(TOTAL) | TAG(META) | TAG(NOTE) | TAG(MAX_AGE) |
 			TAG(HOOK),
-		false, true, true, false, request_meta},
-	{WIRE_MOVE, "move", VERB_ON_PATH, VERB_WRITE,
-		TAG(PATH) | TAG(TOKEN) | TAG(NAME) | TAG(DRY_RUN), false, true, true, false,
-		request_move},
-	{WIRE_ROLLBACK, "rollback", VERB_ON_PATH, VERB_WRITE,
-		TAG(PATH) | TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN), false, true,
-		true, false, request_rollback},
-	{WIRE_DESTROY, "destroy", VERB_ON_PATH, VERB_DELETE,
-		TAG(PATH) | TAG(VERSION) | TAG(DRY_RUN) | TAG(FORCE), false, true, true, true,
-		request_destroy},
-	{WIRE_SET_BATCH, "set-batch", EACH_PATH, VERB_WRITE,
-		TAG(ITEMS) | TAG(TOKEN) | TAG(IF_CHANGED) | TAG(DRY_RUN) | TAG(NOTE), false, true,
-		true, false, request_set_batch},
-	{WIRE_WATCH, "watch", EACH_PATH, VERB_READ, TAG(ITEMS) | TAG(NUMBER), false, false, true,
-		false, request_watch},
-	{WIRE_ROTATE, "rotate", VERB_ON_PATH, VERB_ROTATE,
+		request_meta},
+	{WIRE_MOVE, "move", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
+		TAG(PATH) | TAG(TOKEN) | TAG(NAME) | TAG(DRY_RUN), request_move},
+	{WIRE_ROLLBACK, "rollback", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
+		TAG(PATH) | TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN),
+		request_rollback},
+	{WIRE_DESTROY, "destroy", VERB_ON_PATH, VERB_DELETE, CHANGES | RECORDED | FREES_ROOM,
+		TAG(PATH) | TAG(VERSION) | TAG(DRY_RUN) | TAG(FORCE), request_destroy},
+	{WIRE_SET_BATCH, "set-batch", EACH_PATH, VERB_WRITE, CHANGES | RECORDED,
+		TAG(ITEMS) | TAG(TOKEN) | TAG(IF_CHANGED) | TAG(DRY_RUN) | TAG(NOTE),
+		request_set_batch},
+	{WIRE_WATCH, "watch", EACH_PATH, VERB_READ, RECORDED, TAG(ITEMS) | TAG(NUMBER),
+		request_watch},
+	{WIRE_ROTATE, "rotate", VERB_ON_PATH, VERB_ROTATE, CHANGES | RECORDED,
 		TAG(PATH) | TAG(VERSION) | TAG(VALUE) | TAG(TOKEN) | TAG(NUMBER) | TAG(DRY_RUN),
-		false, true, true, false, request_rotate},
-	{WIRE_HYGIENE, "hygiene", VERB_ALONE, VERB_ADMIN, TAG(CURSOR) | TAG(TIME), false, false,
-		true, false, request_hygiene},
-	{WIRE_POLICY_STAGE, "policy-stage", VERB_ALONE, VERB_ADMIN,
-		TAG(NAME) | TAG(OFFSET) | TAG(CHUNK), false, false, false, true,
-		request_policy_stage},
-	{WIRE_POLICY_APPLY, "policy-apply", VERB_ALONE, VERB_ADMIN,
-		TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), false, true, true, true,
-		request_policy_apply},
-	{WIRE_POLICY_SHOW, "policy-show", VERB_ALONE, VERB_ADMIN, TAG(VERSION) | TAG(OFFSET), false,
-		false, true, true, request_policy_show},
-	{WIRE_POLICY_CHECK, "policy-check", VERB_ALONE, VERB_ADMIN,
-		WIRE_ALLOW_SUPPOSED | TAG(TIME) | TAG(VERB) | TAG(PATH), false, false, true, false,
-		request_policy_check},
-	{WIRE_POLICY_WHO, "policy-who", VERB_ALONE, VERB_ADMIN, TAG(PATH) | TAG(VERB) | TAG(CURSOR),
-		false, false, true, false, request_policy_who},
-	{WIRE_POLICY_MAY, "policy-may", VERB_ALONE, VERB_ADMIN, WIRE_ALLOW_SUPPOSED | TAG(CURSOR),
-		false, false, true, false, request_policy_may},
+		request_rotate},
+	{WIRE_HYGIENE, "hygiene", VERB_ALONE, VERB_ADMIN, RECORDED, TAG(CURSOR) | TAG(TIME),
+		request_hygiene},
+	{WIRE_POLICY_STAGE, "policy-stage", VERB_ALONE, VERB_ADMIN, FREES_ROOM,
+		TAG(NAME) | TAG(OFFSET) | TAG(CHUNK), request_policy_stage},
+	{WIRE_POLICY_APPLY, "policy-apply", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED | FREES_ROOM,
+		TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), request_policy_apply},
+	{WIRE_POLICY_SHOW, "policy-show", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM,
+		TAG(VERSION) | TAG(OFFSET), request_policy_show},
+	{WIRE_POLICY_CHECK, "policy-check", VERB_ALONE, VERB_ADMIN, RECORDED,
+		WIRE_ALLOW_SUPPOSED | TAG(TIME) | TAG(VERB) | TAG(PATH), request_policy_check},
+	{WIRE_POLICY_WHO, "policy-who", VERB_ALONE, VERB_ADMIN, RECORDED,
+		TAG(PATH) | TAG(VERB) | TAG(CURSOR), request_policy_who},
+	{WIRE_POLICY_MAY, "policy-may", VERB_ALONE, VERB_ADMIN, RECORDED,
+		WIRE_ALLOW_SUPPOSED | TAG(CURSOR), request_policy_may},
 	{WIRE_POLICY_ROLLBACK, "policy-rollback", VERB_ALONE, VERB_ADMIN,
-		TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), false, true,
-		true, true, request_policy_rollback},
-	{WIRE_POLICY_RESET, "policy-reset", OPERATOR, 0,
-		TAG(TOKEN) | TAG(EXPECT) | TAG(RECOVERY) | TAG(DRY_RUN), false, true, true, true,
-		request_policy_reset},
-	{WIRE_AUDIT_SHOW, "audit-show", VERB_ALONE, VERB_AUDIT, TAG(OFFSET), false, false, true,
-		true, request_audit_show},
-	{WIRE_AUDIT_VERIFY, "audit-verify", VERB_ALONE, VERB_AUDIT, TAG(CURSOR), false, false, true,
-		true, request_audit_verify},
-	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, 0, false, false, true, false,
-		request_audit_key},
+		CHANGES | RECORDED | FREES_ROOM,
+		TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE),
+		request_policy_rollback},
+	{WIRE_POLICY_RESET, "policy-reset", OPERATOR, 0, CHANGES | RECORDED | FREES_ROOM,
+		TAG(TOKEN) | TAG(EXPECT) | TAG(RECOVERY) | TAG(DRY_RUN), request_policy_reset},
+	{WIRE_AUDIT_SHOW, "audit-show", VERB_ALONE, VERB_AUDIT, RECORDED | FREES_ROOM, TAG(OFFSET),
+		request_audit_show},
+	{WIRE_AUDIT_VERIFY, "audit-verify", VERB_ALONE, VERB_AUDIT, RECORDED | FREES_ROOM,
+		TAG(CURSOR), request_audit_verify},
+	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, RECORDED, 0, request_audit_key},
 	{WIRE_AUDIT_ACKNOWLEDGE, "audit-acknowledge", VERB_ALONE, VERB_ADMIN,
-		TAG(NOTE) | TAG(DRY_RUN), false, true, true, true, request_audit_acknowledge},
-	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, TAG(OFFSET), false, false, true, true,
+		CHANGES | RECORDED | FREES_ROOM, TAG(NOTE) | TAG(DRY_RUN),
+		request_audit_acknowledge},
+	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM, TAG(OFFSET),
 		request_backup},
-	{WIRE_BACKUP_STAGE, "backup-stage", OPERATOR, 0, TAG(OFFSET) | TAG(CHUNK), true, false,
-		false, false, request_backup_stage},
-	{WIRE_BACKUP_VERIFY, "backup-verify", OPERATOR, 0,
-		TAG(CURSOR) | TAG(RECOVERY) | TAG(SHARES), true, false, true, false,
-		request_backup_verify},
-	{WIRE_RECOVER, "recover", OPERATOR, 0,
+	{WIRE_BACKUP_STAGE, "backup-stage", OPERATOR, 0, WHILE_SEALED, TAG(OFFSET) | TAG(CHUNK),
+		request_backup_stage},
+	{WIRE_BACKUP_VERIFY, "backup-verify", OPERATOR, 0, WHILE_SEALED | RECORDED,
+		TAG(CURSOR) | TAG(RECOVERY) | TAG(SHARES), request_backup_verify},
+	{WIRE_RECOVER, "recover", OPERATOR, 0, WHILE_SEALED | CHANGES | RECORDED,
 		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(PIN) | TAG(URI) |
 			TAG(PCRS) | TAG(PUBLIC_KEY) | TAG(SHARES) | TAG(COUNTER),
-		true, true, true, false, request_recover},
-	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, TAG(CURSOR), false, false, true, true,
+		request_recover},
+	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM, TAG(CURSOR),
 		request_verify},
-	{WIRE_REKEY, "rekey", VERB_ALONE, VERB_ADMIN, TAG(CURSOR) | TAG(DRY_RUN) | TAG(REENCRYPT),
-		false, true, true, false, request_rekey},
-	{WIRE_SLOT_LIST, "slot-list", VERB_ALONE, VERB_ADMIN, 0, false, false, true, false,
-		request_slot_list},
-	{WIRE_SLOT_ADD, "slot-add", VERB_ALONE, VERB_ADMIN,
+	{WIRE_REKEY, "rekey", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
+		TAG(CURSOR) | TAG(DRY_RUN) | TAG(REENCRYPT), request_rekey},
+	{WIRE_SLOT_LIST, "slot-list", VERB_ALONE, VERB_ADMIN, RECORDED, 0, request_slot_list},
+	{WIRE_SLOT_ADD, "slot-add", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
 		TAG(NUMBER) | TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(PIN) | TAG(URI) | TAG(PCRS) |
 			TAG(PUBLIC_KEY) | TAG(THRESHOLD),
-		false, true, true, false, request_slot_add},
-	{WIRE_SLOT_REMOVE, "slot-remove", VERB_ALONE, VERB_ADMIN, TAG(NUMBER) | TAG(DRY_RUN), false,
-		true, true, false, request_slot_remove},
-	{WIRE_SLOT_TEST, "slot-test", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(RECOVERY) | TAG(PIN) | TAG(SHARES), false, true, true, false,
-		request_slot_test},
-	{WIRE_SLOT_RESEAL, "slot-reseal", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, false,
-		request_slot_reseal},
-	{WIRE_SLOT_SUSPEND, "slot-suspend", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN) | TAG(BOOTS), false, true, true, false,
-		request_slot_suspend},
-	{WIRE_SLOT_CHANGE_PIN, "slot-change-pin", VERB_ALONE, VERB_ADMIN,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), false, true, true, false,
-		request_slot_change_pin},
-	{WIRE_CLOCK_ACCEPT, "clock-accept", VERB_ALONE, VERB_ADMIN, TAG(NOTE) | TAG(DRY_RUN), false,
-		true, true, false, request_clock_accept},
-	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, TAG(NUMBER), true, false, true, true,
-		request_doctor},
+		request_slot_add},
+	{WIRE_SLOT_REMOVE, "slot-remove", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
+		TAG(NUMBER) | TAG(DRY_RUN), request_slot_remove},
+	{WIRE_SLOT_TEST, "slot-test", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
+		TAG(NUMBER) | TAG(RECOVERY) | TAG(PIN) | TAG(SHARES), request_slot_test},
+	{WIRE_SLOT_RESEAL, "slot-reseal", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
+		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), request_slot_reseal},
+	{WIRE_SLOT_SUSPEND, "slot-suspend", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
+		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN) | TAG(BOOTS), request_slot_suspend},
+	{WIRE_SLOT_CHANGE_PIN, "slot-change-pin", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
+		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), request_slot_change_pin},
+	{WIRE_CLOCK_ACCEPT, "clock-accept", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
+		TAG(NOTE) | TAG(DRY_RUN), request_clock_accept},
+	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, WHILE_SEALED | RECORDED | FREES_ROOM,
+		TAG(NUMBER), request_doctor},
 };
 
 static const struct operation *operation_of(uint16_t opcode)
@@ -195,7 +184,7 @@ static enum mortise_status check_authority(struct exchange *exchange)
 	case VERB_ALONE:
 		decision = exchange_may(exchange, operation->verb, NULL);
 		/* While sealed there is no policy to ask. */
-		if (operation->while_sealed && !exchange->agent->policy)
+		if (operation_has(operation, WHILE_SEALED) && !exchange->agent->policy)
 			decision.allowed = exchange_is_operator(exchange);
 		break;
 	}
@@ -212,7 +201,7 @@ static enum mortise_status check_state(struct exchange *exchange)
 {
 	enum lifecycle_state state = lifecycle_state(exchange->agent->lifecycle);
 
-	if (exchange->operation->while_sealed || state == LIFECYCLE_UNSEALED)
+	if (operation_has(exchange->operation, WHILE_SEALED) || state == LIFECYCLE_UNSEALED)
 		return MORTISE_OK;
 	if (state == LIFECYCLE_UNINITIALISED)
 		return exchange_fail(exchange, MORTISE_SEALED,
@@ -233,7 +222,7 @@ static enum mortise_status check_room(struct exchange *exchange)
 	uint64_t free_bytes;
 
 	if (operation->authority != ANYONE && audit_is_scarce(exchange->agent->audit) &&
-		!(operation->frees_room && exchange_is_administrator(exchange))) {
+		!(operation_has(operation, FREES_ROOM) && exchange_is_administrator(exchange))) {
 		exchange->is_silent = true;
 		return exchange_fail(exchange, MORTISE_BUSY,
 			"the audit log's disk is full, and what is left is for administrators who "
@@ -249,13 +238,27 @@ static enum mortise_status check_room(struct exchange *exchange)
 	return MORTISE_OK;
 }
 
+/* Nothing is changed, whatever the handler does. */
+static enum mortise_status rehearse(struct exchange *exchange)
+{
+	lifecycle_rehearse(exchange->agent->lifecycle, true);
+	enum mortise_status status = exchange->operation->handler(exchange);
+	lifecycle_rehearse(exchange->agent->lifecycle, false);
+	return status;
+}
+
 /* What frees room may have what was kept for it. */
 static enum mortise_status handle(struct exchange *exchange)
 {
 	const struct operation *operation = exchange->operation;
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 
-	if (!operation->frees_room || !operation->changes || !exchange_is_administrator(exchange))
+	if (operation->tags & TAG(DRY_RUN))
+		TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &exchange->is_dry_run));
+	if (exchange->is_dry_run)
+		return rehearse(exchange);
+	if (!operation_has(operation, FREES_ROOM) || !operation_has(operation, CHANGES) ||
+		!exchange_is_administrator(exchange))
 		return operation->handler(exchange);
 	lifecycle_lend_reserve(lifecycle, true);
 	enum mortise_status status = operation->handler(exchange);
@@ -271,7 +274,8 @@ static enum mortise_status look_again(struct exchange *exchange)
 {
 	struct agent *agent = exchange->agent;
 
-	if (!exchange->operation->changes || exchange->operation->opcode == WIRE_SEAL)
+	if (!operation_has(exchange->operation, CHANGES) ||
+		exchange->operation->opcode == WIRE_SEAL)
 		return MORTISE_OK;
 	if (lifecycle_is_unsure(agent->lifecycle)) {
 		lifecycle_look_again(agent->lifecycle);
@@ -296,7 +300,7 @@ static enum mortise_status run(struct exchange *exchange)
 	TRY(take_path(exchange));
 	TRY(check_state(exchange));
 	TRY(check_room(exchange));
-	if (operation->is_recorded)
+	if (operation_has(operation, RECORDED))
 		TRY(exchange_check_lines(exchange));
 	TRY(check_authority(exchange));
 	TRY(look_again(exchange));
@@ -358,7 +362,8 @@ static size_t finish(
 	uint32_t request_id = exchange->request->request_id;
 	size_t size = 0;
 
-	if ((exchange->operation->is_recorded || status == MORTISE_DENIED) && !exchange->is_silent)
+	if ((operation_has(exchange->operation, RECORDED) || status == MORTISE_DENIED) &&
+		!exchange->is_silent)
 		exchange_record(exchange, exchange->path, strlen(exchange->path), exchange->version,
 			exchange->rule, status);
 	if (status == MORTISE_OK)

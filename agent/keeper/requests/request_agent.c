@@ -300,14 +300,12 @@ enum mortise_status request_init(struct exchange *exchange)
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 	CLEANUP(asked_seal_done) struct asked_seal asked = {.pin = NULL};
 	struct pending *pending = NULL;
-	bool is_dry_run = false;
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(exchange_seal(exchange, &asked));
 	if (lifecycle_state(lifecycle) != LIFECYCLE_UNINITIALISED)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"there is a store already; see: mortise status");
-	if (is_dry_run) {
+	if (exchange->is_dry_run) {
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 		return MORTISE_OK;
 	}
@@ -434,16 +432,15 @@ enum mortise_status request_unseal(struct exchange *exchange)
 
 enum mortise_status request_seal(struct exchange *exchange)
 {
-	bool until_boot = false, is_dry_run = false;
+	bool until_boot = false;
 
 	TRY(exchange_flag(exchange, WIRE_TAG_UNTIL_BOOT, &until_boot));
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	if (lifecycle_state(exchange->agent->lifecycle) == LIFECYCLE_UNINITIALISED)
 		return exchange_fail(
 			exchange, MORTISE_CONFLICT, "there is no store to seal; run: mortise init");
 	bool changed = lifecycle_state(exchange->agent->lifecycle) != LIFECYCLE_SEALED ||
 		       !lifecycle_is_held_so(exchange->agent->lifecycle, until_boot);
-	if (!is_dry_run) {
+	if (!exchange->is_dry_run) {
 		TRY(lifecycle_seal(exchange->agent->lifecycle, until_boot));
 		exchange->agent->forget_unread(exchange->agent->server);
 		log_info("sealed by uid %u%s", exchange->from->caller.subject.uid,

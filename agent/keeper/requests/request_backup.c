@@ -277,7 +277,7 @@ enum mortise_status request_recover(struct exchange *exchange)
 	bool is_backup = false;
 
 	TRY(exchange_flag(exchange, WIRE_TAG_NUMBER, &is_backup));
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &wish.is_dry_run));
+	wish.is_dry_run = exchange->is_dry_run;
 	TRY(exchange_seal(exchange, &asked));
 	TRY(exchange_typed(exchange, &key, &missing));
 	if (missing) {

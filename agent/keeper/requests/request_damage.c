@@ -64,15 +64,13 @@ void request_clock_upkeep(struct agent *agent)
 enum mortise_status request_clock_accept(struct exchange *exchange)
 {
 	struct agent *agent = exchange->agent;
-	bool is_dry_run = false;
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(exchange_reason(exchange));
 	if (clock_report().verdict == CLOCK_EARLY)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"the clock is before mortise was written; set it first");
 	bool changes = clock_report().verdict != CLOCK_BELIEVED;
-	if (changes && !is_dry_run) {
+	if (changes && !exchange->is_dry_run) {
 		(void)clock_accept();
 		TRY(keep(agent, 0));
 	}
@@ -187,7 +185,7 @@ bool request_damage_text(const struct agent *agent, char *out_text, size_t size)
 }
 
 static enum mortise_status acknowledge_all(
-	struct exchange *exchange, struct vault *vault, bool is_dry_run, uint64_t *out_count)
+	struct exchange *exchange, struct vault *vault, uint64_t *out_count)
 {
 	struct vault_gap gap;
 
@@ -200,7 +198,7 @@ static enum mortise_status acknowledge_all(
 		gap.acknowledged_us = exchange->now.least_us;
 		gap.uid = exchange->from->caller.subject.uid;
 		memcpy(gap.note, exchange->reason, sizeof gap.note);
-		if (!is_dry_run)
+		if (!exchange->is_dry_run)
 			TRY(vault_acknowledge_gap(vault, at, &gap));
 	}
 	return MORTISE_OK;
@@ -210,17 +208,15 @@ enum mortise_status request_audit_acknowledge(struct exchange *exchange)
 {
 	struct agent *agent = exchange->agent;
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
-	bool is_dry_run = false;
 	uint64_t acknowledged = 0;
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(exchange_reason(exchange));
 	if (agent->damage.unstored.sequence)
 		return exchange_fail(exchange, MORTISE_BUSY,
 			"what was damaged could not be stored yet: is the disk full? try again");
-	TRY(acknowledge_all(exchange, vault, is_dry_run, &acknowledged));
+	TRY(acknowledge_all(exchange, vault, &acknowledged));
 	recount(&agent->damage, vault);
-	if (acknowledged && !is_dry_run)
+	if (acknowledged && !exchange->is_dry_run)
 		log_info("the damage of the audit log was acknowledged by uid %u",
 			exchange->from->caller.subject.uid);
 	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, acknowledged > 0);

@@ -101,9 +101,7 @@ enum mortise_status request_meta(struct exchange *exchange)
 {
 	struct vault_metadata metadata;
 	struct vault_outcome outcome;
-	bool is_dry_run = false;
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	/* Whoever rotates runs the hook, root's timer among them: no writer may choose it. */
 	if (wire_has(exchange->request, WIRE_TAG_HOOK) &&
 		!exchange_may(exchange, VERB_ADMIN, NULL).allowed)
@@ -112,8 +110,8 @@ enum mortise_status request_meta(struct exchange *exchange)
 	TRY(exchange_explain(
 		exchange, vault_metadata(vault_of(exchange), exchange->path, &metadata)));
 	TRY(change_metadata(exchange, &metadata));
-	enum mortise_status status = vault_set_metadata(
-		vault_of(exchange), exchange->path, &metadata, is_dry_run, &outcome);
+	enum mortise_status status =
+		vault_set_metadata(vault_of(exchange), exchange->path, &metadata, &outcome);
 	if (status == MORTISE_INVALID)
 		return exchange_fail(exchange, status,
 			"a key is of a-z 0-9 _ -, text one line of UTF-8, a hook an absolute path, "
@@ -141,15 +139,13 @@ static enum mortise_status may_move(struct exchange *exchange, const char *new_p
 static enum mortise_status move(struct exchange *exchange, const char *new_path)
 {
 	struct vault_outcome outcome;
-	bool is_dry_run = false;
 	const uint8_t *token = NULL;
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(exchange_token(exchange, &token));
 	TRY(may_move(exchange, new_path));
 	TRY(exchange_keep_moved(exchange, new_path));
-	enum mortise_status status = vault_move(
-		vault_of(exchange), exchange->path, new_path, token, is_dry_run, &outcome);
+	enum mortise_status status =
+		vault_move(vault_of(exchange), exchange->path, new_path, token, &outcome);
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
 			"%s is there already, or was deleted; destroy it first, or choose another "
@@ -198,7 +194,6 @@ enum mortise_status request_rollback(struct exchange *exchange)
 	if (wire_number(exchange->request, WIRE_TAG_VERSION, &to) != MORTISE_OK)
 		return exchange_fail(exchange, MORTISE_INVALID, "which version's value?");
 	TRY(exchange_begin_write(exchange, &write));
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &write.is_dry_run));
 	write.uid = exchange->from->caller.subject.uid;
 	write.size = size_of(exchange, to);
 	TRY(exchange_keep_one(exchange, &write));
@@ -233,19 +228,18 @@ static enum mortise_status explain_destroy(
 enum mortise_status request_destroy(struct exchange *exchange)
 {
 	struct vault *vault = vault_of(exchange);
-	bool is_all = false, is_dry_run = false;
+	bool is_all = false;
 	struct vault_outcome outcome;
 	uint64_t version = 0;
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	TRY(exchange_flag(exchange, WIRE_TAG_FORCE, &is_all));
 	bool has_version = wire_number(exchange->request, WIRE_TAG_VERSION, &version) == MORTISE_OK;
 	if (has_version == is_all)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"destroy one version, or all of a deleted secret");
 	enum mortise_status status =
-		is_all ? vault_destroy_all(vault, exchange->path, is_dry_run, &outcome)
-		       : vault_destroy(vault, exchange->path, version, is_dry_run, &outcome);
+		is_all ? vault_destroy_all(vault, exchange->path, &outcome)
+		       : vault_destroy(vault, exchange->path, version, &outcome);
 	TRY(explain_destroy(exchange, status, is_all));
 	exchange_outcome(exchange, &outcome);
 	return MORTISE_OK;
@@ -327,7 +321,6 @@ static enum mortise_status begin(struct exchange *exchange, struct vault_outcome
 		.path = exchange->path,
 		.value = value->bytes,
 		.size = value->size,
-		.is_dry_run = exchange->is_dry_run,
 		.is_pending = true,
 		.uid = exchange->from->caller.subject.uid,
 		.time_us = exchange->now.least_us,
@@ -347,20 +340,18 @@ static enum mortise_status end(
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "the request names no pending version");
 	if (step == STEP_PROMOTE)
-		return vault_promote(vault, exchange->path, version, exchange->is_dry_run, outcome);
-	return vault_drop_pending(vault, exchange->path, version, exchange->is_dry_run, outcome);
+		return vault_promote(vault, exchange->path, version, outcome);
+	return vault_drop_pending(vault, exchange->path, version, outcome);
 }
 
 enum mortise_status request_rotate(struct exchange *exchange)
 {
 	struct vault_outcome outcome = {0};
-	bool is_dry_run = false;
 	uint64_t step = STEPS;
 
 	if (wire_number(exchange->request, WIRE_TAG_NUMBER, &step) != MORTISE_OK || step >= STEPS)
 		return exchange_fail(exchange, MORTISE_INVALID, "not a step of a rotation");
 	exchange->note = notes[step];
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	if (step == STEP_LOOK)
 		return look(exchange);
 	enum mortise_status status =

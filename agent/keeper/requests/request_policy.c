@@ -15,7 +15,7 @@ static enum mortise_status read_wish(struct exchange *exchange, struct applying_
 {
 	const struct wire_field *token = &exchange->request->field[WIRE_TAG_TOKEN];
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &wish->is_dry_run));
+	wish->is_dry_run = exchange->is_dry_run;
 	TRY(exchange_flag(exchange, WIRE_TAG_FORCE, &wish->is_forced));
 	if (token->size != WIRE_TOKEN_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID,

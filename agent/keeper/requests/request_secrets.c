@@ -173,7 +173,7 @@ static enum mortise_status read_write(
 		write->note = note;
 	}
 	TRY(exchange_flag(exchange, WIRE_TAG_IF_CHANGED, &write->only_if_changed));
-	return exchange_flag(exchange, WIRE_TAG_DRY_RUN, &write->is_dry_run);
+	return MORTISE_OK;
 }
 
 enum mortise_status request_set(struct exchange *exchange)
@@ -204,12 +204,9 @@ static enum mortise_status set_deleted(struct exchange *exchange, bool is_delete
 {
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
 	struct vault_outcome outcome;
-	bool is_dry_run = false;
-
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	uint64_t when_us = exchange->now.is_believed ? exchange->now.wall_us : VAULT_TIME_UNKNOWN;
 	enum mortise_status status =
-		vault_set_deleted(vault, exchange->path, is_deleted, is_dry_run, when_us, &outcome);
+		vault_set_deleted(vault, exchange->path, is_deleted, when_us, &outcome);
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
 			"its current version was destroyed; give it a value: mortise set");

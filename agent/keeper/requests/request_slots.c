@@ -34,12 +34,12 @@ static enum mortise_status read_slot(
 	return status;
 }
 
-static enum mortise_status read_dry_run(struct exchange *exchange, bool *out_is_dry_run)
+/* What would be said of it, if it is to be a dry run: then that is all. */
+static bool is_told_only(struct exchange *exchange)
 {
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, out_is_dry_run));
-	if (*out_is_dry_run)
+	if (exchange->is_dry_run)
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
-	return MORTISE_OK;
+	return exchange->is_dry_run;
 }
 
 /* ---- list ---- */
@@ -201,12 +201,10 @@ enum mortise_status request_slot_reseal(struct exchange *exchange)
 	CLEANUP(secret_drop) struct secret *pin = NULL;
 	CLEANUP(release) uint8_t *record = NULL;
 	struct pending *pending = NULL;
-	bool is_dry_run = false;
 	struct slot slot;
 
 	TRY(read_lasting(exchange, &record, &slot, &pin));
-	TRY(read_dry_run(exchange, &is_dry_run));
-	if (is_dry_run)
+	if (is_told_only(exchange))
 		return MORTISE_OK;
 	TRY(pending_new(exchange, NULL, NULL, &pending));
 	enum mortise_status status = slot_work_reseal(
@@ -219,7 +217,6 @@ enum mortise_status request_slot_suspend(struct exchange *exchange)
 	CLEANUP(secret_drop) struct secret *pin = NULL;
 	CLEANUP(release) uint8_t *record = NULL;
 	struct pending *pending = NULL;
-	bool is_dry_run = false;
 	uint64_t boots = 1;
 	struct slot slot;
 
@@ -233,8 +230,7 @@ enum mortise_status request_slot_suspend(struct exchange *exchange)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"slot %llu is bound to no PCR values; there is nothing to suspend",
 			(unsigned long long)exchange->version);
-	TRY(read_dry_run(exchange, &is_dry_run));
-	if (is_dry_run)
+	if (is_told_only(exchange))
 		return MORTISE_OK;
 	TRY(pending_new(exchange, NULL, NULL, &pending));
 	enum mortise_status status = slot_work_suspend(exchange->agent->lifecycle,
@@ -247,7 +243,6 @@ enum mortise_status request_slot_change_pin(struct exchange *exchange)
 	CLEANUP(secret_drop) struct secret *pin = NULL;
 	CLEANUP(release) uint8_t *record = NULL;
 	struct pending *pending = NULL;
-	bool is_dry_run = false;
 	struct slot slot;
 
 	TRY(read_lasting(exchange, &record, &slot, &pin));
@@ -258,8 +253,7 @@ enum mortise_status request_slot_change_pin(struct exchange *exchange)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"slot %llu has no PIN to change; add a slot with --tpm2-pin-file=F",
 			(unsigned long long)exchange->version);
-	TRY(read_dry_run(exchange, &is_dry_run));
-	if (is_dry_run)
+	if (is_told_only(exchange))
 		return MORTISE_OK;
 	TRY(pending_new(exchange, NULL, NULL, &pending));
 	enum mortise_status status = slot_work_change_pin(
@@ -317,12 +311,10 @@ enum mortise_status request_slot_test(struct exchange *exchange)
 enum mortise_status request_slot_remove(struct exchange *exchange)
 {
 	CLEANUP(release) uint8_t *record = NULL;
-	bool is_dry_run = false;
 	struct slot slot;
 
 	TRY(read_slot(exchange, &record, &slot));
-	TRY(read_dry_run(exchange, &is_dry_run));
-	if (is_dry_run)
+	if (is_told_only(exchange))
 		return MORTISE_OK;
 	enum mortise_status status = slot_remove(exchange->agent->lifecycle, exchange->version);
 	if (status == MORTISE_CONFLICT)
@@ -408,13 +400,12 @@ enum mortise_status request_rekey(struct exchange *exchange)
 {
 	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
-	bool reencrypt = false, is_dry_run = false;
+	bool reencrypt = false;
 
 	TRY(exchange_flag(exchange, WIRE_TAG_REENCRYPT, &reencrypt));
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	if (cursor->bytes)
 		return go_on(exchange, cursor);
-	if (is_dry_run) {
+	if (exchange->is_dry_run) {
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 		wire_put_number(
 			exchange->reply, WIRE_TAG_TOTAL, vault_count(lifecycle_vault(lifecycle)));

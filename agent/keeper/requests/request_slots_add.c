@@ -205,10 +205,8 @@ enum mortise_status request_slot_add(struct exchange *exchange)
 	const uint64_t typed = WIRE_ALLOW(WIRE_TAG_NUMBER) | WIRE_ALLOW(WIRE_TAG_THRESHOLD);
 	const struct wire_message *request = exchange->request;
 	CLEANUP(asked_seal_done) struct asked_seal asked = {.pin = NULL};
-	bool is_dry_run = false;
 	char kind[SLOT_KIND_SIZE];
 
-	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &is_dry_run));
 	if (wire_text(request, WIRE_TAG_SLOT_KIND, kind, sizeof kind) != MORTISE_OK)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "the request names no kind of slot");
@@ -218,7 +216,7 @@ enum mortise_status request_slot_add(struct exchange *exchange)
 		if (request->present & ~(always | typed_kinds[i].tags))
 			return exchange_fail(exchange, MORTISE_INVALID,
 				"a field that a slot of kind %s does not take", kind);
-		if (!is_dry_run)
+		if (!exchange->is_dry_run)
 			return typed_kinds[i].add(exchange);
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 		return MORTISE_OK;
@@ -227,7 +225,7 @@ enum mortise_status request_slot_add(struct exchange *exchange)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"a slot is of kind tpm2, pkcs11, recovery, recovery-shares or escrow");
 	TRY(exchange_seal(exchange, &asked));
-	if (!is_dry_run)
+	if (!exchange->is_dry_run)
 		return add_hardware(exchange, &asked);
 	wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 	return MORTISE_OK;
