@@ -377,6 +377,28 @@ static void a_commit_while_the_tpm_counts_gets_a_window_of_its_own(void **state)
 	assert_int_equal(generation(), 42);
 }
 
+/* The store would be called an old copy of itself, as soon as it is opened again. */
+static void the_tpm_never_counts_beyond_the_generation_of_the_store(void **state)
+{
+	struct fixture *fixture = *state;
+
+	begin(0);
+	assert_int_equal(check(), MORTISE_OK);
+	assert_int_equal(set(fixture, "prod/a", "1"), MORTISE_OK);
+	anchor_upkeep(world.anchor);
+	assert_int_equal(set(fixture, "prod/a", "2"), MORTISE_OK);
+	vault_rehearse(fixture->vault, true); /* as a disk that takes no write */
+	for (unsigned i = 0; i < 3; i++) {
+		turn();
+		assert_int_equal(world.counter, 41);
+		assert_int_equal(generation(), 41);
+	}
+	vault_rehearse(fixture->vault, false);
+	turn();
+	assert_int_equal(generation(), 42);
+	assert_int_equal(world.counter, 42);
+}
+
 static void an_increment_that_fails_is_tried_again(void **state)
 {
 	begin(0);
@@ -469,6 +491,7 @@ int main(void)
 		TEST(a_policy_does_not_wait_for_its_window),
 		TEST(audit_state_raises_nothing),
 		TEST(a_commit_while_the_tpm_counts_gets_a_window_of_its_own),
+		TEST(the_tpm_never_counts_beyond_the_generation_of_the_store),
 		TEST(an_increment_that_fails_is_tried_again),
 		TEST(a_count_whose_answer_was_lost_is_not_counted_twice),
 		TEST(somebody_elses_count_is_never_followed),

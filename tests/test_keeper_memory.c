@@ -567,6 +567,59 @@ static void the_right_key_is_never_another_for_want_of_memory(void **state)
 	assert_true(n > 50);
 }
 
+/* Its key, if the slot was added; "" if memory was too short for that. */
+static void add_slot_without(
+	struct keeper_fixture *fixture, uint64_t n, char key[128], uint64_t *out_id)
+{
+	struct asker *asker = asker_open(fixture);
+
+	key[0] = '\0';
+	fail_calls(n, n + 1);
+	wire_put_text(asker_begin(asker, WIRE_SLOT_ADD), WIRE_TAG_SLOT_KIND, "recovery");
+	if (asker_call(fixture, asker) == MORTISE_OK) {
+		assert_int_equal(wire_text(&asker->reply, WIRE_TAG_RECOVERY, key, 128), MORTISE_OK);
+		assert_int_equal(wire_number(&asker->reply, WIRE_TAG_NUMBER, out_id), MORTISE_OK);
+	}
+	asker_close(asker);
+}
+
+static void remove_slot(struct keeper_fixture *fixture, uint64_t id)
+{
+	struct asker *asker = asker_open(fixture);
+
+	wire_put_number(asker_begin(asker, WIRE_SLOT_REMOVE), WIRE_TAG_NUMBER, id);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	asker_close(asker);
+}
+
+/* What is kept of the slots for a sealed agent may be read anew later, but not never. */
+static void a_slot_that_was_added_while_memory_was_short_opens_once_it_is_back(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	bool is_over = false;
+	unsigned added = 0;
+
+	for (uint64_t n = 1; !is_over; n++) {
+		char key[128];
+		uint64_t id = 0;
+		add_slot_without(fixture, n, key, &id);
+		is_over = !has_failed();
+		fail_calls(NONE, NONE);
+		if (!key[0])
+			continue;
+		added++;
+		seal(fixture);
+		struct asker *asker = asker_open(fixture);
+		if (ask_recover(fixture, asker, key) != MORTISE_OK)
+			fail_msg("allocation %llu failed, and then the new slot's key is: %s",
+				(unsigned long long)n, asker->text);
+		asker_close(asker);
+		assert_true(becomes_unsealed(fixture));
+		remove_slot(fixture, id);
+	}
+	assert_true(added > 3);
+}
+
 static void assert_stays_unsealed(struct keeper_fixture *fixture)
 {
 	on_state(fixture);
@@ -619,6 +672,9 @@ int main(void)
 			out_of_memory_while_it_opens_serves_and_verifies_is_never_called_damage,
 			set_up_secrets, tear_down),
 		cmocka_unit_test_setup_teardown(the_right_key_is_never_another_for_want_of_memory,
+			set_up_secrets, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_slot_that_was_added_while_memory_was_short_opens_once_it_is_back,
 			set_up_secrets, tear_down),
 		cmocka_unit_test_setup_teardown(
 			memory_that_is_gone_for_a_while_as_it_opens_is_never_called_damage,

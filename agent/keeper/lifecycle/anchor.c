@@ -287,11 +287,15 @@ static void count(struct anchor *anchor)
 	cover_late_commits(anchor);
 }
 
+static int64_t retry_s(const struct anchor *anchor)
+{
+	return anchor->window_s < ANCHOR_RETRY_S ? anchor->window_s : ANCHOR_RETRY_S;
+}
+
 /* The first of a row of failures is logged. */
 static void complain(struct anchor *anchor, const struct sealer_answer *answer)
 {
 	struct advice_about about = {.operation = ADVICE_COUNT};
-	int64_t retry_s = anchor->window_s < ANCHOR_RETRY_S ? anchor->window_s : ANCHOR_RETRY_S;
 
 	if (!anchor->complaint[0])
 		log_warning("the anchor could not be counted up, an old copy of the store would "
@@ -301,7 +305,7 @@ static void complain(struct anchor *anchor, const struct sealer_answer *answer)
 	anchor->is_unsure = true;
 	anchor->due = (struct vault_age){0};
 	anchor->open_ms = anchor->due_ms;
-	anchor->retry_ms = now_ms() + retry_s * 1000;
+	anchor->retry_ms = now_ms() + retry_s(anchor) * 1000;
 }
 
 static void on_incremented(void *context, struct sealer_answer *answer)
@@ -337,6 +341,19 @@ static bool is_window_over(const struct anchor *anchor, const struct vault_age *
 	return age->weighty != anchor->due.weighty || now - anchor->open_ms >= window_s * 1000;
 }
 
+/*
+ * A counter ahead of the store would make it an old copy of itself. It could not be raised when the
+ * TPM had counted: a disk may be full.
+ */
+static bool is_above_counter(struct anchor *anchor, struct vault_age *age, int64_t now)
+{
+	if (age->generation <= anchor->counter &&
+		vault_raise_generation(anchor->vault) != MORTISE_OK)
+		anchor->retry_ms = now + retry_s(anchor) * 1000;
+	*age = vault_age(anchor->vault);
+	return age->generation > anchor->counter;
+}
+
 void anchor_upkeep(struct anchor *anchor)
 {
 	int64_t now = now_ms();
@@ -347,7 +364,8 @@ void anchor_upkeep(struct anchor *anchor)
 	refill(anchor, now);
 	if (!anchor->open_ms && age.commits != anchor->due.commits)
 		anchor->open_ms = now;
-	if (!anchor->open_ms || anchor->is_asking || !is_window_over(anchor, &age, now))
+	if (!anchor->open_ms || anchor->is_asking || !is_window_over(anchor, &age, now) ||
+		!is_above_counter(anchor, &age, now))
 		return;
 	enum mortise_status status =
 		anchor->is_unsure

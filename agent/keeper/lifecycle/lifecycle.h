@@ -179,7 +179,7 @@ void lifecycle_upkeep(struct lifecycle *lifecycle);
  * MORTISE_NOT_FOUND without a recovery slot.
  */
 enum mortise_status lifecycle_check_recovery(
-	const struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
+	struct lifecycle *lifecycle, const struct secret *recovery_key) MUST_USE;
 
 /* The store's copies on their way out and in. */
 struct backup *lifecycle_backup(const struct lifecycle *lifecycle);

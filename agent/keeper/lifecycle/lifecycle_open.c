@@ -158,11 +158,14 @@ void lifecycle_close_vault(struct lifecycle *lifecycle)
 
 enum mortise_status lifecycle_have_store(struct lifecycle *lifecycle)
 {
-	if (store_is_open(lifecycle->store))
-		return MORTISE_OK;
-	enum mortise_status status = store_reopen(lifecycle->store);
+	enum mortise_status status = MORTISE_OK;
+
+	if (!store_is_open(lifecycle->store)) {
+		status = store_reopen(lifecycle->store);
+		lifecycle->slots_are_old = true;
+	}
 	if (status == MORTISE_OK)
-		status = lifecycle_load_slots(lifecycle);
+		status = lifecycle_have_slots(lifecycle);
 	if (status == MORTISE_BUSY || status == MORTISE_IO)
 		lifecycle_explain_lack(lifecycle, status);
 	return status;

@@ -59,6 +59,7 @@ struct lifecycle {
 
 	struct kept_slot slots[SLOTS_MAX];
 	size_t slot_count;
+	bool slots_are_old; /* the store has others, which could not be read */
 	struct turn turn;
 	struct turn next; /* with a PIN that was typed while another turn was under way */
 
@@ -127,6 +128,10 @@ enum mortise_status lifecycle_find_hold(const struct lifecycle *lifecycle, bool 
 enum mortise_status lifecycle_set_hold(struct lifecycle *lifecycle, const char *word) MUST_USE;
 /* What the store keeps of an admin's seal. */
 void lifecycle_hold_word(bool until_boot, char out_word[STORE_HOLD_MAX]);
+/* After a change of slots; where they cannot be read now they are before they are needed. */
+void lifecycle_keep_slots(struct lifecycle *lifecycle);
+/* Reads them if they could not be read. */
+enum mortise_status lifecycle_have_slots(struct lifecycle *lifecycle) MUST_USE;
 /* Reads the slots of the store; after a failure those from before stay. */
 enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle) MUST_USE;
 /*

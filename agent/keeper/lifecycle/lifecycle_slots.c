@@ -72,6 +72,19 @@ enum mortise_status lifecycle_load_slots(struct lifecycle *lifecycle)
 	return MORTISE_OK;
 }
 
+void lifecycle_keep_slots(struct lifecycle *lifecycle)
+{
+	lifecycle->slots_are_old = lifecycle_load_slots(lifecycle) != MORTISE_OK;
+}
+
+enum mortise_status lifecycle_have_slots(struct lifecycle *lifecycle)
+{
+	if (lifecycle->slots_are_old)
+		TRY(lifecycle_load_slots(lifecycle));
+	lifecycle->slots_are_old = false;
+	return MORTISE_OK;
+}
+
 /* The record was checked when it was kept. */
 struct slot lifecycle_slot_of(const struct kept_slot *kept)
 {
@@ -99,11 +112,12 @@ bool lifecycle_slots(const struct lifecycle *lifecycle, char *buffer, size_t siz
 }
 
 enum mortise_status lifecycle_check_recovery(
-	const struct lifecycle *lifecycle, const struct secret *recovery_key)
+	struct lifecycle *lifecycle, const struct secret *recovery_key)
 {
 	enum mortise_status result = MORTISE_NOT_FOUND;
 	struct store_meta meta;
 
+	TRY(lifecycle_have_slots(lifecycle));
 	TRY(store_meta(lifecycle->store, &meta));
 	for (size_t i = 0; i < lifecycle->slot_count; i++) {
 		CLEANUP(secret_drop) struct secret *master_key = NULL;

@@ -136,7 +136,7 @@ void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t opened)
 	promote(lifecycle, opened);
 	for (uint64_t id = 0; (id = vault_next_slot(lifecycle->vault, id));)
 		look_at_stand_in(lifecycle, id, opened, boot);
-	(void)!lifecycle_load_slots(lifecycle);
+	lifecycle_keep_slots(lifecycle);
 	lifecycle_arm_ends(lifecycle);
 }
 
@@ -172,7 +172,7 @@ void lifecycle_arm_ends(struct lifecycle *lifecycle)
 		}
 	}
 	if (is_changed)
-		(void)!lifecycle_load_slots(lifecycle);
+		lifecycle_keep_slots(lifecycle);
 	if (next_us == UINT64_MAX)
 		return;
 	struct timeval delay = {.tv_sec = (time_t)(next_us / 1000000) + 1};

@@ -145,7 +145,7 @@ void slot_work_cancel(struct lifecycle *lifecycle)
 /* After a change: what will be asked when it is sealed, and what ends when. */
 static void take_up_slots(struct lifecycle *lifecycle)
 {
-	(void)!lifecycle_load_slots(lifecycle);
+	lifecycle_keep_slots(lifecycle);
 	lifecycle_look_at_ends(lifecycle);
 }
 
@@ -355,7 +355,7 @@ static void note_test(struct lifecycle *lifecycle, uint64_t id)
 		return;
 	slot.hints.tested_us = clock_now().least_us;
 	if (vault_hint_slot(lifecycle->vault, id, &slot.hints) == MORTISE_OK)
-		(void)!lifecycle_load_slots(lifecycle);
+		lifecycle_keep_slots(lifecycle);
 }
 
 static void describe_untried(uint64_t id, enum mortise_status status, char *text, size_t size)
