@@ -105,7 +105,7 @@ static enum mortise_status take_value(
 	const struct wire_field *value = &item->field[WIRE_TAG_VALUE];
 
 	wanted->size = value->size;
-	(void)!wire_number(item, WIRE_TAG_VERSION, &wanted->version);
+	(void)!wire_number(item, WIRE_TAG_VERSION, &wanted->version); /* absent: it stays 0 */
 	if (value->size > wanted->buffer_size)
 		return client_fail(agent, MORTISE_INVALID,
 			"the value has %zu bytes, more than there is room for", value->size);

@@ -249,7 +249,7 @@ void monitor_credential_keeper_ended(struct monitor *monitor)
 			monitor->keeper.fd, monitor->frame, sizeof monitor->frame, MSG_DONTWAIT);
 		if (size > 0 && wire_parse(monitor->frame, (size_t)size, &message) == MORTISE_OK &&
 			message.code == PROCESS_RELEASE)
-			(void)!release(monitor, &message);
+			(void)!release(monitor, &message); /* it says no to a number that is none */
 	}
 	size_t refused = credential_hold_refuse_all(monitor->hold);
 	if (refused > 0)

@@ -52,7 +52,8 @@ enum mortise_status vault_put_slot(
 	slot.label_key = vault->keyring.key[KEY_LABEL];
 	TRY(slot_make(&identity, &slot, record, &size));
 	TRY(vault_commit_item(vault, STORE_SLOT, number, (struct store_bytes){record, size}));
-	/* What was there before opens no more, from the log neither. */
+	/* What was there before opens no more, from the log neither; if that fails SQLite writes
+	 * over it later. */
 	if (id)
 		(void)!store_truncate_log(vault->store);
 	*out_id = number;
@@ -100,6 +101,7 @@ enum mortise_status vault_remove_slot(struct vault *vault, uint64_t id)
 	if (!found)
 		return MORTISE_CONFLICT;
 	TRY(vault_commit_item(vault, STORE_SLOT, id, (struct store_bytes){NULL, 0}));
+	/* It is gone for all who read the store; if this fails SQLite writes over it later. */
 	(void)!store_truncate_log(vault->store);
 	return MORTISE_OK;
 }

@@ -143,6 +143,7 @@ static void find_floor(struct store *store)
 void lifecycle_gaps_while_sealed(
 	const struct lifecycle *lifecycle, vault_gap_visit *visit, void *context)
 {
+	/* What cannot be read now is found when the vault opens. */
 	if (lifecycle->state != LIFECYCLE_UNINITIALISED)
 		(void)!vault_gaps_while_sealed(lifecycle->store, visit, context);
 }

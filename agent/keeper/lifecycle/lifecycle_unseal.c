@@ -301,6 +301,7 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 	if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, pin, on_slot_answer,
 		    lifecycle) == MORTISE_OK)
 		return true;
+	/* A note that stays keeps the PIN from being tried by itself, and from nothing else. */
 	(void)!lifecycle_note_pin(lifecycle, kept->id, false);
 	return fail_to_start(lifecycle, kept);
 }

@@ -65,7 +65,7 @@ static void promote(struct lifecycle *lifecycle, uint64_t id)
 		put_on_record(lifecycle, "slot-reseal", replace_old(lifecycle, id, &hints), note);
 	else if (lifecycle->opened_us - hints.opened_us > OPENED_STALE_US) {
 		hints.opened_us = lifecycle->opened_us;
-		(void)!vault_hint_slot(lifecycle->vault, id, &hints);
+		(void)!vault_hint_slot(lifecycle->vault, id, &hints); /* a date for people */
 	}
 }
 
@@ -101,7 +101,10 @@ static void use_boot(struct lifecycle *lifecycle, uint64_t id, const struct slot
 	if (hints.boots > 1) {
 		hints.boots--;
 		hints.boot = (struct store_bytes){(const uint8_t *)boot, strlen(boot)};
-		(void)!vault_hint_slot(lifecycle->vault, id, &hints);
+		if (vault_hint_slot(lifecycle->vault, id, &hints) != MORTISE_OK)
+			log_warning("slot %llu stands in for slot %llu, and that this boot has "
+				    "used it could not be noted: it may open in one boot more",
+				(unsigned long long)id, (unsigned long long)hints.of);
 		return;
 	}
 	if (opened != id) {

@@ -161,6 +161,8 @@ static void remove_rivals(struct lifecycle *lifecycle, uint64_t newest, const st
 		if (lifecycle_vault_slot(lifecycle, id, &record, &slot) == MORTISE_OK &&
 			id != newest && slot_is_passing(&slot) && slot.hints.of == of->of &&
 			((of->flags & SLOT_STAGED) || (slot.hints.flags & SLOT_STAND_IN)))
+			/* One that stays is asked as well, and goes with the slot that it is for.
+			 */
 			(void)!vault_remove_slot(lifecycle->vault, id);
 	}
 }
@@ -450,6 +452,7 @@ enum mortise_status slot_remove(struct lifecycle *lifecycle, uint64_t id)
 		struct slot slot;
 		if (lifecycle_vault_slot(lifecycle, other, &record, &slot) == MORTISE_OK &&
 			slot_is_passing(&slot) && slot.hints.of == id)
+			/* What is left of it opens the store, and `slot list` shows it. */
 			(void)!vault_remove_slot(lifecycle->vault, other);
 	}
 	take_up_slots(lifecycle);

@@ -149,6 +149,7 @@ static int fail_file(const struct cli *cli, enum mortise_status status, const ch
 static enum mortise_status copy(
 	struct cli *cli, int fd, char key_id[KEY_ID_MAX], uint64_t *out_total)
 {
+	/* Without the id the copy is as good; only a name for its key is not shown. */
 	(void)!ask_fact(cli, "recovery_key_id", key_id, KEY_ID_MAX);
 	TRY(client_pin(cli->agent));
 	TRY(make_copy(cli, out_total));

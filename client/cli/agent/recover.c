@@ -65,7 +65,7 @@ static int report(const struct cli *cli, const struct wire_message *reply)
 		puts("the key opens it; would recover");
 		return CLI_DONE;
 	}
-	(void)!wire_text(reply, WIRE_TAG_TEXT, text, sizeof text);
+	(void)!wire_text(reply, WIRE_TAG_TEXT, text, sizeof text); /* "": it is done all the same */
 	if (cli->is_json)
 		return output_json(json_pack("{s:b, s:b, s:o}", "changed", 1, "dry_run", 0, "done",
 			output_json_said(text)));

@@ -454,6 +454,7 @@ static int make_key(
 	}
 	if (cli->is_dry_run)
 		return report_new(cli, &reply, NULL, false);
+	/* "": the key is as good without a name. */
 	(void)!wire_text(&reply, WIRE_TAG_KEY_ID, key_id, sizeof key_id);
 	if (keep(&file, &reply, what, key_id) != MORTISE_OK)
 		return fail_kept(cli, &reply);
@@ -502,6 +503,7 @@ static int add_escrow(struct cli *cli)
 	enum mortise_status status = call_new(cli, &reply);
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, NULL);
+	/* "": the key is as good without a name. */
 	(void)!wire_text(&reply, WIRE_TAG_KEY_ID, key_id, sizeof key_id);
 	return report_new(cli, &reply, cli->is_dry_run ? NULL : key_id, false);
 }
@@ -552,6 +554,7 @@ static int escrow_key(struct cli *cli)
 		key_file_abandon(&file);
 		return ask_fail(cli, status, NULL);
 	}
+	/* "": the key is as good without a name. */
 	(void)!wire_text(&reply, WIRE_TAG_KEY_ID, key_id, sizeof key_id);
 	if (wire_text(&reply, WIRE_TAG_PUBLIC_KEY, half, sizeof half) != MORTISE_OK) {
 		key_file_abandon(&file);

@@ -51,6 +51,7 @@ static void take_fact(const struct wire_message *fact, struct slot_line *line)
 		}
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (strcmp(name, texts[i].name) == 0)
+			/* A text that is too long is none: the line is shown without it. */
 			(void)!wire_text(
 				fact, WIRE_TAG_TEXT, (char *)line + texts[i].at, texts[i].size);
 }
