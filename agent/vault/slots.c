@@ -170,11 +170,17 @@ enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 	return MORTISE_OK;
 }
 
+const struct slot_kind *slot_kind(const struct slot *slot)
+{
+	static const struct slot_kind stranger = {.name = "", .is_hardware = true};
+	const struct slot_kind *kind = slot_kind_of(slot->kind);
+
+	return kind ? kind : &stranger;
+}
+
 bool slot_is_hardware(const struct slot *slot)
 {
-	return strcmp(slot->kind, SLOT_KIND_RECOVERY) != 0 &&
-	       strcmp(slot->kind, SLOT_KIND_SHARES) != 0 &&
-	       strcmp(slot->kind, SLOT_KIND_ESCROW) != 0;
+	return slot_kind(slot)->is_hardware;
 }
 
 bool slot_is_passing(const struct slot *slot)

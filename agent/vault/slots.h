@@ -11,19 +11,14 @@
 #ifndef MORTISE_SLOTS_H
 #define MORTISE_SLOTS_H
 
+#include "slot_kinds.h"
 #include "envelope.h"
 #include "recovery.h"
 #include "store.h"
 
-#define SLOT_KIND_SIZE     16
-#define SLOT_KIND_TPM2     "tpm2"
-#define SLOT_KIND_PKCS11   "pkcs11"
-#define SLOT_KIND_RECOVERY "recovery"
-#define SLOT_KIND_SHARES   "recovery-shares"
-#define SLOT_KIND_ESCROW   "escrow"
-#define SLOT_RECORD_MAX    8192
-#define SLOT_PUBLIC_SIZE   32
-#define SLOT_BOOT_SIZE     40
+#define SLOT_RECORD_MAX  8192
+#define SLOT_PUBLIC_SIZE 32
+#define SLOT_BOOT_SIZE   40
 
 enum slot_flag {
 	SLOT_HAS_PIN = 1,  /* one that is typed; a token's pin-file needs none */
@@ -70,6 +65,8 @@ enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot) 
 
 /* Does hardware open it, or a key that somebody types? */
 bool slot_is_hardware(const struct slot *slot);
+/* What is true of its kind; of one that is not known that it is hardware. */
+const struct slot_kind *slot_kind(const struct slot *slot);
 /* Is it there for a while only, beside another? */
 bool slot_is_passing(const struct slot *slot);
 

@@ -78,7 +78,7 @@ static const struct secret *pin_for(
 /* A token whose PIN is in a file may be locked by a restart loop; a TPM's is typed only. */
 static bool risks_a_pin(const struct slot *slot, const struct secret *pin)
 {
-	return pin || strcmp(slot->kind, SLOT_KIND_PKCS11) == 0;
+	return pin || slot_kind(slot)->is_found_first;
 }
 
 /* An attempt that nobody asked for, and that came to the same as the one before, is no news. */
@@ -287,7 +287,7 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 	}
 	if (!lifecycle->turn.is_attended && !may_try_unasked(lifecycle, kept))
 		return false;
-	if (strcmp(slot.kind, SLOT_KIND_PKCS11) == 0 && !lifecycle->turn.is_found)
+	if (slot_kind(&slot)->is_found_first && !lifecycle->turn.is_found)
 		return sealer_health(lifecycle->parts.sealer, slot.kind, slot.blob, on_token_found,
 			       lifecycle) == MORTISE_OK ||
 		       fail_to_start(lifecycle, kept);

@@ -305,7 +305,7 @@ static enum mortise_status begin_anew(struct lifecycle *lifecycle, enum slot_tas
 		return MORTISE_CONFLICT;
 	if (task == TASK_SUSPEND)
 		wish.pcrs = 0;
-	if (task == TASK_CHANGE_PIN && (!pin || strcmp(slot.kind, SLOT_KIND_TPM2) != 0))
+	if (task == TASK_CHANGE_PIN && (!pin || !slot_kind(&slot)->changes_pin))
 		return MORTISE_CONFLICT;
 	TRY(begin(lifecycle, task, id, slot.kind, &wish, done, context));
 	lifecycle->work->boots = boots;

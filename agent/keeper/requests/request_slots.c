@@ -246,7 +246,7 @@ enum mortise_status request_slot_change_pin(struct exchange *exchange)
 	struct slot slot;
 
 	TRY(read_lasting(exchange, &record, &slot, &pin));
-	if (strcmp(slot.kind, SLOT_KIND_TPM2) != 0)
+	if (!slot_kind(&slot)->changes_pin)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"a token keeps its PIN itself; change it with the token's own tool");
 	if (!pin)

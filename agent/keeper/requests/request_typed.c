@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shares.h"
+#include "slot_kinds.h"
 
 #define PCRS_ALL 0xffffffu
 
@@ -184,13 +185,13 @@ static enum mortise_status read_pcrs(struct exchange *exchange, struct asked_sea
 	return MORTISE_OK;
 }
 
-/* Whether there is to be an anchor: with a TPM, but for COUNTER 0. */
+/* Whether there is to be an anchor: where there is a counter, but for COUNTER 0. */
 static enum mortise_status read_counter(
-	struct exchange *exchange, bool is_tpm, struct asked_seal *asked)
+	struct exchange *exchange, bool has_counter, struct asked_seal *asked)
 {
 	uint64_t counter = 0;
 
-	asked->has_anchor = is_tpm && !wire_has(exchange->request, WIRE_TAG_COUNTER);
+	asked->has_anchor = has_counter && !wire_has(exchange->request, WIRE_TAG_COUNTER);
 	if (wire_has(exchange->request, WIRE_TAG_COUNTER) &&
 		(wire_number(exchange->request, WIRE_TAG_COUNTER, &counter) != MORTISE_OK ||
 			counter != 0))
@@ -204,23 +205,25 @@ enum mortise_status exchange_seal(struct exchange *exchange, struct asked_seal *
 	const struct wire_message *request = exchange->request;
 	bool has_pcrs = wire_has(request, WIRE_TAG_PCRS) || wire_has(request, WIRE_TAG_PUBLIC_KEY);
 	bool has_uri = wire_has(request, WIRE_TAG_URI);
+	char words[SLOT_KIND_WORDS_SIZE];
 
 	if (wire_text(request, WIRE_TAG_SLOT_KIND, asked->kind, sizeof asked->kind) != MORTISE_OK)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "the request names no kind of slot");
-	bool is_tpm = strcmp(asked->kind, "tpm2") == 0,
-	     is_token = strcmp(asked->kind, "pkcs11") == 0;
-	if (!is_tpm && !is_token && strcmp(asked->kind, "none") != 0)
-		return exchange_fail(
-			exchange, MORTISE_INVALID, "a slot's kind is tpm2, pkcs11 or none");
-	if (has_uri != is_token || (has_pcrs && !is_tpm) ||
-		(wire_has(request, WIRE_TAG_PIN) && !is_tpm && !is_token))
+	const struct slot_kind *kind = slot_kind_of(asked->kind);
+	bool is_hardware = kind && kind->is_hardware;
+	if (!is_hardware && strcmp(asked->kind, "none") != 0)
+		return exchange_fail(exchange, MORTISE_INVALID, "a slot's kind is %s",
+			slot_kind_words("none", words));
+	if (has_uri != (is_hardware && kind->has_uri) ||
+		(has_pcrs && !(is_hardware && kind->has_pcrs)) ||
+		(wire_has(request, WIRE_TAG_PIN) && !is_hardware))
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"PCRs are a TPM's, a URI is a PKCS #11 token's, and a PIN is for one of "
 			"them");
 	TRY(exchange_pin(exchange, &asked->pin));
 	asked->wish.pin = asked->pin;
-	TRY(read_counter(exchange, is_tpm, asked));
+	TRY(read_counter(exchange, is_hardware && kind->has_pcrs, asked));
 	TRY(read_pcrs(exchange, asked));
-	return is_token ? read_uri(exchange, asked) : MORTISE_OK;
+	return has_uri ? read_uri(exchange, asked) : MORTISE_OK;
 }

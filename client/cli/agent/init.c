@@ -14,6 +14,7 @@
 #include "output_file.h"
 #include "policy_change.h"
 #include "seal_wish.h"
+#include "slot_kinds.h"
 
 /*
  * The policy that init brings, as the first file of policy.d: who writes rules of his own beside it
@@ -73,18 +74,6 @@ static const char *policy_first_keep(const struct cli *cli, const void *text, si
 #define INIT_DEADLINE_MS 120000 /* a key lost to impatience is lost for good */
 #define RECOVERY_MAX     256
 #define FIRST_SLOT       1 /* the hardware's, if there is any */
-
-/* The default is the TPM. */
-static int kind_of(const struct cli *cli, const char **out_kind)
-{
-	if (args_has(cli, "tpm2") + args_has(cli, "no-hardware") + args_has(cli, "pkcs11") > 1)
-		return output_fail(
-			cli, MORTISE_INVALID, "either --tpm2, --pkcs11=URI or --no-hardware");
-	*out_kind = args_has(cli, "no-hardware") ? "none"
-		    : args_has(cli, "pkcs11")    ? "pkcs11"
-						 : "tpm2";
-	return CLI_DONE;
-}
 
 static enum mortise_status request(
 	struct cli *cli, const struct seal_wish *wish, struct wire_message *out_reply)
@@ -201,7 +190,7 @@ static int init(struct cli *cli)
 	const char *kind = NULL;
 	int ending;
 
-	ending = kind_of(cli, &kind);
+	ending = seal_wish_kind(cli, &kind);
 	if (ending != CLI_DONE)
 		return ending;
 	if (has_store(cli))
@@ -216,7 +205,7 @@ static int init(struct cli *cli)
 	status = request(cli, &wish, &reply);
 	if (status == MORTISE_OK) {
 		ending = finish(cli, &reply, &target);
-		if (ending == CLI_DONE && !cli->is_dry_run && strcmp(kind, "tpm2") == 0)
+		if (ending == CLI_DONE && !cli->is_dry_run && strcmp(kind, SLOT_KIND_TPM2) == 0)
 			seal_wish_warn(cli, FIRST_SLOT);
 		return ending;
 	}

@@ -15,6 +15,7 @@
 #include "cli.h"
 #include "input.h"
 #include "output.h"
+#include "slot_kinds.h"
 #include "typed.h"
 #include "typed_key.h"
 
@@ -383,10 +384,12 @@ static int unseal(struct cli *cli)
 			cli, MORTISE_INVALID, "either a PIN or a recovery key, and by one way");
 	if (cli->is_dry_run)
 		return report_dry_unseal(cli);
-	if (args_has(cli, "tpm2-pin-file"))
-		return unseal_with_pin(cli, "tpm2-pin-file", "tpm2", 0);
-	if (args_has(cli, "pin-file"))
-		return unseal_with_pin(cli, "pin-file", "pkcs11", 0);
+	for (size_t i = 0; slot_kind_at(i) != NULL; i++) {
+		const struct slot_kind *kind = slot_kind_at(i);
+
+		if (kind->pin_option != NULL && args_has(cli, kind->pin_option))
+			return unseal_with_pin(cli, kind->pin_option, kind->name, 0);
+	}
 	if (args_has(cli, "ask-agents"))
 		return unseal_by_agents(cli);
 	if (ways == 0)

@@ -15,17 +15,6 @@
 
 #define RECOVER_DEADLINE_MS 120000
 
-static int kind_of(const struct cli *cli, const char **out_kind)
-{
-	if (args_has(cli, "tpm2") + args_has(cli, "no-hardware") + args_has(cli, "pkcs11") > 1)
-		return output_fail(
-			cli, MORTISE_INVALID, "either --tpm2, --pkcs11=URI or --no-hardware");
-	*out_kind = args_has(cli, "no-hardware") ? "none"
-		    : args_has(cli, "pkcs11")    ? "pkcs11"
-						 : "tpm2";
-	return CLI_DONE;
-}
-
 /* Why it does not open, before the key is asked for. */
 static int explain(struct cli *cli)
 {
@@ -83,7 +72,7 @@ static void warn_of_slots(struct cli *cli)
 	if (slot_list_ask(cli, &slots) != MORTISE_OK)
 		return; /* an operator's verb is recover, and no more */
 	for (size_t i = 0; i < slots.count; i++)
-		if (strcmp(slots.lines[i].kind, "tpm2") == 0)
+		if (slot_is_tpm(&slots.lines[i]))
 			seal_wish_warn(cli, slots.lines[i].id);
 }
 
@@ -110,7 +99,7 @@ static int recover_from(struct cli *cli, const char *backup)
 {
 	CLEANUP(seal_wish_done) struct seal_wish wish = {.kind = NULL};
 	const char *kind = "tpm2";
-	int ending = kind_of(cli, &kind);
+	int ending = seal_wish_kind(cli, &kind);
 
 	if (ending == CLI_DONE && backup != NULL && !args_has(cli, "recovery-file") &&
 		!args_has(cli, "recovery"))

@@ -67,7 +67,7 @@ static void check_tries(struct doctor *doctor, const struct hardware *hardware)
 	if (most > 0)
 		(void)snprintf(count, sizeof count, " (%llu of %llu wrong tries)",
 			(unsigned long long)failed, (unsigned long long)most);
-	if (strcmp(hardware->line->kind, "tpm2") == 0)
+	if (slot_is_tpm(hardware->line))
 		(void)snprintf(remedy, sizeof remedy,
 			"wait (each %llu s gives a try back), or tpm2_dictionarylockout "
 			"--clear-lockout",
@@ -91,7 +91,7 @@ static void check_tries(struct doctor *doctor, const struct hardware *hardware)
 
 static void check_owner(struct doctor *doctor, const struct hardware *hardware)
 {
-	if (strcmp(hardware->line->kind, "tpm2") != 0)
+	if (!slot_is_tpm(hardware->line))
 		return;
 	if (is_set(hardware, "owner_disabled"))
 		doctor_say(doctor, DOCTOR_WARNING, "enable it in the firmware's setup",

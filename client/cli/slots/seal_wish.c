@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "seal_wish.h"
+#include "slot_kinds.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -69,14 +70,33 @@ static int read_pin(const struct cli *cli, const char *option, struct seal_wish 
 	return typed_pin(cli, option, "new PIN", strcmp(option, "tpm2-pin-file") == 0, wish->pin);
 }
 
+int seal_wish_kind(const struct cli *cli, const char **out_kind)
+{
+	const char *found = args_has(cli, "no-hardware") ? "none" : NULL;
+
+	for (size_t i = 0; slot_kind_at(i) != NULL; i++) {
+		const struct slot_kind *kind = slot_kind_at(i);
+
+		if (!kind->is_hardware || !args_has(cli, kind->option))
+			continue;
+		if (found != NULL)
+			return output_fail(cli, MORTISE_INVALID,
+				"either --tpm2, --pkcs11=URI or --no-hardware");
+		found = kind->name;
+	}
+	*out_kind = found != NULL ? found : SLOT_KIND_TPM2;
+	return CLI_DONE;
+}
+
 int seal_wish_read(const struct cli *cli, const char *kind, struct seal_wish *wish)
 {
 	const char *pcrs = args_value(cli, "pcrs"), *key = args_value(cli, "pcr-public-key");
-	bool is_tpm = strcmp(kind, "tpm2") == 0, is_token = strcmp(kind, "pkcs11") == 0;
+	const struct slot_kind *row = slot_kind_of(kind);
+	bool is_tpm = row != NULL && row->has_pcrs, is_token = row != NULL && row->has_uri;
 	int ending = CLI_DONE;
 
 	wish->kind = kind;
-	wish->uri = is_token ? args_value(cli, "pkcs11") : NULL;
+	wish->uri = is_token ? args_value(cli, row->option) : NULL;
 	if (!is_tpm && (pcrs != NULL || key != NULL || args_has(cli, "tpm2-pin-file")))
 		return output_fail(cli, MORTISE_INVALID,
 			"--pcrs, --pcr-public-key and --tpm2-pin-file are for a TPM slot");
@@ -88,10 +108,9 @@ int seal_wish_read(const struct cli *cli, const char *kind, struct seal_wish *wi
 			"--pcrs=%s: PCRs are numbers from 0 to 23, like 7,11", pcrs);
 	if (key != NULL)
 		ending = read_pcr_key(cli, key, wish);
-	if (ending == CLI_DONE && args_has(cli, "tpm2-pin-file"))
-		ending = read_pin(cli, "tpm2-pin-file", wish);
-	if (ending == CLI_DONE && args_has(cli, "pin-file"))
-		ending = read_pin(cli, "pin-file", wish);
+	if (ending == CLI_DONE && row != NULL && row->pin_option != NULL &&
+		args_has(cli, row->pin_option))
+		ending = read_pin(cli, row->pin_option, wish);
 	return ending;
 }
 

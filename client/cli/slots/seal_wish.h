@@ -28,6 +28,8 @@ struct seal_wish {
 	"A slot with a\n"                                                                          \
 	"PIN opens when somebody types it: the host does not unseal by itself then."
 
+/* The hardware that the options name, the TPM without any; or "none". */
+int seal_wish_kind(const struct cli *cli, const char **out_kind);
 /* Reads the options and the files they name. CLI_DONE, or an exit status after the error. */
 int seal_wish_read(const struct cli *cli, const char *kind, struct seal_wish *wish);
 void seal_wish_done(struct seal_wish *wish);

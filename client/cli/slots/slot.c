@@ -10,6 +10,7 @@
 #include "output.h"
 #include "output_file.h"
 #include "seal_wish.h"
+#include "slot_kinds.h"
 #include "slot_list.h"
 #include "typed.h"
 #include "typed_key.h"
@@ -117,7 +118,7 @@ static int reseal(struct cli *cli)
 		"slot %llu is made; it replaces slot %llu when it has opened at the next unseal",
 		(unsigned long long)id, (unsigned long long)line->id);
 	ending = report(cli, &reply, text);
-	if (id > 0 && strcmp(line->kind, "tpm2") == 0)
+	if (id > 0 && slot_is_tpm(line))
 		seal_wish_warn(cli, id);
 	return ending;
 }
@@ -379,7 +380,7 @@ static int add_hardware(struct cli *cli, const char *kind)
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, NULL);
 	ending = report_new(cli, &reply, NULL, false);
-	if (id > 0 && strcmp(kind, "tpm2") == 0)
+	if (id > 0 && slot_kind_of(kind)->has_pcrs)
 		seal_wish_warn(cli, id);
 	return ending;
 }
@@ -510,17 +511,21 @@ static int add_escrow(struct cli *cli)
 
 static int add(struct cli *cli)
 {
-	bool typed = args_has(cli, "recovery") || args_has(cli, "recovery-shares") ||
-		     args_has(cli, "recovery-public-key");
+	const char *kind = NULL;
+	unsigned given = 0;
 
-	if (args_has(cli, "tpm2") + args_has(cli, "pkcs11") + args_has(cli, "recovery") +
-			args_has(cli, "recovery-shares") + args_has(cli, "recovery-public-key") !=
-		1)
+	for (size_t i = 0; slot_kind_at(i) != NULL; i++)
+		if (args_has(cli, slot_kind_at(i)->option)) {
+			kind = slot_kind_at(i)->name;
+			given++;
+		}
+	if (given != 1)
 		return output_fail(cli, MORTISE_INVALID,
 			"one of --tpm2, --pkcs11=URI, --recovery, --recovery-shares=K/N, "
 			"--recovery-public-key=F");
-	if (typed && (args_has(cli, "pcrs") || args_has(cli, "pcr-public-key") ||
-			     args_has(cli, "tpm2-pin-file") || args_has(cli, "pin-file")))
+	if (!slot_kind_of(kind)->is_hardware &&
+		(args_has(cli, "pcrs") || args_has(cli, "pcr-public-key") ||
+			args_has(cli, "tpm2-pin-file") || args_has(cli, "pin-file")))
 		return output_fail(
 			cli, MORTISE_INVALID, "PCRs and PINs are for --tpm2 and --pkcs11");
 	if (args_has(cli, "recovery-shares"))
@@ -528,8 +533,8 @@ static int add(struct cli *cli)
 	if (args_has(cli, "recovery-public-key"))
 		return add_escrow(cli);
 	if (args_has(cli, "recovery"))
-		return make_key(cli, "recovery", "The recovery key", 0, 0);
-	return add_hardware(cli, args_has(cli, "pkcs11") ? "pkcs11" : "tpm2");
+		return make_key(cli, SLOT_KIND_RECOVERY, "The recovery key", 0, 0);
+	return add_hardware(cli, kind);
 }
 
 /* The public half goes to standard output, the key to where keys go. */

@@ -8,6 +8,7 @@
 #include "args.h"
 #include "ask.h"
 #include "output.h"
+#include "slot_kinds.h"
 #include "when.h"
 
 static const struct {
@@ -119,10 +120,18 @@ static bool is_to_stay(const struct slot_line *line)
 	return strcmp(line->state, "ready") == 0;
 }
 
+bool slot_is_tpm(const struct slot_line *line)
+{
+	const struct slot_kind *kind = slot_kind_of(line->kind);
+
+	return kind != NULL && kind->has_pcrs;
+}
+
 bool slot_is_hardware(const struct slot_line *line)
 {
-	return is_to_stay(line) &&
-	       (strcmp(line->kind, "tpm2") == 0 || strcmp(line->kind, "pkcs11") == 0);
+	const struct slot_kind *kind = slot_kind_of(line->kind);
+
+	return is_to_stay(line) && kind != NULL && kind->is_hardware;
 }
 
 bool slot_is_typed(const struct slot_line *line)

@@ -28,6 +28,8 @@ int slot_list_find(struct cli *cli, struct slot_list *out_list, const struct slo
 
 /* Is it a TPM's or a token's, and there to stay? And the same for a key that is typed. */
 bool slot_is_hardware(const struct slot_line *line);
+/* Does it depend on PCRs, and forgive failed PINs in time? In any state. */
+bool slot_is_tpm(const struct slot_line *line);
 bool slot_is_typed(const struct slot_line *line);
 
 #endif
