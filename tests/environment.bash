@@ -14,5 +14,6 @@ export_environment() {
 	# tpm2-tss 4.1 forgets 96 bytes where it reaches no TPM (tpm2-tss, pull request 2846); other versions do not.
 	[[ $(pkg-config --modversion tss2-tctildr 2>/dev/null) != 4.1.* ]] ||
 		export LSAN_OPTIONS=suppressions=$1/tests/tpm2-tss-4.1.leaks:print_suppressions=0
+	export PYTHONPATH=$1/swtpm-test/fixtures # where suites find what they import
 	unset MORTISE_SOCKET MORTISE_WAIT NOTIFY_SOCKET LISTEN_FDS LISTEN_PID JOURNAL_STREAM
 }

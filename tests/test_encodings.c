@@ -119,7 +119,7 @@ static void a_json_string_is_found_as_several_encoders_write_it(void **state)
 	assert_true(has("\\\"\\\\/\\n\\u0001\\u003c\xc3\xbc\xf0\x9f\x98\x80"));
 }
 
-/* What the programs of swtpm-test/e2e_spellings.py write, in short. */
+/* What the programs of swtpm-test/tests/e2e_spellings.py write, in short. */
 static void signs_are_found_as_files_and_shells_write_them(void **state)
 {
 	static const char *const forms_wanted[] = {

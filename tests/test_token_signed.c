@@ -29,7 +29,7 @@ static int shell(const struct signed_slot *at, const char *script)
 {
 	char command[1024];
 
-	snprintf(command, sizeof command, "sign() { %s/swtpm-test/sign_pcrs \"$@\"; }\n%s",
+	snprintf(command, sizeof command, "sign() { %s/swtpm-test/tools/sign_pcrs \"$@\"; }\n%s",
 		getenv("MORTISE_TEST_SOURCE"), script);
 	return tpm_shell(&at->tpm, at->tpm.tcti, command);
 }

@@ -8,9 +8,10 @@ import subprocess
 
 import tap
 from agent import AGENT_USER, prefix
+from rooms import CHECKOUT
 from tap import has, has_not, same, test
 
-SOURCE = os.environ.get('MORTISE_TEST_SOURCE') or os.path.join(os.path.dirname(__file__), '..')
+SOURCE = os.environ.get('MORTISE_TEST_SOURCE') or CHECKOUT
 USAGE, CONFLICT, IO, REJECTED = 64, 73, 74, 78
 RULE = '[rule r]\nallow = read\nsecret = **\n'
 

@@ -6,7 +6,7 @@ acknowledged is lost.
 A round begins one of OPERATIONS, makes sets beside it, kills keeper and monitor at a random moment
 (as long as the operation took when nothing killed it, and some more), starts the agent again
 and looks. MORTISE_TEST_KILLS rounds are made; the long run is
-  MORTISE_TEST_KILLS=1000 TMPDIR=/dev/shm swtpm-test/e2e_kill_loop.py
+  MORTISE_TEST_KILLS=1000 TMPDIR=/dev/shm python3 swtpm-test/tests/e2e_kill_loop.py
 and MORTISE_TEST_SEED=N makes the choices of another run.
 """
 

@@ -11,8 +11,9 @@ import subprocess
 import tap
 from agent import prefix
 from manual import fits, pages
+from rooms import TOOLS
 from tap import Skip, test
-from tpm import DEADLINE_S, HERE, end_process, tool
+from tpm import DEADLINE_S, end_process, tool
 
 CONF = '[agent]\nuser = mortise\n[tpm2]\ntcti = %s\n'
 # Reads the policies, and asks little of them.
@@ -29,7 +30,7 @@ class Host:
         if subprocess.run(['unshare', '--mount', 'true'], capture_output=True).returncode != 0:
             raise Skip('no private mounts here')
         self.root = place.directory('host')
-        self.inside = subprocess.Popen([HERE + '/private_host', self.root, prefix()],
+        self.inside = subprocess.Popen([TOOLS + '/private_host', self.root, prefix()],
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         place.callback(self.end)
         assert self.inside.stdout.readline() == b'ready\n', 'private_host failed'

@@ -14,9 +14,9 @@ import subprocess
 import tap
 from agent import prefix
 from nspawn import SYSCALLS, tree
+from rooms import FIXTURES, INSIDE
 from tap import Skip, has, same, test
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 DENIED, BOOT_S = 77, 90
 UNIT = '''[Unit]
 SuccessAction=exit-force
@@ -49,8 +49,8 @@ def boot(place, unified):
 
 def boot_anew(place, unified):
     root, out = tree(), place.directory('out')
-    for name in ('units_inside.py', 'wire.py'):
-        shutil.copy(os.path.join(HERE, name), out)
+    for path in (INSIDE + '/units_inside.py', FIXTURES + '/wire.py'):
+        shutil.copy(path, out)
     place.file('out/probe.service', UNIT)
     place.file('out/mortised.conf', CONF)
     done = subprocess.run(

@@ -17,8 +17,9 @@ import time
 import tap
 from agent import ALICE, prefix
 from commands import PATH, lay_out, turns
+from rooms import TOOLS
 from tap import has, same, test, until
-from tpm import AGENT_USER, HERE, IS_ROOT, tool
+from tpm import AGENT_USER, IS_ROOT, tool
 
 SOURCE = os.environ['MORTISE_TEST_SOURCE']
 FAULTS = {name: number for number, name in enumerate(re.findall(
@@ -226,7 +227,7 @@ def follow(case, chain=()):
 def prepare(place):
     """An agent with a file for its hardware, and copies of stores: by a TPM, by a token, and by one with a PIN."""
     place.directory('fake')
-    shutil.copy(HERE + '/sealer_fake', place('fake/sealer'))
+    shutil.copy(TOOLS + '/sealer_fake', place('fake/sealer'))
     if IS_ROOT:
         shutil.chown(place('fake'), AGENT_USER, AGENT_USER)
     agent = place.agent(tpm2_lines=('anchor-window = 1',))

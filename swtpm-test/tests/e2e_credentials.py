@@ -15,11 +15,11 @@ import subprocess
 import tap
 from agent import Place, prefix
 from nspawn import SYSCALLS, tree
+from rooms import CHECKOUT, INSIDE
 from tap import Skip, has, same, test
 from tpm import Tap
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DIST = os.path.join(HERE, '..', 'dist')
+DIST = CHECKOUT + '/dist'
 BOOT_S = 180
 REFUSED, MANY = 243, 200  # systemd's EXIT_CREDENTIALS
 SOCKET = '/run/mortise/credentials.sock'
@@ -68,7 +68,7 @@ class Host:
         for path in (self.store, self.log):
             os.chmod(path, 0o700 if path == self.store else 0o750)
             shutil.chown(path, 'uucp', 'uucp')
-        shutil.copy(os.path.join(HERE, 'credentials_inside.py'), self.out)
+        shutil.copy(INSIDE + '/credentials_inside.py', self.out)
         place.file('out/mortised.conf', CONF)
         for name, text in UNITS.items():
             place.file('out/' + name, text)
@@ -99,7 +99,7 @@ class Host:
         units = ['--bind-ro=%s/%s:%s' % (self.out, name, system + name)
                  for name in (*UNITS, 'probe.service')]
         units.append('--bind-ro=%s/mortise-credentials.socket:%smortise-credentials.socket'
-                     % (os.path.abspath(DIST), system))
+                     % (DIST, system))
         done = subprocess.run(
             ['systemd-nspawn', '--quiet', '--directory=' + tree(), '--volatile=overlay',
              '--register=no', '--keep-unit', '--system-call-filter=' + SYSCALLS,

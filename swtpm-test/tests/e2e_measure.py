@@ -10,9 +10,10 @@ import sys
 
 import tap
 from measure import PHASES, Kernel, Key, boot, call, keys, program, reach
+from rooms import TOOLS
 from sealer import Sealer
 from tap import has, same, test, until
-from tpm import HERE, tool
+from tpm import tool
 
 BOOTED = ('enter-initrd', 'leave-initrd', 'sysinit')
 RUNNING = (*BOOTED, 'ready')
@@ -218,7 +219,7 @@ def what_the_tests_sign_without_systemd_is_systemds_byte_for_byte(place):
     boot(place, tpm, kernel, RUNNING)
 
     def sign(key):
-        return call(sys.executable, HERE + '/sign_pcrs', key.private, '11',
+        return call(sys.executable, TOOLS + '/sign_pcrs', key.private, '11',
                     TPM2TOOLS_TCTI=tpm.tcti)
 
     for key in keys(place):

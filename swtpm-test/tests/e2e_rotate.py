@@ -20,6 +20,7 @@ import time
 import tap
 import wire
 from agent import ALICE
+from rooms import CHECKOUT
 from tap import has, same, test, until
 from tpm import AGENT_USER, end_process
 
@@ -456,7 +457,7 @@ def postgres(place):
 def the_sample_hook_rotates_a_password_of_postgresql(place):
     env = postgres(place)
     agent = place.ready()
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../dist/hooks')
+    source = CHECKOUT + '/dist/hooks'
     with open(source + '/postgres-password', 'rb') as file:
         hook = place.file('postgres-password', file.read(), 0o755)
     agent.set(PATH, b'never worked')

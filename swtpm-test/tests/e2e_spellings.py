@@ -29,6 +29,7 @@ from xml.sax import saxutils
 import node
 import tap
 from agent import Skip
+from rooms import CHECKOUT
 from tap import has, same, test
 
 COUNT = min(int(os.environ.get('MORTISE_TEST_VALUES', '128')), 256)
@@ -509,7 +510,7 @@ def values_without_any_sign_cost_nothing_and_are_found(place):
 
 
 def source(name):
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', name),
+    with open(os.path.join(CHECKOUT, name),
               encoding='utf-8') as file:
         return file.read()
 

@@ -17,9 +17,9 @@ import subprocess
 import tap
 import wire
 from agent import ALICE, BOB, in_child, prefix
+from rooms import TOOLS
 from tap import Skip, has, same, test, until
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 PATH, VALUE, DENIED = 'prod/db/password', b'hunter2', 77
 HUNG_UP, NOT_YOURS = b'hung up', b'2 '  # of an item: MORTISE_DENIED
 OLD_KERNEL = ['--kernel=6.1']
@@ -113,14 +113,14 @@ def an_heir_of_a_callers_pid_is_never_answered(place):
 
 @test(root=True)
 def on_an_old_kernel_an_heir_of_another_user_is_never_answered(place):
-    same(heirs(place, uid_of(BOB), HERE + '/fail_call', *OLD_KERNEL, '--', rounds=2000),
+    same(heirs(place, uid_of(BOB), TOOLS + '/fail_call', *OLD_KERNEL, '--', rounds=2000),
          '2000 heirs, 0 answered')
 
 
 @test(root=True)
 def a_limit_on_an_old_kernel_an_heir_of_the_same_user_is_taken_for_who_never_spoke(place):
     # In each other round the connector has spoken, and its heir is never answered.
-    same(heirs(place, 0, HERE + '/fail_call', *OLD_KERNEL, '--', rounds=200),
+    same(heirs(place, 0, TOOLS + '/fail_call', *OLD_KERNEL, '--', rounds=200),
          '200 heirs, 100 answered')
 
 
@@ -187,7 +187,7 @@ def a_caller_from_outside_of_the_agents_user_namespace_is_denied(place):
 
 @test(root=True)
 def on_an_old_kernel_a_hello_proves_who_asks(place):
-    agent = served(place, RULE % ('alice', ALICE), HERE + '/fail_call', *OLD_KERNEL, '--')
+    agent = served(place, RULE % ('alice', ALICE), TOOLS + '/fail_call', *OLD_KERNEL, '--')
     same(in_child(ALICE, lambda: ask(agent.socket)), b'0 ' + VALUE)
     same(in_child(BOB, lambda: ask(agent.socket))[:2], NOT_YOURS)
     same(agent.status()['evidence'], 'hello')
@@ -196,7 +196,7 @@ def on_an_old_kernel_a_hello_proves_who_asks(place):
 
 @test(root=True)
 def require_pidfd_denies_everybody_on_an_old_kernel(place):
-    agent = agent_of(place, HERE + '/fail_call', *OLD_KERNEL, '--', lines=['require-pidfd = yes'])
+    agent = agent_of(place, TOOLS + '/fail_call', *OLD_KERNEL, '--', lines=['require-pidfd = yes'])
     agent.start()
     same(agent.run('status').status, DENIED)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -17,10 +17,10 @@ import subprocess
 import wire
 from agent import ALICE, BOB, prefix
 from fuse import FuseCaller, needs_names_of_the_kernel, uid_of
+from rooms import TOOLS
 import tap
 from tap import Skip, has, has_not, same, test, until
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 PATH, VALUE, TRY_AGAIN, BUSY = 'prod/db/password', b'hunter2', 75, 6
 PTRACE, COUNT = 1 << 19, 2  # COUNT: of witnesses, processes.h
 RULE = '[rule %s]\nallow = read\nsecret = prod/**\nuser = %s\nexe = %s\n'
@@ -295,7 +295,7 @@ def a_caller_whose_proc_directory_nobody_can_look_into_keeps_nobody_waiting(plac
 @test(root=True)
 def on_a_kernel_that_tells_no_ids_by_pidfd_it_is_told_to_try_again(place):
     needs_names_of_the_kernel()
-    code, fields = check_held(place, HERE + '/fail_call', '--kernel=6.12', '--')
+    code, fields = check_held(place, TOOLS + '/fail_call', '--kernel=6.12', '--')
     same(code, BUSY)
     has(fields[wire.TEXT], b'who asks could not be found out')
 

@@ -16,11 +16,12 @@ import env_files
 import node
 import tap
 from agent import ALICE, IS_ROOT
+from rooms import CHECKOUT
 from tap import has, same, test
 
 COUNT = int(os.environ.get('MORTISE_TEST_FILES', '1000'))
 SEED = int(os.environ.get('MORTISE_TEST_SEED', '1'))
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../docs/env-files.md')
+PAGE = CHECKOUT + '/docs/env-files.md'
 PATHS_MAX = 256
 
 
