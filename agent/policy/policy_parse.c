@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* From files to rules: sections, keys, and where a rule ends. */
-#include "policy_parse.h"
+#include "policy_values.h"
 
 #include <search.h>
 #include <stdio.h>
@@ -108,7 +108,7 @@ static bool denies_in_vain(const struct draft *draft)
 	return condition->value_count > 0;
 }
 
-enum mortise_status policy_check_rule(const struct draft *draft, struct inifile_error *error)
+static enum mortise_status check_rule(const struct draft *draft, struct inifile_error *error)
 {
 	const struct origin *origin = draft->origin;
 	const char *fault = NULL;
@@ -142,7 +142,7 @@ enum mortise_status policy_check_rule(const struct draft *draft, struct inifile_
 }
 
 /* The service manager names its own units, without "user:". */
-enum mortise_status policy_check_credential(const struct draft *draft, struct inifile_error *error)
+static enum mortise_status check_credential(const struct draft *draft, struct inifile_error *error)
 {
 	const struct origin *origin = draft->origin;
 	const char *fault = NULL;
@@ -209,8 +209,8 @@ static const struct {
 	const struct key *keys;
 	policy_check_draft *check;
 } sections[] = {
-	[SECTION_RULE] = {"rule", rule_keys, policy_check_rule},
-	[SECTION_CREDENTIAL] = {"credential", credential_keys, policy_check_credential},
+	[SECTION_RULE] = {"rule", rule_keys, check_rule},
+	[SECTION_CREDENTIAL] = {"credential", credential_keys, check_credential},
 	[SECTION_QUOTA] = {"quota", quota_keys, policy_check_quota},
 };
 

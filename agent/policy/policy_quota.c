@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy_parse.h"
 #include "policy_rules.h"
+#include "policy_values.h"
 
 #define DIGITS_MOST 15
 

@@ -207,3 +207,13 @@ enum mortise_status policy_record_text(
 	*out_size = used;
 	return MORTISE_OK;
 }
+
+void policy_staging_free(struct policy_staging *staging)
+{
+	if (!staging)
+		return;
+	for (size_t i = 0; i < staging->in.count; i++)
+		free(staging->texts[i]);
+	free(staging->record);
+	free(staging);
+}

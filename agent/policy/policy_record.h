@@ -59,6 +59,17 @@ struct policy_files {
 enum mortise_status policy_record_files(
 	const uint8_t *record, size_t size, struct policy_files *out_files) MUST_USE;
 
+/* The files of a policy on its way into force: uploaded, or those of a version that is kept. */
+struct policy_staging {
+	struct policy_files in;
+	char *texts[POLICY_FILES_MAX]; /* uploaded; NULL where the text is in the record */
+	uint8_t *record;               /* NULL: uploaded */
+	size_t total;
+};
+
+/* NULL is allowed. */
+void policy_staging_free(struct policy_staging *staging);
+
 /* The files joined, each behind a line "; file: NAME"; malloc'ed. */
 enum mortise_status policy_record_text(
 	const uint8_t *record, size_t size, char **out_text, size_t *out_size) MUST_USE;

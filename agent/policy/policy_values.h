@@ -36,6 +36,11 @@ struct parsing {
 	void *names;            /* and of struct name */
 };
 
+/* What makes a rule, a credential or a quota complete; the last is judged in policy_quota.c. */
+typedef enum mortise_status policy_check_draft(
+	const struct draft *draft, struct inifile_error *error) MUST_USE;
+policy_check_draft policy_check_quota;
+
 typedef enum mortise_status policy_values_read(struct parsing *parsing,
 	const struct inifile_entry *entry, struct inifile_error *error) MUST_USE;
 

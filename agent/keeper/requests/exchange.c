@@ -11,7 +11,7 @@
 #include "log.h"
 #include "path.h"
 #include "rate.h"
-#include "policy_staging.h"
+#include "policy_record.h"
 #include "refusal.h"
 #include "text.h"
 

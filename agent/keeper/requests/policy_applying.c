@@ -10,7 +10,7 @@
 #include "log.h"
 #include "policy.h"
 #include "policy_answers.h"
-#include "policy_staging.h"
+#include "policy_record.h"
 #include "rate.h"
 #include "wire.h"
 

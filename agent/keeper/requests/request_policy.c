@@ -6,7 +6,7 @@
 
 #include "exchange.h"
 #include "policy_applying.h"
-#include "policy_staging.h"
+#include "policy_record.h"
 #include "text.h"
 
 #define FIRST_POLICY_SIZE 512
