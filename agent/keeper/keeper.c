@@ -420,7 +420,7 @@ static enum mortise_status open_parts(struct keeper *keeper)
 		return MORTISE_BUSY;
 	agent->agent_uid = settings->ids[PROCESS_ID_AGENT];
 	agent->first_uid = settings->ids[PROCESS_ID_FIRST];
-	agent->deleted_keep_us = settings->deleted_keep_s * 1000000;
+	agent->upkeep.deleted_keep_us = settings->deleted_keep_s * 1000000;
 	agent->store_directory = settings->store;
 	agent->audit_log = settings->audit_log;
 	enum mortise_status status = open_audit(settings, &agent->audit);

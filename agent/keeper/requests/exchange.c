@@ -397,7 +397,7 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		put_line(agent, pending->operation, &event))
 		log_denial(&event, "");
 	if (pending->from)
-		agent->answer(agent->server, pending->from, build, &building);
+		agent->outlet.answer(agent->outlet.context, pending->from, build, &building);
 	pending_free(pending);
 }
 

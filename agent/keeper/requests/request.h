@@ -49,14 +49,10 @@ struct damage {
 	struct vault_gap unstored; /* one that is not in the store yet; sequence 0: none */
 };
 
-/* What the keeper's requests work with. One for the process. */
-struct agent {
-	struct event_base *base;
-	struct lifecycle *lifecycle;
-	struct audit *audit;
-	struct owed owed;
+/* What is done between requests: checkpoints, purges, looks at disks. Times by the steady clock. */
+struct upkeep {
 	struct secret *audit_state;    /* of a checkpoint, not in the store yet; NULL: none */
-	uint64_t audit_retry_us;       /* this and the next ones by the steady clock */
+	uint64_t audit_retry_us;       /* when it is tried again */
 	bool has_old_keys;             /* in the store's write-ahead log: keys that have signed */
 	uint64_t forgot_us;            /* when they were last taken from it */
 	uint64_t deleted_keep_us;      /* until a deleted secret is purged; 0: never */
@@ -65,9 +61,36 @@ struct agent {
 	uint8_t purge_cursor[ID_SIZE]; /* zeros: no look at all secrets is under way */
 	bool told_failing, told_reserve, told_scarce; /* what the log last said of the audit log */
 	bool told_moved;
-	uint64_t log_tried_us;         /* after it failed; monotonic */
-	uint64_t moved_looked_us;      /* monotonic */
-	enum clock_verdict told_clock; /* and of the clock */
+	uint64_t log_tried_us;    /* after it failed; monotonic */
+	uint64_t moved_looked_us; /* monotonic */
+};
+
+/*
+ * Where requesters come from and answers go: a server, which brings connections. What a requester
+ * is to it stands in requester.at_outlet.
+ */
+struct outlet {
+	void *context;
+	size_t (*connections)(void *context);
+	/* Has the other end of a requester whose request is pending not gone? */
+	bool (*is_waiting)(void *context, const struct requester *from);
+	/* The listener of that name, or NULL. */
+	const struct entrance *(*find_entrance)(void *context, const char *name);
+	/* Wipes the answers that clients have not read, and closes those connections. */
+	void (*forget_unread)(void *context);
+	/* Sends an answer to a request that was left pending. */
+	void (*answer)(void *context, struct requester *to,
+		size_t (*build)(struct wire_writer *reply, void *built_from), void *built_from);
+};
+
+/* What the keeper's requests work with. One for the process. */
+struct agent {
+	struct event_base *base;
+	struct lifecycle *lifecycle;
+	struct audit *audit;
+	struct owed owed;
+	struct upkeep upkeep;
+	enum clock_verdict told_clock; /* what the log last said of it */
 	struct damage damage;
 	struct monitor_link *monitor;
 	struct policy *policy;    /* NULL unless unsealed */
@@ -83,17 +106,7 @@ struct agent {
 	struct watch_list watches;
 	struct evidence *evidence;
 	bool requires_pidfd; /* a caller whom the kernel does not name is denied */
-	size_t (*connections)(void *server);
-	/* Has the other end of a connection whose request is pending not been closed? */
-	bool (*is_waiting)(void *server, const struct requester *from);
-	/* The listener of that name, or NULL. */
-	const struct entrance *(*find_entrance)(void *server, const char *name);
-	/* Wipes the answers that clients have not read, and closes those connections. */
-	void (*forget_unread)(void *server);
-	/* Sends an answer to a request that was left pending. */
-	void (*answer)(void *server, struct requester *to,
-		size_t (*build)(struct wire_writer *reply, void *context), void *context);
-	void *server;
+	struct outlet outlet;
 	/* After the audit lines of a turn were written, or could not be; NULL: nobody waits. */
 	void (*turn_ended)(void *credentials, bool is_on_record);
 	void *credentials;
@@ -103,14 +116,15 @@ struct agent {
 
 struct pending; /* a request that waits for hardware or for names */
 
-/* One connection's side of it. */
 /* What an operation keeps with its requester from one page to the next. */
 struct hung {
 	void *state; /* NULL: nothing */
 	void (*drop)(void *state);
 };
 
+/* Who asks. A connection has one; whoever else brings requesters need have no connection. */
 struct requester {
+	void *at_outlet; /* what it is to the outlet */
 	struct caller caller;
 	const struct entrance *entrance;
 	struct pending *pending; /* NULL: none; while there is one, no frame is read */
@@ -141,7 +155,7 @@ bool request_wants_exe(struct agent *agent, struct requester *from, uint16_t opc
 
 /*
  * Handles one frame, already found to be from the caller. Writes the answer, starting with
- * wire_begin(), and gives its size. 0: pending, agent->answer will be called.
+ * wire_begin(), and gives its size. 0: pending, the outlet is told later.
  */
 size_t request_handle(struct agent *agent, struct requester *from,
 	const struct wire_message *request, uint8_t *reply, size_t capacity);

@@ -131,10 +131,10 @@ static void put_audit(
 	bool is_damaged = request_damage_text(agent, damage, sizeof damage);
 
 	put_text_fact(reply, "audit",
-		report->is_failing    ? "failing: nothing is released"
-		: agent->told_moved   ? "MOVED: lines go to a file that is not in its place"
-		: is_damaged          ? damage
-		: report->is_unsynced ? "not safely on the disk: it is written again"
+		report->is_failing         ? "failing: nothing is released"
+		: agent->upkeep.told_moved ? "MOVED: lines go to a file that is not in its place"
+		: is_damaged               ? damage
+		: report->is_unsynced      ? "not safely on the disk: it is written again"
 		: report->is_scarce ? "disk full: what is left of its reserve is for administrators"
 		: report->is_on_reserve ? "disk full: on its reserve"
 					: "ok");
@@ -185,7 +185,7 @@ static void put_admin_facts(struct exchange *exchange)
 	put_evidence(reply, agent, &exchange->from->caller);
 	put_text_fact(reply, "memory", describe_memory());
 	put_text_fact(reply, "sandbox", agent->sandbox);
-	put_number_fact(reply, "connections", agent->connections(agent->server));
+	put_number_fact(reply, "connections", agent->outlet.connections(agent->outlet.context));
 }
 
 enum mortise_status request_status(struct exchange *exchange)
@@ -292,7 +292,9 @@ static bool is_wanted(void *context)
 {
 	const struct pending *pending = context;
 
-	return pending->from && pending->agent->is_waiting(pending->agent->server, pending->from);
+	const struct outlet *outlet = &pending->agent->outlet;
+
+	return pending->from && outlet->is_waiting(outlet->context, pending->from);
 }
 
 enum mortise_status request_init(struct exchange *exchange)
@@ -442,7 +444,7 @@ enum mortise_status request_seal(struct exchange *exchange)
 		       !lifecycle_is_held_so(exchange->agent->lifecycle, until_boot);
 	if (!exchange->is_dry_run) {
 		TRY(lifecycle_seal(exchange->agent->lifecycle, until_boot));
-		exchange->agent->forget_unread(exchange->agent->server);
+		exchange->agent->outlet.forget_unread(exchange->agent->outlet.context);
 		log_info("sealed by uid %u%s", exchange->from->caller.subject.uid,
 			until_boot ? ", until the next boot" : "");
 	}

@@ -220,7 +220,7 @@ static enum mortise_status explain_destroy(
 		return exchange_fail(exchange, status, "no such secret, or no such version of it");
 	/* What is left of it in the write-ahead log goes as soon as that can be written. */
 	if (status != MORTISE_OK)
-		exchange->agent->has_old_keys = true;
+		exchange->agent->upkeep.has_old_keys = true;
 	return exchange_explain(exchange, status);
 }
 

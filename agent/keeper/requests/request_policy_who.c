@@ -21,8 +21,9 @@ struct supposed {
 	bool leaves_ungathered;
 	/* Once all names are known, in the policy of that moment. */
 	enum mortise_status (*judge)(struct supposed *supposed);
-	void (*put)(struct wire_writer *reply, const void *supposed);
-	void (*release)(void *supposed);
+	void (*put)(struct wire_writer *reply, const void *owner);
+	void (*release)(void *owner);
+	void *owner; /* the request that it is part of */
 
 	struct agent *agent;
 	struct requester *from; /* while it judges; NULL: the connection ended */
@@ -157,7 +158,7 @@ static enum mortise_status take_socket(struct exchange *exchange, struct suppose
 		return MORTISE_OK;
 	supposed->entrance = !is_said && !supposed->user[0]
 				     ? exchange->from->entrance
-				     : agent->find_entrance(agent->server, name);
+				     : agent->outlet.find_entrance(agent->outlet.context, name);
 	if (!supposed->entrance)
 		return exchange_fail(exchange, MORTISE_INVALID, "no listener has that name%s%s",
 			name[0] ? ": " : "", name);
@@ -301,14 +302,14 @@ static void on_names(void *context, const struct wire_message *answer, int descr
 	}
 	if (status == MORTISE_OK)
 		status = supposed->agent->policy ? supposed->judge(supposed) : MORTISE_SEALED;
-	pending_finish(pending, status, supposed->text, supposed->put, supposed);
+	pending_finish(pending, status, supposed->text, supposed->put, supposed->owner);
 }
 
 static enum mortise_status ask_names(struct exchange *exchange, struct supposed *supposed)
 {
 	struct monitor_link *monitor = exchange->agent->monitor;
 
-	TRY(pending_new(exchange, supposed, supposed->release, &supposed->pending));
+	TRY(pending_new(exchange, supposed->owner, supposed->release, &supposed->pending));
 	struct wire_writer *writer = monitor_begin(monitor, PROCESS_RESOLVE);
 	size_t list = wire_list_begin(writer, WIRE_TAG_USERS);
 	if (supposed->user[0])
@@ -328,7 +329,7 @@ static enum mortise_status judge_now(struct exchange *exchange, struct supposed 
 	enum mortise_status status = supposed->judge(supposed);
 
 	if (status == MORTISE_OK)
-		supposed->put(exchange->reply, supposed);
+		supposed->put(exchange->reply, supposed->owner);
 	else if (supposed->text[0])
 		return exchange_fail(exchange, status, "%s", supposed->text);
 	return status;
@@ -357,7 +358,7 @@ static enum mortise_status suppose_start(struct exchange *exchange, struct suppo
 	} else if (status == MORTISE_OK) {
 		status = judge_now(exchange, supposed);
 	}
-	supposed->release(supposed);
+	supposed->release(supposed->owner);
 	return status;
 }
 
@@ -377,8 +378,10 @@ struct checking {
 
 static void checking_free(void *context)
 {
-	suppose_done(context);
-	free(context);
+	struct checking *checking = context;
+
+	suppose_done(&checking->supposed);
+	free(checking);
 }
 
 static void put_reason(const struct checking *checking, char *text, size_t size)
@@ -439,7 +442,7 @@ static void put_verdict(struct wire_writer *reply, const void *context)
 /* The rules' texts are the policy's, which stays until this is put. */
 static enum mortise_status judge(struct supposed *supposed)
 {
-	struct checking *checking = (struct checking *)(void *)supposed;
+	struct checking *checking = supposed->owner;
 	time_t at =
 		checking->at_us ? (time_t)(checking->at_us / 1000000) : policy_time(&supposed->now);
 
@@ -474,6 +477,7 @@ enum mortise_status request_policy_check(struct exchange *exchange)
 
 	if (!checking)
 		return MORTISE_BUSY;
+	checking->supposed.owner = checking;
 	checking->supposed.judge = judge;
 	checking->supposed.put = put_verdict;
 	checking->supposed.release = checking_free;
@@ -692,8 +696,10 @@ struct listing {
 
 static void listing_free(void *context)
 {
-	suppose_done(context);
-	free(context);
+	struct listing *listing = context;
+
+	suppose_done(&listing->supposed);
+	free(listing);
 }
 
 static void put_listing(struct wire_writer *reply, const void *context)
@@ -708,7 +714,8 @@ static void put_listing(struct wire_writer *reply, const void *context)
 
 static enum mortise_status judge_listing(struct supposed *supposed)
 {
-	struct page *page = &((struct listing *)(void *)supposed)->page;
+	struct listing *listing = supposed->owner;
+	struct page *page = &listing->page;
 	struct exchange exchange = {.from = supposed->from, .operation = supposed->operation};
 	unsigned verbs = supposed->entrance ? supposed->entrance->verbs : verbs_all();
 
@@ -730,6 +737,7 @@ enum mortise_status request_policy_may(struct exchange *exchange)
 	if (!listing)
 		return MORTISE_BUSY;
 	listing->supposed.leaves_ungathered = true;
+	listing->supposed.owner = listing;
 	listing->supposed.judge = judge_listing;
 	listing->supposed.put = put_listing;
 	listing->supposed.release = listing_free;

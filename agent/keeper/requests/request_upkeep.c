@@ -162,7 +162,7 @@ void request_vault_closing(void *context)
 	request_end_watches(agent);
 	request_clock_keep(agent);
 	request_checkpoint_last(agent);
-	secret_drop(&agent->audit_state);
+	secret_drop(&agent->upkeep.audit_state);
 	audit_detach(agent->audit);
 	policy_names_forget(&agent->names);
 	policy_free(agent->policy);
@@ -177,17 +177,17 @@ static void store_audit_state(struct agent *agent)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 
-	if (!agent->audit_state || !vault)
+	if (!agent->upkeep.audit_state || !vault)
 		return;
-	enum mortise_status status = vault_set_audit_state(vault, agent->audit_state);
+	enum mortise_status status = vault_set_audit_state(vault, agent->upkeep.audit_state);
 	if (status != MORTISE_OK) {
 		log_warning("an audit checkpoint could not be stored, it is tried again: %s",
 			mortise_status_text(status));
 		return;
 	}
-	secret_drop(&agent->audit_state);
+	secret_drop(&agent->upkeep.audit_state);
 	audit_checkpoint_stored(agent->audit);
-	agent->has_old_keys = true;
+	agent->upkeep.has_old_keys = true;
 }
 
 /*
@@ -200,15 +200,15 @@ static void forget_old_keys(struct agent *agent)
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 	uint64_t now = clock_steady_us();
 
-	if (!agent->has_old_keys || !vault || now - agent->forgot_us < FORGET_US)
+	if (!agent->upkeep.has_old_keys || !vault || now - agent->upkeep.forgot_us < FORGET_US)
 		return;
-	agent->forgot_us = now;
-	agent->has_old_keys = vault_forget_old(vault) != MORTISE_OK;
+	agent->upkeep.forgot_us = now;
+	agent->upkeep.has_old_keys = vault_forget_old(vault) != MORTISE_OK;
 }
 
 void request_checkpoint_done(struct agent *agent)
 {
-	enum mortise_status status = audit_checkpoint_end(agent->audit, &agent->audit_state);
+	enum mortise_status status = audit_checkpoint_end(agent->audit, &agent->upkeep.audit_state);
 
 	if (status == MORTISE_OK)
 		store_audit_state(agent);
@@ -225,41 +225,41 @@ static void tell_of_audit(struct agent *agent, uint64_t steady_us)
 	struct audit_report report = audit_report(agent->audit);
 
 	if ((report.is_failing || report.is_on_reserve) &&
-		steady_us - agent->log_tried_us > RETRY_US) {
-		agent->log_tried_us = steady_us;
+		steady_us - agent->upkeep.log_tried_us > RETRY_US) {
+		agent->upkeep.log_tried_us = steady_us;
 		audit_look_again(agent->audit);
 		report = audit_report(agent->audit);
 	}
 
-	if (report.is_failing && !agent->told_failing)
+	if (report.is_failing && !agent->upkeep.told_failing)
 		log_error("the audit log can't be written: nothing is released until it can");
-	else if (report.is_scarce && !agent->told_scarce)
+	else if (report.is_scarce && !agent->upkeep.told_scarce)
 		log_warning("the audit log's disk is full, and what is left of its reserve is for "
 			    "administrators: free some space");
-	else if (report.is_on_reserve && !agent->told_reserve)
+	else if (report.is_on_reserve && !agent->upkeep.told_reserve)
 		log_warning("the audit log's disk is full; it is on its reserve: free some space");
-	else if ((agent->told_failing && !report.is_failing) ||
-		 (agent->told_reserve && !report.is_on_reserve))
+	else if ((agent->upkeep.told_failing && !report.is_failing) ||
+		 (agent->upkeep.told_reserve && !report.is_on_reserve))
 		log_info("the audit log is %s",
 			report.is_on_reserve ? "on its reserve again" : "written as usual again");
-	agent->told_failing = report.is_failing;
-	agent->told_reserve = report.is_on_reserve;
-	agent->told_scarce = report.is_scarce;
+	agent->upkeep.told_failing = report.is_failing;
+	agent->upkeep.told_reserve = report.is_on_reserve;
+	agent->upkeep.told_scarce = report.is_scarce;
 }
 
 /* Once a second: nobody else would hear of it before the next start. */
 static void tell_of_moved(struct agent *agent, uint64_t steady_us)
 {
-	if (agent->moved_looked_us && steady_us - agent->moved_looked_us < RETRY_US)
+	if (agent->upkeep.moved_looked_us && steady_us - agent->upkeep.moved_looked_us < RETRY_US)
 		return;
-	agent->moved_looked_us = steady_us;
+	agent->upkeep.moved_looked_us = steady_us;
 	bool is_moved = !audit_is_in_place(agent->audit);
-	if (is_moved && !agent->told_moved)
+	if (is_moved && !agent->upkeep.told_moved)
 		log_error("the audit log was moved away or removed, and lines still go there: "
 			  "put it back, or restart the agent");
-	else if (!is_moved && agent->told_moved)
+	else if (!is_moved && agent->upkeep.told_moved)
 		log_info("the audit log is in its place again");
-	agent->told_moved = is_moved;
+	agent->upkeep.told_moved = is_moved;
 }
 
 static void record_purge(struct agent *agent, const char *path, uint64_t version, uint64_t now)
@@ -276,26 +276,27 @@ static void record_purge(struct agent *agent, const char *path, uint64_t version
 
 static bool may_purge(const struct agent *agent, const struct clock_now *now)
 {
-	bool is_resting = sodium_is_zero(agent->purge_cursor, ID_SIZE) && agent->purged_us &&
-			  clock_steady_us() - agent->purged_us < PURGE_US;
+	bool is_resting = sodium_is_zero(agent->upkeep.purge_cursor, ID_SIZE) &&
+			  agent->upkeep.purged_us &&
+			  clock_steady_us() - agent->upkeep.purged_us < PURGE_US;
 
-	return lifecycle_vault(agent->lifecycle) && agent->deleted_keep_us && now->is_believed &&
-	       !audit_report(agent->audit).is_failing && !is_resting;
+	return lifecycle_vault(agent->lifecycle) && agent->upkeep.deleted_keep_us &&
+	       now->is_believed && !audit_report(agent->audit).is_failing && !is_resting;
 }
 
 /* Once a minute all secrets are looked at, some in each turn; at most one goes in a turn. */
 static void purge_deleted(struct agent *agent, const struct clock_now *now)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
-	uint8_t *cursor = agent->purge_cursor;
+	uint8_t *cursor = agent->upkeep.purge_cursor;
 	char path[VAULT_PATH_SIZE];
 	uint64_t version = 0;
 
 	if (!may_purge(agent, now))
 		return;
-	agent->purged_us = clock_steady_us();
-	enum mortise_status status =
-		vault_purge(vault, now->wall_us, agent->deleted_keep_us, cursor, path, &version);
+	agent->upkeep.purged_us = clock_steady_us();
+	enum mortise_status status = vault_purge(
+		vault, now->wall_us, agent->upkeep.deleted_keep_us, cursor, path, &version);
 	if (status == MORTISE_NOT_FOUND)
 		return;
 	if (status != MORTISE_OK) {
@@ -304,7 +305,7 @@ static void purge_deleted(struct agent *agent, const struct clock_now *now)
 			mortise_status_text(status));
 		return;
 	}
-	agent->has_old_keys = true; /* what was deleted is in the write-ahead log, too */
+	agent->upkeep.has_old_keys = true; /* what was deleted is in the write-ahead log, too */
 	record_purge(agent, path, version, now->wall_us);
 }
 
@@ -312,11 +313,12 @@ static void purge_deleted(struct agent *agent, const struct clock_now *now)
 static bool is_unsure(struct agent *agent, uint64_t steady_us)
 {
 	if (!lifecycle_is_unsure(agent->lifecycle)) {
-		agent->looked_again_us = 0;
+		agent->upkeep.looked_again_us = 0;
 		return false;
 	}
-	if (!agent->looked_again_us || steady_us - agent->looked_again_us > RETRY_US) {
-		agent->looked_again_us = steady_us;
+	if (!agent->upkeep.looked_again_us ||
+		steady_us - agent->upkeep.looked_again_us > RETRY_US) {
+		agent->upkeep.looked_again_us = steady_us;
 		lifecycle_look_again(agent->lifecycle);
 	}
 	return lifecycle_is_unsure(agent->lifecycle);
@@ -347,8 +349,8 @@ void request_upkeep(struct agent *agent)
 	if (is_unsure(agent, steady_us))
 		return;
 	lifecycle_upkeep(agent->lifecycle);
-	if (agent->audit_state && steady_us - agent->audit_retry_us > RETRY_US) {
-		agent->audit_retry_us = steady_us;
+	if (agent->upkeep.audit_state && steady_us - agent->upkeep.audit_retry_us > RETRY_US) {
+		agent->upkeep.audit_retry_us = steady_us;
 		store_audit_state(agent);
 	}
 	purge_deleted(agent, &now);
@@ -365,7 +367,7 @@ void request_checkpoint_last(struct agent *agent)
 		return;
 	store_audit_state(agent); /* what failed a moment ago must not be lost with the vault */
 	/* One may be under way, which does not cover the last lines: then another is made. */
-	for (unsigned i = 0; i < LAST_CHECKPOINTS && !agent->audit_state; i++) {
+	for (unsigned i = 0; i < LAST_CHECKPOINTS && !agent->upkeep.audit_state; i++) {
 		audit_request_checkpoint(agent->audit);
 		if (audit_checkpoint_begin(agent->audit, clock_now().wall_us) != MORTISE_OK ||
 			poll(&done, 1, LAST_CHECKPOINT_MS) != 1)
@@ -374,6 +376,6 @@ void request_checkpoint_last(struct agent *agent)
 		if (audit_report(agent->audit).lines_unsigned == 0)
 			break;
 	}
-	agent->forgot_us = 0;
+	agent->upkeep.forgot_us = 0;
 	forget_old_keys(agent);
 }

@@ -257,7 +257,7 @@ static void sweep(struct agent *agent, uint64_t now)
 		struct pending *pending = at->pending;
 		next = at->next;
 		if (now >= at->until_ms || !pending->from ||
-			!agent->is_waiting(agent->server, pending->from))
+			!agent->outlet.is_waiting(agent->outlet.context, pending->from))
 			pending_finish(pending, MORTISE_OK, "", put_news, at);
 	}
 }

@@ -232,7 +232,7 @@ enum mortise_status crowd_join(
 	crowd->away -= person->count == 0;
 	person->count++;
 	line_of(crowd, person)->places++;
-	*place = (struct place){.person = person, .heard_us = now_us};
+	*place = (struct place){.owner = place->owner, .person = person, .heard_us = now_us};
 	append(person, place);
 	return MORTISE_OK;
 }

@@ -19,6 +19,7 @@ struct person;
 
 /* What a connection has of the crowd; part of it. Zeros before crowd_join(). */
 struct place {
+	void *owner; /* the server's */
 	struct person *person;
 	struct place *quieter, *livelier; /* of the same uid, by when they were last heard */
 	struct place *behind;             /* of the same uid, in line */

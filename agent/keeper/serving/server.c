@@ -92,11 +92,6 @@ static void unlink_connection(struct connection *connection)
 	server->count--;
 }
 
-static struct connection *connection_at(struct place *place)
-{
-	return (struct connection *)((char *)place - offsetof(struct connection, place));
-}
-
 static void drop_blocked(struct connection *connection)
 {
 	if (!connection->blocked)
@@ -162,7 +157,7 @@ static enum mortise_status make_room(struct connection *connection, size_t size)
 
 		if (!heaviest)
 			return MORTISE_BUSY;
-		connection_close(connection_at(heaviest));
+		connection_close(heaviest->owner);
 	}
 	return MORTISE_OK;
 }
@@ -500,7 +495,7 @@ bool server_take_turn(struct server *server)
 	struct place *place;
 
 	while (now_us - began_us < TURN_US && (place = crowd_next(server->crowd, now_us))) {
-		connection_take_frame(connection_at(place));
+		connection_take_frame(place->owner);
 		uint64_t ended_us = clock_steady_us();
 		crowd_charge(server->crowd, ended_us - now_us);
 		now_us = ended_us;
@@ -517,7 +512,7 @@ static bool has_place(struct server *server, uint32_t uid, bool is_operator)
 		return true;
 	struct place *place = crowd_yield(server->crowd, uid, is_operator);
 	if (place)
-		connection_close(connection_at(place));
+		connection_close(place->owner);
 	return place != NULL;
 }
 
@@ -549,6 +544,8 @@ static struct connection *connection_new(
 		free(connection);
 		return NULL;
 	}
+	connection->requester.at_outlet = connection;
+	connection->place.owner = connection;
 	connection->requester.entrance = entrance;
 	caller->subject.socket = (struct fact){FACT_KNOWN, entrance->name};
 	connection->server = server;
@@ -632,7 +629,7 @@ static void answer_pending(void *context, struct requester *to,
 	size_t (*build)(struct wire_writer *reply, void *context), void *build_context)
 {
 	struct server *server = context;
-	struct connection *connection = (struct connection *)to;
+	struct connection *connection = to->at_outlet;
 	CLEANUP(secret_drop) struct secret *room = NULL;
 	struct wire_message answer;
 
@@ -660,7 +657,7 @@ static size_t count_connections(void *context)
 
 static bool is_waiting(void *context, const struct requester *from)
 {
-	const struct connection *connection = (const struct connection *)from;
+	const struct connection *connection = from->at_outlet;
 	struct pollfd end = {.fd = connection->descriptor, .events = POLLRDHUP};
 
 	(void)context;
@@ -712,12 +709,14 @@ enum mortise_status server_new(struct event_base *base, struct agent *agent,
 		server_free(server);
 		return status;
 	}
-	agent->server = server;
-	agent->answer = answer_pending;
-	agent->connections = count_connections;
-	agent->is_waiting = is_waiting;
-	agent->forget_unread = forget_unread;
-	agent->find_entrance = find_entrance;
+	agent->outlet = (struct outlet){
+		.context = server,
+		.connections = count_connections,
+		.is_waiting = is_waiting,
+		.find_entrance = find_entrance,
+		.forget_unread = forget_unread,
+		.answer = answer_pending,
+	};
 	*out_server = server;
 	return MORTISE_OK;
 }
