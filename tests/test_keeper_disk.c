@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 /* What fails in the keeper: so many syncs of the store, or commits that are done all the same. */
 static struct failing {
 	int syncs, commits;
+	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last */
 } * failing;
 
 static bool is_keeper;
@@ -32,12 +34,28 @@ static bool take(int *left)
 	       __atomic_fetch_sub(left, 1, __ATOMIC_SEQ_CST) > 0;
 }
 
+static bool makes_epoch(struct store *store)
+{
+	static uint64_t epoch;
+	uint64_t before = epoch;
+	struct store_meta meta;
+
+	if (!is_keeper || store_meta(store, &meta) != MORTISE_OK)
+		return false;
+	epoch = meta.epoch;
+	return before && epoch != before;
+}
+
 enum mortise_status __real_store_commit(struct store *store);
 enum mortise_status __wrap_store_commit(struct store *store);
 enum mortise_status __wrap_store_commit(struct store *store)
 {
 	enum mortise_status status = __real_store_commit(store);
 
+	if (status == MORTISE_OK && makes_epoch(store) && take(&failing->rekeys)) {
+		failing->syncs = EVER;
+		return MORTISE_IO;
+	}
 	return status == MORTISE_OK && take(&failing->commits) ? MORTISE_IO : status;
 }
 
@@ -333,11 +351,105 @@ static void a_line_that_is_owed_keeps_nobody_from_the_status(void **state)
 	assert_value(fixture, PATH, "done");
 }
 
+/* ---- what is done after that ---- */
+
+/* A disk that fails at a commit, is done with it all the same, and is well again when an admin has
+   sealed the agent for it. */
+static void a_seal_after_a_rekey_whose_last_write_failed_leaves_a_store_that_opens(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	char reason[256];
+
+	failing->rekeys = 1;
+	assert_int_equal(ask_plain(fixture, asker, WIRE_REKEY), MORTISE_OK);
+	do
+		keeper_fact(fixture, "reason", reason);
+	while (!strstr(reason, "the keys stay"));
+	failing->syncs = 0;
+	assert_int_equal(ask_plain(fixture, asker, WIRE_SEAL), MORTISE_OK);
+	if (ask_recover(fixture, asker, fixture->recovery) != MORTISE_OK)
+		fail_msg("the right key: %s", asker->text);
+	asker_close(asker);
+	assert_value(fixture, PATH, "a value");
+}
+
+static void damage_that_was_acknowledged_is_not_told_again_for_a_write_that_failed(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char audit[256];
+
+	assert_int_equal(keeper_stop(fixture), 0);
+	assert_int_equal(truncate(fixture->audit_log, 0), 0);
+	keeper_start(fixture);
+	keeper_await_state(fixture, "unsealed");
+	keeper_fact(fixture, "audit", audit);
+	assert_non_null(strstr(audit, "DAMAGED"));
+	struct asker *asker = asker_open(fixture);
+	wire_put_text(asker_begin(asker, WIRE_AUDIT_ACKNOWLEDGE), WIRE_TAG_NOTE, "known");
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	asker_close(asker);
+	keeper_fact(fixture, "audit", audit);
+	assert_string_equal(audit, "ok");
+	uint16_t code = MORTISE_OK;
+	for (unsigned i = 0; i < 40 && code != MORTISE_IO; i++) {
+		failing->syncs = 1;
+		code = set(fixture, i % 2 ? "one" : "two");
+		failing->syncs = 0;
+	}
+	assert_int_equal(code, MORTISE_IO);
+	assert_int_equal(set(fixture, "after"), MORTISE_OK);
+	keeper_fact(fixture, "audit", audit);
+	assert_string_equal(audit, "ok");
+}
+
+/* Of a disk with room for a line and not for all of them: the first look finds it well again. */
+static void each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	uint8_t token[WIRE_TOKEN_SIZE] = {7};
+	struct rlimit limit;
+	char path[64], needle[96];
+
+	keeper_stop_log(fixture);
+	assert_int_equal(set(fixture, "done"), MORTISE_BUSY);
+	assert_int_equal(prlimit(fixture->pid, RLIMIT_FSIZE, NULL, &limit), 0);
+	limit.rlim_cur += 3 * 2048;
+	assert_int_equal(prlimit(fixture->pid, RLIMIT_FSIZE, &limit, NULL), 0);
+	struct wire_writer *writer = asker_begin(asker, WIRE_SET_BATCH);
+	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+	for (unsigned i = 0; i < WIRE_SETS_MAX; i++) {
+		size_t item = wire_item_begin(writer);
+		snprintf(path, sizeof path, "batch/n%u", i);
+		wire_put_text(writer, WIRE_TAG_PATH, path);
+		wire_put_text(writer, WIRE_TAG_VALUE, "v");
+		wire_item_end(writer, item);
+	}
+	wire_list_end(writer, list);
+	wire_put(writer, WIRE_TAG_TOKEN, token, sizeof token);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_BUSY);
+	keeper_mend_log(fixture);
+	await_fact(fixture, "audit", "ok");
+	for (unsigned i = 0; i < WIRE_SETS_MAX; i++) {
+		snprintf(path, sizeof path, "batch/n%u", i);
+		snprintf(needle, sizeof needle, "\"path\":\"%s\"", path);
+		if (keeper_log_has(fixture, needle))
+			continue;
+		assert_value(fixture, path, "v");
+		fail_msg("%s was set, and the log has no line of it", path);
+	}
+	asker_close(asker);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_seal_after_a_rekey_whose_last_write_failed_leaves_a_store_that_opens),
+		TEST(damage_that_was_acknowledged_is_not_told_again_for_a_write_that_failed),
+		TEST(each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already),
 		TEST(a_failed_sync_drops_no_key_and_asks_no_hardware),
 		TEST(while_the_disk_fails_values_are_served_and_status_says_why),
 		TEST(a_disk_that_is_well_again_is_noticed_without_a_change),

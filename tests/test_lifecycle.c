@@ -648,6 +648,64 @@ static void what_was_set_while_a_recovery_was_under_way_stays(void **state)
 	assert_string_equal(fixture->state, "unsealed");
 }
 
+/* The other's store, as a backup on its way in. */
+static void bring_store(struct keeper_fixture *fixture, struct asker *asker,
+	struct keeper_fixture *other)
+{
+	static uint8_t chunk[WIRE_CHUNK_MAX];
+	struct asker *from = asker_open(other);
+	uint64_t done = 0, total = 1;
+
+	while (done < total) {
+		assert_int_equal(ask_plain(other, from, WIRE_BACKUP), MORTISE_OK);
+		assert_int_equal(wire_number(&from->reply, WIRE_TAG_DONE, &done), MORTISE_OK);
+		assert_int_equal(wire_number(&from->reply, WIRE_TAG_TOTAL, &total), MORTISE_OK);
+	}
+	for (uint64_t at = 0;;) {
+		wire_put_number(asker_begin(from, WIRE_BACKUP), WIRE_TAG_OFFSET, at);
+		assert_int_equal(asker_call(other, from), MORTISE_OK);
+		size_t size = from->reply.field[WIRE_TAG_CHUNK].size;
+		if (size == 0)
+			break;
+		memcpy(chunk, from->reply.field[WIRE_TAG_CHUNK].bytes, size);
+		struct wire_writer *writer = asker_begin(asker, WIRE_BACKUP_STAGE);
+		wire_put(writer, WIRE_TAG_CHUNK, chunk, size);
+		wire_put_number(writer, WIRE_TAG_OFFSET, at);
+		assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+		at += size;
+	}
+	asker_close(from);
+}
+
+/* Whichever store it is then, its key opens it: here the old one's file cannot be put aside. */
+static void after_a_recovery_that_failed_half_way_a_key_opens_the_store(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct keeper_fixture *other = keeper_prepare();
+	void *other_state = other;
+	char command[256];
+
+	keeper_start(other);
+	keeper_init(other);
+	struct asker *asker = asker_open(fixture);
+	assert_int_equal(seal(fixture, false), MORTISE_OK);
+	bring_store(fixture, asker, other);
+	snprintf(command, sizeof command, "mkdir -p '%s/store.db.replaced/x'", fixture->store);
+	assert_int_equal(system(command), 0);
+	struct wire_writer *writer = asker_begin(asker, WIRE_RECOVER);
+	wire_put_number(writer, WIRE_TAG_NUMBER, 1);
+	wire_put_text(writer, WIRE_TAG_RECOVERY, other->recovery);
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "none");
+	assert_int_equal(asker_call(fixture, asker), MORTISE_IO);
+	uint16_t old = ask_recover(fixture, asker, fixture->recovery);
+	uint16_t new = old == MORTISE_OK ? MORTISE_OK
+					 : ask_recover(fixture, asker, other->recovery);
+	if (old != MORTISE_OK && new != MORTISE_OK)
+		fail_msg("neither key opens it: %s", asker->text);
+	asker_close(asker);
+	assert_int_equal(tear_down_keeper(&other_state), 0);
+}
+
 static void a_policy_counts_the_anchor_up_at_once(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -829,6 +887,7 @@ int main(void)
 		WITH_HARDWARE(who_waits_for_hardware_is_told_when_a_typed_key_was_in_vain),
 		WITHOUT_ANCHOR(who_unseals_while_a_recovery_is_under_way_does_not_wait_for_ever),
 		WITHOUT_ANCHOR(what_was_set_while_a_recovery_was_under_way_stays),
+		WITH_STORE(after_a_recovery_that_failed_half_way_a_key_opens_the_store),
 		WITH_HARDWARE(a_policy_counts_the_anchor_up_at_once),
 		WITH_HARDWARE(a_second_unseal_meanwhile_is_told_to_wait),
 		WITH_HARDWARE(a_seal_holds_over_a_restart_until_unseal),
