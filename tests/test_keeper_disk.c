@@ -10,9 +10,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lifecycle_work.h"
 #include "status.h"
 #include "store.h"
 
@@ -23,6 +25,7 @@
 /* What fails in the keeper: so many syncs of the store, or commits that are done all the same. */
 static struct failing {
 	int syncs, commits;
+	int full;   /* writes for which there is no room */
 	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last */
 } * failing;
 
@@ -69,6 +72,25 @@ static int fail_sync(sqlite3_file *file, int flags)
 	return take(&failing->syncs) ? SQLITE_IOERR_FSYNC : real_sync(file, flags);
 }
 
+static int (*real_write)(sqlite3_file *, const void *, int, sqlite3_int64);
+
+static int fail_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 offset)
+{
+	return take(&failing->full) ? SQLITE_FULL : real_write(file, bytes, size, offset);
+}
+
+static time_t ahead_s; /* of the clocks, for a keeper that is started then */
+
+/* It stands before libc's for all that is linked statically. */
+int clock_gettime(clockid_t id, struct timespec *out_now)
+{
+	int result = (int)syscall(SYS_clock_gettime, id, out_now);
+
+	if (result == 0)
+		out_now->tv_sec += ahead_s;
+	return result;
+}
+
 static int open_hooked(sqlite3_vfs *disk, const char *name, sqlite3_file *file, int flags, int *out)
 {
 	int code = real_open(disk, name, file, flags, out);
@@ -79,6 +101,8 @@ static int open_hooked(sqlite3_vfs *disk, const char *name, sqlite3_file *file, 
 	*hooked = *file->pMethods;
 	real_sync = file->pMethods->xSync;
 	hooked->xSync = fail_sync;
+	real_write = file->pMethods->xWrite;
+	hooked->xWrite = fail_write;
 	file->pMethods = hooked;
 	return code;
 }
@@ -442,11 +466,44 @@ static void each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already(
 	asker_close(asker);
 }
 
+/* What opens without PCRs is a day's affair, and not one until somebody changes a slot. */
+static void a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	struct wire_writer *writer = asker_begin(asker, WIRE_SLOT_ADD);
+	char slots[256];
+
+	NEEDS_ROOT();
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "tpm2");
+	wire_put_number(writer, WIRE_TAG_PCRS, 1u << 7);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	wire_put_number(asker_begin(asker, WIRE_SLOT_SUSPEND), WIRE_TAG_NUMBER, 3);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	asker_close(asker);
+	assert_int_equal(keeper_stop(fixture), 0);
+	ahead_s = SLOT_SUSPEND_S + 60;
+	failing->full = EVER;
+	keeper_start(fixture);
+	ahead_s = 0;
+	keeper_await_state(fixture, "unsealed");
+	keeper_fact(fixture, "slots", slots);
+	assert_non_null(strstr(slots, "stand-in"));
+	failing->full = 0;
+	for (time_t end = time(NULL) + 90; strstr(slots, "stand-in");) {
+		if (time(NULL) > end)
+			fail_msg("its time is over, there is room, and still: %s", slots);
+		usleep(100000);
+		keeper_fact(fixture, "slots", slots);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room),
 		TEST(a_seal_after_a_rekey_whose_last_write_failed_leaves_a_store_that_opens),
 		TEST(damage_that_was_acknowledged_is_not_told_again_for_a_write_that_failed),
 		TEST(each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already),

@@ -648,6 +648,33 @@ static void what_was_set_while_a_recovery_was_under_way_stays(void **state)
 	assert_string_equal(fixture->state, "unsealed");
 }
 
+static void play_no_answer_about_the_counter(
+	struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	if (request->code == SEALER_ANCHOR)
+		keeper_fail_sealer(fixture, TOKEN_FAULT_ABSENT, "");
+	else
+		play_honest(fixture, request);
+}
+
+/* Who typed the key was told that it is sealed still. */
+static void an_admins_seal_holds_though_a_typed_key_could_not_be_checked(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	char fact[256];
+
+	assert_int_equal(seal(fixture, false), MORTISE_OK);
+	fixture->play = play_no_answer_about_the_counter;
+	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_HARDWARE);
+	fixture->play = play_honest;
+	for (time_t end = time(NULL) + 4; time(NULL) < end;) {
+		keeper_fact(fixture, "state", fact);
+		assert_string_equal(fact, "sealed");
+	}
+	asker_close(asker);
+}
+
 /* The other's store, as a backup on its way in. */
 static void bring_store(struct keeper_fixture *fixture, struct asker *asker,
 	struct keeper_fixture *other)
@@ -887,6 +914,7 @@ int main(void)
 		WITH_HARDWARE(who_waits_for_hardware_is_told_when_a_typed_key_was_in_vain),
 		WITHOUT_ANCHOR(who_unseals_while_a_recovery_is_under_way_does_not_wait_for_ever),
 		WITHOUT_ANCHOR(what_was_set_while_a_recovery_was_under_way_stays),
+		WITH_HARDWARE(an_admins_seal_holds_though_a_typed_key_could_not_be_checked),
 		WITH_STORE(after_a_recovery_that_failed_half_way_a_key_opens_the_store),
 		WITH_HARDWARE(a_policy_counts_the_anchor_up_at_once),
 		WITH_HARDWARE(a_second_unseal_meanwhile_is_told_to_wait),
