@@ -675,6 +675,32 @@ static void an_admins_seal_holds_though_a_typed_key_could_not_be_checked(void **
 	asker_close(asker);
 }
 
+/* The state says so before and after. */
+static void hardware_is_tried_again_as_it_was_said_though_a_recovery_failed(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	uint16_t code;
+
+	restart_before(fixture, play_absence);
+	assert_sealed_because(fixture, "; it is tried again by itself");
+	struct asker *asker = asker_open(fixture);
+	do {
+		struct wire_writer *writer = asker_begin(asker, WIRE_RECOVER);
+		wire_put_text(writer, WIRE_TAG_RECOVERY, fixture->recovery);
+		wire_put_text(writer, WIRE_TAG_SLOT_KIND, "tpm2");
+		code = asker_call(fixture, asker);
+	} while (code == MORTISE_BUSY);
+	assert_int_equal(code, MORTISE_HARDWARE);
+	assert_sealed_because(fixture, "; it is tried again by itself");
+	fixture->play = play_honest;
+	for (time_t end = time(NULL) + 35; strncmp(fixture->state, "unsealed", 8) != 0;) {
+		if (time(NULL) > end)
+			fail_msg("it is not tried again: %s", fixture->state);
+		keeper_serve(fixture);
+	}
+	asker_close(asker);
+}
+
 /* The other's store, as a backup on its way in. */
 static void bring_store(struct keeper_fixture *fixture, struct asker *asker,
 	struct keeper_fixture *other)
@@ -915,6 +941,7 @@ int main(void)
 		WITHOUT_ANCHOR(who_unseals_while_a_recovery_is_under_way_does_not_wait_for_ever),
 		WITHOUT_ANCHOR(what_was_set_while_a_recovery_was_under_way_stays),
 		WITH_HARDWARE(an_admins_seal_holds_though_a_typed_key_could_not_be_checked),
+		WITH_HARDWARE(hardware_is_tried_again_as_it_was_said_though_a_recovery_failed),
 		WITH_STORE(after_a_recovery_that_failed_half_way_a_key_opens_the_store),
 		WITH_HARDWARE(a_policy_counts_the_anchor_up_at_once),
 		WITH_HARDWARE(a_second_unseal_meanwhile_is_told_to_wait),
