@@ -426,6 +426,43 @@ static void a_count_whose_answer_was_lost_is_not_counted_twice(void **state)
 	assert_string_equal(anchor_report(world.anchor).complaint, "");
 }
 
+static void copy_store(const struct fixture *fixture, const char *from, const char *to)
+{
+	static const char *const parts[] = {"", "-wal"};
+	char command[1024];
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(command, sizeof command, "rm -f '%s%s%s' && cp '%s%s%s' '%s%s%s'",
+			fixture->path, to, parts[i], fixture->path, from, parts[i], fixture->path,
+			to, parts[i]);
+		assert_int_equal(system(command), 0);
+	}
+}
+
+/* The write has the generation that the TPM had reached without anybody's knowing. */
+static void a_write_after_a_count_whose_answer_was_lost_is_covered_by_another(void **state)
+{
+	struct fixture *fixture = *state;
+
+	begin(0);
+	assert_int_equal(check(), MORTISE_OK);
+	world.mood = DEAF_AFTER_COUNTING;
+	assert_int_equal(set(fixture, "prod/a", "1"), MORTISE_OK);
+	anchor_upkeep(world.anchor);
+	settle();
+	assert_int_equal(world.counter, 41);
+	copy_store(fixture, "", ".copy");
+	assert_int_equal(set(fixture, "prod/a", "2"), MORTISE_OK);
+	turn();
+	turn();
+	assert_int_equal(anchor_report(world.anchor).lag_s, 0);
+	anchor_detach(world.anchor);
+	close_all(fixture);
+	copy_store(fixture, ".copy", "");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_int_equal(check(), MORTISE_CONFLICT);
+}
+
 static void somebody_elses_count_is_never_followed(void **state)
 {
 	begin(0);
@@ -494,6 +531,7 @@ int main(void)
 		TEST(the_tpm_never_counts_beyond_the_generation_of_the_store),
 		TEST(an_increment_that_fails_is_tried_again),
 		TEST(a_count_whose_answer_was_lost_is_not_counted_twice),
+		TEST(a_write_after_a_count_whose_answer_was_lost_is_covered_by_another),
 		TEST(somebody_elses_count_is_never_followed),
 		TEST(a_spent_budget_makes_windows_long),
 		TEST(a_new_anchor_may_start_lower),

@@ -8,10 +8,13 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lifecycle_work.h"
 #include "status.h"
 #include "store.h"
 
@@ -22,6 +25,8 @@
 /* What fails in the keeper: so many syncs of the store, or commits that are done all the same. */
 static struct failing {
 	int syncs, commits;
+	int full;   /* writes for which there is no room */
+	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last */
 } * failing;
 
 static bool is_keeper;
@@ -32,12 +37,28 @@ static bool take(int *left)
 	       __atomic_fetch_sub(left, 1, __ATOMIC_SEQ_CST) > 0;
 }
 
+static bool makes_epoch(struct store *store)
+{
+	static uint64_t epoch;
+	uint64_t before = epoch;
+	struct store_meta meta;
+
+	if (!is_keeper || store_meta(store, &meta) != MORTISE_OK)
+		return false;
+	epoch = meta.epoch;
+	return before && epoch != before;
+}
+
 enum mortise_status __real_store_commit(struct store *store);
 enum mortise_status __wrap_store_commit(struct store *store);
 enum mortise_status __wrap_store_commit(struct store *store)
 {
 	enum mortise_status status = __real_store_commit(store);
 
+	if (status == MORTISE_OK && makes_epoch(store) && take(&failing->rekeys)) {
+		failing->syncs = EVER;
+		return MORTISE_IO;
+	}
 	return status == MORTISE_OK && take(&failing->commits) ? MORTISE_IO : status;
 }
 
@@ -51,6 +72,25 @@ static int fail_sync(sqlite3_file *file, int flags)
 	return take(&failing->syncs) ? SQLITE_IOERR_FSYNC : real_sync(file, flags);
 }
 
+static int (*real_write)(sqlite3_file *, const void *, int, sqlite3_int64);
+
+static int fail_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 offset)
+{
+	return take(&failing->full) ? SQLITE_FULL : real_write(file, bytes, size, offset);
+}
+
+static time_t ahead_s; /* of the clocks, for a keeper that is started then */
+
+/* It stands before libc's for all that is linked statically. */
+int clock_gettime(clockid_t id, struct timespec *out_now)
+{
+	int result = (int)syscall(SYS_clock_gettime, id, out_now);
+
+	if (result == 0)
+		out_now->tv_sec += ahead_s;
+	return result;
+}
+
 static int open_hooked(sqlite3_vfs *disk, const char *name, sqlite3_file *file, int flags, int *out)
 {
 	int code = real_open(disk, name, file, flags, out);
@@ -61,6 +101,8 @@ static int open_hooked(sqlite3_vfs *disk, const char *name, sqlite3_file *file, 
 	*hooked = *file->pMethods;
 	real_sync = file->pMethods->xSync;
 	hooked->xSync = fail_sync;
+	real_write = file->pMethods->xWrite;
+	hooked->xWrite = fail_write;
 	file->pMethods = hooked;
 	return code;
 }
@@ -333,11 +375,138 @@ static void a_line_that_is_owed_keeps_nobody_from_the_status(void **state)
 	assert_value(fixture, PATH, "done");
 }
 
+/* ---- what is done after that ---- */
+
+/* A disk that fails at a commit, is done with it all the same, and is well again when an admin has
+   sealed the agent for it. */
+static void a_seal_after_a_rekey_whose_last_write_failed_leaves_a_store_that_opens(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	char reason[256];
+
+	failing->rekeys = 1;
+	assert_int_equal(ask_plain(fixture, asker, WIRE_REKEY), MORTISE_OK);
+	do
+		keeper_fact(fixture, "reason", reason);
+	while (!strstr(reason, "the keys stay"));
+	failing->syncs = 0;
+	assert_int_equal(ask_plain(fixture, asker, WIRE_SEAL), MORTISE_OK);
+	if (ask_recover(fixture, asker, fixture->recovery) != MORTISE_OK)
+		fail_msg("the right key: %s", asker->text);
+	asker_close(asker);
+	assert_value(fixture, PATH, "a value");
+}
+
+static void damage_that_was_acknowledged_is_not_told_again_for_a_write_that_failed(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char audit[256];
+
+	assert_int_equal(keeper_stop(fixture), 0);
+	assert_int_equal(truncate(fixture->audit_log, 0), 0);
+	keeper_start(fixture);
+	keeper_await_state(fixture, "unsealed");
+	keeper_fact(fixture, "audit", audit);
+	assert_non_null(strstr(audit, "DAMAGED"));
+	struct asker *asker = asker_open(fixture);
+	wire_put_text(asker_begin(asker, WIRE_AUDIT_ACKNOWLEDGE), WIRE_TAG_NOTE, "known");
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	asker_close(asker);
+	keeper_fact(fixture, "audit", audit);
+	assert_string_equal(audit, "ok");
+	uint16_t code = MORTISE_OK;
+	for (unsigned i = 0; i < 40 && code != MORTISE_IO; i++) {
+		failing->syncs = 1;
+		code = set(fixture, i % 2 ? "one" : "two");
+		failing->syncs = 0;
+	}
+	assert_int_equal(code, MORTISE_IO);
+	assert_int_equal(set(fixture, "after"), MORTISE_OK);
+	keeper_fact(fixture, "audit", audit);
+	assert_string_equal(audit, "ok");
+}
+
+/* Of a disk with room for a line and not for all of them: the first look finds it well again. */
+static void each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	uint8_t token[WIRE_TOKEN_SIZE] = {7};
+	struct rlimit limit;
+	char path[64], needle[96];
+
+	keeper_stop_log(fixture);
+	assert_int_equal(set(fixture, "done"), MORTISE_BUSY);
+	assert_int_equal(prlimit(fixture->pid, RLIMIT_FSIZE, NULL, &limit), 0);
+	limit.rlim_cur += 3 * 2048;
+	assert_int_equal(prlimit(fixture->pid, RLIMIT_FSIZE, &limit, NULL), 0);
+	struct wire_writer *writer = asker_begin(asker, WIRE_SET_BATCH);
+	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+	for (unsigned i = 0; i < WIRE_SETS_MAX; i++) {
+		size_t item = wire_item_begin(writer);
+		snprintf(path, sizeof path, "batch/n%u", i);
+		wire_put_text(writer, WIRE_TAG_PATH, path);
+		wire_put_text(writer, WIRE_TAG_VALUE, "v");
+		wire_item_end(writer, item);
+	}
+	wire_list_end(writer, list);
+	wire_put(writer, WIRE_TAG_TOKEN, token, sizeof token);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_BUSY);
+	keeper_mend_log(fixture);
+	await_fact(fixture, "audit", "ok");
+	for (unsigned i = 0; i < WIRE_SETS_MAX; i++) {
+		snprintf(path, sizeof path, "batch/n%u", i);
+		snprintf(needle, sizeof needle, "\"path\":\"%s\"", path);
+		if (keeper_log_has(fixture, needle))
+			continue;
+		assert_value(fixture, path, "v");
+		fail_msg("%s was set, and the log has no line of it", path);
+	}
+	asker_close(asker);
+}
+
+/* What opens without PCRs is a day's affair, and not one until somebody changes a slot. */
+static void a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	struct wire_writer *writer = asker_begin(asker, WIRE_SLOT_ADD);
+	char slots[256];
+
+	NEEDS_ROOT();
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "tpm2");
+	wire_put_number(writer, WIRE_TAG_PCRS, 1u << 7);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	wire_put_number(asker_begin(asker, WIRE_SLOT_SUSPEND), WIRE_TAG_NUMBER, 3);
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	asker_close(asker);
+	assert_int_equal(keeper_stop(fixture), 0);
+	ahead_s = SLOT_SUSPEND_S + 60;
+	failing->full = EVER;
+	keeper_start(fixture);
+	ahead_s = 0;
+	keeper_await_state(fixture, "unsealed");
+	keeper_fact(fixture, "slots", slots);
+	assert_non_null(strstr(slots, "stand-in"));
+	failing->full = 0;
+	for (time_t end = time(NULL) + 90; strstr(slots, "stand-in");) {
+		if (time(NULL) > end)
+			fail_msg("its time is over, there is room, and still: %s", slots);
+		usleep(100000);
+		keeper_fact(fixture, "slots", slots);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room),
+		TEST(a_seal_after_a_rekey_whose_last_write_failed_leaves_a_store_that_opens),
+		TEST(damage_that_was_acknowledged_is_not_told_again_for_a_write_that_failed),
+		TEST(each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already),
 		TEST(a_failed_sync_drops_no_key_and_asks_no_hardware),
 		TEST(while_the_disk_fails_values_are_served_and_status_says_why),
 		TEST(a_disk_that_is_well_again_is_noticed_without_a_change),

@@ -655,9 +655,38 @@ static void a_keeper_without_any_memory_drops_no_key_and_serves_the_next(void **
 	assert_string_equal(audit, "ok");
 }
 
+/* A denial is for good, and on record; of want of memory a client is told to try again. */
+static void nobody_is_denied_for_want_of_memory(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	bool is_over = false;
+
+	keeper_apply(fixture,
+		"[rule admin]\nallow = admin list write\nsecret = **\nuser = 0\n"
+		"[rule app]\nallow = read\nsecret = **\nuser = 0\nexe = /usr/bin/app\n");
+	assert_int_equal(keeper_stop(fixture), 0);
+	fixture->flags = PROCESS_HAS_WITNESS | PROCESS_EXE_EVIDENCE;
+	fixture->exe = "/usr/bin/app";
+	fixture->state[0] = '\0';
+	keeper_start(fixture);
+	assert_true(becomes_unsealed(fixture));
+	assert_int_equal(get(fixture, path_of(0)), MORTISE_OK);
+	for (uint64_t n = 1; !is_over; n++) {
+		fail_calls(n, n + 1);
+		uint16_t code = get(fixture, path_of(0));
+		is_over = !has_failed();
+		fail_calls(NONE, NONE);
+		if (code == MORTISE_DENIED)
+			fail_msg("allocation %llu failed, and the answer is: denied",
+				(unsigned long long)n);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			nobody_is_denied_for_want_of_memory, set_up_secrets, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_keeper_without_any_memory_drops_no_key_and_serves_the_next,
 			set_up_secrets, tear_down),

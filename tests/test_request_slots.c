@@ -574,6 +574,59 @@ static void a_keeper_killed_while_a_pin_is_tried_does_not_try_it_again(void **st
 	assert_int_equal(fixture->questions, 2);
 }
 
+/* What is noted of a PIN is noted of the slot that is gone. */
+static void a_new_token_is_tried_though_the_pin_of_the_one_before_it_failed(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(
+		made(asker, ASK(WIRE_SLOT_ADD, .kind = "pkcs11", .uri = "pkcs11:token=t")), 2);
+	asker_close(asker);
+	snprintf(tpm.seals[0].pin, sizeof tpm.seals[0].pin, "the file has another");
+	keeper_restart(fixture);
+	assert_reason(fixture, "the PIN is wrong");
+	asker = asker_open(fixture);
+	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
+	assert_int_equal(ASK(WIRE_SLOT_REMOVE, .slot = 2), MORTISE_OK);
+	uint64_t id = made(
+		asker, ASK(WIRE_SLOT_ADD, .kind = "pkcs11", .uri = "pkcs11:token=other"));
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_TEST, .slot = id)), id);
+	asker_close(asker);
+	keeper_restart(fixture);
+	while (strncmp(fixture->state, "unsealed", 8) != 0 && !strstr(fixture->state, "sealed: "))
+		keeper_serve(fixture);
+	assert_string_equal(fixture->state, "unsealed");
+}
+
+/* The token answers rightly, but somebody has typed a key meanwhile. */
+static void a_pin_that_was_right_opens_the_next_time_though_its_answer_came_late(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	struct wire_message late = {.code = SEALER_OPEN};
+
+	late.field[WIRE_TAG_BLOB] = (struct wire_field){(const uint8_t *)"\0", 1};
+	assert_int_equal(
+		made(asker, ASK(WIRE_SLOT_ADD, .kind = "pkcs11", .uri = "pkcs11:token=t")), 2);
+	asker_close(asker);
+	assert_int_equal(keeper_stop(fixture), 0);
+	fixture->play = play_silence_behind_health;
+	fixture->questions = 0;
+	keeper_start(fixture);
+	keeper_await_questions(fixture, 2);
+	asker = asker_open(fixture);
+	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
+	play_tpm(fixture, &late);
+	fixture->play = play_tpm;
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_TEST, .slot = 2)), 2);
+	asker_close(asker);
+	keeper_restart(fixture);
+	while (strncmp(fixture->state, "unsealed", 8) != 0 && !strstr(fixture->state, "sealed: "))
+		keeper_serve(fixture);
+	assert_string_equal(fixture->state, "unsealed");
+}
+
 /* Which of a token's questions a module crashes at, and how often. */
 static uint16_t dying_question;
 static unsigned deaths;
@@ -923,6 +976,55 @@ static void a_suspended_slot_opens_once_in_the_next_boot_and_is_resealed(void **
 	assert_slots(fixture, "1 recovery ready, 4 tpm2 ready");
 }
 
+/* What opened the store no longer must not come back by an answer that took its time. */
+static void a_slot_that_was_removed_while_it_was_resealed_opens_nothing(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture), *resealing = asker_open(fixture);
+
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2")), 2);
+	fixture->play = play_silent;
+	fixture->questions = 0;
+	wire_put_number(asker_begin(resealing, WIRE_SLOT_RESEAL), WIRE_TAG_NUMBER, 2);
+	asker_send(resealing);
+	keeper_await_questions(fixture, 1);
+	assert_int_equal(ASK(WIRE_SLOT_REMOVE, .slot = 2), MORTISE_OK);
+	fixture->play = play_tpm;
+	play_tpm(fixture, &(struct wire_message){.code = SEALER_ENROL});
+	uint16_t code = asker_receive(fixture, resealing);
+	assert_slots(fixture, "1 recovery ready");
+	assert_int_not_equal(code, MORTISE_OK);
+	asker_close(asker);
+	asker_close(resealing);
+}
+
+/* Its id is the next one's, who was told that he has it. */
+static void a_key_that_was_added_in_the_place_of_a_removed_slot_stays_its_own(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture), *changing = asker_open(fixture);
+	char key[128];
+
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pin = "1234")), 2);
+	fixture->play = play_silent;
+	fixture->questions = 0;
+	struct wire_writer *writer = asker_begin(changing, WIRE_SLOT_CHANGE_PIN);
+	wire_put_number(writer, WIRE_TAG_NUMBER, 2);
+	wire_put_text(writer, WIRE_TAG_PIN, "4321");
+	asker_send(changing);
+	keeper_await_questions(fixture, 1);
+	assert_int_equal(ASK(WIRE_SLOT_REMOVE, .slot = 2), MORTISE_OK);
+	uint64_t id = made(asker, ASK(WIRE_SLOT_ADD, .kind = "recovery"));
+	text_of(&asker->reply, WIRE_TAG_RECOVERY, key, sizeof key);
+	fixture->play = play_tpm;
+	play_tpm(fixture, &(struct wire_message){.code = SEALER_ENROL});
+	snprintf(tpm.seals[tpm.count - 1].pin, sizeof tpm.seals[0].pin, "4321");
+	(void)asker_receive(fixture, changing);
+	assert_int_equal(ASK(WIRE_SLOT_TEST, .slot = id, .recovery = key), MORTISE_OK);
+	asker_close(asker);
+	asker_close(changing);
+}
+
 /* Whoever keeps the host from booting keeps nothing open: without PCRs it is a day's affair. */
 static void a_suspended_slot_opens_nothing_once_its_time_is_over(void **state)
 {
@@ -985,6 +1087,7 @@ int main(void)
 		IN_FIXTURE(a_changed_pin_opens_and_the_old_one_does_not),
 		IN_FIXTURE(a_token_whose_pin_failed_is_not_tried_again_by_a_restart),
 		IN_FIXTURE(a_keeper_killed_while_a_pin_is_tried_does_not_try_it_again),
+		IN_FIXTURE(a_pin_that_was_right_opens_the_next_time_though_its_answer_came_late),
 		IN_FIXTURE(a_module_that_crashes_is_tried_again_unless_a_pin_may_have_been),
 		IN_FIXTURE(a_pin_that_is_typed_while_hardware_is_asked_has_its_turn_behind_that),
 		IN_FIXTURE(a_pin_in_a_uri_and_other_wishes_that_make_no_sense_are_refused),
@@ -993,6 +1096,9 @@ int main(void)
 		IN_FIXTURE(a_slot_whose_hints_were_edited_on_disk_opens_no_store),
 		IN_FIXTURE(a_seal_by_an_admin_ends_the_work_on_a_slot),
 		IN_FIXTURE(a_suspended_slot_opens_once_in_the_next_boot_and_is_resealed),
+		IN_FIXTURE(a_slot_that_was_removed_while_it_was_resealed_opens_nothing),
+		IN_FIXTURE(a_key_that_was_added_in_the_place_of_a_removed_slot_stays_its_own),
+		IN_FIXTURE(a_new_token_is_tried_though_the_pin_of_the_one_before_it_failed),
 		IN_FIXTURE(a_suspended_slot_opens_nothing_once_its_time_is_over),
 		IN_FIXTURE(a_suspension_that_was_not_needed_ends_with_the_next_boot),
 	};
