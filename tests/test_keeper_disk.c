@@ -26,7 +26,8 @@
 static struct failing {
 	int syncs, commits;
 	int full;   /* writes for which there is no room */
-	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last */
+	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last
+		     */
 } * failing;
 
 static bool is_keeper;
@@ -460,8 +461,8 @@ static void each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already(
 		snprintf(needle, sizeof needle, "\"path\":\"%s\"", path);
 		if (keeper_log_has(fixture, needle))
 			continue;
-		assert_value(fixture, path, "v");
-		fail_msg("%s was set, and the log has no line of it", path);
+		if (ask_get(fixture, asker, path, NULL) == MORTISE_OK)
+			fail_msg("%s was set, and the log has no line of it", path);
 	}
 	asker_close(asker);
 }

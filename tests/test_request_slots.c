@@ -589,8 +589,8 @@ static void a_new_token_is_tried_though_the_pin_of_the_one_before_it_failed(void
 	asker = asker_open(fixture);
 	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
 	assert_int_equal(ASK(WIRE_SLOT_REMOVE, .slot = 2), MORTISE_OK);
-	uint64_t id = made(
-		asker, ASK(WIRE_SLOT_ADD, .kind = "pkcs11", .uri = "pkcs11:token=other"));
+	uint64_t id =
+		made(asker, ASK(WIRE_SLOT_ADD, .kind = "pkcs11", .uri = "pkcs11:token=other"));
 	assert_int_equal(made(asker, ASK(WIRE_SLOT_TEST, .slot = id)), id);
 	asker_close(asker);
 	keeper_restart(fixture);

@@ -25,6 +25,7 @@
 #include "sandbox.h"
 #include "sealer_link.h"
 #include "server.h"
+#include "verbs.h"
 
 /*
  * What the monitor tells a keeper at its start, in one frame with descriptors (processes.h). Shared
@@ -49,8 +50,6 @@ struct keeper_settings {
 	uint64_t credentials_wait_ms; /* how long it waits while sealed */
 };
 
-#define ALL_VERBS (2u * VERB_ADMIN - 1)
-
 static uint32_t read_u32(const uint8_t *at)
 {
 	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
@@ -60,14 +59,14 @@ static uint32_t read_u32(const uint8_t *at)
 static enum mortise_status read_entrance(
 	const struct wire_message *item, struct entrance *out_entrance)
 {
-	struct entrance entrance = {.verbs = ALL_VERBS};
-	uint64_t verbs = ALL_VERBS;
+	struct entrance entrance = {.verbs = verbs_all()};
+	uint64_t verbs = verbs_all();
 
 	TRY(wire_text(item, WIRE_TAG_NAME, entrance.name, sizeof entrance.name));
 	entrance.is_main = strcmp(entrance.name, SUBJECT_SOCKET_MAIN) == 0;
 	if (wire_has(item, WIRE_TAG_NUMBER) || !entrance.is_main)
 		TRY(wire_number(item, WIRE_TAG_NUMBER, &verbs));
-	entrance.verbs = (unsigned)verbs & ALL_VERBS;
+	entrance.verbs = (unsigned)verbs & verbs_all();
 	*out_entrance = entrance;
 	return MORTISE_OK;
 }

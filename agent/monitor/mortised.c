@@ -22,6 +22,7 @@
 #include "reload.h"
 #include "startup.h"
 #include "witness.h"
+#include "verbs.h"
 
 /*
  * The agent's command line. Reads it in main and nowhere else: what is wrong there ends the
@@ -138,7 +139,6 @@ struct agent {
 	struct listen_set listeners;
 };
 
-#define ALL_VERBS           127u
 #define CREDENTIALS_NAME    "credentials"
 #define SOCKET_DEFAULT_PATH "/run/mortise/mortise.sock"
 
@@ -418,7 +418,7 @@ static int monitor(struct agent *agent)
 	const struct listener *opened = agent->listeners.listeners;
 	size_t count = 1 + config->socket_count;
 	struct monitor_listener listeners[PROCESS_LISTENERS_MAX] = {
-		{.name = "main", .verbs = ALL_VERBS, .fd = opened[0].fd}};
+		{.name = "main", .verbs = verbs_all(), .fd = opened[0].fd}};
 
 	agent->settings = (struct monitor_settings){
 		.config = &agent->config,

@@ -43,6 +43,7 @@ struct caller {
 	bool is_looked_up;       /* the witness has looked into its /proc/PID, or could not */
 	const char *trouble;     /* why it could not; NULL: it could */
 	const char *exe_trouble; /* likewise, for its program */
+	const char *lack;        /* why a fact could not be kept that was found; NULL: none was */
 	struct witness_question question;
 	void (*told)(void *context); /* of its answer */
 	void *told_context;

@@ -215,7 +215,11 @@ static struct fact known(struct caller *caller, enum attribute attribute, const 
 
 	free(*place);
 	*place = strdup(text);
-	return (struct fact){*place ? FACT_KNOWN : FACT_UNKNOWN, *place};
+	if (*place)
+		return (struct fact){FACT_KNOWN, *place};
+	/* It is no reason to deny: the next request gathers it. */
+	caller->lack = "memory is short";
+	return (struct fact){FACT_UNGATHERED, NULL};
 }
 
 static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
@@ -240,9 +244,13 @@ static void on_exe(void *context, const char *path, const char *trouble)
 	struct fact *exe = &caller->subject.exe;
 
 	*exe = unknown;
+	caller->exe_trouble = trouble;
 	if (path && caller_is_alive(caller))
 		*exe = known(caller, ATTRIBUTE_EXE, path);
-	caller->exe_trouble = trouble;
+	if (path && exe->state == FACT_UNGATHERED) {
+		*exe = unknown;
+		caller->exe_trouble = caller->lack;
+	}
 	if (caller->told)
 		caller->told(caller->told_context);
 }
@@ -470,6 +478,7 @@ static const struct source {
 
 void evidence_gather(struct evidence *evidence, struct caller *caller, unsigned facts)
 {
+	caller->lack = NULL;
 	for (unsigned i = 0; i < FACT_COUNT; i++) {
 		struct fact *fact = &caller->subject.facts[i];
 

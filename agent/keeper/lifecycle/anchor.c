@@ -20,12 +20,13 @@ struct anchor {
 	struct vault *vault;  /* NULL: none attached, or none with an anchor */
 	struct secret *state; /* while a vault is being checked, or attached */
 	uint64_t counter;
-	bool is_asking;       /* an increment is on its way */
-	bool is_unsure;       /* one failed, and may have been counted */
-	struct vault_age due; /* what the last increment, done or asked for, covers */
-	int64_t due_ms;       /* when the oldest of those commits came */
-	int64_t open_ms;      /* when the oldest commit came that none covers; 0: none */
-	int64_t retry_ms;     /* not before */
+	bool is_asking;          /* an increment is on its way */
+	bool is_unsure;          /* one failed, and may have been counted */
+	struct vault_age unsure; /* what that one covers, if so */
+	struct vault_age due;    /* what the last increment, done or asked for, covers */
+	int64_t due_ms;          /* when the oldest of those commits came */
+	int64_t open_ms;         /* when the oldest commit came that none covers; 0: none */
+	int64_t retry_ms;        /* not before */
 	uint64_t increments;
 	uint64_t budget;
 	int64_t refilled_ms;
@@ -302,6 +303,8 @@ static void complain(struct anchor *anchor, const struct sealer_answer *answer)
 			    "not be noticed: %s",
 			token_fault_text(answer->fault));
 	advice_describe(&about, answer, anchor->complaint, sizeof anchor->complaint);
+	if (!anchor->is_unsure)
+		anchor->unsure = anchor->due;
 	anchor->is_unsure = true;
 	anchor->due = (struct vault_age){0};
 	anchor->open_ms = anchor->due_ms;
@@ -329,6 +332,8 @@ static void on_reread(void *context, struct sealer_answer *answer)
 	if (anchor->vault && answer->status == MORTISE_OK && answer->counter == anchor->counter &&
 		ask(anchor, TOKEN_ANCHOR_INCREMENT, anchor->counter, on_incremented) == MORTISE_OK)
 		return;
+	/* It counted then, and what has been written since has a generation that it had reached. */
+	anchor->due = anchor->unsure;
 	on_incremented(anchor, answer);
 }
 

@@ -120,6 +120,7 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
 	lifecycle->pin_slot = 0;
 	lifecycle_drop_candidate(lifecycle);
 	lifecycle_cancel_recovery(lifecycle);
+	event_del(lifecycle->retry);
 	if (lifecycle->vault)
 		lifecycle_close_vault(lifecycle);
 	/* Pruned versions go from the disk now; if not, SQLite overwrites them later. */

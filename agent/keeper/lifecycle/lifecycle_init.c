@@ -164,6 +164,12 @@ static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
 		return;
 	}
 	audit_detach(lifecycle->parts.audit);
+	if (lifecycle->state == LIFECYCLE_SEALED) {
+		/* It is made, and whoever has its key can open it; it does so by itself, too. */
+		lifecycle_try_later(lifecycle);
+		end(lifecycle, MORTISE_OK, "", lifecycle->making->recovery_text);
+		return;
+	}
 	end(lifecycle, status,
 		"the store could not be made; see the agent's log, then run: mortise init", NULL);
 }
@@ -183,6 +189,15 @@ static void make_and_open(struct lifecycle *lifecycle)
 	}
 	if (status != MORTISE_OK)
 		on_opened(lifecycle, status);
+}
+
+/* A store of which nobody would ever have the recovery key is not made. */
+static bool is_still_wanted(struct lifecycle *lifecycle)
+{
+	if (lifecycle->making->is_wanted(lifecycle->context))
+		return true;
+	end(lifecycle, MORTISE_CONFLICT, "nobody waits for the recovery key any more", NULL);
+	return false;
 }
 
 static void on_counter(void *context, struct sealer_answer *answer)
@@ -206,7 +221,8 @@ static void on_counter(void *context, struct sealer_answer *answer)
 		return;
 	}
 	making->generation = answer->counter;
-	make_and_open(lifecycle);
+	if (is_still_wanted(lifecycle))
+		make_and_open(lifecycle);
 }
 
 static enum mortise_status make_counter(struct lifecycle *lifecycle)
@@ -225,14 +241,12 @@ static void on_enrolled(void *context, enum mortise_status status, const char *t
 	struct lifecycle *lifecycle = context;
 	struct making *making = lifecycle->making;
 
-	if (status == MORTISE_OK && !making->is_wanted(lifecycle->context)) {
-		status = MORTISE_CONFLICT;
-		text = "nobody waits for the recovery key any more";
-	}
 	if (status != MORTISE_OK) {
 		end(lifecycle, status, text, NULL);
 		return;
 	}
+	if (!is_still_wanted(lifecycle))
+		return;
 	if (!making->has_anchor)
 		make_and_open(lifecycle);
 	else if (make_counter(lifecycle) != MORTISE_OK)

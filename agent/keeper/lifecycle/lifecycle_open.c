@@ -141,6 +141,8 @@ enum mortise_status lifecycle_open_with(struct lifecycle *lifecycle, const struc
 
 void lifecycle_close_vault(struct lifecycle *lifecycle)
 {
+	bool was_unsure = lifecycle_is_unsure(lifecycle);
+
 	lifecycle_end_work(lifecycle);
 	slot_work_cancel(lifecycle);
 	event_del(lifecycle->ends);
@@ -149,6 +151,13 @@ void lifecycle_close_vault(struct lifecycle *lifecycle)
 	vault_close(lifecycle->vault);
 	lifecycle->vault = NULL;
 	lifecycle->is_unsure = false;
+	/* The write that failed may have been done, and made another epoch the store's. */
+	if (was_unsure) {
+		backup_store_closing(lifecycle->backup);
+		store_shut(lifecycle->store);
+		if (lifecycle_have_store(lifecycle) != MORTISE_OK)
+			log_warning("the store cannot be opened anew; it is when it is unsealed");
+	}
 }
 
 /*

@@ -68,10 +68,10 @@ struct lifecycle {
 	bool check_waits;           /* for the sealer to be free */
 	bool check_may_pass;        /* what the check failed by may be gone later */
 	bool is_unsure;             /* the store is to be opened anew, and could not be yet */
-	bool hold_is_unread;        /* whether it may unseal by itself is not known yet */
 	lifecycle_done *typed_done; /* of a key that was typed; NULL: nobody waits */
 	void *typed_context;
 
+	uint64_t asked_id; /* the slot whose hardware was asked last for its h */
 	uint64_t pin_slot; /* that waits for its PIN, as far as the last turn went; 0: none */
 	struct event *retry;
 	unsigned attempts;

@@ -58,6 +58,7 @@ static void end(struct lifecycle *lifecycle, enum mortise_status status, const c
 		log_info("recovered: %s", kept);
 	} else if (lifecycle->state == LIFECYCLE_UNSEALING) {
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
+		lifecycle_try_later(lifecycle); /* as before it */
 	}
 	recovering_free(lifecycle);
 	done(context, status, kept, NULL);
@@ -182,6 +183,7 @@ static void apply(struct lifecycle *lifecycle)
 	if (status == MORTISE_OK && recovering->anchor)
 		status = anchor_attach(lifecycle->anchor, recovering->vault);
 	if (status != MORTISE_OK) {
+		lifecycle->slots_are_old = true; /* whichever store it is now */
 		end(lifecycle, status, "the store could not be changed; run the same again");
 		return;
 	}

@@ -214,12 +214,14 @@ static void on_slot_answer(void *context, struct sealer_answer *answer)
 	struct turn *turn = &lifecycle->turn;
 	const struct kept_slot *kept = asked_slot(lifecycle);
 
+	/* Whoever wants to know it by now. */
+	if (!doubts_pin(answer) &&
+		lifecycle_note_pin(lifecycle, lifecycle->asked_id, false) != MORTISE_OK)
+		log_warning("slot %llu: that its PIN was right could not be noted",
+			(unsigned long long)lifecycle->asked_id);
 	if (!kept)
 		return;
 	turn->was_asked = true;
-	if (!doubts_pin(answer) && lifecycle_note_pin(lifecycle, kept->id, false) != MORTISE_OK)
-		log_warning("slot %llu: that its PIN was right could not be noted",
-			(unsigned long long)kept->id);
 	if (answer->status == MORTISE_OK) {
 		open_by(lifecycle, answer);
 		return;
@@ -298,6 +300,7 @@ static bool ask_slot(struct lifecycle *lifecycle, const struct kept_slot *kept)
 		lifecycle->turn.may_pass = true;
 		return false;
 	}
+	lifecycle->asked_id = kept->id;
 	if (sealer_open(lifecycle->parts.sealer, slot.kind, slot.blob, pin, on_slot_answer,
 		    lifecycle) == MORTISE_OK)
 		return true;
@@ -351,14 +354,14 @@ void lifecycle_end_turn(struct lifecycle *lifecycle)
 	lifecycle->turn = lifecycle->next = (struct turn){0};
 }
 
+/* An admin may have sealed it meanwhile, or the key that was typed was not enough to end his seal.
+ */
 void lifecycle_retry(struct lifecycle *lifecycle)
 {
 	if (lifecycle->check_waits)
 		lifecycle_check_age(lifecycle);
-	else if (lifecycle->state == LIFECYCLE_SEALED && lifecycle->hold_is_unread)
-		lifecycle_start(lifecycle);
 	else if (lifecycle->state == LIFECYCLE_SEALED)
-		lifecycle_begin_turn(lifecycle, false);
+		lifecycle_start(lifecycle);
 }
 
 /* ---- who asks for it ---- */
@@ -371,8 +374,7 @@ void lifecycle_start(struct lifecycle *lifecycle)
 	enum mortise_status status = lifecycle_have_store(lifecycle);
 	if (status == MORTISE_OK)
 		status = lifecycle_find_hold(lifecycle, &holds);
-	lifecycle->hold_is_unread = status == MORTISE_BUSY || status == MORTISE_IO;
-	if (lifecycle->hold_is_unread) {
+	if (status == MORTISE_BUSY || status == MORTISE_IO) {
 		lifecycle_explain_lack(lifecycle, status);
 		lifecycle_try_later(lifecycle);
 	} else if (status != MORTISE_OK || holds) {
@@ -396,7 +398,7 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 {
 	if (lifecycle->state == LIFECYCLE_UNINITIALISED)
 		return MORTISE_CONFLICT;
-	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done)
+	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done || lifecycle->recovering)
 		return MORTISE_BUSY;
 	TRY(lifecycle_have_store(lifecycle));
 	TRY(lifecycle_set_hold(lifecycle, ""));
@@ -428,6 +430,8 @@ static void on_typed_opened(struct lifecycle *lifecycle, enum mortise_status sta
 	if (status != MORTISE_OK) {
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
 		lifecycle_finish_typed(lifecycle, status, lifecycle->reason);
+		/* Whose turn at the hardware the key has ended waits no more, either. */
+		lifecycle_finish(lifecycle, status, lifecycle->reason, NULL);
 		if (status == MORTISE_BUSY || lifecycle->check_may_pass)
 			lifecycle_try_later(lifecycle);
 		return;
@@ -473,7 +477,7 @@ enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 
 	if (before == LIFECYCLE_UNINITIALISED || before == LIFECYCLE_UNSEALED)
 		return MORTISE_CONFLICT;
-	if (lifecycle->typed_done || lifecycle->candidate)
+	if (lifecycle->typed_done || lifecycle->candidate || lifecycle->recovering)
 		return MORTISE_BUSY;
 	TRY(lifecycle_have_store(lifecycle));
 	lifecycle->typed_done = done;

@@ -69,14 +69,16 @@ static void promote(struct lifecycle *lifecycle, uint64_t id)
 	}
 }
 
-static void drop_stand_in(
+static enum mortise_status drop_stand_in(
 	struct lifecycle *lifecycle, uint64_t id, const struct slot *slot, const char *why)
 {
 	char note[120];
 
 	snprintf(note, sizeof note, "slot %llu stands in for slot %llu no more: %s",
 		(unsigned long long)id, (unsigned long long)slot->hints.of, why);
-	put_on_record(lifecycle, "slot-suspend", vault_remove_slot(lifecycle->vault, id), note);
+	enum mortise_status status = vault_remove_slot(lifecycle->vault, id);
+	put_on_record(lifecycle, "slot-suspend", status, note);
+	return status;
 }
 
 /* The reseal took the stand-in's place; where it failed, the stand-in stays until it ends. */
@@ -108,7 +110,7 @@ static void use_boot(struct lifecycle *lifecycle, uint64_t id, const struct slot
 		return;
 	}
 	if (opened != id) {
-		drop_stand_in(lifecycle, id, slot, "it was not needed");
+		(void)!drop_stand_in(lifecycle, id, slot, "it was not needed"); /* its time ends */
 		return;
 	}
 	if (slot_work_reseal(lifecycle, hints.of, NULL, on_resealed, lifecycle) != MORTISE_OK)
@@ -143,7 +145,8 @@ void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t opened)
 	lifecycle_arm_ends(lifecycle);
 }
 
-/* One whose time is over by a clock that is not believed is looked at again soon. */
+/* One whose time is over, by a clock that is not believed or on a disk that takes no write, is
+ * looked at again soon. */
 static uint64_t next_end(uint64_t next_us, uint64_t ends_us, uint64_t now)
 {
 	uint64_t left_us = ends_us > now ? ends_us - now : DOUBT_CHECK_US;
@@ -167,8 +170,8 @@ void lifecycle_arm_ends(struct lifecycle *lifecycle)
 		if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK ||
 			!(slot.hints.flags & SLOT_STAND_IN))
 			continue;
-		if (slot.hints.ends_us <= now && clock.is_believed) {
-			drop_stand_in(lifecycle, id, &slot, "its time is over");
+		if (slot.hints.ends_us <= now && clock.is_believed &&
+			drop_stand_in(lifecycle, id, &slot, "its time is over") == MORTISE_OK) {
 			is_changed = true;
 		} else {
 			next_us = next_end(next_us, slot.hints.ends_us, now);

@@ -9,6 +9,7 @@
 #include "advice.h"
 #include "enrolment.h"
 #include "lifecycle_parts.h"
+#include "log.h"
 
 static void release(uint8_t **bytes)
 {
@@ -442,11 +443,23 @@ enum mortise_status slot_add_typed(
 	return MORTISE_OK;
 }
 
+/* Its id may be another's soon: what is under way for it ends, and what is noted of its PIN is
+ * void. */
+static void forget_slot(struct lifecycle *lifecycle, uint64_t id)
+{
+	if (lifecycle->work && lifecycle->work->of == id)
+		end(lifecycle, MORTISE_CONFLICT, "the slot was removed meanwhile", 0);
+	if (lifecycle_note_pin(lifecycle, id, false) != MORTISE_OK)
+		log_warning("slot %llu: what is noted of its PIN could not be removed",
+			(unsigned long long)id);
+}
+
 enum mortise_status slot_remove(struct lifecycle *lifecycle, uint64_t id)
 {
 	if (!lifecycle->vault)
 		return MORTISE_SEALED;
 	TRY(vault_remove_slot(lifecycle->vault, id));
+	forget_slot(lifecycle, id);
 	for (uint64_t other = 0; (other = vault_next_slot(lifecycle->vault, other));) {
 		CLEANUP(release) uint8_t *record = NULL;
 		struct slot slot;

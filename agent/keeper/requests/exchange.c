@@ -35,7 +35,9 @@ static const char *trouble_of(const struct exchange *exchange)
 {
 	const struct caller *caller = &exchange->from->caller;
 
-	return caller->exe_trouble ? caller->exe_trouble : caller->trouble;
+	return caller->exe_trouble ? caller->exe_trouble
+	       : caller->trouble   ? caller->trouble
+				   : caller->lack;
 }
 
 /* A rule might allow it: who asks was not looked at, so nobody is denied for good. */

@@ -3,6 +3,13 @@
 
 #include <stdio.h>
 
+#include "wire.h"
+
+bool owed_has_room(const struct owed *owed)
+{
+	return owed->count + WIRE_SETS_MAX <= OWED_MAX;
+}
+
 void owed_add(struct owed *owed, const struct audit_event *event)
 {
 	if (owed->count == OWED_MAX)

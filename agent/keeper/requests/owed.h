@@ -11,7 +11,8 @@
 #include "audit.h"
 #include "policy.h"
 
-#define OWED_MAX 256 /* as many as a turn has answers */
+/* As many as a turn has answers, and those of the largest change, more than twice. */
+#define OWED_MAX 1024
 
 struct owed_line {
 	struct audit_event event; /* its strings are those behind it */
@@ -26,6 +27,8 @@ struct owed {
 	bool is_tried; /* those are in this turn */
 };
 
+/* Is there room for the lines of one more change, however large? Before it is made. */
+bool owed_has_room(const struct owed *owed);
 /* The event of a change has just been appended to the turn. */
 void owed_add(struct owed *owed, const struct audit_event *event);
 

@@ -287,6 +287,9 @@ static enum mortise_status look_again(struct exchange *exchange)
 	if (audit_report(agent->audit).is_failing)
 		return exchange_fail(exchange, MORTISE_BUSY,
 			"the audit log can't be written, so nothing is changed; free some space");
+	if (!owed_has_room(&agent->owed))
+		return exchange_fail(
+			exchange, MORTISE_BUSY, "too many lines wait for the audit log; try again");
 	return MORTISE_OK;
 }
 

@@ -181,10 +181,11 @@ void request_end_watches(struct agent *agent);
 
 /*
  * Damage of the audit log: as the store says while it is sealed; what was found when the vault
- * opens; what could not be stored, later.
+ * opens; as a store says that was opened anew; what could not be stored, later.
  */
 void request_damage_while_sealed(struct agent *agent);
 void request_damage_look(struct agent *agent, struct vault *vault);
+void request_damage_read(struct agent *agent, struct vault *vault);
 void request_damage_upkeep(struct agent *agent);
 
 /* The clock's floor: as the open vault has it, from time to time, and when the vault closes. */

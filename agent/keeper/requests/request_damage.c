@@ -149,6 +149,16 @@ static void store(struct damage *damage, struct vault *vault)
 		damage->unstored.sequence = 0; /* or there are more than enough to be told of */
 }
 
+void request_damage_read(struct agent *agent, struct vault *vault)
+{
+	uint64_t before = agent->damage.open;
+
+	store(&agent->damage, vault);
+	recount(&agent->damage, vault);
+	if (agent->damage.open != before)
+		tell(&agent->damage);
+}
+
 void request_damage_look(struct agent *agent, struct vault *vault)
 {
 	const struct audit_gap *gap = audit_gap(agent->audit);

@@ -151,7 +151,7 @@ enum mortise_status request_vault_reread(void *context, struct vault *vault)
 		agent->policy_version = version;
 		policy_names_watch(&agent->names, policy, false);
 	}
-	request_damage_look(agent, vault);
+	request_damage_read(agent, vault);
 	return status;
 }
 
