@@ -154,9 +154,9 @@ void lifecycle_close_vault(struct lifecycle *lifecycle)
 	/* The write that failed may have been done, and made another epoch the store's. */
 	if (was_unsure) {
 		backup_store_closing(lifecycle->backup);
-		store_shut(lifecycle->store);
-		if (lifecycle_have_store(lifecycle) != MORTISE_OK)
-			log_warning("the store cannot be opened anew; it is when it is unsealed");
+		lifecycle->slots_are_old = true;
+		if (store_reopen(lifecycle->store) != MORTISE_OK)
+			store_shut(lifecycle->store); /* it is opened when it is needed */
 	}
 }
 
