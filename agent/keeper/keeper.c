@@ -585,6 +585,8 @@ int keeper_main(void)
 	if (status != MORTISE_OK)
 		return exit_status(status);
 	status = start(&keeper);
+	if (status == MORTISE_BUSY)
+		log_error("there is too little memory to start; give the agent more");
 	if (status == MORTISE_OK)
 		serve(&keeper);
 	stop(&keeper);

@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define FILTER_ROOM (4 * 1024 * 1024)
+
 /*
  * The list of system calls that the keeper may make, as a seccomp filter. Part of sandbox; nobody
  * else includes it.
@@ -480,8 +482,23 @@ enum mortise_status sandbox_confine(const char *store_directory, const char *aud
 	return status;
 }
 
+/*
+ * libseccomp 2.5 reads through a pointer that is NULL where its own malloc() fails
+ * (seccomp_load(), src/gen_bpf.c): without room for what it makes it is not asked.
+ */
+static enum mortise_status find_room(void)
+{
+	void *room =
+		mmap(NULL, FILTER_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room == MAP_FAILED)
+		return MORTISE_IO;
+	return munmap(room, FILTER_ROOM) == 0 ? MORTISE_OK : MORTISE_IO;
+}
+
 enum mortise_status sandbox_enter(void)
 {
+	TRY(find_room());
 	TRY(sandbox_syscalls_load());
 	entered = true;
 	return MORTISE_OK;

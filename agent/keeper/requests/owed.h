@@ -11,8 +11,8 @@
 #include "audit.h"
 #include "policy.h"
 
-/* As many as a turn has answers, and those of the largest change, more than twice. */
-#define OWED_MAX 1024
+/* As many as a turn has answers, and those of the largest change behind them. */
+#define OWED_MAX 512
 
 struct owed_line {
 	struct audit_event event; /* its strings are those behind it */
