@@ -249,7 +249,8 @@ static void on_exe(void *context, const char *path, const char *trouble)
 		*exe = known(caller, ATTRIBUTE_EXE, path);
 	if (path && exe->state == FACT_UNGATHERED) {
 		*exe = unknown;
-		caller->exe_trouble = caller->lack;
+		caller->exe_trouble = caller->lack; /* until the next question, as any trouble */
+		caller->lack = NULL;
 	}
 	if (caller->told)
 		caller->told(caller->told_context);
