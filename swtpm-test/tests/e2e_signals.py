@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import tap
-from signals import PATH, QUIT, VALUE, Job, build
+from signals import PATH, QUIT, VALUE, Job, build, state_of
 from tap import has, same, test, until
 
 S = signal
@@ -19,6 +19,7 @@ HANDED = [S.SIGHUP, S.SIGINT, S.SIGQUIT, S.SIGTERM, S.SIGUSR1, S.SIGUSR2, S.SIGA
           S.SIGVTALRM, S.SIGPROF, S.SIGABRT, S.SIGCHLD, S.SIGSTKFLT, S.SIGRTMIN, S.SIGRTMIN + 5]
 ENDING = [S.SIGHUP, S.SIGINT, S.SIGQUIT, S.SIGTERM, S.SIGUSR1, S.SIGUSR2, S.SIGALRM, S.SIGPIPE,
           S.SIGABRT, S.SIGKILL, S.SIGSEGV, S.SIGRTMIN]
+MARK = S.SIGRTMIN + 10  # the kernel hands out lower ones first
 TERMINALS = ['terminal', 'terminal, output to a file', 'terminal, input from a pipe']
 KINDS = ['exec', 'watch', 'dev']
 
@@ -218,6 +219,40 @@ def a_key_stops_the_job_and_fg_and_bg_let_it_go_on(place):
                 same(3 <= job.log().count('P %d' % S.SIGCONT) <= pressed, True, '%s, %s: %d keys, %s' % (
                     kind, where, pressed, job.log()))
                 until(lambda: not job.left())
+
+
+def witness_of(job):
+    """What mortise asks whether a signal has come to the group."""
+    def is_it(pid):
+        with open('/proc/%d/comm' % pid) as name:
+            return name.read() == 'mortise-group\n'
+    return next(pid for pid in job.left() if is_it(pid))
+
+
+@test
+def what_comes_twice_to_the_group_is_not_handed_on_where_the_witness_is_slow(place):
+    """It may have had both as one (POSIX, 2.4.1)."""
+    bench = Bench(place)
+    for kind in KINDS:
+        with bench.job(kind, 'pipes', 'handle') as job:
+            for turn, number in enumerate((S.SIGUSR1, S.SIGALRM, S.SIGRTMIN + 3)):
+                witness = witness_of(job)
+                os.kill(witness, S.SIGSTOP)
+                until(lambda: state_of(witness) == 'T')
+                for count in (1, 2):
+                    job.send('group', number)
+                    job.wait_count('P %d' % number, count)
+                    time.sleep(0.1)  # for mortise, which asks
+                os.kill(witness, S.SIGCONT)
+                # Whatever mortise had to hand on before this, it has handed on when this has come.
+                for count, more in ((2, 0), (3, 1)):
+                    for _ in range(more):
+                        job.send('alone', number)
+                    job.send('alone', MARK)
+                    job.wait_count('P %d' % MARK, 2 * turn + more + 1)
+                    same(job.log().count('P %d' % number), count, '%s, %d: %s' % (kind, number, job.log()))
+            job.send('alone', QUIT)
+            job.ended()
 
 
 @test

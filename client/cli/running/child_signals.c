@@ -26,6 +26,8 @@ static child_signals_hand *volatile hand_on;
 
 /* How often the witness had seen a signal when mortise last asked. */
 static uint32_t seen[NSIG];
+/* What waited here when the witness last answered: it may have had both as one. */
+static bool was_one[NSIG];
 static pid_t witness;
 static volatile sig_atomic_t witness_link = -1;
 
@@ -69,20 +71,6 @@ static bool ask_witness(int number, uint32_t *out_count)
 }
 
 /*
- * Has the witness seen one since this was last asked? The kernel tells the newest process of a
- * group first: what has come to mortise, and to the group, is there already.
- */
-static bool has_witness_seen(int number)
-{
-	uint32_t count = 0;
-
-	if (!ask_witness(number, &count) || count == seen[number])
-		return false;
-	seen[number] = count;
-	return true;
-}
-
-/*
  * What has come to others of the group has come to mortise, too, when this returns: who signals a
  * group holds a lock until all have it, and to set a group takes that lock (Linux, kernel/signal.c
  * and kernel/sys.c).
@@ -97,6 +85,32 @@ static bool is_pending(int number)
 	sigset_t pending;
 
 	return sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
+}
+
+/*
+ * Has the witness seen one since this was last asked? The kernel tells the newest process of a
+ * group first: what has come to mortise, and to the group, is there already. Of a real-time signal
+ * each one waits; of any other, those that wait at a process are one (POSIX.1-2017, 2.4.1). So the
+ * witness, where it is slow, has had one when mortise has two: the second is the group's as well.
+ */
+static bool has_witness_seen(int number)
+{
+	uint32_t count = 0;
+	bool is_same = was_one[number];
+
+	was_one[number] = false;
+	if (!ask_witness(number, &count))
+		return false;
+	if (count == seen[number])
+		return is_same;
+	if (number >= SIGRTMIN) {
+		seen[number]++;
+		return true;
+	}
+	seen[number] = count;
+	let_arrive();
+	was_one[number] = is_pending(number);
+	return true;
 }
 
 /*
@@ -280,6 +294,7 @@ void child_signals_witness(void (*forget)(void *context), void *context)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &now);
 	memset(seen, 0, sizeof seen);
+	memset(was_one, 0, sizeof was_one);
 	witness = fork();
 	if (witness == 0) {
 		if (forget != NULL)
@@ -356,7 +371,7 @@ void child_signals_tell_group(int number)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &now);
 	(void)kill(0, number);
-	(void)has_witness_seen(number); /* and mortise knows of it */
+	(void)ask_witness(number, &seen[number]); /* and mortise knows of it */
 	(void)sigprocmask(SIG_SETMASK, &now, NULL);
 }
 
