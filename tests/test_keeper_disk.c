@@ -468,7 +468,8 @@ static void each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already(
 }
 
 /* What opens without PCRs is a day's affair, and not one until somebody changes a slot. */
-static void a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room(void **state)
+static void a_stand_in_whose_end_a_full_disk_put_off_ends_with_its_line_once_there_is_room(
+	void **state)
 {
 	struct keeper_fixture *fixture = *state;
 	struct asker *asker = asker_open(fixture);
@@ -491,12 +492,17 @@ static void a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room(v
 	keeper_fact(fixture, "slots", slots);
 	assert_non_null(strstr(slots, "stand-in"));
 	failing->full = 0;
+	keeper_stop_log(fixture);
 	for (time_t end = time(NULL) + 90; strstr(slots, "stand-in");) {
 		if (time(NULL) > end)
 			fail_msg("its time is over, there is room, and still: %s", slots);
 		usleep(100000);
 		keeper_fact(fixture, "slots", slots);
 	}
+	keeper_mend_log(fixture);
+	await_fact(fixture, "audit", "ok");
+	assert_true(keeper_log_has(
+		fixture, "\"result\":\"ok\",\"note\":\"late: slot 4 stands in for slot 3 no more"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -504,7 +510,7 @@ static void a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room(v
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_stand_in_whose_end_the_full_disk_put_off_ends_once_there_is_room),
+		TEST(a_stand_in_whose_end_a_full_disk_put_off_ends_with_its_line_once_there_is_room),
 		TEST(a_seal_after_a_rekey_whose_last_write_failed_leaves_a_store_that_opens),
 		TEST(damage_that_was_acknowledged_is_not_told_again_for_a_write_that_failed),
 		TEST(each_line_of_a_large_change_is_owed_behind_one_that_is_owed_already),

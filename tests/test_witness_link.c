@@ -610,6 +610,24 @@ static void a_monitor_that_says_nothing_is_waited_for_no_longer_than_a_witness(v
 	answer_fetch(id, MORTISE_BUSY, -1);
 }
 
+static void what_cannot_be_listened_to_is_no_witness_and_nor_is_what_comes_in_its_place(
+	void **state)
+{
+	int file = open("/dev/null", O_RDWR | O_CLOEXEC), other; /* which epoll(7) refuses */
+
+	(void)state;
+	start(LONG_MS);
+	answer_fetch(await_fetch(), MORTISE_OK, file);
+	assert_false(witness_report(fixture.link).is_there);
+	other = dup(fixture.ours); /* has its number now */
+	answer_fetch(await_fetch(), MORTISE_IO, -1);
+	assert_false(witness_report(fixture.link).is_there);
+	give_witness();
+	assert_true(witness_report(fixture.link).is_there);
+	close(other);
+	close(file);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -633,6 +651,7 @@ int main(void)
 		TEST(nobody_keeps_two_of_them_waiting),
 		TEST(a_path_that_is_none_is_none),
 		TEST(where_none_can_be_started_nobody_waits_for_ever),
+		TEST(what_cannot_be_listened_to_is_no_witness_and_nor_is_what_comes_in_its_place),
 		TEST(a_monitor_that_says_nothing_is_waited_for_no_longer_than_a_witness),
 	};
 

@@ -432,6 +432,9 @@ static void on_fetched(void *context, const struct wire_message *answer, int des
 		seat->readable = event_new(
 			seat->link->base, descriptor, EV_READ | EV_PERSIST, on_readable, seat);
 	if (!seat->readable || event_add(seat->readable, NULL) != 0) {
+		if (seat->readable)
+			event_free(seat->readable);
+		seat->readable = NULL;
 		if (descriptor >= 0)
 			close(descriptor);
 		seat->failures++;

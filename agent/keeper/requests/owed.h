@@ -12,19 +12,20 @@
 #include "policy.h"
 
 /* As many as a turn has answers, and those of the largest change behind them. */
-#define OWED_MAX 512
+#define OWED_MAX       512
+#define OWED_NOTE_SIZE 160 /* a longer one is cut */
 
 struct owed_line {
 	struct audit_event event; /* its strings are those behind it */
 	char path[MORTISE_PATH_MAX + 1];
 	char rule[POLICY_TITLE_MAX + 1];
+	char note[OWED_NOTE_SIZE]; /* says that it is late */
 };
 
 struct owed {
 	struct owed_line lines[OWED_MAX];
 	size_t count;
-	size_t late;   /* the first so many have missed their turn */
-	bool is_tried; /* those are in this turn */
+	size_t late; /* the first so many have missed their turn */
 };
 
 /* Is there room for the lines of one more change, however large? Before it is made. */
@@ -33,12 +34,9 @@ bool owed_has_room(const struct owed *owed);
 void owed_add(struct owed *owed, const struct audit_event *event);
 
 /*
- * Before a turn is flushed: appends what earlier turns could not write. Not while the log is known
- * to fail, since a turn of requests that need no line would fail with it.
+ * audit_flush(), for all that ends a turn: with it go the lines that earlier turns could not write.
+ * What is not on record then stays owed.
  */
-void owed_append(struct owed *owed, struct audit *audit);
-
-/* After it: the lines are on record, or stay owed. */
-void owed_settle(struct owed *owed, bool is_on_record);
+enum mortise_status owed_flush(struct owed *owed, struct audit *audit) MUST_USE;
 
 #endif

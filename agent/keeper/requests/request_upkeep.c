@@ -18,6 +18,14 @@
 #define FORGET_US          1000000
 #define PURGE_US           60000000
 
+/* What the agent has done by itself is done: its line is kept until it is on record. */
+static void put_done(struct agent *agent, const struct audit_event *event)
+{
+	audit_append(agent->audit, event);
+	if (event->result == MORTISE_OK)
+		owed_add(&agent->owed, event);
+}
+
 void request_record(
 	void *context, const char *operation, enum mortise_status result, const char *note)
 {
@@ -27,7 +35,7 @@ void request_record(
 		.result = result,
 		.note = note && note[0] ? note : NULL};
 
-	audit_append(agent->audit, &event);
+	put_done(agent, &event);
 }
 
 void request_record_unknown(struct agent *agent, int descriptor, const struct ucred *sender)
@@ -271,7 +279,7 @@ static void record_purge(struct agent *agent, const char *path, uint64_t version
 		.version = version,
 		.result = MORTISE_OK};
 
-	audit_append(agent->audit, &event);
+	put_done(agent, &event);
 }
 
 static bool may_purge(const struct agent *agent, const struct clock_now *now)
@@ -334,7 +342,7 @@ static void begin_checkpoint(struct agent *agent, uint64_t now_us)
 		log_warning("the audit log could not be checkpointed");
 	/* No request is in this turn: what failed in it must not refuse the next one's. */
 	if (status != MORTISE_OK)
-		(void)!audit_flush(agent->audit);
+		(void)!owed_flush(&agent->owed, agent->audit);
 }
 
 void request_upkeep(struct agent *agent)

@@ -233,11 +233,8 @@ static uint64_t deliver_at_cost(
 static bool end_turn(struct server *server)
 {
 	size_t count = server->answer_count;
-	struct owed *owed = &server->agent->owed;
+	bool is_on_record = owed_flush(&server->agent->owed, server->agent->audit) == MORTISE_OK;
 
-	owed_append(owed, server->agent->audit);
-	bool is_on_record = audit_flush(server->agent->audit) == MORTISE_OK;
-	owed_settle(owed, is_on_record);
 	server->answer_count = 0;
 	uint64_t now_us = clock_steady_us();
 	for (size_t i = 0; i < count; i++)
