@@ -372,7 +372,7 @@ def signals_reach_the_command(place):
         process = agent.popen('exec', '-e', 'PW=' + PATH, '--', *python(
             'import os, signal\n'
             'signal.signal(signal.SIG%s, lambda *_: (os.write(1, b"got it"), os._exit(42)))\n'
-            'os.write(1, b"ready\\n")\nwhile True: signal.pause()' % name))
+            'os.write(1, b"ready\\n")\nwhile True: signal.sigtimedwait([signal.SIGPOLL], 0.05)' % name))
         read_until(process.stdout.fileno(), b'ready\n')
         process.send_signal(getattr(signal, 'SIG' + name))
         out, _ = process.communicate(timeout=15)
@@ -567,9 +567,11 @@ def on_a_terminal_the_command_has_a_terminal_and_is_masked(place):
         'print([os.isatty(fd) for fd in (0, 1, 2)], os.get_terminal_size(1).columns, flush=True)\n'
         'os.write(1, b"a\\n" + os.environb[b"PW"] + b"\\n")\n'
         'print(os.read(os.open("/dev/tty", os.O_RDWR), 10), flush=True)\n'
-        'signal.signal(signal.SIGWINCH, lambda *_:\n'
-        '    os.write(1, b"wide %d\\n" % os.get_terminal_size(1).columns))\n'
+        # A handler of Python is not run while it waits for keys.
+        'signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])\n'
         'print("go", flush=True)\n'
+        'signal.sigwait([signal.SIGWINCH])\n'
+        'print("wide", os.get_terminal_size(1).columns, flush=True)\n'
         'input()'), size=(24, 91))
     said = terminal.hear(MARK.decode())
     has(said, '[True, True, True] 91\r\n', 'a\r\n')
