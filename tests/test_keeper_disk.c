@@ -25,6 +25,7 @@
 /* What fails in the keeper: so many syncs of the store, or commits that are done all the same. */
 static struct failing {
 	int syncs, commits;
+	int looks;  /* at the store's items */
 	int full;   /* writes for which there is no room */
 	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last
 		     */
@@ -61,6 +62,16 @@ enum mortise_status __wrap_store_commit(struct store *store)
 		return MORTISE_IO;
 	}
 	return status == MORTISE_OK && take(&failing->commits) ? MORTISE_IO : status;
+}
+
+enum mortise_status __real_store_each_item(
+	struct store *store, store_item_visit *visit, void *context);
+enum mortise_status __wrap_store_each_item(
+	struct store *store, store_item_visit *visit, void *context);
+enum mortise_status __wrap_store_each_item(
+	struct store *store, store_item_visit *visit, void *context)
+{
+	return take(&failing->looks) ? MORTISE_IO : __real_store_each_item(store, visit, context);
 }
 
 static sqlite3_vfs hooked_disk;
@@ -128,10 +139,9 @@ static void assert_stays_unsealed(struct keeper_fixture *fixture)
 		fail_msg("the state is: %s", fixture->state);
 }
 
-static int set_up(void **state)
+static int set_up_empty(void **state)
 {
 	struct keeper_fixture *fixture = keeper_prepare();
-	struct asker *asker;
 
 	failing = mmap(
 		NULL, sizeof *failing, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -140,10 +150,24 @@ static int set_up(void **state)
 	*state = fixture;
 	fixture->before = hook_disk;
 	keeper_start(fixture);
-	asker = asker_open(fixture);
-	assert_int_equal(ask_init(fixture, asker, "tpm2"), MORTISE_OK);
+	return 0;
+}
+
+static uint16_t init(struct keeper_fixture *fixture)
+{
+	struct asker *asker = asker_open(fixture);
+	uint16_t code = ask_init(fixture, asker, "tpm2");
+
 	asker_close(asker);
-	keeper_put(fixture, PATH, "a value");
+	return code;
+}
+
+static int set_up(void **state)
+{
+	if (set_up_empty(state) != 0)
+		return -1;
+	assert_int_equal(init(*state), MORTISE_OK);
+	keeper_put(*state, PATH, "a value");
 	return 0;
 }
 
@@ -505,11 +529,49 @@ static void a_stand_in_whose_end_a_full_disk_put_off_ends_with_its_line_once_the
 		fixture, "\"result\":\"ok\",\"note\":\"late: slot 4 stands in for slot 3 no more"));
 }
 
+/* ---- a store that is being made ---- */
+
+/* Without the recovery key it would be its hardware's for good, and nobody could make another. */
+static void assert_key_is_told(struct keeper_fixture *fixture)
+{
+	struct asker *asker;
+
+	assert_int_equal(init(fixture), MORTISE_OK);
+	keeper_await_state(fixture, "unsealed");
+	assert_int_equal(keeper_stop(fixture), 0);
+	keeper_start(fixture);
+	keeper_await_state(fixture, "unsealed");
+	asker = asker_open(fixture);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_SEAL), MORTISE_OK);
+	if (ask_recover(fixture, asker, fixture->recovery) != MORTISE_OK)
+		fail_msg("the key that init told: %s", asker->text);
+	asker_close(asker);
+}
+
+static void the_key_of_a_store_is_told_where_the_write_that_made_it_is_said_to_have_failed(
+	void **state)
+{
+	failing->commits = 1;
+	assert_key_is_told(*state);
+}
+
+static void the_key_of_a_store_is_told_where_it_cannot_be_read_at_once(void **state)
+{
+	failing->looks = 1;
+	assert_key_is_told(*state);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			the_key_of_a_store_is_told_where_the_write_that_made_it_is_said_to_have_failed,
+			set_up_empty, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_key_of_a_store_is_told_where_it_cannot_be_read_at_once, set_up_empty,
+			tear_down),
 		TEST(a_stand_in_whose_end_a_full_disk_put_off_ends_with_its_line_once_there_is_room),
 		TEST(a_seal_after_a_rekey_whose_last_write_failed_leaves_a_store_that_opens),
 		TEST(damage_that_was_acknowledged_is_not_told_again_for_a_write_that_failed),

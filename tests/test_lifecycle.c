@@ -600,6 +600,46 @@ static void who_waits_for_hardware_is_told_when_a_typed_key_was_in_vain(void **s
 	asker_close(third);
 }
 
+static unsigned opens;
+
+static void play_and_count(struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	opens += request->code == SEALER_OPEN;
+	play_honest(fixture, request);
+}
+
+/* A PIN is tried for who typed it, and for nobody else. */
+static void a_pin_is_not_kept_for_later_when_a_typed_key_was_in_vain(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *waiting, *typist, *third;
+
+	assert_int_equal(seal(fixture, false), MORTISE_OK);
+	fixture->counter += 2; /* it is an old copy */
+	fixture->play = play_silent;
+	fixture->questions = 0;
+	waiting = asker_open(fixture);
+	typist = asker_open(fixture);
+	third = asker_open(fixture);
+	wire_put_text(asker_begin(typist, WIRE_UNSEAL), WIRE_TAG_RECOVERY, fixture->recovery);
+	asker_send(typist);
+	keeper_await_questions(fixture, 1); /* the counter's */
+	wire_put_text(asker_begin(waiting, WIRE_UNSEAL), WIRE_TAG_PIN, "1234");
+	asker_send_read(waiting);
+	fixture->play = play_and_count;
+	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
+	wire_put_number(writer, WIRE_TAG_COUNTER, fixture->counter);
+	keeper_send_sealer(fixture, writer);
+	assert_int_equal(asker_receive(fixture, typist), MORTISE_INTEGRITY);
+	assert_int_equal(asker_receive(fixture, waiting), MORTISE_INTEGRITY);
+	opens = 0;
+	assert_int_equal(ask_plain(fixture, third, WIRE_UNSEAL), MORTISE_INTEGRITY);
+	assert_int_equal(opens, 1);
+	asker_close(waiting);
+	asker_close(typist);
+	asker_close(third);
+}
+
 /* Begins a recovery without an anchor, which waits for its hardware. */
 static struct asker *begin_recovery(struct keeper_fixture *fixture)
 {
@@ -946,6 +986,7 @@ int main(void)
 		WITH_KEEPER(a_client_that_left_while_the_counter_is_made_leaves_no_store),
 		WITH_KEEPER(init_survives_a_sealer_that_dies_when_the_store_is_made),
 		WITH_HARDWARE(who_waits_for_hardware_is_told_when_a_typed_key_was_in_vain),
+		WITH_HARDWARE(a_pin_is_not_kept_for_later_when_a_typed_key_was_in_vain),
 		WITHOUT_ANCHOR(who_unseals_while_a_recovery_is_under_way_does_not_wait_for_ever),
 		WITHOUT_ANCHOR(what_was_set_while_a_recovery_was_under_way_stays),
 		WITH_HARDWARE(an_admins_seal_holds_though_a_typed_key_could_not_be_checked),

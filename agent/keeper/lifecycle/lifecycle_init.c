@@ -130,6 +130,19 @@ static enum mortise_status make_slots(struct making *making, struct vault_origin
 	return make_slot(making, origin, &recovery);
 }
 
+/* A write that failed may have been done: then the store is there, and its key must be told. */
+static enum mortise_status create(struct store *store, const struct vault_origin *origin)
+{
+	enum mortise_status status = vault_create(store, origin);
+	struct store_meta meta;
+
+	if (status == MORTISE_IO && store_reopen(store) == MORTISE_OK &&
+		store_meta(store, &meta) == MORTISE_OK &&
+		memcmp(meta.uuid, origin->uuid, sizeof meta.uuid) == 0)
+		return MORTISE_OK;
+	return status;
+}
+
 static enum mortise_status make_store(struct lifecycle *lifecycle)
 {
 	struct making *making = lifecycle->making;
@@ -152,8 +165,7 @@ static enum mortise_status make_store(struct lifecycle *lifecycle)
 	origin.audit_state = making->audit_state;
 	origin.anchor = making->anchor;
 	origin.generation = making->generation;
-	TRY(vault_create(lifecycle->store, &origin));
-	return lifecycle_load_slots(lifecycle);
+	return create(lifecycle->store, &origin);
 }
 
 static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
@@ -182,6 +194,10 @@ static void make_and_open(struct lifecycle *lifecycle)
 
 	if (status == MORTISE_OK) {
 		lifecycle->state = LIFECYCLE_SEALED;
+		lifecycle->slots_are_old = true;
+		status = lifecycle_have_slots(lifecycle);
+	}
+	if (status == MORTISE_OK) {
 		const struct secret *h =
 			making->enrolment ? making->enrolment->h : making->recovery_key;
 		bool fits = false;

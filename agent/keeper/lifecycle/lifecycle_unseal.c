@@ -145,11 +145,17 @@ static bool doubts_pin(const struct sealer_answer *answer)
 		       answer->fault == TOKEN_FAULT_MALFORMED);
 }
 
+/* As the reason says. */
+static void try_what_may_pass(struct lifecycle *lifecycle, enum mortise_status status)
+{
+	if (status == MORTISE_BUSY || status == MORTISE_IO || lifecycle->check_may_pass)
+		lifecycle_try_later(lifecycle);
+}
+
 static void on_opened(struct lifecycle *lifecycle, enum mortise_status status)
 {
 	on_unsealed(lifecycle, status);
-	if (status == MORTISE_BUSY || status == MORTISE_IO || lifecycle->check_may_pass)
-		lifecycle_try_later(lifecycle);
+	try_what_may_pass(lifecycle, status);
 }
 
 /* A slot's h is not what the slot was made with: the next may be right. */
@@ -250,7 +256,10 @@ static void on_token_found(void *context, struct sealer_answer *answer)
 static bool fail_to_start(struct lifecycle *lifecycle, const struct kept_slot *kept)
 {
 	explain_slot(lifecycle, kept->id,
-		"no sealer could be started: memory or processes are short; it is tried again");
+		sealer_is_busy(lifecycle->parts.sealer)
+			? "the hardware still has what was asked before; it is tried again"
+			: "no sealer could be started: memory or processes are short; it is tried "
+			  "again");
 	lifecycle->turn.may_pass = true;
 	return false;
 }
@@ -372,11 +381,17 @@ void lifecycle_start(struct lifecycle *lifecycle)
 		return;
 	bool holds = true;
 	enum mortise_status status = lifecycle_have_store(lifecycle);
-	if (status == MORTISE_OK)
+	bool is_there = status == MORTISE_OK;
+	if (is_there)
 		status = lifecycle_find_hold(lifecycle, &holds);
 	if (status == MORTISE_BUSY || status == MORTISE_IO) {
 		lifecycle_explain_lack(lifecycle, status);
 		lifecycle_try_later(lifecycle);
+	} else if (!is_there) {
+		lifecycle_explain(lifecycle,
+			"the store was edited or damaged: its slots cannot be read (%s); "
+			"restore it from a backup: mortise recover --backup=FILE",
+			mortise_status_text(status));
 	} else if (status != MORTISE_OK || holds) {
 		lifecycle_explain(lifecycle, "sealed by an admin; run: mortise unseal");
 	} else {
@@ -401,13 +416,17 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 	if (lifecycle->state == LIFECYCLE_UNSEALED || lifecycle->done || lifecycle->recovering)
 		return MORTISE_BUSY;
 	TRY(lifecycle_have_store(lifecycle));
-	TRY(lifecycle_set_hold(lifecycle, ""));
 	/* With a PIN it is another question than the one being asked, and has its turn behind it.
 	 */
+	struct turn *turn =
+		lifecycle->state == LIFECYCLE_SEALED ? &lifecycle->turn : &lifecycle->next;
 	if (pin->pin)
-		TRY(keep_pin(
-			lifecycle->state == LIFECYCLE_SEALED ? &lifecycle->turn : &lifecycle->next,
-			pin));
+		TRY(keep_pin(turn, pin));
+	enum mortise_status status = lifecycle_set_hold(lifecycle, "");
+	if (status != MORTISE_OK) {
+		secret_drop(&turn->pin);
+		return status;
+	}
 	lifecycle->done = done;
 	lifecycle->context = context;
 	if (lifecycle->state == LIFECYCLE_SEALED)
@@ -425,15 +444,16 @@ void lifecycle_finish_typed(
 		done(lifecycle->typed_context, status, text, NULL);
 }
 
+/* No turn at the hardware is left, nor a PIN for one that nobody waits for. */
 static void on_typed_opened(struct lifecycle *lifecycle, enum mortise_status status)
 {
+	lifecycle_end_turn(lifecycle);
 	if (status != MORTISE_OK) {
 		lifecycle_set_state(lifecycle, LIFECYCLE_SEALED);
 		lifecycle_finish_typed(lifecycle, status, lifecycle->reason);
 		/* Whose turn at the hardware the key has ended waits no more, either. */
 		lifecycle_finish(lifecycle, status, lifecycle->reason, NULL);
-		if (status == MORTISE_BUSY || lifecycle->check_may_pass)
-			lifecycle_try_later(lifecycle);
+		try_what_may_pass(lifecycle, status);
 		return;
 	}
 	event_del(lifecycle->retry);
@@ -473,9 +493,7 @@ bool lifecycle_is_opening(const struct lifecycle *lifecycle)
 enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 	const struct secret *recovery_key, lifecycle_done *done, void *context)
 {
-	enum lifecycle_state before = lifecycle->state;
-
-	if (before == LIFECYCLE_UNINITIALISED || before == LIFECYCLE_UNSEALED)
+	if (lifecycle->state == LIFECYCLE_UNINITIALISED || lifecycle->state == LIFECYCLE_UNSEALED)
 		return MORTISE_CONFLICT;
 	if (lifecycle->typed_done || lifecycle->candidate || lifecycle->recovering)
 		return MORTISE_BUSY;
@@ -491,8 +509,6 @@ enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 	if (lifecycle->candidate) {
 		lifecycle_end_turn(lifecycle);
 		lifecycle_set_state(lifecycle, LIFECYCLE_UNSEALING);
-	} else if (before == LIFECYCLE_UNSEALING) {
-		lifecycle_end_turn(lifecycle);
 	}
 	return MORTISE_OK;
 }
