@@ -7,10 +7,10 @@
 
 #include <string.h>
 
-#include "reload.h"
+#include "config.h"
 
 static struct config running, fresh;
-static char later[RELOAD_LATER_SIZE];
+static char later[CONFIG_LATER_SIZE];
 
 static void parse(const char *text, struct config *out_config)
 {
@@ -23,7 +23,7 @@ static void take_over(const char *before, const char *after)
 {
 	parse(before, &running);
 	parse(after, &fresh);
-	reload_take_over(&running, &fresh, later);
+	config_take_over(&running, &fresh, later);
 }
 
 static int tear_down(void **state)
@@ -63,9 +63,11 @@ static void what_needs_a_restart_stays_and_is_named(void **state)
 	(void)state;
 	take_over("", "[agent]\nsocket = /a\nstore = /b\naudit-log = /c/d\nuser = e\n"
 		      "audit-sync = always\nexe-evidence = yes\n"
+		      "[credentials]\nmode = 0660\nwait = 5\n"
 		      "[socket web]\npath = /run/w\nverbs = read\n");
-	assert_string_equal(
-		later, "socket, store, audit-log, user, audit-sync, exe-evidence, [socket NAME]");
+	assert_string_equal(later,
+		"socket, store, audit-log, user, audit-sync, exe-evidence, [credentials], "
+		"[socket NAME]");
 	assert_string_equal(running.store, "/var/lib/mortise");
 	assert_null(running.user);
 	assert_false(running.has_exe_evidence);

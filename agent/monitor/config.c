@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,98 +16,47 @@
 #include "processes.h"
 #include "verbs.h"
 
-#define DELETED_KEEP_D 30
-
 /* ---- [agent] ---- */
 
 #define DAYS_MAX 3650
 
-static enum mortise_status read_deleted_keep(const struct setting *setting)
+static enum mortise_status read_days(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
+	unsigned *out_days = setting->field;
 	size_t size = strspn(value, "0123456789");
 	unsigned days = 0;
 
 	if (strcmp(value, "forever") == 0) {
-		setting->config->deleted_keep_days = 0;
+		*out_days = 0;
 		return MORTISE_OK;
 	}
 	for (size_t i = 0; i < size && size <= 4; i++)
 		days = 10 * days + (unsigned)(value[i] - '0');
 	if (strcmp(value + size, "d") != 0 || days < 1 || days > DAYS_MAX)
 		return config_value_refuse(setting, "days as in 30d, at most 3650d, or forever");
-	setting->config->deleted_keep_days = days;
+	*out_days = days;
 	return MORTISE_OK;
 }
 
-static enum mortise_status read_socket(const struct setting *setting)
-{
-	return config_value_socket_path(setting, &setting->config->socket);
-}
-
-static enum mortise_status read_store(const struct setting *setting)
-{
-	return config_value_file_path(setting, &setting->config->store);
-}
-
-static enum mortise_status read_audit_log(const struct setting *setting)
-{
-	return config_value_file_path(setting, &setting->config->audit_log);
-}
-
-static enum mortise_status read_user(const struct setting *setting)
-{
-	return config_value_account(setting, &setting->config->user);
-}
-
-static enum mortise_status read_operators(const struct setting *setting)
-{
-	return config_value_account(setting, &setting->config->operators);
-}
-
-static enum mortise_status read_environment(const struct setting *setting)
+static enum mortise_status read_segment(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
 
 	if (!path_is_valid(value, strlen(value)) || strchr(value, '/') != NULL)
 		return config_value_refuse(
 			setting, "the first segment of a secret's path, such as prod");
-	return config_value_store(&setting->config->environment, value);
+	return config_value_store(setting->field, value);
 }
 
 static enum mortise_status read_audit_sync(const struct setting *setting)
 {
-	bool is_always = strcmp(setting->entry->value, "always") == 0;
+	bool *out_always = setting->field, is_always = strcmp(setting->entry->value, "always") == 0;
 
 	if (!is_always && strcmp(setting->entry->value, "checkpoint") != 0)
 		return config_value_refuse(setting, "checkpoint or always");
-	setting->config->audit_sync_always = is_always;
+	*out_always = is_always;
 	return MORTISE_OK;
-}
-
-static enum mortise_status read_switch(const struct setting *setting, bool *out_switch)
-{
-	bool is_on = strcmp(setting->entry->value, "yes") == 0;
-
-	if (!is_on && strcmp(setting->entry->value, "no") != 0)
-		return config_value_refuse(setting, "yes or no");
-	*out_switch = is_on;
-	return MORTISE_OK;
-}
-
-static enum mortise_status read_require_pidfd(const struct setting *setting)
-{
-	return read_switch(setting, &setting->config->requires_pidfd);
-}
-
-static enum mortise_status read_exe_evidence(const struct setting *setting)
-{
-	return read_switch(setting, &setting->config->has_exe_evidence);
-}
-
-static enum mortise_status read_insecure_memory(const struct setting *setting)
-{
-	return read_switch(setting, &setting->config->has_insecure_memory);
 }
 
 /* ---- [tpm2] ---- */
@@ -166,25 +116,23 @@ static enum mortise_status read_tcti(const struct setting *setting)
 		return config_value_refuse(setting,
 			"device:/dev/tpmrm0, tabrmd, tabrmd:bus_name=NAME or "
 			"swtpm:path=/absolute/path");
-	return config_value_store(&setting->config->tcti, value);
+	return config_value_store(setting->field, value);
 }
 
-static enum mortise_status read_pcr_signature(const struct setting *setting)
-{
-	return config_value_file_path(setting, &setting->config->pcr_signature);
-}
-
-static enum mortise_status read_seconds(
-	const struct setting *setting, int most, const char *expected, int *out_seconds)
+static enum mortise_status read_seconds(const struct setting *setting, int least, int most)
 {
 	const char *value = setting->entry->value;
 	size_t size = strlen(value);
-	int seconds = 0;
+	int *out_seconds = setting->field, seconds = 0;
+	char expected[64];
 
-	if (size <= 5 && strspn(value, "0123456789") == size)
+	if (size > 0 && size <= 5 && strspn(value, "0123456789") == size)
 		for (size_t i = 0; i < size; i++)
 			seconds = 10 * seconds + (value[i] - '0');
-	if (seconds < 1 || seconds > most)
+	else
+		seconds = -1;
+	snprintf(expected, sizeof expected, "seconds from %d to %d", least, most);
+	if (seconds < least || seconds > most)
 		return config_value_refuse(setting, expected);
 	*out_seconds = seconds;
 	return MORTISE_OK;
@@ -192,17 +140,16 @@ static enum mortise_status read_seconds(
 
 static enum mortise_status read_deadline(const struct setting *setting)
 {
-	int seconds = 0;
+	int *out_ms = setting->field;
 
-	TRY(read_seconds(setting, DEADLINE_MAX_S, "seconds from 1 to 600", &seconds));
-	setting->config->hardware_deadline_ms = 1000 * seconds;
+	TRY(read_seconds(setting, 1, DEADLINE_MAX_S));
+	*out_ms *= 1000;
 	return MORTISE_OK;
 }
 
-static enum mortise_status read_anchor_window(const struct setting *setting)
+static enum mortise_status read_window(const struct setting *setting)
 {
-	return read_seconds(setting, WINDOW_MAX_S, "seconds from 1 to 86400",
-		&setting->config->anchor_window_s);
+	return read_seconds(setting, 1, WINDOW_MAX_S);
 }
 
 /* ---- [pkcs11] ---- */
@@ -215,8 +162,8 @@ static enum mortise_status read_anchor_window(const struct setting *setting)
 typedef bool word_check(const char *word);
 
 /* Blank-separated words that pass the check, at most max; kept with one blank between them. */
-static enum mortise_status read_words(const struct setting *setting, size_t max, word_check *check,
-	const char *expected, char **out_words)
+static enum mortise_status read_words(
+	const struct setting *setting, size_t max, word_check *check, const char *expected)
 {
 	char kept[INIFILE_LINE_MAX + 1] = "", word[WORD_SIZE];
 	const char *at = setting->entry->value;
@@ -240,7 +187,7 @@ static enum mortise_status read_words(const struct setting *setting, size_t max,
 	if (count == 0)
 		return config_value_refuse(setting, expected);
 	kept[used] = '\0';
-	return config_value_store(out_words, kept);
+	return config_value_store(setting->field, kept);
 }
 
 static bool is_assignment(const char *word)
@@ -252,79 +199,30 @@ static bool is_assignment(const char *word)
 	return size > 0 && strspn(word, "0123456789") == 0 && word[size] == '=';
 }
 
-static enum mortise_status read_pkcs11(const struct setting *setting)
+static enum mortise_status read_modules(const struct setting *setting)
 {
-	struct config *config = setting->config;
-	const char *key = setting->entry->key;
+	return read_words(setting, MODULES_MAX, config_value_is_absolute,
+		"absolute paths of PKCS #11 modules, at most 8, each of at most 1023 bytes, "
+		"separated by blanks");
+}
 
-	if (strcmp(key, "modules") == 0)
-		return read_words(setting, MODULES_MAX, config_value_is_absolute,
-			"absolute paths of PKCS #11 modules, at most 8, each of at most 1023 "
-			"bytes, "
-			"separated by blanks",
-			&config->pkcs11_modules);
-	if (strcmp(key, "env") == 0)
-		return read_words(setting, WORDS_MAX, is_assignment,
-			"NAME=VALUE words, at most 32, each of at most 1023 bytes, separated by "
-			"blanks",
-			&config->pkcs11_env);
-	if (strcmp(key, "pin-file") == 0)
-		return config_value_file_path(setting, &config->pkcs11_pin_file);
-	return inifile_refuse(setting->error, setting->entry->line, setting->entry->column,
-		"unknown key '%.80s' in [pkcs11]; expected modules, env or pin-file", key);
+static enum mortise_status read_env(const struct setting *setting)
+{
+	return read_words(setting, WORDS_MAX, is_assignment,
+		"NAME=VALUE words, at most 32, each of at most 1023 bytes, separated by blanks");
 }
 
 /* ---- [credentials] ---- */
 
-#define DEFAULT_PATH    "/run/mortise/credentials.sock"
-#define DEFAULT_MODE    0600
-#define DEFAULT_WAIT_MS 60000 /* systemd itself gives a unit 90 s to start */
-#define WAIT_MAX_S      600
+#define WAIT_MAX_S 600
 
 /* 0: units fail at once while it is sealed. */
-static enum mortise_status read_wait(
-	const struct setting *setting, struct config_credentials *credentials)
+static enum mortise_status read_wait(const struct setting *setting)
 {
-	const char *value = setting->entry->value;
-	size_t size = strlen(value);
-	int seconds = 0;
+	int *out_ms = setting->field;
 
-	if (size == 0 || size > 3 || strspn(value, "0123456789") != size)
-		return config_value_refuse(setting, "seconds from 0 to 600");
-	for (size_t i = 0; i < size; i++)
-		seconds = 10 * seconds + (value[i] - '0');
-	if (seconds > WAIT_MAX_S)
-		return config_value_refuse(setting, "seconds from 0 to 600");
-	credentials->wait_ms = 1000 * seconds;
-	credentials->has_wait = true;
-	return MORTISE_OK;
-}
-
-static enum mortise_status read_credentials(const struct setting *setting)
-{
-	struct config_credentials *credentials = &setting->config->credentials;
-	const char *key = setting->entry->key;
-
-	if (strcmp(key, "path") == 0)
-		return config_value_socket_path(setting, &credentials->path);
-	if (strcmp(key, "mode") == 0)
-		return config_value_mode(setting, &credentials->mode);
-	if (strcmp(key, "wait") == 0)
-		return read_wait(setting, credentials);
-	return inifile_refuse(setting->error, setting->entry->line, setting->entry->column,
-		"unknown key '%.80s' in [credentials]; expected path, mode or wait", key);
-}
-
-static enum mortise_status fill_credentials(struct config *config)
-{
-	struct config_credentials *credentials = &config->credentials;
-
-	if (credentials->path == NULL)
-		TRY(config_value_store(&credentials->path, DEFAULT_PATH));
-	if (credentials->mode == 0)
-		credentials->mode = DEFAULT_MODE;
-	if (!credentials->has_wait)
-		credentials->wait_ms = DEFAULT_WAIT_MS;
+	TRY(read_seconds(setting, 0, WAIT_MAX_S));
+	*out_ms *= 1000;
 	return MORTISE_OK;
 }
 
@@ -343,19 +241,17 @@ static bool is_name(const char *name)
 	       strspn(name, "._-") == 0;
 }
 
-static enum mortise_status begin_socket(const struct setting *setting)
+static enum mortise_status begin_socket(
+	struct config *config, const struct inifile_entry *entry, struct inifile_error *error)
 {
-	const struct inifile_entry *entry = setting->entry;
-	struct config *config = setting->config;
-
 	if (!is_name(entry->title) || strcmp(entry->title, MAIN_NAME) == 0 ||
 		strcmp(entry->title, CREDENTIALS_NAME) == 0)
-		return inifile_refuse(setting->error, entry->line, entry->column,
+		return inifile_refuse(error, entry->line, entry->column,
 			"expected [socket NAME], a NAME of 1 to %d letters, digits and . _ - other "
 			"than main, which is [agent]'s own, and credentials, which is a section",
 			PROCESS_NAME_MAX);
 	if (config->socket_count == CONFIG_SOCKETS_MAX)
-		return inifile_refuse(setting->error, entry->line, entry->column,
+		return inifile_refuse(error, entry->line, entry->column,
 			"at most %d sections [socket NAME]", CONFIG_SOCKETS_MAX);
 	struct config_socket *socket = &config->sockets[config->socket_count];
 	*socket = (struct config_socket){.line = entry->line};
@@ -364,10 +260,10 @@ static enum mortise_status begin_socket(const struct setting *setting)
 	return MORTISE_OK;
 }
 
-static enum mortise_status read_verbs(const struct setting *setting, struct config_socket *socket)
+static enum mortise_status read_verbs(const struct setting *setting)
 {
 	const char *at = setting->entry->value;
-	unsigned bits = 0;
+	unsigned *out_verbs = setting->field, bits = 0;
 
 	while (*(at += strspn(at, " \t")) != '\0') {
 		size_t size = strcspn(at, " \t");
@@ -384,26 +280,8 @@ static enum mortise_status read_verbs(const struct setting *setting, struct conf
 	}
 	if (bits == 0)
 		return config_value_refuse(setting, "one verb at least, such as read");
-	socket->verbs = bits;
+	*out_verbs = bits;
 	return MORTISE_OK;
-}
-
-static enum mortise_status read_listener(const struct setting *setting)
-{
-	struct config *config = setting->config;
-	struct config_socket *socket = &config->sockets[config->socket_count - 1];
-	const char *key = setting->entry->key;
-
-	if (strcmp(key, "path") == 0)
-		return config_value_socket_path(setting, &socket->path);
-	if (strcmp(key, "mode") == 0)
-		return config_value_mode(setting, &socket->mode);
-	if (strcmp(key, "group") == 0)
-		return config_value_account(setting, &socket->group);
-	if (strcmp(key, "verbs") == 0)
-		return read_verbs(setting, socket);
-	return inifile_refuse(setting->error, setting->entry->line, setting->entry->column,
-		"unknown key '%.80s' in [socket]; expected path, mode, group or verbs", key);
 }
 
 static bool is_taken(const struct config *config, size_t index)
@@ -439,100 +317,149 @@ static enum mortise_status check_sockets(
 	return MORTISE_OK;
 }
 
-static void sockets_done(struct config *config)
-{
-	for (size_t i = 0; i < config->socket_count; i++) {
-		free(config->sockets[i].name);
-		free(config->sockets[i].path);
-		free(config->sockets[i].group);
-	}
-}
-
 /* ---- all of them ---- */
 
-static const char agent_keys[] =
-	"socket, store, audit-log, user, operators, environment, audit-sync, require-pidfd, "
-	"exe-evidence, insecure-memory or deleted-keep";
-static const char tpm2_keys[] = "tcti, deadline, anchor-window or pcr-signature";
-
-static const struct {
+/*
+ * A key: who reads it, where it is kept, and what it is where the file does not say, in the file's
+ * words. A key of [socket NAME] is kept in its struct config_socket.
+ */
+static const struct row {
 	const char *section, *key;
-	enum mortise_status (*read)(const struct setting *setting);
-} settings[] = {
-	{"agent", "socket", read_socket},
-	{"agent", "store", read_store},
-	{"agent", "audit-log", read_audit_log},
-	{"agent", "user", read_user},
-	{"agent", "operators", read_operators},
-	{"agent", "environment", read_environment},
-	{"agent", "audit-sync", read_audit_sync},
-	{"agent", "require-pidfd", read_require_pidfd},
-	{"agent", "exe-evidence", read_exe_evidence},
-	{"agent", "insecure-memory", read_insecure_memory},
-	{"agent", "deleted-keep", read_deleted_keep},
-	{"tpm2", "tcti", read_tcti},
-	{"tpm2", "deadline", read_deadline},
-	{"tpm2", "anchor-window", read_anchor_window},
-	{"tpm2", "pcr-signature", read_pcr_signature},
+	config_value_reader *read;
+	size_t at, size; /* 0: a text, which is the config's own */
+	const char *otherwise;
+	bool waits; /* for a restart, if it is changed */
+} rows[] = {
+#define TEXT(member)   offsetof(struct config, member), 0
+#define NUMBER(member) offsetof(struct config, member), sizeof(((struct config *)0)->member)
+#define OF_SOCKET(member)                                                                          \
+	offsetof(struct config_socket, member), sizeof(((struct config_socket *)0)->member)
+	{"agent", "socket", config_value_socket_path, TEXT(socket), "/run/mortise/mortise.sock",
+		true},
+	{"agent", "store", config_value_file_path, TEXT(store), "/var/lib/mortise", true},
+	{"agent", "audit-log", config_value_file_path, TEXT(audit_log),
+		"/var/log/mortise/audit.log", true},
+	{"agent", "user", config_value_account, TEXT(user), NULL, true},
+	{"agent", "operators", config_value_account, TEXT(operators), NULL, false},
+	{"agent", "environment", read_segment, TEXT(environment), NULL, false},
+	{"agent", "audit-sync", read_audit_sync, NUMBER(audit_sync_always), "checkpoint", true},
+	{"agent", "require-pidfd", config_value_switch, NUMBER(requires_pidfd), "no", false},
+	{"agent", "exe-evidence", config_value_switch, NUMBER(has_exe_evidence), "no", true},
+	{"agent", "insecure-memory", config_value_switch, NUMBER(has_insecure_memory), "no", true},
+	{"agent", "deleted-keep", read_days, NUMBER(deleted_keep_days), "30d", true},
+	{"tpm2", "tcti", read_tcti, TEXT(tcti), "device:/dev/tpmrm0", false},
+	{"tpm2", "deadline", read_deadline, NUMBER(hardware_deadline_ms), "30", false},
+	{"tpm2", "anchor-window", read_window, NUMBER(anchor_window_s), "60", true},
+	{"tpm2", "pcr-signature", config_value_file_path, TEXT(pcr_signature), NULL, false},
+	{"pkcs11", "modules", read_modules, TEXT(pkcs11_modules), NULL, false},
+	{"pkcs11", "env", read_env, TEXT(pkcs11_env), NULL, false},
+	{"pkcs11", "pin-file", config_value_file_path, TEXT(pkcs11_pin_file), NULL, false},
+	{"credentials", "path", config_value_socket_path, TEXT(credentials.path),
+		"/run/mortise/credentials.sock", true},
+	{"credentials", "mode", config_value_mode, NUMBER(credentials.mode), "0600", true},
+	/* systemd itself gives a unit 90 s to start */
+	{"credentials", "wait", read_wait, NUMBER(credentials.wait_ms), "60", true},
+	{"socket", "path", config_value_socket_path, offsetof(struct config_socket, path), 0, NULL,
+		true},
+	{"socket", "mode", config_value_mode, OF_SOCKET(mode), NULL, true},
+	{"socket", "group", config_value_account, offsetof(struct config_socket, group), 0, NULL,
+		true},
+	{"socket", "verbs", read_verbs, OF_SOCKET(verbs), NULL, true},
 };
 
-static enum mortise_status check_section(const struct setting *setting)
+#define ROWS_END (rows + sizeof rows / sizeof rows[0])
+
+static bool is_in(const struct row *row, const char *section)
 {
-	const struct inifile_entry *entry = setting->entry;
-	struct inifile_error *error = setting->error;
-	bool is_known =
-		strcmp(entry->section, "agent") == 0 || strcmp(entry->section, "tpm2") == 0 ||
-		strcmp(entry->section, "pkcs11") == 0 || strcmp(entry->section, "credentials") == 0;
+	return strcmp(row->section, section) == 0;
+}
+
+static bool is_of_socket(const struct row *row)
+{
+	return is_in(row, "socket");
+}
+
+/* owner: the config, or one of its sockets. */
+static void *field_of(const struct row *row, void *owner)
+{
+	return (char *)owner + row->at;
+}
+
+static char **text_of(const struct row *row, void *owner)
+{
+	return field_of(row, owner);
+}
+
+static enum mortise_status check_section(
+	struct config *config, const struct inifile_entry *entry, struct inifile_error *error)
+{
+	bool is_known = false;
 
 	if (strcmp(entry->section, "socket") == 0)
-		return begin_socket(setting);
+		return begin_socket(config, entry, error);
+	for (const struct row *row = rows; row < ROWS_END; row++)
+		is_known |= is_in(row, entry->section);
 	if (!is_known || *entry->title != '\0')
 		return inifile_refuse(error, entry->line, entry->column,
 			"unknown section '%.60s%s%.60s'; expected [agent], [tpm2], [pkcs11], "
 			"[credentials] or [socket NAME]",
 			entry->section, *entry->title != '\0' ? " " : "", entry->title);
 	if (strcmp(entry->section, "credentials") == 0)
-		setting->config->credentials.is_wanted = true;
+		config->credentials.is_wanted = true;
 	return MORTISE_OK;
+}
+
+static enum mortise_status refuse_key(
+	const struct inifile_entry *entry, struct inifile_error *error)
+{
+	char expected[200] = "";
+	size_t used = 0, left = 0;
+
+	for (const struct row *row = rows; row < ROWS_END; row++)
+		left += is_in(row, entry->section);
+	for (const struct row *row = rows; row < ROWS_END && used < sizeof expected; row++)
+		if (is_in(row, entry->section)) {
+			left--;
+			used += (size_t)snprintf(expected + used, sizeof expected - used, "%s%s",
+				row->key,
+				left > 1    ? ", "
+				: left == 1 ? " or "
+					    : "");
+		}
+	return inifile_refuse(error, entry->line, entry->column,
+		"unknown key '%.80s' in [%s]; expected %s", entry->key, entry->section, expected);
 }
 
 static enum mortise_status visit(
 	void *context, const struct inifile_entry *entry, struct inifile_error *error)
 {
-	struct setting setting = {entry, error, context};
+	struct config *config = context;
 
 	if (entry->key == NULL)
-		return check_section(&setting);
-	if (strcmp(entry->section, "socket") == 0)
-		return read_listener(&setting);
-	if (strcmp(entry->section, "pkcs11") == 0)
-		return read_pkcs11(&setting);
-	if (strcmp(entry->section, "credentials") == 0)
-		return read_credentials(&setting);
-	for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-		if (strcmp(entry->section, settings[i].section) == 0 &&
-			strcmp(entry->key, settings[i].key) == 0)
-			return settings[i].read(&setting);
-	return inifile_refuse(error, entry->line, entry->column,
-		"unknown key '%.80s' in [%s]; expected %s", entry->key, entry->section,
-		strcmp(entry->section, "agent") == 0 ? agent_keys : tpm2_keys);
+		return check_section(config, entry, error);
+	for (const struct row *row = rows; row < ROWS_END; row++) {
+		void *owner = config;
+
+		if (!is_in(row, entry->section) || strcmp(row->key, entry->key) != 0)
+			continue;
+		if (is_of_socket(row))
+			owner = &config->sockets[config->socket_count - 1];
+		return row->read(&(struct setting){entry, error, field_of(row, owner)});
+	}
+	return refuse_key(entry, error);
 }
 
+/* Before the file, which says otherwise. */
 static enum mortise_status fill_defaults(struct config *config)
 {
-	TRY(fill_credentials(config));
-	if (config->socket == NULL)
-		TRY(config_value_store(&config->socket, "/run/mortise/mortise.sock"));
-	if (config->store == NULL)
-		TRY(config_value_store(&config->store, "/var/lib/mortise"));
-	if (config->audit_log == NULL)
-		TRY(config_value_store(&config->audit_log, "/var/log/mortise/audit.log"));
-	if (config->tcti == NULL)
-		TRY(config_value_store(&config->tcti, "device:/dev/tpmrm0"));
-	if (config->hardware_deadline_ms == 0)
-		config->hardware_deadline_ms = 30000;
-	if (config->anchor_window_s == 0)
-		config->anchor_window_s = 60;
+	for (const struct row *row = rows; row < ROWS_END; row++) {
+		struct inifile_entry entry = {
+			.section = row->section, .key = row->key, .value = row->otherwise};
+		struct inifile_error error;
+
+		if (row->otherwise != NULL)
+			TRY(row->read(&(struct setting){&entry, &error, field_of(row, config)}));
+	}
 	return MORTISE_OK;
 }
 
@@ -550,12 +477,12 @@ static enum mortise_status check_memory(
 enum mortise_status config_parse(const char *name, const char *text, size_t size,
 	struct config *out_config, struct config_error *out_error)
 {
-	CLEANUP(config_done) struct config config = {.deleted_keep_days = DELETED_KEEP_D};
+	CLEANUP(config_done) struct config config = {0};
 	struct inifile_error error = {0};
-	enum mortise_status status = inifile_read(text, size, visit, &config, &error);
+	enum mortise_status status = fill_defaults(&config);
 
 	if (status == MORTISE_OK)
-		status = fill_defaults(&config);
+		status = inifile_read(text, size, visit, &config, &error);
 	if (status == MORTISE_OK)
 		status = check_sockets(&config, &error);
 	if (status == MORTISE_OK)
@@ -570,20 +497,82 @@ enum mortise_status config_parse(const char *name, const char *text, size_t size
 
 void config_done(struct config *config)
 {
-	free(config->credentials.path);
-	free(config->socket);
-	free(config->store);
-	free(config->audit_log);
-	free(config->user);
-	free(config->operators);
-	free(config->environment);
-	free(config->tcti);
-	free(config->pkcs11_modules);
-	free(config->pkcs11_env);
-	free(config->pkcs11_pin_file);
-	free(config->pcr_signature);
-	sockets_done(config);
+	for (const struct row *row = rows; row < ROWS_END; row++)
+		if (!is_of_socket(row) && row->size == 0)
+			free(*text_of(row, config));
+	for (size_t i = 0; i < config->socket_count; i++) {
+		free(config->sockets[i].name);
+		free(config->sockets[i].path);
+		free(config->sockets[i].group);
+	}
 	*config = (struct config){0};
+}
+
+/* ---- read again, under an agent that runs ---- */
+
+static bool is_same_text(const char *one, const char *other)
+{
+	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+static bool is_same(const struct row *row, void *one, void *other)
+{
+	if (row->size == 0)
+		return is_same_text(*text_of(row, one), *text_of(row, other));
+	return memcmp(field_of(row, one), field_of(row, other), row->size) == 0;
+}
+
+static bool has_same_sockets(struct config *one, struct config *other)
+{
+	bool is_as_before = one->socket_count == other->socket_count;
+
+	for (size_t i = 0; is_as_before && i < one->socket_count; i++) {
+		is_as_before = is_same_text(one->sockets[i].name, other->sockets[i].name);
+		for (const struct row *row = rows; row < ROWS_END; row++)
+			is_as_before &= !is_of_socket(row) ||
+					is_same(row, &one->sockets[i], &other->sockets[i]);
+	}
+	return is_as_before;
+}
+
+static void swap(const struct row *row, struct config *one, struct config *other)
+{
+	unsigned char kept[sizeof(char *)];
+	size_t size = row->size == 0 ? sizeof kept : row->size;
+
+	memcpy(kept, field_of(row, one), size);
+	memcpy(field_of(row, one), field_of(row, other), size);
+	memcpy(field_of(row, other), kept, size);
+}
+
+/* All names together fit. */
+static void add(const char *name, char later[CONFIG_LATER_SIZE])
+{
+	size_t used = strlen(later);
+
+	snprintf(later + used, CONFIG_LATER_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+}
+
+void config_take_over(
+	struct config *running, struct config *fresh, char out_later[CONFIG_LATER_SIZE])
+{
+	bool has_same_credentials = true;
+
+	out_later[0] = '\0';
+	for (const struct row *row = rows; row < ROWS_END; row++) {
+		if (is_of_socket(row))
+			continue;
+		if (!row->waits)
+			swap(row, running, fresh);
+		else if (is_in(row, "credentials"))
+			has_same_credentials &= is_same(row, running, fresh);
+		else if (!is_same(row, running, fresh))
+			add(row->key, out_later);
+	}
+	if (!has_same_credentials)
+		add("[credentials]", out_later);
+	if (!has_same_sockets(running, fresh))
+		add("[socket NAME]", out_later);
 }
 
 /* ---- the file: who may write it, and its text ---- */

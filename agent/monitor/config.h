@@ -14,6 +14,7 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/mortise/mortised.conf"
 
+#define CONFIG_LATER_SIZE  256
 #define CONFIG_SOCKETS_MAX 15 /* with [agent]'s own and [credentials]: PROCESS_LISTENERS_MAX */
 
 /* A section [socket NAME]. */
@@ -31,8 +32,7 @@ struct config_credentials {
 	bool is_wanted; /* the section is there: the socket is made, unless it is passed */
 	char *path;     /* absolute; no other socket's; /run/mortise/credentials.sock */
 	unsigned mode;  /* 0600 */
-	bool has_wait;
-	int wait_ms; /* while sealed; in seconds in the file; 60,000 */
+	int wait_ms;    /* while sealed; in seconds in the file; 60,000 */
 };
 
 struct config {
@@ -74,6 +74,16 @@ enum mortise_status config_load(
 /* From text, for tests and fuzzing; name stands for the file in messages. */
 enum mortise_status config_parse(const char *name, const char *text, size_t size,
 	struct config *out_config, struct config_error *out_error) MUST_USE;
+
+/*
+ * For an agent that runs, and a configuration that was read again: moves from fresh to running what
+ * can be taken over as it is (operators, environment, require-pidfd, [tpm2] but for anchor-window,
+ * [pkcs11]); fresh gets what was there before and is still to be freed. Sockets, directories, the
+ * user, audit-sync and the witness belong to a process from its start on. *out_later: keys that
+ * differ and wait for a restart, ", " between them; "" if none do.
+ */
+void config_take_over(
+	struct config *running, struct config *fresh, char out_later[CONFIG_LATER_SIZE]);
 
 /* Frees the strings and leaves an empty config, on which it may be called again. */
 void config_done(struct config *config);

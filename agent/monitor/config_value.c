@@ -50,8 +50,7 @@ bool config_value_is_absolute(const char *path)
 	return true;
 }
 
-static enum mortise_status read_path(
-	const struct setting *setting, size_t size_max, char **out_path)
+static enum mortise_status read_path(const struct setting *setting, size_t size_max)
 {
 	const char *value = setting->entry->value;
 
@@ -60,20 +59,20 @@ static enum mortise_status read_path(
 			setting, "an absolute path without '//', '/./', '/../' or a last '/'");
 	if (strlen(value) > size_max)
 		return config_value_refuse_long(setting, size_max);
-	return config_value_store(out_path, value);
+	return config_value_store(setting->field, value);
 }
 
-enum mortise_status config_value_socket_path(const struct setting *setting, char **out_path)
+enum mortise_status config_value_socket_path(const struct setting *setting)
 {
-	return read_path(setting, SOCKET_PATH_MAX, out_path);
+	return read_path(setting, SOCKET_PATH_MAX);
 }
 
-enum mortise_status config_value_file_path(const struct setting *setting, char **out_path)
+enum mortise_status config_value_file_path(const struct setting *setting)
 {
-	return read_path(setting, FILE_PATH_MAX, out_path);
+	return read_path(setting, FILE_PATH_MAX);
 }
 
-enum mortise_status config_value_account(const struct setting *setting, char **out_name)
+enum mortise_status config_value_account(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
 	size_t size = strcspn(value, " \t,:/");
@@ -82,12 +81,13 @@ enum mortise_status config_value_account(const struct setting *setting, char **o
 		return config_value_refuse(setting, "one name");
 	if (size > NAME_MAX_BYTES)
 		return config_value_refuse_long(setting, NAME_MAX_BYTES);
-	return config_value_store(out_name, value);
+	return config_value_store(setting->field, value);
 }
 
 /* Three octal digits, perhaps a 0 before them; nobody executes a socket. */
-enum mortise_status config_value_mode(const struct setting *setting, unsigned *out_mode)
+enum mortise_status config_value_mode(const struct setting *setting)
 {
+	unsigned *out_mode = setting->field;
 	const char *value = setting->entry->value;
 	size_t size = strlen(value);
 	unsigned mode = 0;
@@ -98,5 +98,16 @@ enum mortise_status config_value_mode(const struct setting *setting, unsigned *o
 	if (mode == 0 || (mode & ~MODE_MAX) != 0)
 		return config_value_refuse(setting, "a mode from 0600 to 0666, such as 0660");
 	*out_mode = mode;
+	return MORTISE_OK;
+}
+
+enum mortise_status config_value_switch(const struct setting *setting)
+{
+	bool *out_switch = setting->field;
+	bool is_on = strcmp(setting->entry->value, "yes") == 0;
+
+	if (!is_on && strcmp(setting->entry->value, "no") != 0)
+		return config_value_refuse(setting, "yes or no");
+	*out_switch = is_on;
 	return MORTISE_OK;
 }

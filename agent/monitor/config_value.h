@@ -3,15 +3,18 @@
 #ifndef MORTISE_CONFIG_VALUE_H
 #define MORTISE_CONFIG_VALUE_H
 
-#include "config.h"
+#include <stdbool.h>
+
 #include "inifile.h"
 
-/* An entry that is being read, and where it goes. */
+/* An entry that is being read, and where it goes: whoever reads it knows what is there. */
 struct setting {
 	const struct inifile_entry *entry;
 	struct inifile_error *error;
-	struct config *config;
+	void *field;
 };
+
+typedef enum mortise_status config_value_reader(const struct setting *setting);
 
 /* MORTISE_REJECTED, with the place and "expected ..., not ...". */
 enum mortise_status config_value_refuse(const struct setting *setting, const char *expected);
@@ -23,13 +26,15 @@ enum mortise_status config_value_store(char **text, const char *value) MUST_USE;
 
 /* Absolute, and the one way to write it: no empty segment, no "." or "..", no '/' at the end. */
 bool config_value_is_absolute(const char *path);
-enum mortise_status config_value_file_path(const struct setting *setting, char **out_path) MUST_USE;
-/* A socket's absolute path. */
-enum mortise_status config_value_socket_path(const struct setting *setting, char **out_path)
-	MUST_USE;
-/* One name of a user or group. */
-enum mortise_status config_value_account(const struct setting *setting, char **out_name) MUST_USE;
-/* A socket's mode, from 0600 to 0666. */
-enum mortise_status config_value_mode(const struct setting *setting, unsigned *out_mode) MUST_USE;
+/* For a field that is char *. */
+enum mortise_status config_value_file_path(const struct setting *setting) MUST_USE;
+/* A socket's absolute path, for a char *. */
+enum mortise_status config_value_socket_path(const struct setting *setting) MUST_USE;
+/* One name of a user or group, for a char *. */
+enum mortise_status config_value_account(const struct setting *setting) MUST_USE;
+/* A socket's mode, from 0600 to 0666, for an unsigned. */
+enum mortise_status config_value_mode(const struct setting *setting) MUST_USE;
+/* yes or no, for a bool. */
+enum mortise_status config_value_switch(const struct setting *setting) MUST_USE;
 
 #endif

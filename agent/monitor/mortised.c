@@ -19,7 +19,6 @@
 #include "log.h"
 #include "monitor.h"
 #include "names.h"
-#include "reload.h"
 #include "startup.h"
 #include "witness.h"
 #include "verbs.h"
@@ -385,7 +384,7 @@ static enum mortise_status reload(void *context)
 	CLEANUP(config_done) struct config fresh = {0};
 	struct agent *agent = context;
 	struct refusal refusal = {""};
-	char later[RELOAD_LATER_SIZE];
+	char later[CONFIG_LATER_SIZE];
 	uint32_t operators_gid = 0;
 	enum mortise_status status = load_configuration(agent, &fresh);
 
@@ -395,7 +394,7 @@ static enum mortise_status reload(void *context)
 		log_error("%s%snothing changed", refusal.text, refusal.text[0] ? "; " : "");
 		return status;
 	}
-	reload_take_over(&agent->config, &fresh, later);
+	config_take_over(&agent->config, &fresh, later);
 	agent->settings.operators_gid = operators_gid;
 	log_info("the configuration was read again");
 	if (later[0] != '\0')
