@@ -237,6 +237,11 @@ static struct fact gather_unit(struct evidence *evidence, struct caller *caller)
 	return known(caller, ATTRIBUTE_UNIT, unit.names);
 }
 
+static bool is_unit_afar(struct evidence *evidence, const struct caller *caller)
+{
+	return !knows_unit(evidence, caller) && !proc_knows(caller->pid, "cgroup");
+}
+
 /* The pid was the caller's when the witness looked, since the caller lives afterwards. */
 static void on_exe(void *context, const char *path, const char *trouble)
 {
@@ -292,38 +297,6 @@ static void on_look(void *context, const char *path, const char *trouble)
 	note_look(caller, trouble);
 	if (caller->told)
 		caller->told(caller->told_context);
-}
-
-/* Is all that can be asked of /proc in the kernel's memory already? */
-static bool needs_no_look(struct evidence *evidence, struct caller *caller, bool wants_unit)
-{
-	if ((wants_unit && !knows_unit(evidence, caller) && !proc_knows(caller->pid, "cgroup")) ||
-		(caller->owes_ids && !proc_knows(caller->pid, "status")))
-		return false;
-	evidence_gather_login(caller);
-	return caller->has_login;
-}
-
-bool evidence_await_look(struct evidence *evidence, struct caller *caller, bool wants_unit,
-	void (*told)(void *context), void *context)
-{
-	const struct witness_question question = {.opcode = WITNESS_LOOK, .answered = on_look};
-
-	if (!evidence->witness || (caller->is_looked_up && !caller->trouble))
-		return false;
-	caller->trouble = NULL;
-	if (needs_no_look(evidence, caller, wants_unit)) {
-		note_look(caller, NULL);
-		return false;
-	}
-	if (caller->pidfd >= 0 && !caller_is_alive(caller))
-		return false; /* it is not served in any case */
-	caller->told = told;
-	caller->told_context = context;
-	if (ask(evidence, caller, &question, &caller->trouble))
-		return true;
-	caller->is_looked_up = true;
-	return false;
 }
 
 bool evidence_may_await_exe(const struct evidence *evidence, struct caller *caller)
@@ -469,13 +442,50 @@ static const struct source {
 	/* Is there a source for it about anybody? NULL: there always is. */
 	bool (*is_there)(const struct evidence *evidence, const struct caller *caller);
 	const char *(*describe)(const struct evidence *evidence, const struct caller *caller);
+	/* Would /proc have to be asked for what may not be in memory? NULL: it never is. */
+	bool (*needs_look)(struct evidence *evidence, const struct caller *caller);
 } sources[FACT_COUNT] = {
-	[ATTRIBUTE_UNIT - ATTRIBUTE_FACTS] = {gather_unit, NULL, describe_units},
-	[ATTRIBUTE_EXE - ATTRIBUTE_FACTS] = {gather_exe, has_exes, describe_exes},
-	[ATTRIBUTE_LABEL - ATTRIBUTE_FACTS] = {gather_label, has_labels, describe_labels},
+	[ATTRIBUTE_UNIT - ATTRIBUTE_FACTS] = {gather_unit, NULL, describe_units, is_unit_afar},
+	[ATTRIBUTE_EXE - ATTRIBUTE_FACTS] = {gather_exe, has_exes, describe_exes, NULL},
+	[ATTRIBUTE_LABEL - ATTRIBUTE_FACTS] = {gather_label, has_labels, describe_labels, NULL},
 	/* The listener says it, when the connection comes. */
-	[ATTRIBUTE_SOCKET - ATTRIBUTE_FACTS] = {NULL, NULL, NULL},
+	[ATTRIBUTE_SOCKET - ATTRIBUTE_FACTS] = {NULL, NULL, NULL, NULL},
 };
+
+/* Is all that can be asked of /proc in the kernel's memory already? */
+static bool needs_no_look(struct evidence *evidence, struct caller *caller, unsigned facts)
+{
+	for (unsigned i = 0; i < FACT_COUNT; i++)
+		if ((facts >> (ATTRIBUTE_FACTS + i) & 1) && sources[i].needs_look &&
+			sources[i].needs_look(evidence, caller))
+			return false;
+	if (caller->owes_ids && !proc_knows(caller->pid, "status"))
+		return false;
+	evidence_gather_login(caller);
+	return caller->has_login;
+}
+
+bool evidence_await_look(struct evidence *evidence, struct caller *caller, unsigned facts,
+	void (*told)(void *context), void *context)
+{
+	const struct witness_question question = {.opcode = WITNESS_LOOK, .answered = on_look};
+
+	if (!evidence->witness || (caller->is_looked_up && !caller->trouble))
+		return false;
+	caller->trouble = NULL;
+	if (needs_no_look(evidence, caller, facts)) {
+		note_look(caller, NULL);
+		return false;
+	}
+	if (caller->pidfd >= 0 && !caller_is_alive(caller))
+		return false; /* it is not served in any case */
+	caller->told = told;
+	caller->told_context = context;
+	if (ask(evidence, caller, &question, &caller->trouble))
+		return true;
+	caller->is_looked_up = true;
+	return false;
+}
 
 void evidence_gather(struct evidence *evidence, struct caller *caller, unsigned facts)
 {

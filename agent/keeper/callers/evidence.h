@@ -38,9 +38,9 @@ bool evidence_is_wanting(const struct evidence *evidence, const struct caller *c
 /*
  * Before anything is asked of /proc about a caller: true: the witness looks, and told is called
  * once it has, never from within; caller_done() ends that. false: there is nothing to wait for.
- * wants_unit: a rule depends on its unit.
+ * facts (bits 1 << ATTRIBUTE_...): those on which a rule depends.
  */
-bool evidence_await_look(struct evidence *evidence, struct caller *caller, bool wants_unit,
+bool evidence_await_look(struct evidence *evidence, struct caller *caller, unsigned facts,
 	void (*told)(void *context), void *context) MUST_USE;
 
 /*

@@ -325,10 +325,9 @@ static bool wants_all_facts(enum wire_opcode opcode)
 	}
 }
 
-bool request_wants_unit(const struct agent *agent, const struct requester *from)
+unsigned request_needs(const struct agent *agent, const struct requester *from)
 {
-	return agent->policy &&
-	       (policy_needs(agent->policy, &from->caller.subject) & 1u << ATTRIBUTE_UNIT) != 0;
+	return agent->policy ? policy_needs(agent->policy, &from->caller.subject) : 0;
 }
 
 bool request_wants_exe(struct agent *agent, struct requester *from, uint16_t opcode)

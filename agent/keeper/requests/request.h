@@ -144,8 +144,8 @@ bool requester_is_operator(const struct agent *agent, const struct requester *fr
 /* Frees what hangs on a requester whose connection ends. */
 void requester_done(struct requester *requester);
 
-/* Does a rule for this requester depend on his unit? */
-bool request_wants_unit(const struct agent *agent, const struct requester *from);
+/* Facts (bits 1 << ATTRIBUTE_...) on which a rule for this requester depends. */
+unsigned request_needs(const struct agent *agent, const struct requester *from);
 
 /*
  * Does a request of this opcode want to know which program asks, and that was not found out yet?

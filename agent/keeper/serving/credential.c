@@ -190,8 +190,8 @@ static void identify(struct credentials *credentials, const struct answer *answe
 	credentials->asking_count++;
 	if (caller_identify(answer->descriptor, &asking->caller) != MORTISE_OK)
 		refuse(asking);
-	else if (!evidence_await_look(
-			 credentials->agent->evidence, &asking->caller, true, on_looked, asking))
+	else if (!evidence_await_look(credentials->agent->evidence, &asking->caller,
+			 1u << ATTRIBUTE_UNIT, on_looked, asking))
 		on_looked(asking);
 }
 

@@ -399,7 +399,7 @@ static bool has_to_wait_for_look(struct connection *connection)
 		return false;
 	connection->has_waited_for_look = true;
 	return evidence_await_look(agent->evidence, &requester->caller,
-		request_wants_unit(agent, requester), on_told, connection);
+		request_needs(agent, requester), on_told, connection);
 }
 
 /* What the frame that was heard of asks for; 0: not to be had, as with one that is none. */

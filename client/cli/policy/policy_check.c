@@ -133,9 +133,8 @@ static int check(struct cli *cli)
 }
 
 static const struct option options[] = {
-	POLICY_CALLER_OPTIONS,
 	{"at", 0, "TIME", "then, not now: 2026-11-23T02:30, or with a Z"},
-	{0},
+	POLICY_CALLER_OPTIONS,
 };
 
 const struct command command_policy_check = {

@@ -83,30 +83,31 @@ int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
 	return ending;
 }
 
-/* In ascending order. */
+#define FIELD(tag, name, letter, argument, help) {WIRE_TAG_##tag, name},
+
 static const struct {
 	enum wire_tag tag;
 	const char *option;
-} fields[] = {
-	{WIRE_TAG_LABEL, "label"},
-	{WIRE_TAG_NAME, "listener"},
-	{WIRE_TAG_USER, "user"},
-	{WIRE_TAG_GROUP, "group"},
-	{WIRE_TAG_UNIT, "unit"},
-	{WIRE_TAG_EXE, "exe"},
-};
+} fields[] = {POLICY_CALLER_FACTS(FIELD)};
+
+/* NULL: it is not said. */
+static const char *said_of(const struct policy_caller *caller, size_t field)
+{
+	if (fields[field].tag != WIRE_TAG_GROUP)
+		return args_value(caller->cli, fields[field].option);
+	return caller->groups[0] != '\0' ? caller->groups : NULL;
+}
 
 void policy_caller_put(struct wire_writer *writer, const struct policy_caller *caller,
 	unsigned above, unsigned below)
 {
-	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-		const char *value = fields[i].tag == WIRE_TAG_GROUP
-					    ? (caller->groups[0] != '\0' ? caller->groups : NULL)
-					    : args_value(caller->cli, fields[i].option);
+	for (unsigned tag = above + 1; tag < below && tag < WIRE_TAG_LIMIT; tag++)
+		for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+			const char *said = fields[i].tag == tag ? said_of(caller, i) : NULL;
 
-		if (value != NULL && fields[i].tag > above && fields[i].tag < below)
-			wire_put_text(writer, fields[i].tag, value);
-	}
+			if (said != NULL)
+				wire_put_text(writer, tag, said);
+		}
 }
 
 /* Policy who and policy may: what the rules give, to whom, page by page as one table. */
@@ -184,7 +185,7 @@ static int may(struct cli *cli)
 }
 
 static const struct option who_options[] = {{"verb", 0, "VERB", "only that verb"}, {0}};
-static const struct option may_options[] = {POLICY_CALLER_OPTIONS, {0}};
+static const struct option may_options[] = {POLICY_CALLER_OPTIONS};
 
 const struct command command_policy_who = {
 	.name = "policy who",

@@ -58,16 +58,20 @@ struct policy_caller {
 	char groups[WIRE_TEXT_MAX]; /* by blanks; "": not said */
 };
 
-/* The options of both commands, for their tables. */
-#define POLICY_CALLER_OPTIONS                                                                      \
-	{"user", 'u', "U", "for this user, by name or number, not for you"},                       \
-		{"group", 'g', "G", "in this group (repeatable), not in the user's own"},          \
-		{"unit", 0, "UNIT", "in this systemd unit; its slices may follow by blanks"},      \
-		{"exe", 0, "PROGRAM", "running this program"},                                     \
-		{"label", 0, "LABEL", "with this SELinux label or type, or AppArmor profile"},     \
-	{                                                                                          \
-		"listener", 0, "NAME", "at this [socket NAME], not at the main one"                \
-	}
+/* What can be said of a caller: its field, and the option of both commands. */
+/* clang-format off */
+#define POLICY_CALLER_FACTS(EACH) \
+	EACH(USER, "user", 'u', "U", "for this user, by name or number, not for you") \
+	EACH(GROUP, "group", 'g', "G", "in this group (repeatable), not in the user's own") \
+	EACH(UNIT, "unit", 0, "UNIT", "in this systemd unit; its slices may follow by blanks") \
+	EACH(EXE, "exe", 0, "PROGRAM", "running this program") \
+	EACH(LABEL, "label", 0, "LABEL", "with this SELinux label or type, or AppArmor profile") \
+	EACH(NAME, "listener", 0, "NAME", "at this [socket NAME], not at the main one")
+
+#define POLICY_CALLER_OPTION(tag, name, letter, argument, help) {name, letter, argument, help},
+/* The last options of a command. */
+#define POLICY_CALLER_OPTIONS POLICY_CALLER_FACTS(POLICY_CALLER_OPTION) {0}
+/* clang-format on */
 
 /* CLI_DONE, or CLI_USAGE after saying what is wrong. */
 int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller);
