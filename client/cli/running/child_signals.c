@@ -177,11 +177,21 @@ static void take_note(int number, const siginfo_t *info)
 		asked = number;
 }
 
+/* What stops drops a SIGCONT that waits, and the other way round (POSIX.1-2017, 2.4.1). */
+static void drop_contrary(int number)
+{
+	if (number == SIGTSTP || number == SIGTTIN || number == SIGTTOU)
+		was_one[SIGCONT] = false;
+	else if (number == SIGCONT)
+		was_one[SIGTSTP] = false;
+}
+
 static void handle(int number, siginfo_t *info, void *context)
 {
 	int error = errno;
 
 	(void)context;
+	drop_contrary(number);
 	take_note(number, info);
 	if (!is_mortises(number, info)) {
 		bool to_group = is_to_group(number, info);
@@ -371,6 +381,7 @@ void child_signals_tell_group(int number)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &now);
 	(void)kill(0, number);
+	drop_contrary(number);
 	(void)ask_witness(number, &seen[number]); /* and mortise knows of it */
 	(void)sigprocmask(SIG_SETMASK, &now, NULL);
 }
