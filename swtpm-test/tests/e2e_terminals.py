@@ -81,9 +81,9 @@ class Desk:
         return until(resting)
 
     def ask_until(self, text):
-        """A shell says what has become of its jobs when it asks for the next command."""
+        """A shell says what has become of its jobs when it asks for the next command: what it said before is no answer."""
         def asked():
-            self.screen.type('\n')
+            self.keys('\n', '$ ')
             self.back()
             return text.encode() in self.screen.said
         until(asked, 30, what=lambda: 'no %r in %r' % (text, self.screen.said[-600:]))
@@ -107,6 +107,12 @@ class Desk:
         status = int(self.screen.said.split(b'status ', 1)[1].split()[0])
         has(self.modes(), 'icanon', 'isig', 'opost', 'onlcr', 'icrnl', 'echo')
         return status
+
+
+def turns_of(pid):
+    """How often it has waited or stopped."""
+    with open('/proc/%d/status' % pid) as status:
+        return int(next(line for line in status if line.startswith('voluntary_ctxt')).split()[1])
 
 
 def need(*programs):
@@ -467,9 +473,10 @@ def who_lets_it_go_on_from_elsewhere_takes_no_keys_away(place):
         pager = desk.pager()
         desk.keys('\x1a', 'Stopped')
         desk.back()
+        before = turns_of(pager)
         os.kill(pager, signal.SIGCONT)
-        # It sets the terminal when it goes on, and so is stopped again: as a job behind.
-        desk.ask_until('Stopped')
+        # It sets the terminal when it goes on, and so is stopped again: as a job behind. Of that a shell may say nothing.
+        until(lambda: turns_of(pager) > before and state_of(pager) == 'T')
         desk.keys('fg\n', 'line 1 of')
         desk.keys(' ', 'line 30 of')
         desk.screen.type('q')

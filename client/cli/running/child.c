@@ -266,7 +266,7 @@ static void stop_with_command(const struct child_run *run, int number)
 	if (run->child->streams != NULL)
 		exec_streams_follow_modes(run->child->streams);
 	if (child_signals_is_stop_wanted() || is_in_front())
-		(void)child_signals_stop(number, false);
+		(void)child_signals_stop(number, false, 0);
 }
 
 /* Where mortise is, the command is to be: in front, with its keys, or behind. */
@@ -303,7 +303,12 @@ static void stop_with_session(struct child_run *run, int number)
 	child_terminal_give_back(&run->terminal);
 	/* Who lets the command alone go on does so behind. */
 	child_session_place(&run->session, false);
-	if (child_signals_stop(number, number != SIGSTOP))
+	/* Asked again: a shell that puts mortise in front now would be told of one more stop. */
+	if (wants_terminal && child_terminal_is_front(&run->terminal)) {
+		go_on(run);
+		return;
+	}
+	if (child_signals_stop(number, number != SIGSTOP, run->session.leader))
 		return; /* the news of that comes */
 	if (wants_terminal) {
 		run->is_stopped = false;

@@ -386,32 +386,57 @@ void child_signals_tell_group(int number)
 	(void)sigprocmask(SIG_SETMASK, &now, NULL);
 }
 
-/* SIGCONT is blocked here: it is pending when who was stopped goes on. */
-bool child_signals_stop(int number, bool is_group)
+/* Has somebody let mortise go on? SIGCONT is blocked here: it waits. All signals are blocked. */
+static bool take_continued(pid_t not_by)
 {
 	static const struct timespec at_once = {0, 0};
-	struct sigaction fallback = {.sa_handler = SIG_DFL}, own;
-	sigset_t one, all, before_it;
+	sigset_t one;
 	siginfo_t info;
-	bool is_continued_now;
+
+	(void)sigemptyset(&one);
+	(void)sigaddset(&one, SIGCONT);
+	if (sigtimedwait(&one, &info, &at_once) != SIGCONT)
+		return false;
+	if (not_by != 0 && info.si_code == SI_USER && info.si_pid == not_by)
+		return false;
+	/* As in a handler: the next one, which may be here by now, is taken after this one. */
+	handle(SIGCONT, &info, NULL);
+	return true;
+}
+
+/* All signals are blocked before and after it. */
+static void stop_at_once(int number, bool is_group)
+{
+	struct sigaction fallback = {.sa_handler = SIG_DFL}, own;
+	sigset_t one;
 
 	(void)sigaction(number, &fallback, &own);
 	(void)sigemptyset(&one);
 	(void)sigaddset(&one, number);
-	(void)sigprocmask(SIG_UNBLOCK, &one, &before_it);
-	if (is_group)
-		child_signals_tell_group(number);
-	else if (!is_pending(SIGCONT)) /* which stopping would drop */
-		(void)kill(getpid(), number);
-	/* As in a handler: the next one, which may be here by now, is taken after this one. */
-	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	(void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+	(void)kill(is_group ? 0 : own_pid, number); /* here it stops */
+	(void)sigprocmask(SIG_BLOCK, &one, NULL);
 	(void)sigaction(number, &own, NULL);
-	(void)sigemptyset(&one);
-	(void)sigaddset(&one, SIGCONT);
-	is_continued_now = sigtimedwait(&one, &info, &at_once) == SIGCONT;
-	if (is_continued_now)
-		handle(SIGCONT, &info, NULL);
+	if (!is_group)
+		return;
+	drop_contrary(number);
+	(void)ask_witness(number, &seen[number]);
+	let_arrive();
+	was_one[number] = is_pending(number); /* the next one, which the witness has had, too */
+}
+
+bool child_signals_stop(int number, bool is_group, pid_t not_by)
+{
+	sigset_t all, before_it;
+	bool is_continued_now;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &before_it);
+	is_continued_now = take_continued(not_by); /* which stopping would drop */
+	if (!is_continued_now) {
+		stop_at_once(number, is_group);
+		is_continued_now = take_continued(0);
+	}
 	(void)sigprocmask(SIG_SETMASK, &before_it, NULL);
 	return is_continued_now;
 }
