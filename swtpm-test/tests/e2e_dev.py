@@ -166,6 +166,18 @@ def input_output_and_descriptors_are_the_commands_own(place):
         same(said.read(), b'beside\n')
 
 
+@test(root=True)
+def on_an_overlay_of_two_file_systems_nothing_is_left(place):
+    """Files have other devices than their directories there, as in some containers."""
+    mounts = """mount -t tmpfs tmpfs "$1"; cd "$1"; mkdir -m 1777 upper; mkdir work all
+        mount -t overlay overlay -o "lowerdir=$2,upperdir=upper,workdir=work" all
+        TMPDIR=$PWD/all "$3" dev -- true; ls -A all"""
+    said = subprocess.run(['unshare', '--mount', 'sh', '-euc', mounts, 'sh', place.directory('above'),
+                           place.directory('below'), MORTISE],
+                          capture_output=True, text=True)
+    same((said.returncode, said.stdout), (0, ''), repr(said))
+
+
 @test
 def the_exit_status_is_the_commands(place):
     scratch = Scratch(place)

@@ -36,6 +36,12 @@ def sh(*script):
     return ['sh', '-euc', *script]
 
 
+def in_ssh_agent(agent, *words):
+    """`mortise WORDS` as the command of an ssh-agent."""
+    return subprocess.run(['ssh-agent', agent.prefix + '/bin/mortise', *words], stdin=subprocess.DEVNULL,
+                          env={**os.environ, 'MORTISE_SOCKET': agent.socket}, capture_output=True, text=True)
+
+
 # --- Mode and owner
 
 @test
@@ -46,8 +52,8 @@ def ssh_and_its_tools_take_a_key_that_is_handed_over(place):
         give = ['exec', *options, '--fd', 'K=' + KEY, '--']
         result = agent.do(*give, *sh('ssh-keygen -y -f "$K"'))
         same((result.text.split()[:2], result.err), (public.split()[:2], ''))
-        result = agent.do(*give, *sh('ssh-agent sh -c \'ssh-add -q "$K" && ssh-add -L\''))
-        same(result.text.split()[:2], public.split()[:2])
+        said = in_ssh_agent(agent, *give, *sh('ssh-add -q "$K" && ssh-add -L'))
+        same(said.stdout.split()[:2], public.split()[:2], repr(said))
         result = agent.do(*give, *sh('ssh-keygen -q -Y sign -f "$K" -n file <"$1"', 'sh', document))
         has(result.text, 'BEGIN SSH SIGNATURE')
     agent.do('get', '--out=' + place('out'), KEY)
@@ -69,11 +75,10 @@ def ssh_logs_in_with_a_key_that_is_handed_over(place):
                                                                      place('authorized')))
     server = 'ProxyCommand=/usr/sbin/sshd -i -f ' + place('sshd_config')
     for options in ([], ['--no-mask']):
-        # ssh closes whatever it inherits, so the way that the manual names is by an agent.
-        result = agent.run('exec', *options, '--fd', 'K=' + KEY, '--', 'ssh-agent', *sh(
-            'ssh-add -q "$K"; exec ssh "$@"', 'sh', *SSH, '-o', server, 'root@nowhere',
-            'echo logged in'))
-        same((result.status, result.out), (0, b'logged in\n'), repr(result))
+        # ssh and ssh-agent close whatever they inherit, so the way that the manual names is by an agent around it.
+        said = in_ssh_agent(agent, 'exec', *options, '--fd', 'K=' + KEY, '--', *sh(
+            'ssh-add -q "$K"; exec ssh "$@"', 'sh', *SSH, '-o', server, 'root@nowhere', 'echo logged in'))
+        same((said.returncode, said.stdout), (0, 'logged in\n'), repr(said))
 
 
 @test

@@ -4,6 +4,7 @@
 booted Debian, behind a software TPM. package_inside.py is what runs there, once for all tests.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -40,7 +41,7 @@ def next_version(place):
         must('dpkg-deb', '-R', packages()[name], tree)
         must('sed', '-i', 's/%s/%s/' % (re.escape(version()), later), tree + '/DEBIAN/control')
         if name == 'mortise':
-            must('sed', '-i', 's/^Backlog=.*/Backlog=1024/', tree + '/lib/systemd/system/mortised.socket')
+            must('sed', '-i', 's/^Backlog=.*/Backlog=1024/', *glob.glob(tree + '/**/mortised.socket', recursive=True))
         must('dpkg-deb', '--root-owner-group', '-Znone', '-b', tree, place('next'))
 
 

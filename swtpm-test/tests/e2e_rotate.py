@@ -7,6 +7,7 @@ and does at one of its steps what the test wants: fail, hang, or kill somebody.
 """
 
 import getpass
+import glob
 import json
 import os
 import pwd
@@ -427,7 +428,8 @@ def what_is_due_is_rotated_and_a_failure_does_not_stop_the_rest(place):
 
 def postgres(place):
     """The environment that reaches a PostgreSQL of the test's own, with the role shop."""
-    if not shutil.which('initdb') or not shutil.which('psql'):
+    path = ':'.join([os.environ['PATH'], *glob.glob('/usr/lib/postgresql/*/bin')])  # Debian's
+    if not shutil.which('initdb', path=path) or not shutil.which('psql'):
         raise tap.Skip('no PostgreSQL here')
     user = pwd.getpwnam(AGENT_USER if os.geteuid() == 0 else getpass.getuser())
     data, sockets = place.directory('data', 0o700), place.directory('sockets', 0o777)
@@ -435,12 +437,12 @@ def postgres(place):
     options = {'cwd': '/', 'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
     if os.geteuid() == 0:
         options.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
-    subprocess.run(['initdb', '-D', data, '-U', 'postgres', '--auth-local=trust', '--no-sync',
+    subprocess.run([shutil.which('initdb', path=path), '-D', data, '-U', 'postgres', '--auth-local=trust', '--no-sync',
                     '--auth-host=scram-sha-256'], check=True, **options)
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = str(free.getsockname()[1])
-    server = subprocess.Popen(['postgres', '-D', data, '-k', sockets, '-h', '127.0.0.1', '-p', port,
+    server = subprocess.Popen([shutil.which('postgres', path=path), '-D', data, '-k', sockets, '-h', '127.0.0.1', '-p', port,
                                '-F'], **options)
     place.callback(end_process, server)
     env = {'PATH': os.environ['PATH'], 'PGHOST': sockets, 'PGPORT': port, 'HOST': '127.0.0.1',

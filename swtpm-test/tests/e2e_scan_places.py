@@ -139,7 +139,8 @@ def of_a_history_that_cannot_be_walked_every_object_is_searched(place):
                  'echo 1234567890123456789012345678901234567890 >.git/refs/heads/gone; git gc -q || :')
     result, found, _ = scan(agent, '--git=' + tree + '/a', status=1)
     same(found, {'prod/api/key'})
-    has(result['unreadable'][0]['message'], 'refs/heads/gone')
+    message = result['unreadable'][0]['message']  # git of Debian 13 only counts it
+    assert 'refs/heads/gone' in message or '1 objects of its history are not here' in message, message
 
 
 @test

@@ -84,10 +84,13 @@ static int remove_one(const char *path, const struct stat *facts, int kind, stru
 	return 0;
 }
 
-/* With all that is in it. False while something is left. */
+/*
+ * With all that is in it. False while something is left. Not FTW_MOUNT: on an overlay files have
+ * other devices than their directory.
+ */
 static bool dev_directory_remove(const struct dev_directory *directory)
 {
-	(void)nftw(directory->path, remove_one, OPEN_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	(void)nftw(directory->path, remove_one, OPEN_MAX, FTW_DEPTH | FTW_PHYS);
 	return access(directory->path, F_OK) != 0;
 }
 

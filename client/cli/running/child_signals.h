@@ -57,8 +57,8 @@ bool child_signals_is_stop_wanted(void);
 /* To all of mortise's group but the command and mortise. */
 void child_signals_tell_group(int number);
 /*
- * Stops mortise, or its whole group, unless somebody has let it go on by now; not_by: who is not meant,
- * and 0 for nobody. False: it was not stopped; nobody would let it go on.
+ * Stops mortise, or its whole group, unless somebody has let it go on by now; not_by: who is not
+ * meant, and 0 for nobody. False: it was not stopped; nobody would let it go on.
  */
 bool child_signals_stop(int number, bool is_group, pid_t not_by);
 
