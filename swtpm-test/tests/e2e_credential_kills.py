@@ -16,7 +16,7 @@ import subprocess
 import time
 
 import tap
-from agent import in_child
+from agent import in_child, is_gone
 from tap import Skip, same, test, until
 
 UNIT = 'backup%d.service' % os.getpid()
@@ -173,7 +173,7 @@ def killed_while_a_refusal_is_half_read_it_is_finished(place):
             peer = connect(path, number, 'unheard-of')
             select.select([peer], [], [], 15)
             os.kill(keeper, signal.SIGKILL)
-            until(lambda: not os.path.exists('/proc/%d/exe' % keeper))
+            until(lambda: is_gone(keeper))
             same(take(peer), 'refused')
 
 

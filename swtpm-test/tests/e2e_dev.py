@@ -14,7 +14,7 @@ import termios
 import time
 
 import tap
-from agent import ALICE, BOB, Result, prefix
+from agent import ALICE, BOB, Result, is_gone, prefix
 from tap import has, same, test, until
 from tpm import IS_ROOT
 
@@ -94,13 +94,6 @@ def member(lines, part):
 
 def command_of(lines):
     return next(pid for pid, line in lines.items() if line.startswith('sh '))
-
-
-def is_gone(pid):
-    try:
-        return stat_of(pid)[0] in 'ZX'
-    except OSError:
-        return True
 
 
 def started(scratch, *options, command=SAY_READY, **more):

@@ -16,7 +16,7 @@ import subprocess
 
 import tap
 import wire
-from agent import ALICE, BOB, in_child, prefix
+from agent import ALICE, BOB, in_child, is_gone, prefix
 from rooms import TOOLS
 from tap import Skip, has, same, test, until
 
@@ -250,7 +250,7 @@ def a_witness_has_one_capability_and_ends_with_its_keeper(place):
     same(facts['Uid'].split()[0], str(uid_of('uucp')))
     same(facts['NoNewPrivs'].strip(), '1')
     os.kill(agent.keeper(), signal.SIGKILL)
-    until(lambda: not os.path.exists('/proc/%d/exe' % witness) and agent.keeper())
+    until(lambda: is_gone(witness) and agent.keeper())
 
 
 def preload(place, agent, user, *command):

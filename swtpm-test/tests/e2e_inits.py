@@ -12,7 +12,7 @@ NO_AGENT = 69
 
 
 def plan(place, came):
-    machine = Machine(place, 'inits_inside.py', boots=False)
+    machine = Machine(place, 'inits_inside.py', boots=False, kind='inits')
     machine.install()
     came['inits'] = machine.boot('inits')
 

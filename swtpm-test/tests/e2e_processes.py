@@ -11,7 +11,7 @@ import sys
 import keys
 import tap
 import wire
-from agent import AGENT_USER, in_child
+from agent import AGENT_USER, in_child, is_gone
 from tap import Skip, same, test, until
 
 PATH = 'prod/db/password'
@@ -203,7 +203,7 @@ def the_keeper_goes_with_its_monitor(place):
     agent = place.ready()
     keeper = agent.keeper()
     agent.kill()
-    until(lambda: not os.path.exists('/proc/%d/exe' % keeper))
+    until(lambda: is_gone(keeper))
     agent.start()
     same(agent.stop(), 0)
     assert not os.path.exists(agent.socket) or agent.run('status').status == 69
