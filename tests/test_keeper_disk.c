@@ -340,14 +340,18 @@ static void an_older_copy_in_its_place_is_sealed_with_what_is_true(void **state)
 static void a_policy_that_is_in_the_store_though_its_write_failed_is_in_force(void **state)
 {
 	struct keeper_fixture *fixture = *state;
+	static const char *const policies[] = {"[rule one]\nallow = admin\nsecret = **\nuser = 0\n",
+		"[rule two]\nallow = admin\nsecret = **\nuser = 0\n"};
 	char version[256], after[256];
 	struct asker *asker = asker_open(fixture);
+	uint16_t code = MORTISE_OK;
 
-	keeper_fact(fixture, "policy_version", version);
-	failing->commits = 1;
-	assert_int_equal(
-		ask_apply(fixture, asker, "[rule other]\nallow = admin\nsecret = **\nuser = 0\n"),
-		MORTISE_IO);
+	for (unsigned i = 0; i < 40 && code == MORTISE_OK; i++) {
+		keeper_fact(fixture, "policy_version", version);
+		failing->commits = 1; /* which a checkpoint of the log may meet */
+		code = ask_apply(fixture, asker, policies[i % 2]);
+	}
+	assert_int_equal(code, MORTISE_IO);
 	assert_int_equal(ask_get(fixture, asker, PATH, NULL), MORTISE_DENIED);
 	keeper_fact(fixture, "policy_version", after);
 	assert_string_not_equal(version, after);
