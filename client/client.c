@@ -168,11 +168,11 @@ static enum mortise_status connection_receive(struct mortise *agent, int64_t unt
 	}
 }
 
-#define CHALLENGE_SIZE    16
-#define HELLO_SIZE        64
-#define FIRST_PAUSE_MS    50
-#define LAST_PAUSE_MS     1000
-#define SHORTEST_PAUSE_MS 10
+#define CHALLENGE_SIZE 16
+#define HELLO_SIZE     64
+#define FIRST_PAUSE_MS 50
+#define LAST_PAUSE_MS  1000
+#define LAST_TRY_MS    50 /* at least, for the last attempt: a host may be busy */
 
 int64_t client_now_ms(void)
 {
@@ -452,7 +452,7 @@ static bool back_off(const struct mortise *agent, int *pause_ms, int64_t until_m
 		(void)poll(NULL, 0, (int)agent->put_off_ms);
 		return true;
 	}
-	if (now_ms < SHORTEST_PAUSE_MS)
+	if (left_ms < 2 * LAST_TRY_MS)
 		return false;
 	(void)poll(NULL, 0, now_ms);
 	*pause_ms = *pause_ms * 2 < LAST_PAUSE_MS ? *pause_ms * 2 : LAST_PAUSE_MS;
