@@ -383,7 +383,7 @@ static enum mortise_status say_hello(struct mortise *agent, const struct wire_fi
 static enum mortise_status greet(
 	struct mortise *agent, const struct wire_message *reply, int64_t until_ms)
 {
-	const struct wire_field *challenge = &reply->field[WIRE_TAG_CHALLENGE];
+	const struct wire_field *challenge = wire_field_of(reply, WIRE_TAG_CHALLENGE);
 	struct wire_message answer;
 	enum mortise_status status;
 
@@ -485,6 +485,7 @@ enum mortise_status client_call(struct mortise *agent, struct wire_message *out_
 	size_t size = wire_finish(&agent->writer);
 	enum mortise_status status = MORTISE_INVALID;
 
+	out_reply->count = 0;
 	if (size == 0)
 		(void)client_fail(agent, status, "the request does not fit one frame");
 	else

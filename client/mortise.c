@@ -102,7 +102,7 @@ static bool is_answer(const struct wire_message *reply, size_t count)
 static enum mortise_status take_value(
 	struct mortise *agent, const struct wire_message *item, struct mortise_wanted *wanted)
 {
-	const struct wire_field *value = &item->field[WIRE_TAG_VALUE];
+	const struct wire_field *value = wire_field_of(item, WIRE_TAG_VALUE);
 
 	wanted->size = value->size;
 	(void)!wire_number(item, WIRE_TAG_VERSION, &wanted->version); /* absent: it stays 0 */
@@ -203,7 +203,7 @@ static bool is_path(const struct wire_field *field, const char *path)
 static enum mortise_status take_item(struct mortise *agent, const struct wire_message *item,
 	struct mortise_watched *watched, size_t count, size_t *changed)
 {
-	const struct wire_field *path = &item->field[WIRE_TAG_PATH];
+	const struct wire_field *path = wire_field_of(item, WIRE_TAG_PATH);
 	uint64_t status, version = 0;
 
 	if (path->bytes == NULL || wire_number(item, WIRE_TAG_STATUS, &status) != MORTISE_OK ||

@@ -60,12 +60,11 @@ static uint8_t *reserve(struct wire_writer *writer, size_t size)
 	return at;
 }
 
-static uint8_t *reserve_field(struct wire_writer *writer, enum wire_tag tag, size_t size)
+static uint8_t *reserve_field(struct wire_writer *writer, unsigned tag, size_t size)
 {
 	uint8_t *at;
 
-	if ((unsigned)tag >= WIRE_TAG_LIMIT || (unsigned)tag <= writer->last_tag ||
-		size > WIRE_RECORD_MAX)
+	if (tag >= WIRE_TAG_LIMIT || tag <= writer->last_tag || size > WIRE_RECORD_MAX)
 		writer->failed = true;
 	at = reserve(writer, FIELD_HEADER_SIZE + size);
 	if (at == NULL)
@@ -76,7 +75,7 @@ static uint8_t *reserve_field(struct wire_writer *writer, enum wire_tag tag, siz
 	return at + FIELD_HEADER_SIZE;
 }
 
-void wire_put(struct wire_writer *writer, enum wire_tag tag, const void *bytes, size_t size)
+void wire_put(struct wire_writer *writer, unsigned tag, const void *bytes, size_t size)
 {
 	uint8_t *at = reserve_field(writer, tag, size);
 
@@ -84,12 +83,12 @@ void wire_put(struct wire_writer *writer, enum wire_tag tag, const void *bytes, 
 		memcpy(at, bytes, size);
 }
 
-void wire_put_text(struct wire_writer *writer, enum wire_tag tag, const char *text)
+void wire_put_text(struct wire_writer *writer, unsigned tag, const char *text)
 {
 	wire_put(writer, tag, text, strlen(text));
 }
 
-void wire_put_number(struct wire_writer *writer, enum wire_tag tag, uint64_t number)
+void wire_put_number(struct wire_writer *writer, unsigned tag, uint64_t number)
 {
 	uint8_t bytes[8];
 
@@ -99,7 +98,7 @@ void wire_put_number(struct wire_writer *writer, enum wire_tag tag, uint64_t num
 }
 
 /* The mark is where the field's header stands: its tag is the outer run's last one. */
-size_t wire_list_begin(struct wire_writer *writer, enum wire_tag tag)
+size_t wire_list_begin(struct wire_writer *writer, unsigned tag)
 {
 	size_t mark = writer->size;
 
@@ -173,10 +172,11 @@ static enum mortise_status parse_run(const uint8_t *at, size_t size, struct wire
 		field_size = load32(at + 2);
 		at += FIELD_HEADER_SIZE;
 		size -= FIELD_HEADER_SIZE;
-		if (tag <= last_tag || tag >= WIRE_TAG_LIMIT || field_size > size)
+		if (tag <= last_tag || tag >= WIRE_TAG_LIMIT || field_size > size ||
+			message->count == WIRE_FIELDS_MAX)
 			return MORTISE_INVALID;
-		message->present |= WIRE_ALLOW(tag);
-		message->field[tag] = (struct wire_field){.bytes = at, .size = field_size};
+		message->tag[message->count] = (uint16_t)tag;
+		message->field[message->count++] = (struct wire_field){at, field_size};
 		last_tag = tag;
 		at += field_size;
 		size -= field_size;
@@ -184,18 +184,28 @@ static enum mortise_status parse_run(const uint8_t *at, size_t size, struct wire
 	return MORTISE_OK;
 }
 
+/* A message that is not whole has no fields. */
+static enum mortise_status parse_message(
+	const uint8_t *at, size_t size, struct wire_message *message)
+{
+	enum mortise_status status;
+
+	message->count = 0;
+	status = parse_run(at, size, message);
+	if (status != MORTISE_OK)
+		message->count = 0;
+	return status;
+}
+
 enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_message *out_message)
 {
-	struct wire_message message = {0};
-
+	out_message->count = 0;
 	if (size < WIRE_HEADER_SIZE || size > WIRE_RECORD_MAX || load16(frame) != WIRE_VERSION ||
 		load32(frame + 8) != size - WIRE_HEADER_SIZE)
 		return MORTISE_INVALID;
-	message.code = load16(frame + 2);
-	message.request_id = load32(frame + 4);
-	TRY(parse_run(frame + WIRE_HEADER_SIZE, size - WIRE_HEADER_SIZE, &message));
-	*out_message = message;
-	return MORTISE_OK;
+	out_message->code = load16(frame + 2);
+	out_message->request_id = load32(frame + 4);
+	return parse_message(frame + WIRE_HEADER_SIZE, size - WIRE_HEADER_SIZE, out_message);
 }
 
 uint16_t wire_code(const uint8_t header[WIRE_HEADER_SIZE])
@@ -206,30 +216,58 @@ uint16_t wire_code(const uint8_t header[WIRE_HEADER_SIZE])
 enum mortise_status wire_parse_fields(
 	const uint8_t *fields, size_t size, struct wire_message *out_message)
 {
-	struct wire_message message = {0};
+	out_message->code = 0;
+	out_message->request_id = 0;
+	return parse_message(fields, size, out_message);
+}
 
-	TRY(parse_run(fields, size, &message));
-	*out_message = message;
-	return MORTISE_OK;
+const struct wire_field *wire_field_of(const struct wire_message *message, unsigned tag)
+{
+	static const struct wire_field none;
+
+	for (unsigned i = 0; i < message->count && message->tag[i] <= tag; i++)
+		if (message->tag[i] == tag)
+			return &message->field[i];
+	return &none;
+}
+
+static bool is_in(unsigned tag, const uint16_t tags[])
+{
+	for (; tags != NULL && *tags != 0; tags++)
+		if (*tags == tag)
+			return true;
+	return false;
+}
+
+bool wire_has_fields(
+	const struct wire_message *message, const uint16_t needed[], const uint16_t possible[])
+{
+	for (unsigned i = 0; i < message->count; i++)
+		if (!is_in(message->tag[i], needed) && !is_in(message->tag[i], possible))
+			return false;
+	for (; needed != NULL && *needed != 0; needed++)
+		if (!wire_has(message, *needed))
+			return false;
+	return true;
 }
 
 enum mortise_status wire_number(
-	const struct wire_message *message, enum wire_tag tag, uint64_t *out_number)
+	const struct wire_message *message, unsigned tag, uint64_t *out_number)
 {
-	const struct wire_field *field = &message->field[tag];
+	const struct wire_field *field = wire_field_of(message, tag);
 
-	if (!wire_has(message, tag) || field->size != 8)
+	if (field->bytes == NULL || field->size != 8)
 		return MORTISE_INVALID;
 	*out_number = load32(field->bytes) | (uint64_t)load32(field->bytes + 4) << 32;
 	return MORTISE_OK;
 }
 
 enum mortise_status wire_text(
-	const struct wire_message *message, enum wire_tag tag, char *buffer, size_t buffer_size)
+	const struct wire_message *message, unsigned tag, char *buffer, size_t buffer_size)
 {
-	const struct wire_field *field = &message->field[tag];
+	const struct wire_field *field = wire_field_of(message, tag);
 
-	if (!wire_has(message, tag) || field->size >= buffer_size ||
+	if (field->bytes == NULL || field->size >= buffer_size ||
 		memchr(field->bytes, 0, field->size) != NULL)
 		return MORTISE_INVALID;
 	memcpy(buffer, field->bytes, field->size);
@@ -237,11 +275,11 @@ enum mortise_status wire_text(
 	return MORTISE_OK;
 }
 
-struct wire_list wire_list_of(const struct wire_message *message, enum wire_tag tag)
+struct wire_list wire_list_of(const struct wire_message *message, unsigned tag)
 {
-	const struct wire_field *field = &message->field[tag];
+	const struct wire_field *field = wire_field_of(message, tag);
 
-	if (!wire_has(message, tag))
+	if (field->bytes == NULL)
 		return (struct wire_list){0};
 	return (struct wire_list){.at = field->bytes, .end = field->bytes + field->size};
 }

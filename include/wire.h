@@ -22,7 +22,8 @@
 #define WIRE_HEADER_SIZE 12
 #define WIRE_FRAME_MAX   131072
 #define WIRE_RECORD_MAX  33554432 /* the same form at rest, in the store */
-#define WIRE_TAG_LIMIT   64       /* tags are 1 to 63 */
+#define WIRE_TAG_LIMIT   512      /* tags are 1 to 511, in each channel */
+#define WIRE_FIELDS_MAX  64       /* in one run */
 #define WIRE_TOKEN_SIZE  16
 #define WIRE_BATCH_MAX   256 /* paths in one get */
 #define WIRE_SETS_MAX    256 /* values in one set-batch: as many as can be had again at once */
@@ -88,6 +89,10 @@ enum wire_opcode {
  */
 #define WIRE_GREET 256
 
+/*
+ * What a field is, between client and agent. Of the other two channels that frames have, each has
+ * tags of its own: processes.h for the agent's processes, records.h for the records of the store.
+ */
 enum wire_tag {
 	WIRE_TAG_CHALLENGE = 1, /* 16 bytes */
 	WIRE_TAG_TEXT = 2,      /* for a person, UTF-8; one line, but the first policy in INIT */
@@ -121,44 +126,23 @@ enum wire_tag {
 	WIRE_TAG_TOTAL = 30,  /* number: units of work in all; in SHOW, bytes of a value */
 	WIRE_TAG_KEY_ID = 31, /* four characters that name a recovery key */
 	WIRE_TAG_PREFIX = 32,
-	WIRE_TAG_DELETED = 33, /* number: when, as TIME; absent: not deleted */
-	WIRE_TAG_UNIT = 34,    /* systemd units, by blanks; or "?" */
-	WIRE_TAG_EXE = 35,     /* the path of a program; or "?" */
-	WIRE_TAG_FORCE = 36,   /* number 1 */
-	WIRE_TAG_PIN = 37,     /* of a token, as it is typed */
-	WIRE_TAG_URI = 38,     /* of a PKCS #11 token (RFC 7512), without a PIN */
-	WIRE_TAG_PCRS = 39,    /* number: bit n stands for PCR n */
-
-	/* Between the agent's processes only. */
-	WIRE_TAG_KEY = 40,     /* 32 bytes */
-	WIRE_TAG_BLOB = 41,    /* what a token keeps outside itself */
-	WIRE_TAG_ENTROPY = 42, /* 32 bytes */
-	WIRE_TAG_FAULT = 43,   /* number: enum token_fault */
-	WIRE_TAG_IDS = 44,     /* list of numbers */
-	WIRE_TAG_STORE = 45,
-	WIRE_TAG_AUDIT_LOG = 46,
-	WIRE_TAG_FLAGS = 47,
-	WIRE_TAG_ENVIRONMENT = 48,
-	WIRE_TAG_USERS = 49,  /* list of names */
-	WIRE_TAG_GROUPS = 50, /* list of names */
-
-	WIRE_TAG_REENCRYPT = 56, /* number 1, in REKEY */
-
-	/* In the records of the store only. */
-	WIRE_TAG_SALT = 51,   /* 16 bytes */
-	WIRE_TAG_PUBLIC = 52, /* a slot's public half, encrypted under the master key */
-	WIRE_TAG_BOX = 53,    /* the master key, encrypted to a slot */
-
+	WIRE_TAG_DELETED = 33,    /* number: when, as TIME; absent: not deleted */
+	WIRE_TAG_UNIT = 34,       /* systemd units, by blanks; or "?" */
+	WIRE_TAG_EXE = 35,        /* the path of a program; or "?" */
+	WIRE_TAG_FORCE = 36,      /* number 1 */
+	WIRE_TAG_PIN = 37,        /* of a token, as it is typed */
+	WIRE_TAG_URI = 38,        /* of a PKCS #11 token (RFC 7512), without a PIN */
+	WIRE_TAG_PCRS = 39,       /* number: bit n stands for PCR n */
 	WIRE_TAG_PUBLIC_KEY = 54, /* PEM; of an escrow key, as it is typed */
 	WIRE_TAG_SHARES = 55,     /* list of a recovery key's shares, as they are typed */
+	WIRE_TAG_REENCRYPT = 56,  /* number 1, in REKEY */
 	WIRE_TAG_COUNTER = 57,    /* number: where a TPM's counter stands */
 	WIRE_TAG_THRESHOLD = 58,  /* number: so many shares make the key */
 	WIRE_TAG_BOOTS = 59,      /* number: so many boots */
-
-	WIRE_TAG_META = 60,    /* list of KEY=VALUE; in META a KEY alone is taken away */
-	WIRE_TAG_NOTE = 61,    /* of a secret or one of its versions; one line */
-	WIRE_TAG_MAX_AGE = 62, /* number: seconds that a version may be current */
-	WIRE_TAG_HOOK = 63,    /* absolute path of what makes new values */
+	WIRE_TAG_META = 60,       /* list of KEY=VALUE; in META a KEY alone is taken away */
+	WIRE_TAG_NOTE = 61,       /* of a secret or one of its versions; one line */
+	WIRE_TAG_MAX_AGE = 62,    /* number: seconds that a version may be current */
+	WIRE_TAG_HOOK = 63,       /* absolute path of what makes new values */
 };
 
 struct wire_field {
@@ -170,8 +154,9 @@ struct wire_field {
 struct wire_message {
 	uint16_t code;
 	uint32_t request_id;
-	uint64_t present; /* bit t: tag t is there */
-	struct wire_field field[WIRE_TAG_LIMIT];
+	unsigned count; /* of fields, in ascending order of their tags */
+	uint16_t tag[WIRE_FIELDS_MAX];
+	struct wire_field field[WIRE_FIELDS_MAX];
 };
 
 struct wire_writer {
@@ -186,25 +171,25 @@ struct wire_list {
 	const uint8_t *at, *end;
 };
 
-#define WIRE_ALLOW(tag) ((uint64_t)1 << (tag))
+/* A list of tags; it ends with a 0. */
+#define WIRE_TAGS(...) ((const uint16_t[]){__VA_ARGS__, 0})
 /* What is supposed of a caller, by `policy check` and `policy may`; NAME is his listener's. */
-#define WIRE_ALLOW_SUPPOSED                                                                        \
-	(WIRE_ALLOW(WIRE_TAG_USER) | WIRE_ALLOW(WIRE_TAG_GROUP) | WIRE_ALLOW(WIRE_TAG_UNIT) |      \
-		WIRE_ALLOW(WIRE_TAG_EXE) | WIRE_ALLOW(WIRE_TAG_LABEL) | WIRE_ALLOW(WIRE_TAG_NAME))
+#define WIRE_TAGS_SUPPOSED                                                                         \
+	WIRE_TAG_USER, WIRE_TAG_GROUP, WIRE_TAG_UNIT, WIRE_TAG_EXE, WIRE_TAG_LABEL, WIRE_TAG_NAME
 
 /* Writing. A writer that failed stays failed; only wire_finish() need be checked. */
 void wire_begin(struct wire_writer *writer, uint8_t *buffer, size_t capacity, uint16_t code,
 	uint32_t request_id);
-void wire_put(struct wire_writer *writer, enum wire_tag tag, const void *bytes, size_t size);
-void wire_put_text(struct wire_writer *writer, enum wire_tag tag, const char *text);
-void wire_put_number(struct wire_writer *writer, enum wire_tag tag, uint64_t number);
+void wire_put(struct wire_writer *writer, unsigned tag, const void *bytes, size_t size);
+void wire_put_text(struct wire_writer *writer, unsigned tag, const char *text);
+void wire_put_number(struct wire_writer *writer, unsigned tag, uint64_t number);
 
 /*
  * A list stands between list_begin and list_end; each of its items either is put whole
  * by item_put, or is a run of fields between item_begin and item_end. Each begin gives
  * the mark that its end takes.
  */
-size_t wire_list_begin(struct wire_writer *writer, enum wire_tag tag);
+size_t wire_list_begin(struct wire_writer *writer, unsigned tag);
 void wire_list_end(struct wire_writer *writer, size_t mark);
 void wire_item_put(struct wire_writer *writer, const void *bytes, size_t size);
 size_t wire_item_begin(struct wire_writer *writer);
@@ -215,8 +200,8 @@ size_t wire_finish(struct wire_writer *writer) MUST_USE;
 
 /*
  * Takes a frame or record apart. MORTISE_INVALID for anything but one whole, well-formed one of
- * our version with tags 1 to 63 in ascending order. That a frame is no larger than
- * WIRE_FRAME_MAX is up to whoever receives it: its buffer has no more room.
+ * our version with at most WIRE_FIELDS_MAX fields, tags 1 to 511 in ascending order. That a frame
+ * is no larger than WIRE_FRAME_MAX is up to whoever receives it: its buffer has no more room.
  */
 enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_message *out_message)
 	MUST_USE;
@@ -228,27 +213,35 @@ enum mortise_status wire_parse_fields(
 /* The code of a frame that has not been taken apart. */
 uint16_t wire_code(const uint8_t header[WIRE_HEADER_SIZE]) MUST_USE;
 
-static inline bool wire_has(const struct wire_message *message, enum wire_tag tag)
+/* The field with this tag; without bytes where there is none. */
+const struct wire_field *wire_field_of(const struct wire_message *message, unsigned tag);
+
+static inline bool wire_has(const struct wire_message *message, unsigned tag)
 {
-	return (message->present & WIRE_ALLOW(tag)) != 0;
+	return wire_field_of(message, tag)->bytes != NULL;
 }
+
+/* All fields that are needed, and no others than these and what is possible: see WIRE_TAGS; NULL:
+ * none. */
+bool wire_has_fields(
+	const struct wire_message *message, const uint16_t needed[], const uint16_t possible[]);
 
 /* The number in a field of exactly 8 bytes. MORTISE_INVALID if absent or of another size. */
 enum mortise_status wire_number(
-	const struct wire_message *message, enum wire_tag tag, uint64_t *out_number) MUST_USE;
+	const struct wire_message *message, unsigned tag, uint64_t *out_number) MUST_USE;
 
 /*
  * Copies a text field into a NUL-terminated buffer. MORTISE_INVALID if it is absent,
  * holds a NUL or does not fit.
  */
-enum mortise_status wire_text(const struct wire_message *message, enum wire_tag tag, char *buffer,
+enum mortise_status wire_text(const struct wire_message *message, unsigned tag, char *buffer,
 	size_t buffer_size) MUST_USE;
 
 /*
  * Walks a list field: false at its end or at the first malformed item; then
  * wire_list_is_whole() tells the two apart. An absent field is an empty list.
  */
-struct wire_list wire_list_of(const struct wire_message *message, enum wire_tag tag);
+struct wire_list wire_list_of(const struct wire_message *message, unsigned tag);
 bool wire_list_next(struct wire_list *list, struct wire_field *out_item);
 bool wire_list_is_whole(const struct wire_list *list);
 

@@ -259,7 +259,7 @@ static size_t build(uint8_t *frame, size_t capacity, uint32_t id, const char *pa
 	struct wire_writer writer;
 
 	wire_begin(&writer, frame, capacity, MORTISE_OK, id);
-	wire_put_text(&writer, WIRE_TAG_TEXT, path);
+	wire_put_text(&writer, PROCESS_TAG_TEXT, path);
 	return wire_finish(&writer);
 }
 

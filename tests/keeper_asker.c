@@ -58,7 +58,7 @@ static void greet(struct keeper_fixture *fixture, struct asker *asker)
 
 	if (ask_plain(fixture, asker, WIRE_STATUS) != WIRE_GREET)
 		return;
-	const struct wire_field got = asker->reply.field[WIRE_TAG_CHALLENGE];
+	const struct wire_field got = *wire_field_of(&asker->reply, WIRE_TAG_CHALLENGE);
 	assert_true(got.size <= sizeof challenge);
 	memcpy(challenge, got.bytes, got.size);
 	wire_put(asker_begin(asker, WIRE_HELLO), WIRE_TAG_CHALLENGE, challenge, got.size);
@@ -193,7 +193,7 @@ uint64_t ask_get(struct keeper_fixture *fixture, struct asker *asker, const char
 	assert_int_equal(wire_parse_fields(item.bytes, item.size, &fields), MORTISE_OK);
 	assert_int_equal(wire_number(&fields, WIRE_TAG_STATUS, &status), MORTISE_OK);
 	if (out_value)
-		*out_value = fields.field[WIRE_TAG_VALUE];
+		*out_value = *wire_field_of(&fields, WIRE_TAG_VALUE);
 	return status;
 }
 
@@ -208,7 +208,7 @@ uint16_t ask_init_begun(struct keeper_fixture *fixture, struct asker *asker)
 	uint16_t code = asker_call(fixture, asker);
 	if (code != MORTISE_OK)
 		return code;
-	const struct wire_field *recovery = &asker->reply.field[WIRE_TAG_RECOVERY];
+	const struct wire_field *recovery = wire_field_of(&asker->reply, WIRE_TAG_RECOVERY);
 	assert_in_range(recovery->size, 1, sizeof fixture->recovery - 1);
 	memcpy(fixture->recovery, recovery->bytes, recovery->size);
 	assert_int_equal(

@@ -143,29 +143,29 @@ static void configure(struct keeper_fixture *fixture)
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, PROCESS_CONFIGURE, 0);
-	size_t list = wire_list_begin(&writer, WIRE_TAG_ITEMS), item = wire_item_begin(&writer);
-	wire_put_text(&writer, WIRE_TAG_NAME, "main");
+	size_t list = wire_list_begin(&writer, PROCESS_TAG_ITEMS), item = wire_item_begin(&writer);
+	wire_put_text(&writer, PROCESS_TAG_NAME, "main");
 	wire_item_end(&writer, item);
 	if (fixture->web_listener >= 0) {
 		item = wire_item_begin(&writer);
-		wire_put_text(&writer, WIRE_TAG_NAME, "web");
-		wire_put_number(&writer, WIRE_TAG_NUMBER, fixture->web_verbs);
+		wire_put_text(&writer, PROCESS_TAG_NAME, "web");
+		wire_put_number(&writer, PROCESS_TAG_NUMBER, fixture->web_verbs);
 		wire_item_end(&writer, item);
 		descriptors[count++] = fixture->web_listener;
 	}
 	if (fixture->credentials_listener >= 0) {
 		item = wire_item_begin(&writer);
-		wire_put_text(&writer, WIRE_TAG_NAME, "credentials");
-		wire_put_number(&writer, WIRE_TAG_NUMBER, fixture->credentials_wait_ms);
-		wire_put_number(&writer, WIRE_TAG_FLAGS, PROCESS_FOR_CREDENTIALS);
+		wire_put_text(&writer, PROCESS_TAG_NAME, "credentials");
+		wire_put_number(&writer, PROCESS_TAG_NUMBER, fixture->credentials_wait_ms);
+		wire_put_number(&writer, PROCESS_TAG_FLAGS, PROCESS_FOR_CREDENTIALS);
 		wire_item_end(&writer, item);
 		descriptors[count++] = fixture->credentials_listener;
 	}
 	wire_list_end(&writer, list);
-	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
-	wire_put_text(&writer, WIRE_TAG_STORE, fixture->store);
-	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, fixture->audit_log);
-	wire_put_number(&writer, WIRE_TAG_FLAGS, fixture->flags);
+	wire_put(&writer, PROCESS_TAG_IDS, ids, sizeof ids);
+	wire_put_text(&writer, PROCESS_TAG_STORE, fixture->store);
+	wire_put_text(&writer, PROCESS_TAG_AUDIT_LOG, fixture->audit_log);
+	wire_put_number(&writer, PROCESS_TAG_FLAGS, fixture->flags);
 	send_all(fixture->monitor, wire_finish(&writer), descriptors, count);
 }
 
@@ -242,27 +242,27 @@ static void resolve_one(struct keeper_fixture *fixture, struct wire_writer *writ
 		id = 4242;
 	known &= !fixture->names_are_down &&
 		 !(fixture->gone_name && strcmp(name, fixture->gone_name) == 0);
-	wire_put_number(writer, WIRE_TAG_STATUS,
+	wire_put_number(writer, PROCESS_TAG_STATUS,
 		known                                                  ? MORTISE_OK
 		: fixture->names_are_down || strcmp(name, "down") == 0 ? MORTISE_IO
 								       : MORTISE_NOT_FOUND);
-	wire_put_text(writer, WIRE_TAG_NAME, name);
+	wire_put_text(writer, PROCESS_TAG_NAME, name);
 	if (known)
-		wire_put_number(writer, WIRE_TAG_NUMBER, id);
+		wire_put_number(writer, PROCESS_TAG_NUMBER, id);
 	if (known && is_user)
-		wire_put(writer, WIRE_TAG_IDS, groups, sizeof groups);
+		wire_put(writer, PROCESS_TAG_IDS, groups, sizeof groups);
 	wire_item_end(writer, item);
 }
 
 static void resolve(struct keeper_fixture *fixture, const struct wire_message *request)
 {
-	struct wire_list users = wire_list_of(request, WIRE_TAG_USERS);
-	struct wire_list groups = wire_list_of(request, WIRE_TAG_GROUPS);
+	struct wire_list users = wire_list_of(request, PROCESS_TAG_USERS);
+	struct wire_list groups = wire_list_of(request, PROCESS_TAG_GROUPS);
 	struct wire_writer writer;
 	struct wire_field asked;
 
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, request->request_id);
-	size_t list = wire_list_begin(&writer, WIRE_TAG_ITEMS);
+	size_t list = wire_list_begin(&writer, PROCESS_TAG_ITEMS);
 	while (wire_list_next(&users, &asked))
 		resolve_one(fixture, &writer, &asked, true);
 	while (wire_list_next(&groups, &asked))
@@ -309,7 +309,7 @@ static void answer_accept(struct keeper_fixture *fixture, uint32_t id)
 					 &fixture->credentials_room, sizeof(int)),
 			0);
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, id);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, number);
+	wire_put_number(&writer, PROCESS_TAG_NUMBER, number);
 	send_with(fixture->monitor, wire_finish(&writer), descriptor);
 }
 
@@ -335,8 +335,8 @@ static void serve_release(struct keeper_fixture *fixture, const struct wire_mess
 {
 	uint64_t number = 0, status = 99;
 
-	assert_int_equal(wire_number(request, WIRE_TAG_NUMBER, &number), MORTISE_OK);
-	assert_int_equal(wire_number(request, WIRE_TAG_STATUS, &status), MORTISE_OK);
+	assert_int_equal(wire_number(request, PROCESS_TAG_NUMBER, &number), MORTISE_OK);
+	assert_int_equal(wire_number(request, PROCESS_TAG_STATUS, &status), MORTISE_OK);
 	assert_true(number < KEEPER_ACCEPTS && fixture->accepted[number] >= 0);
 	close(fixture->accepted[number]);
 	fixture->accepted[number] = -1;
@@ -351,7 +351,7 @@ static void start_witness(struct keeper_fixture *fixture, const struct wire_mess
 	uint64_t place = 99;
 	int pair[2];
 
-	assert_int_equal(wire_number(request, WIRE_TAG_NUMBER, &place), MORTISE_OK);
+	assert_int_equal(wire_number(request, PROCESS_TAG_NUMBER, &place), MORTISE_OK);
 	assert_true(place < PROCESS_WITNESSES);
 	fixture->fetches++;
 	if (fixture->witnesses[place] >= 0)
@@ -370,7 +370,7 @@ static void answer_question(struct keeper_fixture *fixture, int witness, uint32_
 	wire_begin(
 		&writer, out, sizeof out, is_exe && !has_exe ? MORTISE_NOT_FOUND : MORTISE_OK, id);
 	if (has_exe)
-		wire_put_text(&writer, WIRE_TAG_TEXT, fixture->exe);
+		wire_put_text(&writer, PROCESS_TAG_TEXT, fixture->exe);
 	send_with(witness, wire_finish(&writer), -1);
 }
 
@@ -414,8 +414,8 @@ static void serve_monitor(struct keeper_fixture *fixture)
 	}
 	assert_int_equal(wire_parse(in, (size_t)size, &message), MORTISE_OK);
 	if (message.code == PROCESS_READY) {
-		assert_int_equal(
-			wire_text(&message, WIRE_TAG_TEXT, fixture->state, sizeof fixture->state),
+		assert_int_equal(wire_text(&message, PROCESS_TAG_TEXT, fixture->state,
+					 sizeof fixture->state),
 			MORTISE_OK);
 		fixture->states++;
 		if (fixture->on_state)
@@ -459,8 +459,8 @@ void keeper_fail_sealer(struct keeper_fixture *fixture, enum token_fault fault, 
 {
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_HARDWARE);
 
-	wire_put_text(writer, WIRE_TAG_TEXT, detail);
-	wire_put_number(writer, WIRE_TAG_FAULT, fault);
+	wire_put_text(writer, PROCESS_TAG_TEXT, detail);
+	wire_put_number(writer, PROCESS_TAG_FAULT, fault);
 	keeper_send_sealer(fixture, writer);
 }
 
@@ -470,9 +470,9 @@ static void play_counter(struct keeper_fixture *fixture, const struct wire_messa
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
 	uint64_t action = 0, expected = 0;
 
-	assert_int_equal(wire_number(request, WIRE_TAG_NUMBER, &action), MORTISE_OK);
+	assert_int_equal(wire_number(request, PROCESS_TAG_NUMBER, &action), MORTISE_OK);
 	if (action == TOKEN_ANCHOR_INCREMENT) {
-		assert_int_equal(wire_number(request, WIRE_TAG_COUNTER, &expected), MORTISE_OK);
+		assert_int_equal(wire_number(request, PROCESS_TAG_COUNTER, &expected), MORTISE_OK);
 		if (expected != fixture->counter) {
 			keeper_fail_sealer(fixture, TOKEN_FAULT_OTHER_COUNT, "");
 			return;
@@ -481,8 +481,8 @@ static void play_counter(struct keeper_fixture *fixture, const struct wire_messa
 	if (action != TOKEN_ANCHOR_READ)
 		fixture->counter++;
 	if (action == TOKEN_ANCHOR_DEFINE)
-		wire_put_text(writer, WIRE_TAG_BLOB, "the place");
-	wire_put_number(writer, WIRE_TAG_COUNTER, fixture->counter);
+		wire_put_text(writer, PROCESS_TAG_BLOB, "the place");
+	wire_put_number(writer, PROCESS_TAG_COUNTER, fixture->counter);
 	keeper_send_sealer(fixture, writer);
 }
 
@@ -494,9 +494,9 @@ void play_honest(struct keeper_fixture *fixture, const struct wire_message *requ
 	}
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
 
-	wire_put(writer, WIRE_TAG_KEY, fixture->h, sizeof fixture->h);
+	wire_put(writer, PROCESS_TAG_KEY, fixture->h, sizeof fixture->h);
 	if (request->code == SEALER_ENROL)
-		wire_put_text(writer, WIRE_TAG_BLOB, "the blob");
+		wire_put_text(writer, PROCESS_TAG_BLOB, "the blob");
 	keeper_send_sealer(fixture, writer);
 }
 

@@ -74,7 +74,7 @@ static void answer_fault(const struct wire_message *asked, enum token_fault faul
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, MORTISE_HARDWARE, asked->request_id);
-	wire_put_number(&writer, WIRE_TAG_FAULT, fault);
+	wire_put_number(&writer, PROCESS_TAG_FAULT, fault);
 	assert_true(send(world.sealer, out, wire_finish(&writer), MSG_NOSIGNAL) > 0);
 }
 
@@ -84,14 +84,15 @@ static void answer_anchor(const struct wire_message *asked)
 	uint64_t action = 0, expected = 0;
 
 	assert_int_equal(asked->code, SEALER_ANCHOR);
-	assert_memory_equal(asked->field[WIRE_TAG_KEY].bytes, world.auth->bytes, KEY_SIZE);
-	assert_int_equal(wire_number(asked, WIRE_TAG_NUMBER, &action), MORTISE_OK);
+	assert_memory_equal(
+		wire_field_of(asked, PROCESS_TAG_KEY)->bytes, world.auth->bytes, KEY_SIZE);
+	assert_int_equal(wire_number(asked, PROCESS_TAG_NUMBER, &action), MORTISE_OK);
 	if (world.mood == ABSENT) {
 		answer_fault(asked, TOKEN_FAULT_ABSENT);
 		return;
 	}
 	if (action == TOKEN_ANCHOR_INCREMENT) {
-		assert_int_equal(wire_number(asked, WIRE_TAG_COUNTER, &expected), MORTISE_OK);
+		assert_int_equal(wire_number(asked, PROCESS_TAG_COUNTER, &expected), MORTISE_OK);
 		if (expected != world.counter) {
 			answer_fault(asked, TOKEN_FAULT_OTHER_COUNT);
 			return;
@@ -106,7 +107,7 @@ static void answer_anchor(const struct wire_message *asked)
 		}
 	}
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, asked->request_id);
-	wire_put_number(&writer, WIRE_TAG_COUNTER, world.counter);
+	wire_put_number(&writer, PROCESS_TAG_COUNTER, world.counter);
 	assert_true(send(world.sealer, out, wire_finish(&writer), MSG_NOSIGNAL) > 0);
 }
 

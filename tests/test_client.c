@@ -228,7 +228,7 @@ static enum deed greet(struct fake_agent *fake, int count, const struct wire_mes
 		return REPLY;
 	}
 	if (count == 2) {
-		const struct wire_field *answer = &request->field[WIRE_TAG_CHALLENGE];
+		const struct wire_field *answer = wire_field_of(request, WIRE_TAG_CHALLENGE);
 
 		return request->code == WIRE_HELLO && answer->size == 16 &&
 				       memcmp(answer->bytes, "0123456789abcdef", 16) == 0

@@ -63,7 +63,7 @@ static enum deed refuse(
 static enum deed answer_hello(
 	struct fake_agent *fake, const struct wire_message *request, struct wire_writer *writer)
 {
-	const struct wire_field *answer = &request->field[WIRE_TAG_CHALLENGE];
+	const struct wire_field *answer = wire_field_of(request, WIRE_TAG_CHALLENGE);
 	int code = peek_code();
 
 	if (request->code != WIRE_HELLO || answer->size != 16 ||

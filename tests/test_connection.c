@@ -262,14 +262,15 @@ static void a_silent_agent_meets_the_deadline_and_its_connection_is_given_up(voi
 static enum deed keep_first_token(struct fake_agent *fake, int count,
 	const struct wire_message *request, struct wire_writer *writer)
 {
-	assert_int_equal(request->field[WIRE_TAG_TOKEN].size, WIRE_TOKEN_SIZE);
+	assert_int_equal(wire_field_of(request, WIRE_TAG_TOKEN)->size, WIRE_TOKEN_SIZE);
 	if (count == 1) {
-		memcpy(fake->first_token, request->field[WIRE_TAG_TOKEN].bytes, WIRE_TOKEN_SIZE);
+		memcpy(fake->first_token, wire_field_of(request, WIRE_TAG_TOKEN)->bytes,
+			WIRE_TOKEN_SIZE);
 		return CLOSE;
 	}
 	wire_put_number(writer, WIRE_TAG_VERSION,
-		memcmp(fake->first_token, request->field[WIRE_TAG_TOKEN].bytes, WIRE_TOKEN_SIZE) ==
-				0
+		memcmp(fake->first_token, wire_field_of(request, WIRE_TAG_TOKEN)->bytes,
+			WIRE_TOKEN_SIZE) == 0
 			? 8
 			: 0);
 	return REPLY;

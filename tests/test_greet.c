@@ -67,8 +67,8 @@ static int set_up_without_both(void **state)
 static void be_greeted(struct keeper_fixture *fixture, struct asker *asker, uint8_t challenge[16])
 {
 	assert_int_equal(ask_plain(fixture, asker, WIRE_WHOAMI), WIRE_GREET);
-	assert_int_equal(asker->reply.field[WIRE_TAG_CHALLENGE].size, 16);
-	memcpy(challenge, asker->reply.field[WIRE_TAG_CHALLENGE].bytes, 16);
+	assert_int_equal(wire_field_of(&asker->reply, WIRE_TAG_CHALLENGE)->size, 16);
+	memcpy(challenge, wire_field_of(&asker->reply, WIRE_TAG_CHALLENGE)->bytes, 16);
 }
 
 static uint16_t say_hello(
@@ -148,7 +148,7 @@ static void a_set_uid_program_is_not_pinned(void **state)
 	asker_send(asker);
 	uint16_t code = asker_receive(fixture, asker);
 	if (code == WIRE_GREET) {
-		memcpy(challenge, asker->reply.field[WIRE_TAG_CHALLENGE].bytes, 16);
+		memcpy(challenge, wire_field_of(&asker->reply, WIRE_TAG_CHALLENGE)->bytes, 16);
 		code = say_hello(fixture, asker, challenge, 16);
 	}
 	assert_int_equal(setresuid(0, 0, 0), 0);

@@ -537,8 +537,8 @@ static void a_client_that_left_while_the_counter_is_made_leaves_no_store(void **
 	asker = asker_open(fixture);
 	assert_int_equal(ask_plain(fixture, asker, WIRE_STATUS), MORTISE_OK);
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
-	wire_put_text(writer, WIRE_TAG_BLOB, "the place");
-	wire_put_number(writer, WIRE_TAG_COUNTER, ++fixture->counter);
+	wire_put_text(writer, PROCESS_TAG_BLOB, "the place");
+	wire_put_number(writer, PROCESS_TAG_COUNTER, ++fixture->counter);
 	fixture->play = play_honest;
 	keeper_send_sealer(fixture, writer);
 	while (!keeper_log_has(fixture, "\"op\":\"init\""))
@@ -554,7 +554,7 @@ static void play_death_at_a_look_at_the_counter(
 	uint64_t action = 0;
 
 	if (request->code == SEALER_ANCHOR &&
-		wire_number(request, WIRE_TAG_NUMBER, &action) == MORTISE_OK &&
+		wire_number(request, PROCESS_TAG_NUMBER, &action) == MORTISE_OK &&
 		action == TOKEN_ANCHOR_READ)
 		play_death(fixture, request);
 	else
@@ -628,7 +628,7 @@ static void a_pin_is_not_kept_for_later_when_a_typed_key_was_in_vain(void **stat
 	asker_send_read(waiting);
 	fixture->play = play_and_count;
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
-	wire_put_number(writer, WIRE_TAG_COUNTER, fixture->counter);
+	wire_put_number(writer, PROCESS_TAG_COUNTER, fixture->counter);
 	keeper_send_sealer(fixture, writer);
 	assert_int_equal(asker_receive(fixture, typist), MORTISE_INTEGRITY);
 	assert_int_equal(asker_receive(fixture, waiting), MORTISE_INTEGRITY);
@@ -765,10 +765,10 @@ static void bring_store(
 	for (uint64_t at = 0;;) {
 		wire_put_number(asker_begin(from, WIRE_BACKUP), WIRE_TAG_OFFSET, at);
 		assert_int_equal(asker_call(other, from), MORTISE_OK);
-		size_t size = from->reply.field[WIRE_TAG_CHUNK].size;
+		size_t size = wire_field_of(&from->reply, WIRE_TAG_CHUNK)->size;
 		if (size == 0)
 			break;
-		memcpy(chunk, from->reply.field[WIRE_TAG_CHUNK].bytes, size);
+		memcpy(chunk, wire_field_of(&from->reply, WIRE_TAG_CHUNK)->bytes, size);
 		struct wire_writer *writer = asker_begin(asker, WIRE_BACKUP_STAGE);
 		wire_put(writer, WIRE_TAG_CHUNK, chunk, size);
 		wire_put_number(writer, WIRE_TAG_OFFSET, at);

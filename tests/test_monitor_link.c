@@ -219,7 +219,7 @@ static void a_question_that_does_not_fit_is_refused(void **state)
 {
 	static const uint8_t bytes[WIRE_FRAME_MAX];
 	(void)state;
-	wire_put(monitor_begin(fixture.link, 600), WIRE_TAG_TEXT, bytes, 65536);
+	wire_put(monitor_begin(fixture.link, 600), PROCESS_TAG_TEXT, bytes, 65536);
 	assert_int_equal(monitor_ask(fixture.link, 0, on_answer, &fixture), MORTISE_INVALID);
 	assert_int_equal(fixture.answers, 0);
 }
@@ -255,7 +255,7 @@ static void a_monitor_that_does_not_read_makes_busy(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 1000 && status == MORTISE_OK; i++) {
-		wire_put(monitor_begin(fixture.link, 600), WIRE_TAG_TEXT, bytes, sizeof bytes);
+		wire_put(monitor_begin(fixture.link, 600), PROCESS_TAG_TEXT, bytes, sizeof bytes);
 		status = monitor_tell(fixture.link);
 	}
 	assert_int_equal(status, MORTISE_BUSY);

@@ -256,7 +256,7 @@ struct question {
 	struct wire_message message;
 };
 
-static void put_names(struct wire_writer *writer, enum wire_tag tag, const char *const *names)
+static void put_names(struct wire_writer *writer, unsigned tag, const char *const *names)
 {
 	size_t mark;
 
@@ -275,8 +275,8 @@ static struct question *ask(const char *const *users, const char *const *groups)
 
 	assert_non_null(question);
 	wire_begin(&writer, question->frame, sizeof question->frame, PROCESS_RESOLVE, 42);
-	put_names(&writer, WIRE_TAG_USERS, users);
-	put_names(&writer, WIRE_TAG_GROUPS, groups);
+	put_names(&writer, PROCESS_TAG_USERS, users);
+	put_names(&writer, PROCESS_TAG_GROUPS, groups);
 	assert_int_equal(
 		wire_parse(question->frame, wire_finish(&writer), &question->message), MORTISE_OK);
 	return question;
@@ -298,13 +298,13 @@ static void assert_item(struct wire_list *list, const char *name, enum mortise_s
 	char text[WIRE_TEXT_MAX];
 
 	next_item(list, &item);
-	assert_int_equal(wire_number(&item, WIRE_TAG_STATUS, &status), MORTISE_OK);
+	assert_int_equal(wire_number(&item, PROCESS_TAG_STATUS, &status), MORTISE_OK);
 	assert_int_equal(status, expected);
-	assert_int_equal(wire_text(&item, WIRE_TAG_NAME, text, sizeof text), MORTISE_OK);
+	assert_int_equal(wire_text(&item, PROCESS_TAG_NAME, text, sizeof text), MORTISE_OK);
 	assert_string_equal(text, name);
-	assert_int_equal(wire_has(&item, WIRE_TAG_NUMBER), expected == MORTISE_OK);
+	assert_int_equal(wire_has(&item, PROCESS_TAG_NUMBER), expected == MORTISE_OK);
 	if (expected == MORTISE_OK)
-		assert_int_equal(wire_number(&item, WIRE_TAG_NUMBER, &id), MORTISE_OK);
+		assert_int_equal(wire_number(&item, PROCESS_TAG_NUMBER, &id), MORTISE_OK);
 	if (expected == MORTISE_OK)
 		assert_int_equal(id, expected_id);
 }
@@ -327,7 +327,7 @@ static void an_answer_has_every_name_in_order_users_first(void **state)
 	assert_int_equal(wire_parse(frame, size, &answer), MORTISE_OK);
 	assert_int_equal(answer.code, MORTISE_OK);
 	assert_int_equal(answer.request_id, 42);
-	list = wire_list_of(&answer, WIRE_TAG_ITEMS);
+	list = wire_list_of(&answer, PROCESS_TAG_ITEMS);
 	assert_item(&list, "backup", MORTISE_OK, 77);
 	assert_item(&list, UNKNOWN, MORTISE_NOT_FOUND, 0);
 	assert_item(&list, "4711", MORTISE_OK, 4711);
@@ -352,10 +352,11 @@ static void a_user_has_all_its_groups(void **state)
 	(void)state;
 	assert_int_equal(names_answer(&question->message, frame, sizeof frame, &size), MORTISE_OK);
 	assert_int_equal(wire_parse(frame, size, &answer), MORTISE_OK);
-	list = wire_list_of(&answer, WIRE_TAG_ITEMS);
+	list = wire_list_of(&answer, PROCESS_TAG_ITEMS);
 	next_item(&list, &item);
-	assert_int_equal(item.field[WIRE_TAG_IDS].size, sizeof expected);
-	assert_memory_equal(item.field[WIRE_TAG_IDS].bytes, expected, sizeof expected);
+	assert_int_equal(wire_field_of(&item, PROCESS_TAG_IDS)->size, sizeof expected);
+	assert_memory_equal(
+		wire_field_of(&item, PROCESS_TAG_IDS)->bytes, expected, sizeof expected);
 	free(question);
 }
 
@@ -371,7 +372,7 @@ static void one_user_in_too_many_groups_leaves_the_others_answered(void **state)
 	(void)state;
 	assert_int_equal(names_answer(&question->message, frame, sizeof frame, &size), MORTISE_OK);
 	assert_int_equal(wire_parse(frame, size, &answer), MORTISE_OK);
-	list = wire_list_of(&answer, WIRE_TAG_ITEMS);
+	list = wire_list_of(&answer, PROCESS_TAG_ITEMS);
 	assert_item(&list, "many", MORTISE_IO, 0);
 	assert_item(&list, "backup", MORTISE_OK, 77);
 	free(question);
@@ -426,7 +427,7 @@ static void a_torn_list_is_refused(void **state)
 
 	(void)state;
 	wire_begin(&writer, frame, sizeof frame, PROCESS_RESOLVE, 1);
-	wire_put(&writer, WIRE_TAG_GROUPS, torn, sizeof torn);
+	wire_put(&writer, PROCESS_TAG_GROUPS, torn, sizeof torn);
 	assert_int_equal(wire_parse(frame, wire_finish(&writer), &message), MORTISE_OK);
 	assert_int_equal(names_check(&message), MORTISE_INVALID);
 }
@@ -439,7 +440,7 @@ static void other_fields_are_refused(void **state)
 
 	(void)state;
 	wire_begin(&writer, frame, sizeof frame, PROCESS_RESOLVE, 1);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, 1);
+	wire_put_number(&writer, PROCESS_TAG_NUMBER, 1);
 	assert_int_equal(wire_parse(frame, wire_finish(&writer), &message), MORTISE_OK);
 	assert_int_equal(names_check(&message), MORTISE_INVALID);
 }
@@ -455,15 +456,15 @@ static void a_name_with_a_nul_is_nobodys(void **state)
 
 	(void)state;
 	wire_begin(&writer, frame, sizeof frame, PROCESS_RESOLVE, 1);
-	mark = wire_list_begin(&writer, WIRE_TAG_USERS);
+	mark = wire_list_begin(&writer, PROCESS_TAG_USERS);
 	wire_item_put(&writer, "root\0x", 6);
 	wire_list_end(&writer, mark);
 	assert_int_equal(wire_parse(frame, wire_finish(&writer), &message), MORTISE_OK);
 	assert_int_equal(names_answer(&message, out, sizeof out, &size), MORTISE_OK);
 	assert_int_equal(wire_parse(out, size, &answer), MORTISE_OK);
-	list = wire_list_of(&answer, WIRE_TAG_ITEMS);
+	list = wire_list_of(&answer, PROCESS_TAG_ITEMS);
 	next_item(&list, &item);
-	assert_int_equal(wire_number(&item, WIRE_TAG_STATUS, &status), MORTISE_OK);
+	assert_int_equal(wire_number(&item, PROCESS_TAG_STATUS, &status), MORTISE_OK);
 	assert_int_equal(status, MORTISE_NOT_FOUND);
 }
 

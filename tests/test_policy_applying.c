@@ -14,7 +14,7 @@ struct wish {
 	bool is_dry_run, is_forced;
 };
 
-static uint64_t number(const struct asker *asker, enum wire_tag tag)
+static uint64_t number(const struct asker *asker, unsigned tag)
 {
 	uint64_t value = 0;
 
@@ -146,7 +146,7 @@ static void endless_findings_are_cut_to_a_frame(void **state)
 			i, i, i + 10, i);
 	assert_int_equal(APPLY(text, .is_dry_run = true), MORTISE_OK);
 	assert_in_range(asker->size, 50000, WIRE_FRAME_MAX);
-	const struct wire_field *items = &asker->reply.field[WIRE_TAG_ITEMS];
+	const struct wire_field *items = wire_field_of(&asker->reply, WIRE_TAG_ITEMS);
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const said[] = {
 			" more changes", " more warnings", " more programs were not looked at"};

@@ -2,6 +2,7 @@
 #include "policy_fixture.h"
 
 #include "policy_record.h"
+#include "records.h"
 
 #define TEXT                                                                                       \
 	"[rule r]\nallow = read\nsecret = prod/*\nuser = alice\n[rule g]\ndeny = list\ngroup = "   \
@@ -131,27 +132,27 @@ static void write_by_hand(const char *name, size_t pins, size_t files)
 	const uint8_t token[WIRE_TOKEN_SIZE] = {0};
 
 	wire_begin(&writer, record, sizeof record, 4, 0);
-	size_t list = wire_list_begin(&writer, WIRE_TAG_ITEMS);
+	size_t list = wire_list_begin(&writer, RECORD_TAG_ITEMS);
 	for (size_t i = 0; i < files; i++) {
 		size_t item = wire_item_begin(&writer);
-		wire_put_text(&writer, WIRE_TAG_NAME, "p");
-		wire_put_text(&writer, WIRE_TAG_CHUNK, i ? "" : TEXT);
+		wire_put_text(&writer, RECORD_TAG_NAME, "p");
+		wire_put_text(&writer, RECORD_TAG_CHUNK, i ? "" : TEXT);
 		wire_item_end(&writer, item);
 	}
 	wire_list_end(&writer, list);
-	wire_put(&writer, WIRE_TAG_TOKEN, token, sizeof token);
-	list = wire_list_begin(&writer, WIRE_TAG_USERS);
+	wire_put(&writer, RECORD_TAG_TOKEN, token, sizeof token);
+	list = wire_list_begin(&writer, RECORD_TAG_USERS);
 	for (size_t i = 0; i < pins; i++) {
 		size_t item = wire_item_begin(&writer);
-		wire_put_text(&writer, WIRE_TAG_NAME, name);
-		wire_put_number(&writer, WIRE_TAG_NUMBER, 0);
+		wire_put_text(&writer, RECORD_TAG_NAME, name);
+		wire_put_number(&writer, RECORD_TAG_NUMBER, 0);
 		wire_item_end(&writer, item);
 	}
 	wire_list_end(&writer, list);
-	list = wire_list_begin(&writer, WIRE_TAG_GROUPS);
+	list = wire_list_begin(&writer, RECORD_TAG_GROUPS);
 	size_t item = wire_item_begin(&writer);
-	wire_put_text(&writer, WIRE_TAG_NAME, "dba");
-	wire_put_number(&writer, WIRE_TAG_NUMBER, 50);
+	wire_put_text(&writer, RECORD_TAG_NAME, "dba");
+	wire_put_number(&writer, RECORD_TAG_NUMBER, 50);
 	wire_item_end(&writer, item);
 	wire_list_end(&writer, list);
 	record_size = wire_finish(&writer);

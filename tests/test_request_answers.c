@@ -22,7 +22,7 @@ struct whom {
 	uint64_t at_us;
 };
 
-static void put(struct wire_writer *writer, enum wire_tag tag, const char *text)
+static void put(struct wire_writer *writer, unsigned tag, const char *text)
 {
 	if (text)
 		wire_put_text(writer, tag, text);
@@ -284,7 +284,7 @@ static unsigned list_all(struct keeper_fixture *fixture, struct asker *asker, ui
 		put(writer, WIRE_TAG_USER, user);
 		if (asker_call(fixture, asker) != MORTISE_OK)
 			fail_msg("%s", asker->text);
-		const struct wire_field *next = &asker->reply.field[WIRE_TAG_CURSOR];
+		const struct wire_field *next = wire_field_of(&asker->reply, WIRE_TAG_CURSOR);
 		cursor_size = next->size;
 		assert_in_range(cursor_size, 0, sizeof cursor);
 		if (cursor_size)
@@ -451,7 +451,7 @@ static void a_page_of_another_policy_is_refused(void **state)
 		assert_non_null(strstr(asker->text, "the policy has changed meanwhile"));
 		wire_put(asker_begin(asker, opcodes[i]), WIRE_TAG_CURSOR, cursors[1], 16);
 		assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
-		assert_int_equal(asker->reply.field[WIRE_TAG_ITEMS].size, 0);
+		assert_int_equal(wire_field_of(&asker->reply, WIRE_TAG_ITEMS)->size, 0);
 		wire_put(asker_begin(asker, opcodes[i]), WIRE_TAG_CURSOR, cursors[0], 15);
 		assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
 	}

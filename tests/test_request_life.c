@@ -26,7 +26,7 @@ static struct wire_writer *begin(struct asker *asker, uint16_t opcode, const cha
 }
 
 static uint16_t meta_text(struct keeper_fixture *fixture, struct asker *asker, const char *path,
-	enum wire_tag tag, const char *text)
+	unsigned tag, const char *text)
 {
 	wire_put_text(begin(asker, WIRE_META, path), tag, text);
 	return asker_call(fixture, asker);

@@ -8,7 +8,7 @@
 #define FIRST                                                                                      \
 	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
 
-static uint64_t number(const struct asker *asker, enum wire_tag tag)
+static uint64_t number(const struct asker *asker, unsigned tag)
 {
 	uint64_t value = 0;
 
@@ -272,7 +272,7 @@ static void a_policy_is_shown_as_it_was_applied(void **state)
 	keeper_apply(fixture, FIRST "; a comment\n");
 	assert_int_equal(ask_plain(fixture, asker, WIRE_POLICY_SHOW), MORTISE_OK);
 	assert_int_equal(number(asker, WIRE_TAG_VERSION), 2);
-	const struct wire_field *chunk = &asker->reply.field[WIRE_TAG_CHUNK];
+	const struct wire_field *chunk = wire_field_of(&asker->reply, WIRE_TAG_CHUNK);
 	static const char expected[] = "; file: p\n" FIRST "; a comment\n";
 	assert_int_equal(chunk->size, sizeof expected - 1);
 	assert_memory_equal(chunk->bytes, expected, sizeof expected - 1);
@@ -390,7 +390,7 @@ static void a_move_and_the_pages_of_an_answer_are_one_use(void **state)
 	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
 	(void)asker_begin(asker, WIRE_VERIFY);
 	while (asker_call(fixture, asker) == MORTISE_OK && more) {
-		struct wire_field cursor = asker->reply.field[WIRE_TAG_CURSOR];
+		struct wire_field cursor = *wire_field_of(&asker->reply, WIRE_TAG_CURSOR);
 		uint8_t copy[16];
 
 		more = 0;

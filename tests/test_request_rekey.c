@@ -5,7 +5,7 @@
 #define FIRST                                                                                      \
 	"[rule first]\nallow = read list write delete rotate audit admin\nsecret = **\nuser = 0\n"
 
-static uint64_t number(const struct asker *asker, enum wire_tag tag)
+static uint64_t number(const struct asker *asker, unsigned tag)
 {
 	uint64_t value = 0;
 
@@ -35,7 +35,7 @@ static uint16_t look_on(struct keeper_fixture *fixture, struct asker *asker)
 	uint8_t cursor[8];
 
 	while (status == MORTISE_OK && wire_has(&asker->reply, WIRE_TAG_MORE)) {
-		const struct wire_field *field = &asker->reply.field[WIRE_TAG_CURSOR];
+		const struct wire_field *field = wire_field_of(&asker->reply, WIRE_TAG_CURSOR);
 		assert_int_equal(field->size, sizeof cursor);
 		memcpy(cursor, field->bytes, sizeof cursor);
 		status = ask_cursor(fixture, asker, cursor, sizeof cursor);

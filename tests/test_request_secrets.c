@@ -290,7 +290,8 @@ static unsigned walk(struct keeper_fixture *fixture, struct asker *asker, const 
 		assert_true(wire_list_is_whole(&list));
 		goes_on = wire_has(&asker->reply, WIRE_TAG_MORE);
 		if (goes_on)
-			memcpy(cursor, asker->reply.field[WIRE_TAG_CURSOR].bytes, sizeof cursor);
+			memcpy(cursor, wire_field_of(&asker->reply, WIRE_TAG_CURSOR)->bytes,
+				sizeof cursor);
 	} while (goes_on);
 	return count;
 }
@@ -353,7 +354,7 @@ static void a_policy_read_from_its_middle_stands_in_the_log(void **state)
 
 /* ---- the log ---- */
 
-static uint64_t number(const struct asker *asker, enum wire_tag tag)
+static uint64_t number(const struct asker *asker, unsigned tag)
 {
 	uint64_t value = 0;
 
@@ -373,7 +374,7 @@ static void the_log_is_shown_in_whole_lines_with_one_line_for_all_pages(void **s
 	struct asker *asker = asker_open(fixture);
 
 	assert_int_equal(show_log(fixture, asker, 0), MORTISE_OK);
-	const struct wire_field *chunk = &asker->reply.field[WIRE_TAG_CHUNK];
+	const struct wire_field *chunk = wire_field_of(&asker->reply, WIRE_TAG_CHUNK);
 	assert_int_equal(chunk->bytes[chunk->size - 1], '\n');
 	uint64_t next = number(asker, WIRE_TAG_OFFSET);
 	assert_int_equal(next, chunk->size);
@@ -396,7 +397,7 @@ static void an_untouched_log_verifies(void **state)
 	assert_int_equal(ask_plain(fixture, asker, WIRE_AUDIT_VERIFY), MORTISE_OK);
 	assert_false(wire_has(&asker->reply, WIRE_TAG_MORE));
 	assert_int_equal(ask_plain(fixture, asker, WIRE_AUDIT_KEY), MORTISE_OK);
-	assert_int_equal(asker->reply.field[WIRE_TAG_CHUNK].size, 32);
+	assert_int_equal(wire_field_of(&asker->reply, WIRE_TAG_CHUNK)->size, 32);
 	wire_put_text(asker_begin(asker, WIRE_AUDIT_VERIFY), WIRE_TAG_CURSOR, "12345678");
 	assert_int_equal(asker_call(fixture, asker), MORTISE_INVALID);
 	asker_close(asker);
@@ -428,7 +429,7 @@ static void the_store_verifies_bucket_by_bucket(void **state)
 	assert_int_equal(ask_plain(fixture, asker, WIRE_VERIFY), MORTISE_OK);
 	for (values = number(asker, WIRE_TAG_NUMBER); wire_has(&asker->reply, WIRE_TAG_MORE);
 		pages++) {
-		uint8_t cursor = asker->reply.field[WIRE_TAG_CURSOR].bytes[0];
+		uint8_t cursor = wire_field_of(&asker->reply, WIRE_TAG_CURSOR)->bytes[0];
 		wire_put(asker_begin(asker, WIRE_VERIFY), WIRE_TAG_CURSOR, &cursor, 1);
 		assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
 		values += number(asker, WIRE_TAG_NUMBER);

@@ -35,7 +35,7 @@ static struct {
 	bool lies;
 } tpm;
 
-static void text_of(const struct wire_message *request, enum wire_tag tag, char *text, size_t size)
+static void text_of(const struct wire_message *request, unsigned tag, char *text, size_t size)
 {
 	if (!wire_has(request, tag) || wire_text(request, tag, text, size) != MORTISE_OK)
 		text[0] = '\0';
@@ -49,24 +49,24 @@ static void seal_anew(struct keeper_fixture *fixture, const struct wire_message 
 
 	assert_true(tpm.count < SEALS_MAX);
 	memset(seal->h, 0x40 + blob, sizeof seal->h);
-	text_of(request, WIRE_TAG_PIN, seal->pin, sizeof seal->pin);
-	if (wire_has(request, WIRE_TAG_PCRS))
-		assert_int_equal(wire_number(request, WIRE_TAG_PCRS, &seal->pcrs), MORTISE_OK);
+	text_of(request, PROCESS_TAG_PIN, seal->pin, sizeof seal->pin);
+	if (wire_has(request, PROCESS_TAG_PCRS))
+		assert_int_equal(wire_number(request, PROCESS_TAG_PCRS, &seal->pcrs), MORTISE_OK);
 	seal->pcr_value = tpm.pcr_value;
-	if (wire_has(request, WIRE_TAG_URI))
-		wire_put_text(writer, WIRE_TAG_URI, "pkcs11:token=t?module-path=/m.so");
-	wire_put(writer, WIRE_TAG_KEY, seal->h, sizeof seal->h);
-	wire_put(writer, WIRE_TAG_BLOB, &blob, 1);
+	if (wire_has(request, PROCESS_TAG_URI))
+		wire_put_text(writer, PROCESS_TAG_URI, "pkcs11:token=t?module-path=/m.so");
+	wire_put(writer, PROCESS_TAG_KEY, seal->h, sizeof seal->h);
+	wire_put(writer, PROCESS_TAG_BLOB, &blob, 1);
 	keeper_send_sealer(fixture, writer);
 }
 
 static void open_seal(struct keeper_fixture *fixture, const struct wire_message *request)
 {
-	const struct seal *seal = &tpm.seals[request->field[WIRE_TAG_BLOB].bytes[0]];
+	const struct seal *seal = &tpm.seals[wire_field_of(request, PROCESS_TAG_BLOB)->bytes[0]];
 	char pin[TOKEN_PIN_MAX + 1];
 
 	tpm.opened++;
-	text_of(request, WIRE_TAG_PIN, pin, sizeof pin);
+	text_of(request, PROCESS_TAG_PIN, pin, sizeof pin);
 	if (seal->pcrs && seal->pcr_value != tpm.pcr_value) {
 		keeper_fail_sealer(fixture, TOKEN_FAULT_OTHER_PCRS, "");
 	} else if (strcmp(seal->pin, pin) != 0) {
@@ -77,7 +77,7 @@ static void open_seal(struct keeper_fixture *fixture, const struct wire_message 
 		uint8_t h[KEY_SIZE];
 		memcpy(h, seal->h, sizeof h);
 		h[0] ^= tpm.lies;
-		wire_put(writer, WIRE_TAG_KEY, h, sizeof h);
+		wire_put(writer, PROCESS_TAG_KEY, h, sizeof h);
 		keeper_send_sealer(fixture, writer);
 	}
 }
@@ -86,8 +86,8 @@ static void play_health(struct keeper_fixture *fixture)
 {
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
 
-	wire_put_number(writer, WIRE_TAG_NUMBER, 0);
-	wire_put(writer, WIRE_TAG_IDS, (uint8_t[4 * HEALTH_IDS]){0}, 4 * HEALTH_IDS);
+	wire_put_number(writer, PROCESS_TAG_NUMBER, 0);
+	wire_put(writer, PROCESS_TAG_IDS, (uint8_t[4 * HEALTH_IDS]){0}, 4 * HEALTH_IDS);
 	keeper_send_sealer(fixture, writer);
 }
 
@@ -604,9 +604,11 @@ static void a_pin_that_was_right_opens_the_next_time_though_its_answer_came_late
 {
 	struct keeper_fixture *fixture = *state;
 	struct asker *asker = asker_open(fixture);
-	struct wire_message late = {.code = SEALER_OPEN};
+	struct wire_message late = {.code = SEALER_OPEN,
+		.count = 1,
+		.tag = {PROCESS_TAG_BLOB},
+		.field = {{(const uint8_t *)"\0", 1}}};
 
-	late.field[WIRE_TAG_BLOB] = (struct wire_field){(const uint8_t *)"\0", 1};
 	assert_int_equal(
 		made(asker, ASK(WIRE_SLOT_ADD, .kind = "pkcs11", .uri = "pkcs11:token=t")), 2);
 	asker_close(asker);
@@ -886,8 +888,8 @@ static void a_seal_by_an_admin_ends_the_work_on_a_slot(void **state)
 	fixture->play = play_tpm;
 	struct wire_writer *writer = keeper_begin_sealer(MORTISE_OK);
 	uint8_t blob = (uint8_t)tpm.count++;
-	wire_put(writer, WIRE_TAG_KEY, tpm.seals[blob].h, KEY_SIZE);
-	wire_put(writer, WIRE_TAG_BLOB, &blob, 1);
+	wire_put(writer, PROCESS_TAG_KEY, tpm.seals[blob].h, KEY_SIZE);
+	wire_put(writer, PROCESS_TAG_BLOB, &blob, 1);
 	keeper_send_sealer(fixture, writer);
 	uint16_t code;
 	do {

@@ -103,8 +103,8 @@ static size_t begin_enrol(uint8_t frame[FRAME_SIZE], const char *kind, size_t en
 	uint8_t entropy[64] = {1, 2, 3};
 
 	wire_begin(&writer, frame, FRAME_SIZE, SEALER_ENROL, REQUEST_ID);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
-	wire_put(&writer, WIRE_TAG_ENTROPY, entropy, entropy_size);
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, kind);
+	wire_put(&writer, PROCESS_TAG_ENTROPY, entropy, entropy_size);
 	return wire_finish(&writer);
 }
 
@@ -113,8 +113,8 @@ static size_t begin_open(uint8_t frame[FRAME_SIZE], const void *blob, size_t siz
 	struct wire_writer writer;
 
 	wire_begin(&writer, frame, FRAME_SIZE, SEALER_OPEN, REQUEST_ID);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");
-	wire_put(&writer, WIRE_TAG_BLOB, blob, size);
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, "tpm2");
+	wire_put(&writer, PROCESS_TAG_BLOB, blob, size);
 	return wire_finish(&writer);
 }
 
@@ -126,7 +126,7 @@ static void expect_status(const void *frame, size_t size, enum mortise_status st
 	ask(&sealer, frame, size);
 	assert_true(read_answer(&sealer));
 	assert_int_equal(sealer.answer.code, status);
-	assert_false(wire_has(&sealer.answer, WIRE_TAG_KEY));
+	assert_false(wire_has(&sealer.answer, PROCESS_TAG_KEY));
 	assert_false(read_answer(&sealer));
 	assert_int_equal(finish(&sealer), 0);
 }
@@ -138,8 +138,9 @@ static enum token_fault fault_of(const struct sealer *sealer)
 
 	assert_int_equal(sealer->answer.code, MORTISE_HARDWARE);
 	assert_int_equal(sealer->answer.request_id, REQUEST_ID);
-	assert_int_equal(wire_number(&sealer->answer, WIRE_TAG_FAULT, &fault), MORTISE_OK);
-	assert_int_equal(wire_text(&sealer->answer, WIRE_TAG_TEXT, text, sizeof text), MORTISE_OK);
+	assert_int_equal(wire_number(&sealer->answer, PROCESS_TAG_FAULT, &fault), MORTISE_OK);
+	assert_int_equal(
+		wire_text(&sealer->answer, PROCESS_TAG_TEXT, text, sizeof text), MORTISE_OK);
 	assert_true(text[0] != '\0');
 	for (const char *at = text; *at != '\0'; at++)
 		assert_in_range(*at, ' ', '~');
@@ -238,21 +239,21 @@ static void fields_that_do_not_fit_are_invalid(void **state)
 	expect_status(frame, begin_enrol(frame, "tpm2", KEY_SIZE + 1), MORTISE_INVALID);
 	expect_status(frame, begin_open(frame, "", 0), MORTISE_INVALID);
 	wire_begin(&writer, frame, sizeof frame, SEALER_OPEN, REQUEST_ID);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, "tpm2");
 	expect_status(frame, wire_finish(&writer), MORTISE_INVALID);
 	wire_begin(&writer, frame, sizeof frame, SEALER_OPEN, REQUEST_ID);
-	wire_put(&writer, WIRE_TAG_BLOB, "blob", 4);
+	wire_put(&writer, PROCESS_TAG_BLOB, "blob", 4);
 	expect_status(frame, wire_finish(&writer), MORTISE_INVALID);
 	wire_begin(&writer, frame, sizeof frame, SEALER_OPEN, REQUEST_ID);
-	wire_put_text(&writer, WIRE_TAG_PATH, "too/much");
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");
-	wire_put(&writer, WIRE_TAG_BLOB, "blob", 4);
+	wire_put_text(&writer, PROCESS_TAG_NAME, "too/much");
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, "tpm2");
+	wire_put(&writer, PROCESS_TAG_BLOB, "blob", 4);
 	expect_status(frame, wire_finish(&writer), MORTISE_INVALID);
 	/* No PIN is even taken where none may be tried. */
 	wire_begin(&writer, frame, sizeof frame, SEALER_HEALTH, REQUEST_ID);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");
-	wire_put(&writer, WIRE_TAG_PIN, "1234", 4);
-	wire_put(&writer, WIRE_TAG_BLOB, "blob", 4);
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, "tpm2");
+	wire_put(&writer, PROCESS_TAG_PIN, "1234", 4);
+	wire_put(&writer, PROCESS_TAG_BLOB, "blob", 4);
 	expect_status(frame, wire_finish(&writer), MORTISE_INVALID);
 }
 
@@ -266,8 +267,8 @@ static void other_operations_are_invalid(void **state)
 		if (code >= SEALER_ENROL && code <= SEALER_HEALTH)
 			continue;
 		wire_begin(&writer, frame, sizeof frame, code, REQUEST_ID);
-		wire_put_text(&writer, WIRE_TAG_SLOT_KIND, "tpm2");
-		wire_put(&writer, WIRE_TAG_BLOB, "blob", 4);
+		wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, "tpm2");
+		wire_put(&writer, PROCESS_TAG_BLOB, "blob", 4);
 		expect_status(frame, wire_finish(&writer), MORTISE_INVALID);
 	}
 }
@@ -317,16 +318,14 @@ static void enrol(const char *tcti, int notes_fd, struct sealer *sealer)
 	assert_int_equal(finish(sealer), 0);
 	assert_int_equal(sealer->answer.code, MORTISE_OK);
 	assert_int_equal(sealer->answer.request_id, REQUEST_ID);
-	assert_int_equal(sealer->answer.field[WIRE_TAG_KEY].size, KEY_SIZE);
-	assert_true(wire_has(&sealer->answer, WIRE_TAG_BLOB));
+	assert_int_equal(wire_field_of(&sealer->answer, PROCESS_TAG_KEY)->size, KEY_SIZE);
+	assert_true(wire_has(&sealer->answer, PROCESS_TAG_BLOB));
 }
 
 static void what_one_sealer_enrols_another_opens(void **state)
 {
 	struct sealer first, second;
 	struct tpm_fixture tpm;
-	const struct wire_field *key = &second.answer.field[WIRE_TAG_KEY];
-	const struct wire_field *blob = &first.answer.field[WIRE_TAG_BLOB];
 	uint8_t frame[FRAME_SIZE];
 	int notes;
 
@@ -335,13 +334,16 @@ static void what_one_sealer_enrols_another_opens(void **state)
 		skip();
 	notes = memfd_create("notes", MFD_CLOEXEC);
 	enrol(tpm.tcti, notes, &first);
+	const struct wire_field *blob = wire_field_of(&first.answer, PROCESS_TAG_BLOB);
 	start_with(&second, tpm.tcti, "5000", notes);
 	ask(&second, frame, begin_open(frame, blob->bytes, blob->size));
 	assert_true(read_answer(&second));
 	assert_int_equal(second.answer.code, MORTISE_OK);
-	assert_false(wire_has(&second.answer, WIRE_TAG_BLOB));
+	assert_false(wire_has(&second.answer, PROCESS_TAG_BLOB));
+	const struct wire_field *key = wire_field_of(&second.answer, PROCESS_TAG_KEY);
 	assert_int_equal(key->size, KEY_SIZE);
-	assert_memory_equal(key->bytes, first.answer.field[WIRE_TAG_KEY].bytes, KEY_SIZE);
+	assert_memory_equal(
+		key->bytes, wire_field_of(&first.answer, PROCESS_TAG_KEY)->bytes, KEY_SIZE);
 	assert_int_equal(finish(&second), 0);
 	close(notes);
 	tpm_stop(&tpm);

@@ -159,9 +159,9 @@ static void answer(uint16_t code, int h_size, int blob_size)
 
 	wire_begin(&writer, out, sizeof out, code, fixture.request.request_id);
 	if (h_size >= 0)
-		wire_put(&writer, WIRE_TAG_KEY, bytes, (size_t)h_size);
+		wire_put(&writer, PROCESS_TAG_KEY, bytes, (size_t)h_size);
 	if (blob_size >= 0)
-		wire_put(&writer, WIRE_TAG_BLOB, bytes, (size_t)blob_size);
+		wire_put(&writer, PROCESS_TAG_BLOB, bytes, (size_t)blob_size);
 	size_t size = wire_finish(&writer);
 	assert_true(send(fixture.sealer, out, size, MSG_NOSIGNAL) == (ssize_t)size);
 	turn();
@@ -179,7 +179,7 @@ static void an_open_carries_kind_and_blob_and_gives_h(void **state)
 	(void)state;
 	open_slot();
 	assert_int_equal(fixture.request.code, SEALER_OPEN);
-	assert_int_equal(fixture.request.field[WIRE_TAG_BLOB].size, 5);
+	assert_int_equal(wire_field_of(&fixture.request, PROCESS_TAG_BLOB)->size, 5);
 	answer(MORTISE_OK, KEY_SIZE, -1);
 	assert_int_equal(fixture.dones, 1);
 	assert_int_equal(fixture.status, MORTISE_OK);
@@ -191,8 +191,9 @@ static void an_enrolment_carries_entropy_and_gives_h_and_blob(void **state)
 	(void)state;
 	enrol();
 	assert_int_equal(fixture.request.code, SEALER_ENROL);
-	assert_int_equal(fixture.request.field[WIRE_TAG_ENTROPY].size, KEY_SIZE);
-	assert_false(sodium_is_zero(fixture.request.field[WIRE_TAG_ENTROPY].bytes, KEY_SIZE));
+	assert_int_equal(wire_field_of(&fixture.request, PROCESS_TAG_ENTROPY)->size, KEY_SIZE);
+	assert_false(sodium_is_zero(
+		wire_field_of(&fixture.request, PROCESS_TAG_ENTROPY)->bytes, KEY_SIZE));
 	answer(MORTISE_OK, KEY_SIZE, TOKEN_BLOB_MAX);
 	assert_int_equal(fixture.status, MORTISE_OK);
 	assert_int_equal(fixture.blob_size, TOKEN_BLOB_MAX);
@@ -257,10 +258,10 @@ static void answer_health(uint64_t flags, size_t ids_size, bool has_key)
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, flags);
+	wire_put_number(&writer, PROCESS_TAG_NUMBER, flags);
 	if (has_key)
-		wire_put(&writer, WIRE_TAG_KEY, bytes, KEY_SIZE);
-	wire_put(&writer, WIRE_TAG_IDS, ids, ids_size);
+		wire_put(&writer, PROCESS_TAG_KEY, bytes, KEY_SIZE);
+	wire_put(&writer, PROCESS_TAG_IDS, ids, ids_size);
 	size_t size = wire_finish(&writer);
 	assert_true(send(fixture.sealer, out, size, MSG_NOSIGNAL) == (ssize_t)size);
 	turn();
@@ -271,8 +272,8 @@ static void health_is_asked_with_kind_and_blob_and_without_a_pin(void **state)
 	(void)state;
 	ask_health();
 	assert_int_equal(fixture.request.code, SEALER_HEALTH);
-	assert_int_equal(fixture.request.present,
-		WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_BLOB));
+	assert_true(wire_has_fields(
+		&fixture.request, WIRE_TAGS(PROCESS_TAG_SLOT_KIND, PROCESS_TAG_BLOB), NULL));
 	answer_health(TOKEN_HEALTH_LOCKED, 16, false);
 	assert_int_equal(fixture.status, MORTISE_OK);
 	assert_int_equal(fixture.health.flags, TOKEN_HEALTH_LOCKED);
@@ -332,8 +333,8 @@ static void a_failure_with_a_fault_that_is_none_is_another_fault(void **state)
 		fixture.dones = 0;
 		open_slot();
 		wire_begin(&writer, out, sizeof out, MORTISE_HARDWARE, fixture.request.request_id);
-		wire_put_text(&writer, WIRE_TAG_TEXT, "a\nb\x1b\x80\x7f c");
-		wire_put_number(&writer, WIRE_TAG_FAULT, faults[i]);
+		wire_put_text(&writer, PROCESS_TAG_TEXT, "a\nb\x1b\x80\x7f c");
+		wire_put_number(&writer, PROCESS_TAG_FAULT, faults[i]);
 		assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
 		turn();
 		assert_fault(TOKEN_FAULT_OTHER);
@@ -350,8 +351,8 @@ static void a_long_detail_is_cut(void **state)
 	memset(text, 'x', sizeof text - 1);
 	open_slot();
 	wire_begin(&writer, out, sizeof out, MORTISE_HARDWARE, fixture.request.request_id);
-	wire_put_text(&writer, WIRE_TAG_TEXT, text);
-	wire_put_number(&writer, WIRE_TAG_FAULT, TOKEN_FAULT_LOCKOUT);
+	wire_put_text(&writer, PROCESS_TAG_TEXT, text);
+	wire_put_number(&writer, PROCESS_TAG_FAULT, TOKEN_FAULT_LOCKOUT);
 	assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
 	turn();
 	assert_fault(TOKEN_FAULT_LOCKOUT);
@@ -409,7 +410,7 @@ static void a_second_answer_is_nobodys(void **state)
 	(void)state;
 	open_slot();
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
-	wire_put(&writer, WIRE_TAG_KEY, bytes, KEY_SIZE);
+	wire_put(&writer, PROCESS_TAG_KEY, bytes, KEY_SIZE);
 	size_t size = wire_finish(&writer);
 	assert_true(send(fixture.sealer, out, size, 0) > 0);
 	assert_true(send(fixture.sealer, out, size, 0) > 0);
@@ -452,10 +453,10 @@ static void an_anchor_is_asked_of_the_sealer_that_opened(void **state)
 	answer(MORTISE_OK, KEY_SIZE, -1);
 	read_request();
 	assert_int_equal(fixture.request.code, SEALER_ANCHOR);
-	assert_int_equal(wire_number(&fixture.request, WIRE_TAG_COUNTER, &expected), MORTISE_OK);
+	assert_int_equal(wire_number(&fixture.request, PROCESS_TAG_COUNTER, &expected), MORTISE_OK);
 	assert_int_equal(expected, 7);
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
-	wire_put_number(&writer, WIRE_TAG_COUNTER, 8);
+	wire_put_number(&writer, PROCESS_TAG_COUNTER, 8);
 	assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
 	turn();
 	assert_int_equal(fixture.dones, 2);
@@ -490,7 +491,7 @@ static void answer_count(uint64_t count)
 	struct wire_writer writer;
 
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
-	wire_put_number(&writer, WIRE_TAG_COUNTER, count);
+	wire_put_number(&writer, PROCESS_TAG_COUNTER, count);
 	assert_true(send(fixture.sealer, out, wire_finish(&writer), 0) > 0);
 	turn();
 }
@@ -572,11 +573,12 @@ static void a_wish_travels_whole(void **state)
 	assert_int_equal(sealer_enrol(fixture.link, "tpm2", &wish, on_done, NULL), MORTISE_OK);
 	answer_spawn(MORTISE_OK, true);
 	read_request();
-	assert_memory_equal(fixture.request.field[WIRE_TAG_PIN].bytes, "1234", 4);
-	assert_memory_equal(fixture.request.field[WIRE_TAG_URI].bytes, "pkcs11:token=t", 14);
-	assert_int_equal(wire_number(&fixture.request, WIRE_TAG_PCRS, &pcrs), MORTISE_OK);
+	assert_memory_equal(wire_field_of(&fixture.request, PROCESS_TAG_PIN)->bytes, "1234", 4);
+	assert_memory_equal(
+		wire_field_of(&fixture.request, PROCESS_TAG_URI)->bytes, "pkcs11:token=t", 14);
+	assert_int_equal(wire_number(&fixture.request, PROCESS_TAG_PCRS, &pcrs), MORTISE_OK);
 	assert_int_equal(pcrs, 1u << 7);
-	assert_int_equal(fixture.request.field[WIRE_TAG_PUBLIC_KEY].size, 12);
+	assert_int_equal(wire_field_of(&fixture.request, PROCESS_TAG_PUBLIC_KEY)->size, 12);
 }
 
 static void what_a_uri_led_to_is_a_uri_or_the_answer_is_malformed(void **state)
@@ -600,9 +602,9 @@ static void what_a_uri_led_to_is_a_uri_or_the_answer_is_malformed(void **state)
 		read_request();
 		wire_begin(&writer, out, sizeof out, MORTISE_OK, fixture.request.request_id);
 		if (answers[i].uri)
-			wire_put_text(&writer, WIRE_TAG_URI, answers[i].uri);
-		wire_put(&writer, WIRE_TAG_KEY, bytes, KEY_SIZE);
-		wire_put(&writer, WIRE_TAG_BLOB, bytes, 9);
+			wire_put_text(&writer, PROCESS_TAG_URI, answers[i].uri);
+		wire_put(&writer, PROCESS_TAG_KEY, bytes, KEY_SIZE);
+		wire_put(&writer, PROCESS_TAG_BLOB, bytes, 9);
 		size_t size = wire_finish(&writer);
 		assert_true(send(fixture.sealer, out, size, MSG_NOSIGNAL) == (ssize_t)size);
 		turn();

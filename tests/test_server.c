@@ -82,8 +82,8 @@ static void assert_big(const struct asker *asker)
 
 	assert_true(wire_list_next(&list, &item));
 	assert_int_equal(wire_parse_fields(item.bytes, item.size, &fields), MORTISE_OK);
-	assert_int_equal(fields.field[WIRE_TAG_VALUE].size, sizeof big);
-	assert_memory_equal(fields.field[WIRE_TAG_VALUE].bytes, big, sizeof big);
+	assert_int_equal(wire_field_of(&fields, WIRE_TAG_VALUE)->size, sizeof big);
+	assert_memory_equal(wire_field_of(&fields, WIRE_TAG_VALUE)->bytes, big, sizeof big);
 }
 
 static void await_end(struct keeper_fixture *fixture, int fd)
@@ -108,7 +108,7 @@ static void a_frame_that_is_none_ends_its_connection_and_no_other(void **state)
 		{"\x01\0\x02\0\x01\0\0\0\0\0\0\0\0", 13},
 		{"\x01\0\x10\0\x01\0\0\0\x06\0\0\0\x04\0\xff\xff\xff\xff", 18},
 		{"\x01\0\x10\0\x01\0\0\0\x06\0\0\0\0\0\0\0\0\0", 18},
-		{"\x01\0\x10\0\x01\0\0\0\x06\0\0\0\x40\0\0\0\0\0", 18},
+		{"\x01\0\x10\0\x01\0\0\0\x06\0\0\0\0\x02\0\0\0\0", 18},
 		{"\x01\0\x10\0\x01\0\0\0\x0c\0\0\0\x05\0\0\0\0\0\x04\0\0\0\0\0", 24},
 		{"\x01\0\x10\0\x01\0\0\0\x0c\0\0\0\x04\0\0\0\0\0\x04\0\0\0\0\0", 24},
 	};

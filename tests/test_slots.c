@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "records.h"
 #include "slots.h"
 #include "wire.h"
 
@@ -234,12 +235,12 @@ static enum mortise_status read_parts(const struct parts *parts)
 	struct slot slot;
 
 	wire_begin(&writer, record, sizeof record, 1, parts->request_id);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, parts->kind);
+	wire_put_text(&writer, RECORD_TAG_SLOT_KIND, parts->kind);
 	if (parts->key_id)
-		wire_put_text(&writer, WIRE_TAG_KEY_ID, parts->key_id);
-	wire_put(&writer, WIRE_TAG_SALT, zeros, parts->salt);
-	wire_put(&writer, WIRE_TAG_PUBLIC, zeros, parts->half);
-	wire_put(&writer, WIRE_TAG_BOX, zeros, parts->box);
+		wire_put_text(&writer, RECORD_TAG_KEY_ID, parts->key_id);
+	wire_put(&writer, RECORD_TAG_SALT, zeros, parts->salt);
+	wire_put(&writer, RECORD_TAG_PUBLIC, zeros, parts->half);
+	wire_put(&writer, RECORD_TAG_BOX, zeros, parts->box);
 	size_t size = wire_finish(&writer);
 	assert_int_not_equal(size, 0);
 	return slot_read((struct store_bytes){record, size}, &slot);
@@ -297,11 +298,11 @@ static void a_record_that_is_too_large_is_refused(void **state)
 
 	assert_int_equal(read_slot(fixture, &slot), MORTISE_OK);
 	wire_begin(&writer, record, sizeof record, 1, 0);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, slot.kind);
-	wire_put(&writer, WIRE_TAG_BLOB, large, sizeof large);
-	wire_put(&writer, WIRE_TAG_SALT, slot.salt, sizeof slot.salt);
-	wire_put(&writer, WIRE_TAG_PUBLIC, slot.public_half.bytes, slot.public_half.size);
-	wire_put(&writer, WIRE_TAG_BOX, slot.box.bytes, slot.box.size);
+	wire_put_text(&writer, RECORD_TAG_SLOT_KIND, slot.kind);
+	wire_put(&writer, RECORD_TAG_BLOB, large, sizeof large);
+	wire_put(&writer, RECORD_TAG_SALT, slot.salt, sizeof slot.salt);
+	wire_put(&writer, RECORD_TAG_PUBLIC, slot.public_half.bytes, slot.public_half.size);
+	wire_put(&writer, RECORD_TAG_BOX, slot.box.bytes, slot.box.size);
 	size = wire_finish(&writer);
 	assert_int_not_equal(size, 0);
 	assert_int_equal(slot_read((struct store_bytes){record, size}, &slot), MORTISE_INTEGRITY);

@@ -49,10 +49,10 @@ static void what_is_written_reads_back(void **state)
 	assert_string_equal(path, "prod/db/password");
 	assert_int_equal(wire_number(&message, WIRE_TAG_VERSION, &version), MORTISE_OK);
 	assert_true(version == UINT64_C(0x1122334455667788));
-	assert_int_equal(message.field[WIRE_TAG_TOKEN].size, 16);
-	assert_true(message.present ==
-		    (WIRE_ALLOW(WIRE_TAG_PATH) | WIRE_ALLOW(WIRE_TAG_VERSION) |
-			    WIRE_ALLOW(WIRE_TAG_ITEMS) | WIRE_ALLOW(WIRE_TAG_TOKEN)));
+	assert_int_equal(wire_field_of(&message, WIRE_TAG_TOKEN)->size, 16);
+	assert_int_equal(message.count, 4);
+	assert_true(wire_has_fields(&message,
+		WIRE_TAGS(WIRE_TAG_PATH, WIRE_TAG_VERSION, WIRE_TAG_ITEMS, WIRE_TAG_TOKEN), NULL));
 }
 
 static void items_of_fields_read_back(void **state)
@@ -70,7 +70,7 @@ static void items_of_fields_read_back(void **state)
 		assert_int_equal(wire_parse_fields(field.bytes, field.size, &item), MORTISE_OK);
 		assert_int_equal(wire_number(&item, WIRE_TAG_VERSION, &version), MORTISE_OK);
 		assert_true(version == count++);
-		assert_memory_equal(item.field[WIRE_TAG_VALUE].bytes, "value", 5);
+		assert_memory_equal(wire_field_of(&item, WIRE_TAG_VALUE)->bytes, "value", 5);
 	}
 	assert_true(wire_list_is_whole(&list));
 	assert_int_equal(count, 2);
@@ -181,29 +181,68 @@ static void a_tag_given_twice_is_refused(void **state)
 	assert_int_equal(parse(run, sizeof run), MORTISE_INVALID);
 }
 
-static void tag_zero_and_tags_from_64_on_are_refused(void **state)
+static void tag_zero_and_tags_from_512_on_are_refused(void **state)
 {
 	uint8_t run[] = {0, 0, 0, 0, 0, 0};
 
 	(void)state;
 	assert_int_equal(parse(run, sizeof run), MORTISE_INVALID);
-	run[0] = 64;
+	run[1] = 2; /* 512 and more */
 	assert_int_equal(parse(run, sizeof run), MORTISE_INVALID);
-	run[1] = 1;
 	run[0] = 5;
 	assert_int_equal(parse(run, sizeof run), MORTISE_INVALID);
-	run[1] = 0;
-	run[0] = 63;
+	run[1] = 1;
+	run[0] = 255;
 	assert_int_equal(parse(run, sizeof run), MORTISE_OK);
+}
+
+static void of_fields_a_run_has_at_most_64(void **state)
+{
+	struct wire_message message;
+	struct wire_writer writer;
+
+	(void)state;
+	for (unsigned count = WIRE_FIELDS_MAX; count <= WIRE_FIELDS_MAX + 1; count++) {
+		wire_begin(&writer, frame, sizeof frame, 0, 0);
+		for (unsigned tag = 1; tag <= count; tag++)
+			wire_put(&writer, 2 * tag, NULL, 0);
+		size_t size = wire_finish(&writer);
+		assert_int_not_equal(size, 0);
+		assert_int_equal(wire_parse(frame, size, &message),
+			count > WIRE_FIELDS_MAX ? MORTISE_INVALID : MORTISE_OK);
+		assert_int_equal(message.count, count > WIRE_FIELDS_MAX ? 0 : count);
+	}
+}
+
+static void only_those_fields_that_are_asked_for_are_there(void **state)
+{
+	const struct wire_message message = {.count = 2,
+		.tag = {WIRE_TAG_PATH, WIRE_TAG_TOKEN},
+		.field = {{(const uint8_t *)"p", 1}, {(const uint8_t *)"t", 1}}};
+	const uint16_t *path = WIRE_TAGS(WIRE_TAG_PATH), *token = WIRE_TAGS(WIRE_TAG_TOKEN);
+	const uint16_t *both = WIRE_TAGS(WIRE_TAG_PATH, WIRE_TAG_TOKEN);
+
+	(void)state;
+	assert_true(wire_has_fields(&message, both, NULL));
+	assert_true(wire_has_fields(&message, NULL, both));
+	assert_true(wire_has_fields(&message, token, path));
+	assert_true(wire_has_fields(&message, path, WIRE_TAGS(WIRE_TAG_HOOK, WIRE_TAG_TOKEN)));
+	assert_false(wire_has_fields(&message, path, NULL));
+	assert_false(wire_has_fields(&message, NULL, token));
+	assert_false(wire_has_fields(&message, NULL, NULL));
+	assert_false(wire_has_fields(&message, WIRE_TAGS(WIRE_TAG_HOOK), both));
+	assert_true(wire_has(&message, WIRE_TAG_TOKEN));
+	assert_false(wire_has(&message, WIRE_TAG_VALUE));
+	assert_null(wire_field_of(&message, WIRE_TAG_VALUE)->bytes);
 }
 
 static void a_number_of_other_than_8_bytes_is_refused(void **state)
 {
-	struct wire_message message = {.present = WIRE_ALLOW(WIRE_TAG_NUMBER)};
+	struct wire_message message = {.count = 1, .tag = {WIRE_TAG_NUMBER}};
 	uint64_t number = 5;
 
 	(void)state;
-	message.field[WIRE_TAG_NUMBER] = (struct wire_field){(const uint8_t *)"1234567", 7};
+	message.field[0] = (struct wire_field){(const uint8_t *)"1234567", 7};
 	assert_int_equal(wire_number(&message, WIRE_TAG_NUMBER, &number), MORTISE_INVALID);
 	assert_int_equal(wire_number(&message, WIRE_TAG_VERSION, &number), MORTISE_INVALID);
 	assert_int_equal(number, 5);
@@ -211,18 +250,18 @@ static void a_number_of_other_than_8_bytes_is_refused(void **state)
 
 static void a_text_with_a_nul_or_too_long_or_absent_is_refused(void **state)
 {
-	struct wire_message message = {.present = WIRE_ALLOW(WIRE_TAG_TEXT)};
+	struct wire_message message = {.count = 1, .tag = {WIRE_TAG_TEXT}};
 	char text[4] = "old";
 
 	(void)state;
-	message.field[WIRE_TAG_TEXT] = (struct wire_field){(const uint8_t *)"a\0b", 3};
+	message.field[0] = (struct wire_field){(const uint8_t *)"a\0b", 3};
 	assert_int_equal(wire_text(&message, WIRE_TAG_TEXT, text, sizeof text), MORTISE_INVALID);
-	message.field[WIRE_TAG_TEXT] = (struct wire_field){(const uint8_t *)"abcd", 4};
+	message.field[0] = (struct wire_field){(const uint8_t *)"abcd", 4};
 	assert_int_equal(wire_text(&message, WIRE_TAG_TEXT, text, sizeof text), MORTISE_INVALID);
 	assert_int_equal(wire_text(&message, WIRE_TAG_PATH, text, sizeof text), MORTISE_INVALID);
 	assert_int_equal(wire_text(&message, WIRE_TAG_TEXT, text, 0), MORTISE_INVALID);
 	assert_string_equal(text, "old");
-	message.field[WIRE_TAG_TEXT].size = 3;
+	message.field[0].size = 3;
 	assert_int_equal(wire_text(&message, WIRE_TAG_TEXT, text, sizeof text), MORTISE_OK);
 	assert_string_equal(text, "abc");
 }
@@ -241,14 +280,14 @@ static void an_absent_list_is_empty_and_whole(void **state)
 static void a_list_whose_item_lies_is_not_whole(void **state)
 {
 	static const uint8_t items[] = {1, 0, 0, 0, 'a', 2, 0, 0, 0, 'b'};
-	struct wire_message message = {.present = WIRE_ALLOW(WIRE_TAG_PATHS)};
+	struct wire_message message = {.count = 1, .tag = {WIRE_TAG_PATHS}};
 	struct wire_field item;
 
 	(void)state;
 	for (size_t size = 0; size <= sizeof items; size++) {
 		struct wire_list list;
 
-		message.field[WIRE_TAG_PATHS] = (struct wire_field){items, size};
+		message.field[0] = (struct wire_field){items, size};
 		list = wire_list_of(&message, WIRE_TAG_PATHS);
 		while (wire_list_next(&list, &item))
 			assert_int_equal(item.size, 1);
@@ -266,10 +305,10 @@ static void a_writer_refuses_tags_out_of_order(void **state)
 	wire_put_number(&writer, WIRE_TAG_VERSION, 1);
 	assert_int_equal(wire_finish(&writer), 0);
 	wire_begin(&writer, frame, sizeof frame, 0, 0);
-	wire_put(&writer, (enum wire_tag)WIRE_TAG_LIMIT, NULL, 0);
+	wire_put(&writer, WIRE_TAG_LIMIT, NULL, 0);
 	assert_int_equal(wire_finish(&writer), 0);
 	wire_begin(&writer, frame, sizeof frame, 0, 0);
-	wire_put(&writer, (enum wire_tag)0, NULL, 0);
+	wire_put(&writer, 0, NULL, 0);
 	assert_int_equal(wire_finish(&writer), 0);
 }
 
@@ -356,7 +395,9 @@ int main(void)
 		cmocka_unit_test(lengths_that_lie_are_refused),
 		cmocka_unit_test(tags_out_of_order_are_refused),
 		cmocka_unit_test(a_tag_given_twice_is_refused),
-		cmocka_unit_test(tag_zero_and_tags_from_64_on_are_refused),
+		cmocka_unit_test(tag_zero_and_tags_from_512_on_are_refused),
+		cmocka_unit_test(of_fields_a_run_has_at_most_64),
+		cmocka_unit_test(only_those_fields_that_are_asked_for_are_there),
 		cmocka_unit_test(a_number_of_other_than_8_bytes_is_refused),
 		cmocka_unit_test(a_text_with_a_nul_or_too_long_or_absent_is_refused),
 		cmocka_unit_test(an_absent_list_is_empty_and_whole),

@@ -202,7 +202,7 @@ static uint32_t hear(void)
 		return 0;
 	assert_int_equal(wire_parse(in, (size_t)size, &fixture.question), MORTISE_OK);
 	assert_int_equal(fixture.question.code, WITNESS_EXE);
-	assert_int_equal(wire_number(&fixture.question, WIRE_TAG_NUMBER, &pid), MORTISE_OK);
+	assert_int_equal(wire_number(&fixture.question, PROCESS_TAG_NUMBER, &pid), MORTISE_OK);
 	return (uint32_t)pid;
 }
 
@@ -212,7 +212,7 @@ static void say(uint32_t id, uint16_t code, const char *path)
 
 	wire_begin(&writer, out, sizeof out, code, id);
 	if (path)
-		wire_put_text(&writer, WIRE_TAG_TEXT, path);
+		wire_put_text(&writer, PROCESS_TAG_TEXT, path);
 	assert_true(send(fixture.witness, out, wire_finish(&writer), MSG_NOSIGNAL) > 0);
 	turn();
 }
@@ -317,7 +317,7 @@ static void a_late_answer_reaches_nobody(void **state)
 	assert_int_not_equal(fixture.question.request_id, earlier);
 	struct wire_writer writer;
 	wire_begin(&writer, out, sizeof out, MORTISE_OK, earlier);
-	wire_put_text(&writer, WIRE_TAG_TEXT, "/usr/bin/old");
+	wire_put_text(&writer, PROCESS_TAG_TEXT, "/usr/bin/old");
 	assert_true(send(old, out, wire_finish(&writer), MSG_NOSIGNAL) < 0);
 	assert_int_equal(errno, EPIPE);
 	close(old);

@@ -87,6 +87,33 @@ enum process_opcode {
 	SEALER_HEALTH = 531,
 };
 
+/* What a field of these frames is. */
+enum process_tag {
+	PROCESS_TAG_TEXT = 1,   /* for a person; one line */
+	PROCESS_TAG_STATUS = 2, /* number */
+	PROCESS_TAG_ITEMS = 3,  /* list; each item is a run of fields */
+	PROCESS_TAG_NAME = 4,
+	PROCESS_TAG_NUMBER = 5,     /* number; see above */
+	PROCESS_TAG_SLOT_KIND = 6,  /* of slot_kinds.h */
+	PROCESS_TAG_DELETED = 7,    /* number: seconds */
+	PROCESS_TAG_PIN = 8,        /* of a token, as it is typed */
+	PROCESS_TAG_URI = 9,        /* of a PKCS #11 token (RFC 7512), without a PIN */
+	PROCESS_TAG_PCRS = 10,      /* number: bit n stands for PCR n */
+	PROCESS_TAG_KEY = 11,       /* 32 bytes */
+	PROCESS_TAG_BLOB = 12,      /* what a token keeps outside itself */
+	PROCESS_TAG_ENTROPY = 13,   /* 32 bytes */
+	PROCESS_TAG_FAULT = 14,     /* number: enum token_fault */
+	PROCESS_TAG_IDS = 15,       /* numbers of four bytes, packed */
+	PROCESS_TAG_STORE = 16,     /* absolute path of a directory */
+	PROCESS_TAG_AUDIT_LOG = 17, /* absolute path of a file */
+	PROCESS_TAG_FLAGS = 18,     /* number: bits */
+	PROCESS_TAG_ENVIRONMENT = 19,
+	PROCESS_TAG_USERS = 20,      /* list of names */
+	PROCESS_TAG_GROUPS = 21,     /* list of names */
+	PROCESS_TAG_PUBLIC_KEY = 22, /* PEM */
+	PROCESS_TAG_COUNTER = 23, /* number: where a TPM's counter stands; seconds in CONFIGURE */
+};
+
 /* FLAGS of CONFIGURE. */
 #define PROCESS_AUDIT_SYNC_ALWAYS 1u  /* the audit line is on disk before its reply leaves */
 #define PROCESS_REQUIRE_PIDFD     2u  /* who cannot be named by SO_PEERPIDFD is denied */

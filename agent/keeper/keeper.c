@@ -62,10 +62,10 @@ static enum mortise_status read_entrance(
 	struct entrance entrance = {.verbs = verbs_all()};
 	uint64_t verbs = verbs_all();
 
-	TRY(wire_text(item, WIRE_TAG_NAME, entrance.name, sizeof entrance.name));
+	TRY(wire_text(item, PROCESS_TAG_NAME, entrance.name, sizeof entrance.name));
 	entrance.is_main = strcmp(entrance.name, SUBJECT_SOCKET_MAIN) == 0;
-	if (wire_has(item, WIRE_TAG_NUMBER) || !entrance.is_main)
-		TRY(wire_number(item, WIRE_TAG_NUMBER, &verbs));
+	if (wire_has(item, PROCESS_TAG_NUMBER) || !entrance.is_main)
+		TRY(wire_number(item, PROCESS_TAG_NUMBER, &verbs));
 	entrance.verbs = (unsigned)verbs & verbs_all();
 	*out_entrance = entrance;
 	return MORTISE_OK;
@@ -77,8 +77,8 @@ static enum mortise_status read_credentials(
 {
 	uint64_t kind = 0;
 
-	TRY(wire_number(item, WIRE_TAG_FLAGS, &kind));
-	TRY(wire_number(item, WIRE_TAG_NUMBER, &settings->credentials_wait_ms));
+	TRY(wire_number(item, PROCESS_TAG_FLAGS, &kind));
+	TRY(wire_number(item, PROCESS_TAG_NUMBER, &settings->credentials_wait_ms));
 	if (kind != PROCESS_FOR_CREDENTIALS || settings->credentials_wait_ms > INT32_MAX)
 		return MORTISE_INVALID;
 	settings->credentials = settings->descriptors[settings->entrance_count];
@@ -89,7 +89,7 @@ static enum mortise_status read_credentials(
 static enum mortise_status read_entrances(
 	const struct wire_message *frame, struct keeper_settings *settings)
 {
-	struct wire_list list = wire_list_of(frame, WIRE_TAG_ITEMS);
+	struct wire_list list = wire_list_of(frame, PROCESS_TAG_ITEMS);
 	struct wire_message item;
 	struct wire_field field;
 
@@ -98,7 +98,7 @@ static enum mortise_status read_entrances(
 		if (settings->entrance_count == PROCESS_LISTENERS_MAX || settings->credentials >= 0)
 			return MORTISE_INVALID;
 		TRY(wire_parse_fields(field.bytes, field.size, &item));
-		if (wire_has(&item, WIRE_TAG_FLAGS))
+		if (wire_has(&item, PROCESS_TAG_FLAGS))
 			TRY(read_credentials(&item, settings));
 		else
 			TRY(read_entrance(&item, &settings->entrances[settings->entrance_count++]));
@@ -114,25 +114,25 @@ static enum mortise_status read_entrances(
 static enum mortise_status read_changeable(
 	const struct wire_message *frame, struct keeper_settings *settings)
 {
-	const struct wire_field *ids = &frame->field[WIRE_TAG_IDS];
+	const struct wire_field *ids = wire_field_of(frame, PROCESS_TAG_IDS);
 
 	if (frame->code != PROCESS_CONFIGURE || ids->size != PROCESS_IDS * 4)
 		return MORTISE_INVALID;
-	TRY(wire_number(frame, WIRE_TAG_FLAGS, &settings->flags));
+	TRY(wire_number(frame, PROCESS_TAG_FLAGS, &settings->flags));
 	settings->overdue_ms = SEALER_OVERDUE_MS;
-	if (wire_has(frame, WIRE_TAG_NUMBER))
-		TRY(wire_number(frame, WIRE_TAG_NUMBER, &settings->overdue_ms));
+	if (wire_has(frame, PROCESS_TAG_NUMBER))
+		TRY(wire_number(frame, PROCESS_TAG_NUMBER, &settings->overdue_ms));
 	settings->anchor_window_s = ANCHOR_WINDOW_S;
-	if (wire_has(frame, WIRE_TAG_COUNTER))
-		TRY(wire_number(frame, WIRE_TAG_COUNTER, &settings->anchor_window_s));
-	if (wire_has(frame, WIRE_TAG_DELETED))
-		TRY(wire_number(frame, WIRE_TAG_DELETED, &settings->deleted_keep_s));
+	if (wire_has(frame, PROCESS_TAG_COUNTER))
+		TRY(wire_number(frame, PROCESS_TAG_COUNTER, &settings->anchor_window_s));
+	if (wire_has(frame, PROCESS_TAG_DELETED))
+		TRY(wire_number(frame, PROCESS_TAG_DELETED, &settings->deleted_keep_s));
 	if (settings->overdue_ms > INT32_MAX || settings->anchor_window_s > INT32_MAX ||
 		settings->deleted_keep_s > INT32_MAX)
 		return MORTISE_INVALID;
 	settings->environment[0] = '\0';
-	if (wire_has(frame, WIRE_TAG_ENVIRONMENT))
-		TRY(wire_text(frame, WIRE_TAG_ENVIRONMENT, settings->environment,
+	if (wire_has(frame, PROCESS_TAG_ENVIRONMENT))
+		TRY(wire_text(frame, PROCESS_TAG_ENVIRONMENT, settings->environment,
 			sizeof settings->environment));
 	for (unsigned i = 0; i < PROCESS_IDS; i++)
 		settings->ids[i] = read_u32(ids->bytes + 4 * i);
@@ -143,8 +143,9 @@ static enum mortise_status read_settings(
 	const struct wire_message *frame, struct keeper_settings *settings)
 {
 	TRY(read_changeable(frame, settings));
-	TRY(wire_text(frame, WIRE_TAG_STORE, settings->store, sizeof settings->store));
-	TRY(wire_text(frame, WIRE_TAG_AUDIT_LOG, settings->audit_log, sizeof settings->audit_log));
+	TRY(wire_text(frame, PROCESS_TAG_STORE, settings->store, sizeof settings->store));
+	TRY(wire_text(
+		frame, PROCESS_TAG_AUDIT_LOG, settings->audit_log, sizeof settings->audit_log));
 	memcpy(settings->audit_directory, settings->audit_log, sizeof settings->audit_log);
 	char *slash = strrchr(settings->audit_directory, '/');
 	if (!slash || slash == settings->audit_directory)
@@ -236,10 +237,11 @@ static void tell_monitor(void *context)
 	snprintf(text, sizeof text, "%s%s%s", lifecycle_state_name(lifecycle),
 		reason[0] ? ": " : "", reason);
 	struct wire_writer *writer = monitor_begin(keeper->agent.monitor, PROCESS_READY);
-	wire_put_text(writer, WIRE_TAG_TEXT, text);
-	wire_put_number(writer, WIRE_TAG_NUMBER, lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
+	wire_put_text(writer, PROCESS_TAG_TEXT, text);
+	wire_put_number(
+		writer, PROCESS_TAG_NUMBER, lifecycle_state(lifecycle) == LIFECYCLE_UNSEALED);
 	if (lifecycle_waits_for_pin(lifecycle) > 0)
-		wire_put_number(writer, WIRE_TAG_FLAGS, PROCESS_WAITS_FOR_PIN);
+		wire_put_number(writer, PROCESS_TAG_FLAGS, PROCESS_WAITS_FOR_PIN);
 	if (monitor_tell(keeper->agent.monitor) != MORTISE_OK)
 		log_warning("the monitor does not take the state: %s", text);
 }

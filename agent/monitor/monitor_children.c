@@ -149,7 +149,7 @@ void monitor_witness_start(struct monitor *monitor, const struct wire_message *m
 {
 	uint64_t place = 0;
 
-	if (wire_number(message, WIRE_TAG_NUMBER, &place) != MORTISE_OK ||
+	if (wire_number(message, PROCESS_TAG_NUMBER, &place) != MORTISE_OK ||
 		place >= PROCESS_WITNESSES)
 		monitor_keeper_kill(monitor, "asks for a witness that there is no place for");
 	else
@@ -204,7 +204,7 @@ static void hand_over(struct monitor *monitor, uint32_t request_id, uint64_t num
 	struct wire_writer writer;
 
 	wire_begin(&writer, frame, sizeof frame, MORTISE_OK, request_id);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, number);
+	wire_put_number(&writer, PROCESS_TAG_NUMBER, number);
 	if (monitor_send(monitor, frame, wire_finish(&writer), &descriptor, 1) != MORTISE_OK)
 		monitor_keeper_kill(monitor, "takes no connection");
 }
@@ -227,8 +227,8 @@ static enum mortise_status release(struct monitor *monitor, const struct wire_me
 {
 	uint64_t status = 0, number = 0;
 
-	TRY(wire_number(message, WIRE_TAG_STATUS, &status));
-	TRY(wire_number(message, WIRE_TAG_NUMBER, &number));
+	TRY(wire_number(message, PROCESS_TAG_STATUS, &status));
+	TRY(wire_number(message, PROCESS_TAG_NUMBER, &number));
 	return credential_hold_release(monitor->hold, number, status == MORTISE_OK);
 }
 

@@ -29,18 +29,18 @@ static int64_t now_ms(void)
 
 static void put_listeners(struct wire_writer *writer, const struct monitor_settings *settings)
 {
-	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+	size_t list = wire_list_begin(writer, PROCESS_TAG_ITEMS);
 
 	for (size_t i = 0; i < settings->listener_count; i++) {
 		const struct monitor_listener *listener = &settings->listeners[i];
 		bool is_special = listener->is_for_credentials;
 		size_t item = wire_item_begin(writer);
 
-		wire_put_text(writer, WIRE_TAG_NAME, listener->name);
-		wire_put_number(writer, WIRE_TAG_NUMBER,
+		wire_put_text(writer, PROCESS_TAG_NAME, listener->name);
+		wire_put_number(writer, PROCESS_TAG_NUMBER,
 			is_special ? (uint64_t)listener->wait_ms : listener->verbs);
 		if (is_special)
-			wire_put_number(writer, WIRE_TAG_FLAGS, PROCESS_FOR_CREDENTIALS);
+			wire_put_number(writer, PROCESS_TAG_FLAGS, PROCESS_FOR_CREDENTIALS);
 		wire_item_end(writer, item);
 	}
 	wire_list_end(writer, list);
@@ -67,15 +67,15 @@ static size_t build_configuration(
 
 	wire_begin(&writer, frame, capacity, PROCESS_CONFIGURE, 0);
 	put_listeners(&writer, settings);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, (uint64_t)config->hardware_deadline_ms);
-	wire_put_number(&writer, WIRE_TAG_DELETED, (uint64_t)config->deleted_keep_days * DAY_S);
-	wire_put(&writer, WIRE_TAG_IDS, ids, sizeof ids);
-	wire_put_text(&writer, WIRE_TAG_STORE, config->store);
-	wire_put_text(&writer, WIRE_TAG_AUDIT_LOG, config->audit_log);
-	wire_put_number(&writer, WIRE_TAG_FLAGS, flags_of(config));
+	wire_put_number(&writer, PROCESS_TAG_NUMBER, (uint64_t)config->hardware_deadline_ms);
+	wire_put_number(&writer, PROCESS_TAG_DELETED, (uint64_t)config->deleted_keep_days * DAY_S);
+	wire_put(&writer, PROCESS_TAG_IDS, ids, sizeof ids);
+	wire_put_text(&writer, PROCESS_TAG_STORE, config->store);
+	wire_put_text(&writer, PROCESS_TAG_AUDIT_LOG, config->audit_log);
+	wire_put_number(&writer, PROCESS_TAG_FLAGS, flags_of(config));
 	if (config->environment != NULL)
-		wire_put_text(&writer, WIRE_TAG_ENVIRONMENT, config->environment);
-	wire_put_number(&writer, WIRE_TAG_COUNTER, (uint64_t)config->anchor_window_s);
+		wire_put_text(&writer, PROCESS_TAG_ENVIRONMENT, config->environment);
+	wire_put_number(&writer, PROCESS_TAG_COUNTER, (uint64_t)config->anchor_window_s);
 	return wire_finish(&writer);
 }
 

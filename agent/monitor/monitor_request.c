@@ -55,8 +55,8 @@ static void raise_pin_flag(struct monitor *monitor, const struct wire_message *m
 {
 	uint64_t flags = 0;
 
-	if (wire_has(message, WIRE_TAG_FLAGS))
-		(void)!wire_number(message, WIRE_TAG_FLAGS, &flags);
+	if (wire_has(message, PROCESS_TAG_FLAGS))
+		(void)!wire_number(message, PROCESS_TAG_FLAGS, &flags);
 	bool is_up = (flags & PROCESS_WAITS_FOR_PIN) != 0;
 	if (is_up == monitor->has_pin_flag)
 		return;
@@ -84,7 +84,7 @@ static void ready(struct monitor *monitor, const struct wire_message *message)
 	char text[sizeof monitor->state];
 	bool first = !monitor->is_ready;
 
-	if (wire_text(message, WIRE_TAG_TEXT, text, sizeof text) != MORTISE_OK) {
+	if (wire_text(message, PROCESS_TAG_TEXT, text, sizeof text) != MORTISE_OK) {
 		monitor_keeper_kill(monitor, "sent a malformed READY");
 		return;
 	}
@@ -160,18 +160,15 @@ void monitor_resolver_ended(
 
 static const struct {
 	uint16_t opcode;
-	uint64_t fields; /* which may be there */
+	const uint16_t *fields; /* which may be there */
 	void (*act)(struct monitor *monitor, const struct wire_message *message);
 } requests[] = {
-	{PROCESS_READY,
-		WIRE_ALLOW(WIRE_TAG_TEXT) | WIRE_ALLOW(WIRE_TAG_NUMBER) |
-			WIRE_ALLOW(WIRE_TAG_FLAGS),
-		ready},
-	{PROCESS_SPAWN, 0, spawn},
-	{PROCESS_RESOLVE, WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS), resolve},
-	{PROCESS_WITNESS, WIRE_ALLOW(WIRE_TAG_NUMBER), monitor_witness_start},
-	{PROCESS_ACCEPT, 0, monitor_credential_accept},
-	{PROCESS_RELEASE, WIRE_ALLOW(WIRE_TAG_STATUS) | WIRE_ALLOW(WIRE_TAG_NUMBER),
+	{PROCESS_READY, WIRE_TAGS(PROCESS_TAG_TEXT, PROCESS_TAG_NUMBER, PROCESS_TAG_FLAGS), ready},
+	{PROCESS_SPAWN, NULL, spawn},
+	{PROCESS_RESOLVE, WIRE_TAGS(PROCESS_TAG_USERS, PROCESS_TAG_GROUPS), resolve},
+	{PROCESS_WITNESS, WIRE_TAGS(PROCESS_TAG_NUMBER), monitor_witness_start},
+	{PROCESS_ACCEPT, NULL, monitor_credential_accept},
+	{PROCESS_RELEASE, WIRE_TAGS(PROCESS_TAG_STATUS, PROCESS_TAG_NUMBER),
 		monitor_credential_release},
 };
 
@@ -180,7 +177,7 @@ void monitor_request(struct monitor *monitor, const struct wire_message *message
 	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
 		if (requests[i].opcode != message->code)
 			continue;
-		if ((message->present & ~requests[i].fields) != 0)
+		if (!wire_has_fields(message, NULL, requests[i].fields))
 			break;
 		requests[i].act(monitor, message);
 		return;

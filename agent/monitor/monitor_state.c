@@ -57,7 +57,7 @@ static enum mortise_status build_answer(uint8_t *frame, uint32_t request_id,
 
 	wire_begin(&writer, frame, ANSWER_MAX, (uint16_t)status, request_id);
 	if (text != NULL)
-		wire_put_text(&writer, WIRE_TAG_TEXT, text);
+		wire_put_text(&writer, PROCESS_TAG_TEXT, text);
 	size = wire_finish(&writer);
 	if (size == 0)
 		return MORTISE_INVALID;

@@ -138,7 +138,7 @@ struct answer {
 };
 
 static enum mortise_status count_names(
-	const struct wire_message *request, enum wire_tag tag, size_t *count)
+	const struct wire_message *request, unsigned tag, size_t *count)
 {
 	struct wire_list list = wire_list_of(request, tag);
 	struct wire_field name;
@@ -150,13 +150,12 @@ static enum mortise_status count_names(
 
 enum mortise_status names_check(const struct wire_message *request)
 {
-	const uint64_t expected = WIRE_ALLOW(WIRE_TAG_USERS) | WIRE_ALLOW(WIRE_TAG_GROUPS);
 	size_t count = 0;
 
-	if ((request->present & ~expected) != 0)
+	if (!wire_has_fields(request, NULL, WIRE_TAGS(PROCESS_TAG_USERS, PROCESS_TAG_GROUPS)))
 		return MORTISE_INVALID;
-	TRY(count_names(request, WIRE_TAG_USERS, &count));
-	TRY(count_names(request, WIRE_TAG_GROUPS, &count));
+	TRY(count_names(request, PROCESS_TAG_USERS, &count));
+	TRY(count_names(request, PROCESS_TAG_GROUPS, &count));
 	return count <= NAMES_PER_REQUEST ? MORTISE_OK : MORTISE_REJECTED;
 }
 
@@ -196,7 +195,7 @@ static void put_groups(struct answer *answer, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		answer->groups[i] = htole32(answer->groups[i]);
-	wire_put(&answer->writer, WIRE_TAG_IDS, answer->groups, count * sizeof *answer->groups);
+	wire_put(&answer->writer, PROCESS_TAG_IDS, answer->groups, count * sizeof *answer->groups);
 	answer->groups_left -= count;
 }
 
@@ -210,10 +209,10 @@ static void put_item(struct answer *answer, bool is_user, const struct wire_fiel
 		status = find_user(answer, name, &id, &group_count);
 	else
 		status = find_group(name, &id);
-	wire_put_number(&answer->writer, WIRE_TAG_STATUS, (uint64_t)status);
-	wire_put(&answer->writer, WIRE_TAG_NAME, name->bytes, name->size);
+	wire_put_number(&answer->writer, PROCESS_TAG_STATUS, (uint64_t)status);
+	wire_put(&answer->writer, PROCESS_TAG_NAME, name->bytes, name->size);
 	if (status == MORTISE_OK)
-		wire_put_number(&answer->writer, WIRE_TAG_NUMBER, id);
+		wire_put_number(&answer->writer, PROCESS_TAG_NUMBER, id);
 	if (status == MORTISE_OK && is_user)
 		put_groups(answer, group_count);
 	wire_item_end(&answer->writer, mark);
@@ -221,7 +220,8 @@ static void put_item(struct answer *answer, bool is_user, const struct wire_fiel
 
 static void put_items(struct answer *answer, const struct wire_message *request, bool users)
 {
-	struct wire_list list = wire_list_of(request, users ? WIRE_TAG_USERS : WIRE_TAG_GROUPS);
+	struct wire_list list =
+		wire_list_of(request, users ? PROCESS_TAG_USERS : PROCESS_TAG_GROUPS);
 	struct wire_field name;
 
 	while (wire_list_next(&list, &name))
@@ -238,7 +238,7 @@ enum mortise_status names_answer(
 	if (answer.groups == NULL)
 		return MORTISE_IO;
 	wire_begin(&answer.writer, frame, capacity, MORTISE_OK, request->request_id);
-	mark = wire_list_begin(&answer.writer, WIRE_TAG_ITEMS);
+	mark = wire_list_begin(&answer.writer, PROCESS_TAG_ITEMS);
 	put_items(&answer, request, true);
 	put_items(&answer, request, false);
 	wire_list_end(&answer.writer, mark);

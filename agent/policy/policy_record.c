@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "records.h"
+
 #define RECORD_POLICY 4
 
 #define FIELD_ROOM 64 /* for headers and numbers, a file or a name */
@@ -22,19 +24,19 @@ size_t policy_record_room(const struct policy_source *source)
 
 static void put_files(struct wire_writer *writer, const struct policy_source *source)
 {
-	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+	size_t list = wire_list_begin(writer, RECORD_TAG_ITEMS);
 
 	for (size_t i = 0; i < source->file_count; i++) {
 		size_t item = wire_item_begin(writer);
-		wire_put_text(writer, WIRE_TAG_NAME, source->files[i].name);
-		wire_put(writer, WIRE_TAG_CHUNK, source->files[i].text, source->files[i].size);
+		wire_put_text(writer, RECORD_TAG_NAME, source->files[i].name);
+		wire_put(writer, RECORD_TAG_CHUNK, source->files[i].text, source->files[i].size);
 		wire_item_end(writer, item);
 	}
 	wire_list_end(writer, list);
 }
 
 static void put_names(struct wire_writer *writer, const struct policy_source *source,
-	enum policy_name_kind kind, enum wire_tag tag)
+	enum policy_name_kind kind, unsigned tag)
 {
 	size_t list = wire_list_begin(writer, tag);
 
@@ -43,8 +45,8 @@ static void put_names(struct wire_writer *writer, const struct policy_source *so
 		if (name.kind != kind)
 			continue;
 		size_t item = wire_item_begin(writer);
-		wire_put_text(writer, WIRE_TAG_NAME, name.name);
-		wire_put_number(writer, WIRE_TAG_NUMBER, source->ids[i]);
+		wire_put_text(writer, RECORD_TAG_NAME, name.name);
+		wire_put_number(writer, RECORD_TAG_NUMBER, source->ids[i]);
 		wire_item_end(writer, item);
 	}
 	wire_list_end(writer, list);
@@ -57,11 +59,11 @@ enum mortise_status policy_record_write(
 
 	wire_begin(&writer, buffer, capacity, RECORD_POLICY, 0);
 	put_files(&writer, source);
-	wire_put(&writer, WIRE_TAG_TOKEN, source->token, sizeof source->token);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, source->uid);
-	wire_put_number(&writer, WIRE_TAG_TIME, source->time_us);
-	put_names(&writer, source, POLICY_USER, WIRE_TAG_USERS);
-	put_names(&writer, source, POLICY_GROUP, WIRE_TAG_GROUPS);
+	wire_put(&writer, RECORD_TAG_TOKEN, source->token, sizeof source->token);
+	wire_put_number(&writer, RECORD_TAG_NUMBER, source->uid);
+	wire_put_number(&writer, RECORD_TAG_TIME, source->time_us);
+	put_names(&writer, source, POLICY_USER, RECORD_TAG_USERS);
+	put_names(&writer, source, POLICY_GROUP, RECORD_TAG_GROUPS);
 	size_t size = wire_finish(&writer);
 	if (!size)
 		return MORTISE_INVALID;
@@ -74,7 +76,7 @@ static enum mortise_status parse(const uint8_t *record, size_t size, struct wire
 	struct wire_message message;
 
 	if (wire_parse(record, size, &message) != MORTISE_OK || message.code != RECORD_POLICY ||
-		message.field[WIRE_TAG_TOKEN].size != WIRE_TOKEN_SIZE)
+		wire_field_of(&message, RECORD_TAG_TOKEN)->size != WIRE_TOKEN_SIZE)
 		return MORTISE_INTEGRITY;
 	*out = message;
 	return MORTISE_OK;
@@ -82,7 +84,7 @@ static enum mortise_status parse(const uint8_t *record, size_t size, struct wire
 
 static enum mortise_status read_files(const struct wire_message *record, struct policy_files *files)
 {
-	struct wire_list list = wire_list_of(record, WIRE_TAG_ITEMS);
+	struct wire_list list = wire_list_of(record, RECORD_TAG_ITEMS);
 	struct wire_field item;
 
 	files->count = 0;
@@ -91,10 +93,10 @@ static enum mortise_status read_files(const struct wire_message *record, struct 
 		size_t at = files->count;
 		if (at == POLICY_FILES_MAX ||
 			wire_parse_fields(item.bytes, item.size, &fields) != MORTISE_OK ||
-			wire_text(&fields, WIRE_TAG_NAME, files->names[at], POLICY_FILE_NAME_MAX) !=
-				MORTISE_OK)
+			wire_text(&fields, RECORD_TAG_NAME, files->names[at],
+				POLICY_FILE_NAME_MAX) != MORTISE_OK)
 			return MORTISE_INTEGRITY;
-		struct wire_field text = fields.field[WIRE_TAG_CHUNK];
+		struct wire_field text = *wire_field_of(&fields, RECORD_TAG_CHUNK);
 		files->files[at] = (struct policy_file){
 			files->names[at], text.bytes ? (const char *)text.bytes : "", text.size};
 		files->count++;
@@ -104,7 +106,7 @@ static enum mortise_status read_files(const struct wire_message *record, struct 
 
 /* Pins were written in the order of the policy's names of that kind. */
 static enum mortise_status pin(struct policy *policy, const struct wire_message *record,
-	enum policy_name_kind kind, enum wire_tag tag)
+	enum policy_name_kind kind, unsigned tag)
 {
 	struct wire_list list = wire_list_of(record, tag);
 	struct wire_field item;
@@ -117,10 +119,10 @@ static enum mortise_status pin(struct policy *policy, const struct wire_message 
 			continue;
 		if (!wire_list_next(&list, &item) ||
 			wire_parse_fields(item.bytes, item.size, &fields) != MORTISE_OK ||
-			wire_number(&fields, WIRE_TAG_NUMBER, &id) != MORTISE_OK ||
-			fields.field[WIRE_TAG_NAME].size != strlen(name.name) ||
-			memcmp(fields.field[WIRE_TAG_NAME].bytes, name.name, strlen(name.name)) !=
-				0 ||
+			wire_number(&fields, RECORD_TAG_NUMBER, &id) != MORTISE_OK ||
+			wire_field_of(&fields, RECORD_TAG_NAME)->size != strlen(name.name) ||
+			memcmp(wire_field_of(&fields, RECORD_TAG_NAME)->bytes, name.name,
+				strlen(name.name)) != 0 ||
 			id > UINT32_MAX)
 			return MORTISE_INTEGRITY;
 		policy_pin(policy, i, (uint32_t)id);
@@ -157,8 +159,8 @@ enum mortise_status policy_record_compile(
 	TRY(parse(record, size, &message));
 	TRY(read_files(&message, files));
 	TRY(as_written(policy_parse(files->files, files->count, &policy, &error)));
-	TRY(pin(policy, &message, POLICY_USER, WIRE_TAG_USERS));
-	TRY(pin(policy, &message, POLICY_GROUP, WIRE_TAG_GROUPS));
+	TRY(pin(policy, &message, POLICY_USER, RECORD_TAG_USERS));
+	TRY(pin(policy, &message, POLICY_GROUP, RECORD_TAG_GROUPS));
 	TRY(as_written(policy_compile(policy, &error)));
 	*out_policy = policy;
 	policy = NULL;
@@ -180,7 +182,8 @@ bool policy_record_has_token(
 	struct wire_message message;
 
 	return parse(record, size, &message) == MORTISE_OK &&
-	       memcmp(message.field[WIRE_TAG_TOKEN].bytes, token, WIRE_TOKEN_SIZE) == 0;
+	       memcmp(wire_field_of(&message, RECORD_TAG_TOKEN)->bytes, token, WIRE_TOKEN_SIZE) ==
+		       0;
 }
 
 enum mortise_status policy_record_text(

@@ -134,7 +134,7 @@ static bool sealer_options_read(int argc, char **argv, struct token_options *opt
 static const struct token *const tokens[] = {&token_tpm2, &token_pkcs11};
 
 #define TOKENS    (sizeof tokens / sizeof *tokens)
-#define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
+#define TAG(name) PROCESS_TAG_##name
 
 struct sealer {
 	struct token_run run;
@@ -145,7 +145,7 @@ static const struct token *find_token(const struct wire_message *request)
 {
 	char kind[16];
 
-	if (wire_text(request, WIRE_TAG_SLOT_KIND, kind, sizeof kind) != MORTISE_OK)
+	if (wire_text(request, PROCESS_TAG_SLOT_KIND, kind, sizeof kind) != MORTISE_OK)
 		return NULL;
 	for (size_t i = 0; i < TOKENS; i++) {
 		if (strcmp(tokens[i]->kind, kind) == 0)
@@ -154,23 +154,18 @@ static const struct token *find_token(const struct wire_message *request)
 	return NULL;
 }
 
-static struct token_bytes bytes_of(const struct wire_message *request, enum wire_tag tag)
+static struct token_bytes bytes_of(const struct wire_message *request, unsigned tag)
 {
-	return (struct token_bytes){request->field[tag].bytes, request->field[tag].size};
-}
+	const struct wire_field *field = wire_field_of(request, tag);
 
-/* Only these, and all that are needed. */
-static bool has_fields(const struct wire_message *request, uint64_t needed, uint64_t possible)
-{
-	return (request->present & needed) == needed &&
-	       (request->present & ~(needed | possible)) == 0;
+	return (struct token_bytes){field->bytes, field->size};
 }
 
 static enum mortise_status read_pin(const struct wire_message *request, struct secret **out_pin)
 {
-	struct token_bytes pin = bytes_of(request, WIRE_TAG_PIN);
+	struct token_bytes pin = bytes_of(request, PROCESS_TAG_PIN);
 
-	if (!wire_has(request, WIRE_TAG_PIN))
+	if (!wire_has(request, PROCESS_TAG_PIN))
 		return MORTISE_OK;
 	if (pin.size == 0 || pin.size > TOKEN_PIN_MAX)
 		return MORTISE_INVALID;
@@ -183,17 +178,17 @@ static enum mortise_status read_wish(
 {
 	uint64_t pcrs = 0;
 
-	out_wish->pcr_key = bytes_of(request, WIRE_TAG_PUBLIC_KEY);
+	out_wish->pcr_key = bytes_of(request, PROCESS_TAG_PUBLIC_KEY);
 	if (out_wish->pcr_key.size > TOKEN_PEM_MAX)
 		return MORTISE_INVALID;
-	if (wire_has(request, WIRE_TAG_PCRS))
-		TRY(wire_number(request, WIRE_TAG_PCRS, &pcrs));
+	if (wire_has(request, PROCESS_TAG_PCRS))
+		TRY(wire_number(request, PROCESS_TAG_PCRS, &pcrs));
 	if (pcrs > 0xffffff)
 		return MORTISE_INVALID;
 	out_wish->pcrs = (uint32_t)pcrs;
-	if (!wire_has(request, WIRE_TAG_URI))
+	if (!wire_has(request, PROCESS_TAG_URI))
 		return MORTISE_OK;
-	TRY(wire_text(request, WIRE_TAG_URI, uri, TOKEN_URI_MAX + 1));
+	TRY(wire_text(request, PROCESS_TAG_URI, uri, TOKEN_URI_MAX + 1));
 	out_wish->uri = uri;
 	return MORTISE_OK;
 }
@@ -201,13 +196,13 @@ static enum mortise_status read_wish(
 static enum mortise_status enrol(struct token_run *run, const struct token *token,
 	const struct wire_message *request, struct token_result *result)
 {
-	struct token_bytes entropy = bytes_of(request, WIRE_TAG_ENTROPY);
+	struct token_bytes entropy = bytes_of(request, PROCESS_TAG_ENTROPY);
 	CLEANUP(secret_drop) struct secret *pin = NULL;
 	char uri[TOKEN_URI_MAX + 1];
 	struct token_wish wish = {0};
 
-	if (!has_fields(request, TAG(SLOT_KIND) | TAG(ENTROPY),
-		    TAG(PIN) | TAG(URI) | TAG(PCRS) | TAG(PUBLIC_KEY)) ||
+	if (!wire_has_fields(request, WIRE_TAGS(TAG(SLOT_KIND), TAG(ENTROPY)),
+		    WIRE_TAGS(TAG(PIN), TAG(URI), TAG(PCRS), TAG(PUBLIC_KEY))) ||
 		entropy.size != KEY_SIZE)
 		return MORTISE_INVALID;
 	TRY(read_pin(request, &pin));
@@ -219,11 +214,11 @@ static enum mortise_status enrol(struct token_run *run, const struct token *toke
 static enum mortise_status open_slot(struct token_run *run, const struct token *token,
 	const struct wire_message *request, struct token_result *result)
 {
-	struct token_opening opening = {.blob = bytes_of(request, WIRE_TAG_BLOB)};
+	struct token_opening opening = {.blob = bytes_of(request, PROCESS_TAG_BLOB)};
 	CLEANUP(secret_drop) struct secret *pin = NULL;
 
-	if (!has_fields(request, TAG(SLOT_KIND) | TAG(BLOB), TAG(PIN)) || opening.blob.size == 0 ||
-		opening.blob.size > TOKEN_BLOB_MAX)
+	if (!wire_has_fields(request, WIRE_TAGS(TAG(SLOT_KIND), TAG(BLOB)), WIRE_TAGS(TAG(PIN))) ||
+		opening.blob.size == 0 || opening.blob.size > TOKEN_BLOB_MAX)
 		return MORTISE_INVALID;
 	TRY(read_pin(request, &pin));
 	opening.pin = pin;
@@ -233,21 +228,22 @@ static enum mortise_status open_slot(struct token_run *run, const struct token *
 static enum mortise_status ask_anchor(struct token_run *run, const struct token *token,
 	const struct wire_message *request, struct token_result *result)
 {
-	struct token_anchor anchor = {.place = bytes_of(request, WIRE_TAG_BLOB)};
-	struct token_bytes auth = bytes_of(request, WIRE_TAG_KEY);
+	struct token_anchor anchor = {.place = bytes_of(request, PROCESS_TAG_BLOB)};
+	struct token_bytes auth = bytes_of(request, PROCESS_TAG_KEY);
 	CLEANUP(secret_drop) struct secret *kept_auth = NULL;
-	uint64_t needed = TAG(SLOT_KIND) | TAG(NUMBER) | TAG(KEY), action = 0;
+	uint16_t needed[] = {TAG(SLOT_KIND), TAG(NUMBER), TAG(KEY), 0, 0, 0};
+	uint64_t action = 0;
 
-	TRY(wire_number(request, WIRE_TAG_NUMBER, &action));
+	TRY(wire_number(request, PROCESS_TAG_NUMBER, &action));
 	if (action < TOKEN_ANCHOR_DEFINE || action > TOKEN_ANCHOR_REMOVE)
 		return MORTISE_INVALID;
 	if (action != TOKEN_ANCHOR_DEFINE)
-		needed |= TAG(BLOB);
+		needed[3] = TAG(BLOB);
 	if (action == TOKEN_ANCHOR_INCREMENT) {
-		needed |= TAG(COUNTER);
-		TRY(wire_number(request, WIRE_TAG_COUNTER, &anchor.expected));
+		needed[4] = TAG(COUNTER);
+		TRY(wire_number(request, PROCESS_TAG_COUNTER, &anchor.expected));
 	}
-	if (!has_fields(request, needed, 0) || auth.size != KEY_SIZE ||
+	if (!wire_has_fields(request, needed, NULL) || auth.size != KEY_SIZE ||
 		anchor.place.size > TOKEN_BLOB_MAX)
 		return MORTISE_INVALID;
 	TRY(secret_copy(auth.bytes, auth.size, &kept_auth));
@@ -259,10 +255,10 @@ static enum mortise_status ask_anchor(struct token_run *run, const struct token 
 static enum mortise_status ask_health(struct token_run *run, const struct token *token,
 	const struct wire_message *request, struct token_result *result)
 {
-	struct token_bytes blob = bytes_of(request, WIRE_TAG_BLOB);
+	struct token_bytes blob = bytes_of(request, PROCESS_TAG_BLOB);
 
-	if (!has_fields(request, TAG(SLOT_KIND) | TAG(BLOB), 0) || blob.size == 0 ||
-		blob.size > TOKEN_BLOB_MAX)
+	if (!wire_has_fields(request, WIRE_TAGS(TAG(SLOT_KIND), TAG(BLOB)), NULL) ||
+		blob.size == 0 || blob.size > TOKEN_BLOB_MAX)
 		return MORTISE_INVALID;
 	return token->health(run, &blob, result);
 }
@@ -280,7 +276,7 @@ static enum mortise_status perform(
 	const struct token *token = find_token(request);
 	bool is_anchor = request->code == SEALER_ANCHOR;
 
-	if (!wire_has(request, WIRE_TAG_SLOT_KIND) || request->code < SEALER_ENROL ||
+	if (!wire_has(request, PROCESS_TAG_SLOT_KIND) || request->code < SEALER_ENROL ||
 		request->code > SEALER_HEALTH)
 		return MORTISE_INVALID;
 	if (token == NULL)
@@ -327,20 +323,20 @@ static void put_health(struct wire_writer *writer, const struct token_health *he
 
 	for (size_t i = 0; i < sizeof packed; i++)
 		packed[i] = (uint8_t)(numbers[i / 4] >> i % 4 * 8);
-	wire_put_number(writer, WIRE_TAG_NUMBER, health->flags);
-	wire_put(writer, WIRE_TAG_IDS, packed, sizeof packed);
+	wire_put_number(writer, PROCESS_TAG_NUMBER, health->flags);
+	wire_put(writer, PROCESS_TAG_IDS, packed, sizeof packed);
 }
 
 static void put_result(struct wire_writer *writer, uint16_t code, const struct token_result *result)
 {
 	if (result->h != NULL && result->uri[0] != '\0')
-		wire_put_text(writer, WIRE_TAG_URI, result->uri);
+		wire_put_text(writer, PROCESS_TAG_URI, result->uri);
 	if (result->h != NULL)
-		wire_put(writer, WIRE_TAG_KEY, result->h->bytes, result->h->size);
+		wire_put(writer, PROCESS_TAG_KEY, result->h->bytes, result->h->size);
 	if (result->blob_size > 0)
-		wire_put(writer, WIRE_TAG_BLOB, result->blob, result->blob_size);
+		wire_put(writer, PROCESS_TAG_BLOB, result->blob, result->blob_size);
 	if (code == SEALER_ANCHOR && result->counter > 0)
-		wire_put_number(writer, WIRE_TAG_COUNTER, result->counter);
+		wire_put_number(writer, PROCESS_TAG_COUNTER, result->counter);
 	if (code == SEALER_HEALTH)
 		put_health(writer, &result->health);
 }
@@ -356,8 +352,8 @@ static size_t write_answer(struct secret *frame, const struct wire_message *requ
 		put_result(&writer, code, result);
 	if (status == MORTISE_HARDWARE) {
 		make_printable(result->failure.detail);
-		wire_put_text(&writer, WIRE_TAG_TEXT, result->failure.detail);
-		wire_put_number(&writer, WIRE_TAG_FAULT, result->failure.fault);
+		wire_put_text(&writer, PROCESS_TAG_TEXT, result->failure.detail);
+		wire_put_number(&writer, PROCESS_TAG_FAULT, result->failure.fault);
 	}
 	return wire_finish(&writer);
 }

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "records.h"
 #include "wire.h"
 
 #define RECORD_SLOT 1
@@ -23,9 +24,11 @@ static void write_identity(const struct slot_identity *identity, uint8_t *out)
 	envelope_put_u64(out + ID_SIZE + 8, identity->epoch);
 }
 
-static struct store_bytes bytes_of(const struct wire_message *record, enum wire_tag tag)
+static struct store_bytes bytes_of(const struct wire_message *record, unsigned tag)
 {
-	return (struct store_bytes){record->field[tag].bytes, record->field[tag].size};
+	const struct wire_field *field = wire_field_of(record, tag);
+
+	return (struct store_bytes){field->bytes, field->size};
 }
 
 /* Words that may be shown to a person: nothing in them moves a terminal's cursor. */
@@ -70,15 +73,15 @@ static const struct {
 
 static enum mortise_status read_hint(const struct wire_message *item, struct slot_hints *hints)
 {
-	const struct wire_field *value = &item->field[WIRE_TAG_VALUE];
+	const struct wire_field *value = wire_field_of(item, RECORD_TAG_VALUE);
 	char name[16];
 
-	if (wire_text(item, WIRE_TAG_NAME, name, sizeof name) != MORTISE_OK)
+	if (wire_text(item, RECORD_TAG_NAME, name, sizeof name) != MORTISE_OK)
 		return MORTISE_INTEGRITY;
 	for (size_t i = 0; i < NUMBERS; i++) {
 		uint64_t *number = (uint64_t *)((uint8_t *)hints + numbers[i].at);
 		if (strcmp(name, numbers[i].name) == 0)
-			return *number == 0 && wire_number(item, WIRE_TAG_NUMBER, number) ==
+			return *number == 0 && wire_number(item, RECORD_TAG_NUMBER, number) ==
 						       MORTISE_OK
 				       ? MORTISE_OK
 				       : MORTISE_INTEGRITY;
@@ -97,7 +100,7 @@ static enum mortise_status read_hint(const struct wire_message *item, struct slo
 
 static enum mortise_status read_hints(const struct wire_message *record, struct slot_hints *hints)
 {
-	struct wire_list list = wire_list_of(record, WIRE_TAG_ITEMS);
+	struct wire_list list = wire_list_of(record, RECORD_TAG_ITEMS);
 	struct wire_field field;
 	struct wire_message item;
 
@@ -111,7 +114,7 @@ static enum mortise_status read_hints(const struct wire_message *record, struct 
 
 static void put_hints(struct wire_writer *writer, const struct slot_hints *hints)
 {
-	size_t list = wire_list_begin(writer, WIRE_TAG_ITEMS);
+	size_t list = wire_list_begin(writer, RECORD_TAG_ITEMS);
 
 	for (size_t i = 0; i < NUMBERS; i++) {
 		uint64_t number = 0;
@@ -119,8 +122,8 @@ static void put_hints(struct wire_writer *writer, const struct slot_hints *hints
 		if (number == 0)
 			continue;
 		size_t item = wire_item_begin(writer);
-		wire_put_text(writer, WIRE_TAG_NAME, numbers[i].name);
-		wire_put_number(writer, WIRE_TAG_NUMBER, number);
+		wire_put_text(writer, RECORD_TAG_NAME, numbers[i].name);
+		wire_put_number(writer, RECORD_TAG_NUMBER, number);
 		wire_item_end(writer, item);
 	}
 	for (size_t i = 0; i < TEXTS; i++) {
@@ -129,8 +132,8 @@ static void put_hints(struct wire_writer *writer, const struct slot_hints *hints
 		if (text.size == 0)
 			continue;
 		size_t item = wire_item_begin(writer);
-		wire_put(writer, WIRE_TAG_VALUE, text.bytes, text.size);
-		wire_put_text(writer, WIRE_TAG_NAME, texts[i].name);
+		wire_put(writer, RECORD_TAG_VALUE, text.bytes, text.size);
+		wire_put_text(writer, RECORD_TAG_NAME, texts[i].name);
 		wire_item_end(writer, item);
 	}
 	wire_list_end(writer, list);
@@ -140,29 +143,30 @@ static void put_hints(struct wire_writer *writer, const struct slot_hints *hints
 
 enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 {
-	const uint64_t allowed = WIRE_ALLOW(WIRE_TAG_ITEMS) | WIRE_ALLOW(WIRE_TAG_SLOT_KIND) |
-				 WIRE_ALLOW(WIRE_TAG_KEY_ID) | WIRE_ALLOW(WIRE_TAG_BLOB) |
-				 WIRE_ALLOW(WIRE_TAG_SALT) | WIRE_ALLOW(WIRE_TAG_PUBLIC) |
-				 WIRE_ALLOW(WIRE_TAG_BOX);
+	const uint16_t *allowed =
+		WIRE_TAGS(RECORD_TAG_ITEMS, RECORD_TAG_SLOT_KIND, RECORD_TAG_KEY_ID,
+			RECORD_TAG_BLOB, RECORD_TAG_SALT, RECORD_TAG_PUBLIC, RECORD_TAG_BOX);
 	struct wire_message fields;
 	struct slot slot = {0};
 
 	if (record.size > SLOT_RECORD_MAX ||
 		wire_parse(record.bytes, record.size, &fields) != MORTISE_OK ||
-		fields.code != RECORD_SLOT || fields.request_id || (fields.present & ~allowed))
+		fields.code != RECORD_SLOT || fields.request_id ||
+		!wire_has_fields(&fields, NULL, allowed))
 		return MORTISE_INTEGRITY;
-	slot.blob = bytes_of(&fields, WIRE_TAG_BLOB);
-	slot.box = bytes_of(&fields, WIRE_TAG_BOX);
-	slot.public_half = bytes_of(&fields, WIRE_TAG_PUBLIC);
-	struct store_bytes salt = bytes_of(&fields, WIRE_TAG_SALT);
-	if (wire_text(&fields, WIRE_TAG_SLOT_KIND, slot.kind, sizeof slot.kind) != MORTISE_OK ||
+	slot.blob = bytes_of(&fields, RECORD_TAG_BLOB);
+	slot.box = bytes_of(&fields, RECORD_TAG_BOX);
+	slot.public_half = bytes_of(&fields, RECORD_TAG_PUBLIC);
+	struct store_bytes salt = bytes_of(&fields, RECORD_TAG_SALT);
+	if (wire_text(&fields, RECORD_TAG_SLOT_KIND, slot.kind, sizeof slot.kind) != MORTISE_OK ||
 		!is_word(slot.kind) || salt.size != ID_SIZE ||
 		slot.box.size != PAYLOAD_SIZE + ENVELOPE_BOX ||
 		slot.public_half.size != PUBLIC_SIZE + ENVELOPE_OVERHEAD)
 		return MORTISE_INTEGRITY;
-	if (wire_has(&fields, WIRE_TAG_KEY_ID) && (wire_text(&fields, WIRE_TAG_KEY_ID, slot.key_id,
-							   sizeof slot.key_id) != MORTISE_OK ||
-							  !is_word(slot.key_id)))
+	if (wire_has(&fields, RECORD_TAG_KEY_ID) &&
+		(wire_text(&fields, RECORD_TAG_KEY_ID, slot.key_id, sizeof slot.key_id) !=
+				MORTISE_OK ||
+			!is_word(slot.key_id)))
 		return MORTISE_INTEGRITY;
 	TRY(read_hints(&fields, &slot.hints));
 	memcpy(slot.salt, salt.bytes, ID_SIZE);
@@ -196,13 +200,13 @@ static enum mortise_status write_record(
 
 	wire_begin(&writer, record, SLOT_RECORD_MAX, RECORD_SLOT, 0);
 	put_hints(&writer, &slot->hints);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, slot->kind);
+	wire_put_text(&writer, RECORD_TAG_SLOT_KIND, slot->kind);
 	if (slot->key_id[0])
-		wire_put_text(&writer, WIRE_TAG_KEY_ID, slot->key_id);
-	wire_put(&writer, WIRE_TAG_BLOB, slot->blob.bytes, slot->blob.size);
-	wire_put(&writer, WIRE_TAG_SALT, slot->salt, sizeof slot->salt);
-	wire_put(&writer, WIRE_TAG_PUBLIC, slot->public_half.bytes, slot->public_half.size);
-	wire_put(&writer, WIRE_TAG_BOX, slot->box.bytes, slot->box.size);
+		wire_put_text(&writer, RECORD_TAG_KEY_ID, slot->key_id);
+	wire_put(&writer, RECORD_TAG_BLOB, slot->blob.bytes, slot->blob.size);
+	wire_put(&writer, RECORD_TAG_SALT, slot->salt, sizeof slot->salt);
+	wire_put(&writer, RECORD_TAG_PUBLIC, slot->public_half.bytes, slot->public_half.size);
+	wire_put(&writer, RECORD_TAG_BOX, slot->box.bytes, slot->box.size);
 	size_t size = wire_finish(&writer);
 	if (!size)
 		return MORTISE_INVALID;
@@ -308,13 +312,15 @@ static size_t copy_record(struct store_bytes record, struct store_bytes public_h
 
 	if (wire_parse(record.bytes, record.size, &fields) != MORTISE_OK)
 		return 0;
-	fields.field[WIRE_TAG_PUBLIC] = (struct wire_field){public_half.bytes, public_half.size};
-	fields.field[WIRE_TAG_BOX] = (struct wire_field){box.bytes, box.size};
 	wire_begin(&writer, out_record, SLOT_RECORD_MAX, RECORD_SLOT, 0);
-	for (unsigned tag = 1; tag < WIRE_TAG_LIMIT; tag++)
-		if (wire_has(&fields, (enum wire_tag)tag))
-			wire_put(&writer, (enum wire_tag)tag, fields.field[tag].bytes,
-				fields.field[tag].size);
+	for (unsigned i = 0; i < fields.count; i++) {
+		unsigned tag = fields.tag[i];
+		struct store_bytes bytes = tag == RECORD_TAG_PUBLIC ? public_half
+					   : tag == RECORD_TAG_BOX  ? box
+								    : bytes_of(&fields, tag);
+
+		wire_put(&writer, tag, bytes.bytes, bytes.size);
+	}
 	return wire_finish(&writer);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "slots.h"
+#include "records.h"
 #include "vault_rows.h"
 
 static struct slot_identity identity_of(const struct vault *vault, uint64_t id)
@@ -335,9 +336,9 @@ static enum mortise_status parse_floor(
 	struct wire_message record;
 
 	if (wire_parse(bytes, size, &record) != MORTISE_OK || record.code != RECORD_FLOOR ||
-		wire_text(&record, WIRE_TAG_TEXT, floor.boot, sizeof floor.boot) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_NUMBER, &floor.steady_us) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_TIME, &floor.wall_us) != MORTISE_OK)
+		wire_text(&record, RECORD_TAG_TEXT, floor.boot, sizeof floor.boot) != MORTISE_OK ||
+		wire_number(&record, RECORD_TAG_NUMBER, &floor.steady_us) != MORTISE_OK ||
+		wire_number(&record, RECORD_TAG_TIME, &floor.wall_us) != MORTISE_OK)
 		return MORTISE_INTEGRITY;
 	*out_floor = floor;
 	return MORTISE_OK;
@@ -349,9 +350,9 @@ enum mortise_status vault_set_floor(struct vault *vault, const struct clock_floo
 	struct wire_writer writer;
 
 	wire_begin(&writer, record, sizeof record, RECORD_FLOOR, 0);
-	wire_put_text(&writer, WIRE_TAG_TEXT, floor->boot);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, floor->steady_us);
-	wire_put_number(&writer, WIRE_TAG_TIME, floor->wall_us);
+	wire_put_text(&writer, RECORD_TAG_TEXT, floor->boot);
+	wire_put_number(&writer, RECORD_TAG_NUMBER, floor->steady_us);
+	wire_put_number(&writer, RECORD_TAG_TIME, floor->wall_us);
 	size_t size = wire_finish(&writer);
 	if (size == 0)
 		return MORTISE_INVALID;
@@ -386,9 +387,9 @@ enum mortise_status vault_floor_while_sealed(struct store *store, struct clock_f
 #define RECORD_GAP   7 /* of docs/store.md */
 #define GAP_SIZE_MAX 1024
 
-static bool take_bytes(const struct wire_message *record, enum wire_tag tag, uint8_t out_bytes[32])
+static bool take_bytes(const struct wire_message *record, unsigned tag, uint8_t out_bytes[32])
 {
-	const struct wire_field *field = &record->field[tag];
+	const struct wire_field *field = wire_field_of(record, tag);
 
 	if (!field->bytes || field->size != 32)
 		return false;
@@ -403,16 +404,17 @@ static enum mortise_status parse_gap(struct store_bytes body, struct vault_gap *
 	uint64_t uid = 0;
 
 	if (wire_parse(body.bytes, body.size, &record) != MORTISE_OK || record.code != RECORD_GAP ||
-		wire_text(&record, WIRE_TAG_TEXT, gap.why, sizeof gap.why) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_VERSION, &gap.sequence) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_TIME, &gap.found_us) != MORTISE_OK ||
-		!take_bytes(&record, WIRE_TAG_BLOB, gap.head) ||
-		!take_bytes(&record, WIRE_TAG_PUBLIC, gap.key))
+		wire_text(&record, RECORD_TAG_TEXT, gap.why, sizeof gap.why) != MORTISE_OK ||
+		wire_number(&record, RECORD_TAG_VERSION, &gap.sequence) != MORTISE_OK ||
+		wire_number(&record, RECORD_TAG_TIME, &gap.found_us) != MORTISE_OK ||
+		!take_bytes(&record, RECORD_TAG_BLOB, gap.head) ||
+		!take_bytes(&record, RECORD_TAG_PUBLIC, gap.key))
 		return MORTISE_INTEGRITY;
-	if (wire_has(&record, WIRE_TAG_DONE) &&
-		(wire_number(&record, WIRE_TAG_DONE, &gap.acknowledged_us) != MORTISE_OK ||
-			wire_number(&record, WIRE_TAG_NUMBER, &uid) != MORTISE_OK ||
-			wire_text(&record, WIRE_TAG_NOTE, gap.note, sizeof gap.note) != MORTISE_OK))
+	if (wire_has(&record, RECORD_TAG_DONE) &&
+		(wire_number(&record, RECORD_TAG_DONE, &gap.acknowledged_us) != MORTISE_OK ||
+			wire_number(&record, RECORD_TAG_NUMBER, &uid) != MORTISE_OK ||
+			wire_text(&record, RECORD_TAG_NOTE, gap.note, sizeof gap.note) !=
+				MORTISE_OK))
 		return MORTISE_INTEGRITY;
 	gap.uid = (uint32_t)uid;
 	*out_gap = gap;
@@ -424,17 +426,17 @@ static size_t write_record(const struct vault_gap *gap, uint8_t buffer[GAP_SIZE_
 	struct wire_writer writer;
 
 	wire_begin(&writer, buffer, GAP_SIZE_MAX, RECORD_GAP, 0);
-	wire_put_text(&writer, WIRE_TAG_TEXT, gap->why);
-	wire_put_number(&writer, WIRE_TAG_VERSION, gap->sequence);
+	wire_put_text(&writer, RECORD_TAG_TEXT, gap->why);
+	wire_put_number(&writer, RECORD_TAG_VERSION, gap->sequence);
 	if (gap->acknowledged_us)
-		wire_put_number(&writer, WIRE_TAG_NUMBER, gap->uid);
-	wire_put_number(&writer, WIRE_TAG_TIME, gap->found_us);
+		wire_put_number(&writer, RECORD_TAG_NUMBER, gap->uid);
+	wire_put_number(&writer, RECORD_TAG_TIME, gap->found_us);
 	if (gap->acknowledged_us)
-		wire_put_number(&writer, WIRE_TAG_DONE, gap->acknowledged_us);
-	wire_put(&writer, WIRE_TAG_BLOB, gap->head, sizeof gap->head);
-	wire_put(&writer, WIRE_TAG_PUBLIC, gap->key, sizeof gap->key);
+		wire_put_number(&writer, RECORD_TAG_DONE, gap->acknowledged_us);
+	wire_put(&writer, RECORD_TAG_BLOB, gap->head, sizeof gap->head);
+	wire_put(&writer, RECORD_TAG_PUBLIC, gap->key, sizeof gap->key);
 	if (gap->acknowledged_us)
-		wire_put_text(&writer, WIRE_TAG_NOTE, gap->note);
+		wire_put_text(&writer, RECORD_TAG_NOTE, gap->note);
 	return wire_finish(&writer);
 }
 

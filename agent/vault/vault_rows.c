@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "records.h"
 #include "vault_rekey.h"
 
 /* The first field of a record says which it is, as a frame's code does. */
@@ -31,7 +32,7 @@ struct envelope_binding item_binding(
 		envelope, vault->meta.uuid, NULL, number, vault->meta.epoch};
 }
 
-static void put_if(struct wire_writer *writer, enum wire_tag tag, uint64_t number)
+static void put_if(struct wire_writer *writer, unsigned tag, uint64_t number)
 {
 	if (number)
 		wire_put_number(writer, tag, number);
@@ -43,7 +44,7 @@ static void put_pairs(struct wire_writer *writer, const struct vault_metadata *m
 
 	if (!metadata->pair_count)
 		return;
-	size_t mark = wire_list_begin(writer, WIRE_TAG_META);
+	size_t mark = wire_list_begin(writer, RECORD_TAG_META);
 	for (size_t i = 0; i < metadata->pair_count; i++) {
 		const struct vault_pair *pair = &metadata->pairs[i];
 		int size = snprintf(text, sizeof text, "%s=%s", pair->key, pair->value);
@@ -56,22 +57,22 @@ static void put_head(struct wire_writer *writer, const struct vault_head *head)
 {
 	const struct vault_metadata *metadata = &head->metadata;
 
-	wire_put_text(writer, WIRE_TAG_PATH, head->path);
-	wire_put_number(writer, WIRE_TAG_VERSION, head->current);
+	wire_put_text(writer, RECORD_TAG_PATH, head->path);
+	wire_put_number(writer, RECORD_TAG_VERSION, head->current);
 	if (!sodium_is_zero(head->token, sizeof head->token))
-		wire_put(writer, WIRE_TAG_TOKEN, head->token, sizeof head->token);
-	put_if(writer, WIRE_TAG_NUMBER, head->previous);
-	put_if(writer, WIRE_TAG_OFFSET, head->pending);
-	wire_put_number(writer, WIRE_TAG_TIME, head->created_us);
-	put_if(writer, WIRE_TAG_DONE, head->last);
-	put_if(writer, WIRE_TAG_TOTAL, metadata->keep);
-	put_if(writer, WIRE_TAG_DELETED, head->deleted_us);
+		wire_put(writer, RECORD_TAG_TOKEN, head->token, sizeof head->token);
+	put_if(writer, RECORD_TAG_NUMBER, head->previous);
+	put_if(writer, RECORD_TAG_OFFSET, head->pending);
+	wire_put_number(writer, RECORD_TAG_TIME, head->created_us);
+	put_if(writer, RECORD_TAG_DONE, head->last);
+	put_if(writer, RECORD_TAG_TOTAL, metadata->keep);
+	put_if(writer, RECORD_TAG_DELETED, head->deleted_us);
 	put_pairs(writer, metadata);
 	if (metadata->note[0])
-		wire_put_text(writer, WIRE_TAG_NOTE, metadata->note);
-	put_if(writer, WIRE_TAG_MAX_AGE, metadata->max_age_s);
+		wire_put_text(writer, RECORD_TAG_NOTE, metadata->note);
+	put_if(writer, RECORD_TAG_MAX_AGE, metadata->max_age_s);
 	if (metadata->hook[0])
-		wire_put_text(writer, WIRE_TAG_HOOK, metadata->hook);
+		wire_put_text(writer, RECORD_TAG_HOOK, metadata->hook);
 }
 
 enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
@@ -93,13 +94,13 @@ enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZ
 }
 
 static enum mortise_status take_number(
-	const struct wire_message *record, enum wire_tag tag, uint64_t *out_number)
+	const struct wire_message *record, unsigned tag, uint64_t *out_number)
 {
 	return wire_has(record, tag) ? wire_number(record, tag, out_number) : MORTISE_OK;
 }
 
 static enum mortise_status take_text(
-	const struct wire_message *record, enum wire_tag tag, char *buffer, size_t size)
+	const struct wire_message *record, unsigned tag, char *buffer, size_t size)
 {
 	return wire_has(record, tag) ? wire_text(record, tag, buffer, size) : MORTISE_OK;
 }
@@ -121,7 +122,7 @@ static enum mortise_status take_pair(const struct wire_field *item, struct vault
 static enum mortise_status take_metadata(
 	const struct wire_message *record, struct vault_metadata *metadata)
 {
-	struct wire_list list = wire_list_of(record, WIRE_TAG_META);
+	struct wire_list list = wire_list_of(record, RECORD_TAG_META);
 	struct wire_field item;
 
 	for (; wire_list_next(&list, &item); metadata->pair_count++) {
@@ -131,23 +132,23 @@ static enum mortise_status take_metadata(
 	}
 	if (!wire_list_is_whole(&list))
 		return MORTISE_INVALID;
-	TRY(take_number(record, WIRE_TAG_TOTAL, &metadata->keep));
-	TRY(take_number(record, WIRE_TAG_MAX_AGE, &metadata->max_age_s));
-	TRY(take_text(record, WIRE_TAG_NOTE, metadata->note, sizeof metadata->note));
-	return take_text(record, WIRE_TAG_HOOK, metadata->hook, sizeof metadata->hook);
+	TRY(take_number(record, RECORD_TAG_TOTAL, &metadata->keep));
+	TRY(take_number(record, RECORD_TAG_MAX_AGE, &metadata->max_age_s));
+	TRY(take_text(record, RECORD_TAG_NOTE, metadata->note, sizeof metadata->note));
+	return take_text(record, RECORD_TAG_HOOK, metadata->hook, sizeof metadata->hook);
 }
 
 static enum mortise_status take_head(const struct wire_message *record, struct vault_head *head)
 {
-	const struct wire_field *token = &record->field[WIRE_TAG_TOKEN];
+	const struct wire_field *token = wire_field_of(record, RECORD_TAG_TOKEN);
 
-	TRY(wire_text(record, WIRE_TAG_PATH, head->path, sizeof head->path));
-	TRY(wire_number(record, WIRE_TAG_VERSION, &head->current));
-	TRY(wire_number(record, WIRE_TAG_TIME, &head->created_us));
-	TRY(take_number(record, WIRE_TAG_NUMBER, &head->previous));
-	TRY(take_number(record, WIRE_TAG_OFFSET, &head->pending));
-	TRY(take_number(record, WIRE_TAG_DONE, &head->last));
-	TRY(take_number(record, WIRE_TAG_DELETED, &head->deleted_us));
+	TRY(wire_text(record, RECORD_TAG_PATH, head->path, sizeof head->path));
+	TRY(wire_number(record, RECORD_TAG_VERSION, &head->current));
+	TRY(wire_number(record, RECORD_TAG_TIME, &head->created_us));
+	TRY(take_number(record, RECORD_TAG_NUMBER, &head->previous));
+	TRY(take_number(record, RECORD_TAG_OFFSET, &head->pending));
+	TRY(take_number(record, RECORD_TAG_DONE, &head->last));
+	TRY(take_number(record, RECORD_TAG_DELETED, &head->deleted_us));
 	if (token->size == sizeof head->token)
 		memcpy(head->token, token->bytes, sizeof head->token);
 	return take_metadata(record, &head->metadata);
@@ -179,12 +180,12 @@ enum mortise_status info_seal(const struct vault *vault, const uint8_t id[ID_SIZ
 	struct wire_writer writer;
 
 	wire_begin(&writer, plain, sizeof plain, RECORD_INFO, 0);
-	wire_put(&writer, WIRE_TAG_TOKEN, info->token, sizeof info->token);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, info->shown.uid);
-	wire_put_number(&writer, WIRE_TAG_TIME, info->shown.created_us);
-	wire_put_number(&writer, WIRE_TAG_TOTAL, info->shown.size_bytes);
+	wire_put(&writer, RECORD_TAG_TOKEN, info->token, sizeof info->token);
+	wire_put_number(&writer, RECORD_TAG_NUMBER, info->shown.uid);
+	wire_put_number(&writer, RECORD_TAG_TIME, info->shown.created_us);
+	wire_put_number(&writer, RECORD_TAG_TOTAL, info->shown.size_bytes);
 	if (info->shown.note[0])
-		wire_put_text(&writer, WIRE_TAG_NOTE, info->shown.note);
+		wire_put_text(&writer, RECORD_TAG_NOTE, info->shown.note);
 	size_t size = wire_finish(&writer);
 	if (!size)
 		return MORTISE_INVALID;
@@ -207,14 +208,14 @@ enum mortise_status info_open(const struct vault *vault, const uint8_t id[ID_SIZ
 		vault->keyring.key[KEY_LABEL], &place, version->info, version->info_size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
 		record.code != RECORD_INFO ||
-		record.field[WIRE_TAG_TOKEN].size != WIRE_TOKEN_SIZE ||
-		wire_number(&record, WIRE_TAG_NUMBER, &uid) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_TIME, &info.shown.created_us) != MORTISE_OK ||
-		wire_number(&record, WIRE_TAG_TOTAL, &info.shown.size_bytes) != MORTISE_OK ||
-		take_text(&record, WIRE_TAG_NOTE, info.shown.note, sizeof info.shown.note) !=
+		wire_field_of(&record, RECORD_TAG_TOKEN)->size != WIRE_TOKEN_SIZE ||
+		wire_number(&record, RECORD_TAG_NUMBER, &uid) != MORTISE_OK ||
+		wire_number(&record, RECORD_TAG_TIME, &info.shown.created_us) != MORTISE_OK ||
+		wire_number(&record, RECORD_TAG_TOTAL, &info.shown.size_bytes) != MORTISE_OK ||
+		take_text(&record, RECORD_TAG_NOTE, info.shown.note, sizeof info.shown.note) !=
 			MORTISE_OK)
 		return MORTISE_INTEGRITY;
-	memcpy(info.token, record.field[WIRE_TAG_TOKEN].bytes, WIRE_TOKEN_SIZE);
+	memcpy(info.token, wire_field_of(&record, RECORD_TAG_TOKEN)->bytes, WIRE_TOKEN_SIZE);
 	info.shown.uid = (uint32_t)uid;
 	*out_info = info;
 	return MORTISE_OK;

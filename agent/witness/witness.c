@@ -22,7 +22,7 @@ static size_t put_answer(
 
 	wire_begin(&writer, frame, ANSWER_MAX, (uint16_t)status, request_id);
 	if (path != NULL)
-		wire_put_text(&writer, WIRE_TAG_TEXT, path);
+		wire_put_text(&writer, PROCESS_TAG_TEXT, path);
 	return wire_finish(&writer);
 }
 
@@ -33,7 +33,7 @@ static size_t build_answer(uint8_t *frame, const struct wire_message *question)
 	uint64_t pid = 0;
 	size_t size = 0;
 
-	if (wire_number(question, WIRE_TAG_NUMBER, &pid) != MORTISE_OK || pid == 0 ||
+	if (wire_number(question, PROCESS_TAG_NUMBER, &pid) != MORTISE_OK || pid == 0 ||
 		pid > INT32_MAX)
 		return put_answer(frame, id, MORTISE_INVALID, NULL);
 	if (question->code == WITNESS_LOOK) {

@@ -87,7 +87,7 @@ size_t frame_answer_greet(const uint8_t *frame, size_t size, uint8_t *hello, siz
 	if (wire_parse(frame, size, &message) != MORTISE_OK || message.code != WIRE_GREET)
 		return 0;
 	wire_begin(&writer, hello, hello_capacity, WIRE_HELLO, 1);
-	wire_put(&writer, WIRE_TAG_CHALLENGE, message.field[WIRE_TAG_CHALLENGE].bytes,
-		message.field[WIRE_TAG_CHALLENGE].size);
+	wire_put(&writer, WIRE_TAG_CHALLENGE, wire_field_of(&message, WIRE_TAG_CHALLENGE)->bytes,
+		wire_field_of(&message, WIRE_TAG_CHALLENGE)->size);
 	return wire_finish(&writer);
 }

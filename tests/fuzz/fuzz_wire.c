@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void walk(const struct wire_message *message)
 {
-	for (unsigned tag = 1; tag < WIRE_TAG_LIMIT; tag++) {
-		struct wire_list list = wire_list_of(message, (enum wire_tag)tag);
+	for (unsigned at = 0; at < message->count; at++) {
+		struct wire_list list = wire_list_of(message, message->tag[at]);
 		struct wire_message inner;
 		struct wire_field item;
 		volatile uint8_t sum = 0;
@@ -40,10 +40,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		return 0;
 	walk(&message);
 	wire_begin(&writer, copy, sizeof copy, message.code, message.request_id);
-	for (unsigned tag = 1; tag < WIRE_TAG_LIMIT; tag++)
-		if (wire_has(&message, (enum wire_tag)tag))
-			wire_put(&writer, (enum wire_tag)tag, message.field[tag].bytes,
-				message.field[tag].size);
+	for (unsigned i = 0; i < message.count; i++) {
+		if (wire_field_of(&message, message.tag[i]) != &message.field[i])
+			abort();
+		wire_put(&writer, message.tag[i], message.field[i].bytes, message.field[i].size);
+	}
 	if (wire_finish(&writer) != size || memcmp(copy, bytes, size) != 0)
 		abort();
 	return 0;

@@ -8,6 +8,7 @@
 
 #include "advice.h"
 #include "log.h"
+#include "records.h"
 #include "slots.h"
 #include "wire.h"
 
@@ -75,9 +76,9 @@ enum mortise_status anchor_write_state(const char *kind, const struct secret *au
 
 	TRY(secret_new(ANCHOR_STATE_SIZE, &state));
 	wire_begin(&writer, state->bytes, state->size, RECORD_ANCHOR, 0);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
-	wire_put(&writer, WIRE_TAG_KEY, auth->bytes, auth->size);
-	wire_put(&writer, WIRE_TAG_BLOB, place.bytes, place.size);
+	wire_put_text(&writer, RECORD_TAG_SLOT_KIND, kind);
+	wire_put(&writer, RECORD_TAG_KEY, auth->bytes, auth->size);
+	wire_put(&writer, RECORD_TAG_BLOB, place.bytes, place.size);
 	size_t size = wire_finish(&writer);
 	return size ? secret_copy(state->bytes, size, out_state) : MORTISE_INVALID;
 }
@@ -90,13 +91,13 @@ static enum mortise_status read_state(const struct secret *state, char kind[SLOT
 
 	if (wire_parse(state->bytes, state->size, &fields) != MORTISE_OK ||
 		fields.code != RECORD_ANCHOR ||
-		wire_text(&fields, WIRE_TAG_SLOT_KIND, kind, SLOT_KIND_SIZE) != MORTISE_OK ||
-		fields.field[WIRE_TAG_KEY].size != KEY_SIZE ||
-		fields.field[WIRE_TAG_BLOB].size > TOKEN_BLOB_MAX)
+		wire_text(&fields, RECORD_TAG_SLOT_KIND, kind, SLOT_KIND_SIZE) != MORTISE_OK ||
+		wire_field_of(&fields, RECORD_TAG_KEY)->size != KEY_SIZE ||
+		wire_field_of(&fields, RECORD_TAG_BLOB)->size > TOKEN_BLOB_MAX)
 		return MORTISE_INTEGRITY;
-	TRY(secret_copy(fields.field[WIRE_TAG_KEY].bytes, KEY_SIZE, out_auth));
-	*out_place = (struct token_bytes){
-		fields.field[WIRE_TAG_BLOB].bytes, fields.field[WIRE_TAG_BLOB].size};
+	TRY(secret_copy(wire_field_of(&fields, RECORD_TAG_KEY)->bytes, KEY_SIZE, out_auth));
+	*out_place = (struct token_bytes){wire_field_of(&fields, RECORD_TAG_BLOB)->bytes,
+		wire_field_of(&fields, RECORD_TAG_BLOB)->size};
 	return MORTISE_OK;
 }
 

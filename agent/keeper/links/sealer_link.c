@@ -11,7 +11,8 @@
 
 #include "processes.h"
 
-#define FRAME_MAX 8192
+#define FRAME_MAX     8192
+#define EXPECTED_TAGS 4 /* with the 0 behind them */
 
 /* What a sealer is asked. */
 struct asked {
@@ -19,8 +20,8 @@ struct asked {
 	uint32_t id;
 	struct secret *request; /* until it is sent */
 	size_t size;
-	uint64_t expected; /* the fields of a right answer to it */
-	sealer_done *done; /* NULL: nothing is asked */
+	uint16_t expected[EXPECTED_TAGS]; /* the fields of a right answer to it; ends with 0 */
+	sealer_done *done;                /* NULL: nothing is asked */
 	void *context;
 };
 
@@ -99,7 +100,7 @@ static void fail_unsent(struct sealer_link *link)
 /* The detail is shown to people: only printable ASCII of it. */
 static void copy_detail(const struct wire_message *message, char *out_detail, size_t size)
 {
-	const struct wire_field *text = &message->field[WIRE_TAG_TEXT];
+	const struct wire_field *text = wire_field_of(message, PROCESS_TAG_TEXT);
 	size_t length = 0;
 
 	for (size_t i = 0; i < text->size && length + 1 < size; i++)
@@ -114,7 +115,7 @@ static void read_failure(const struct wire_message *message, struct sealer_answe
 
 	answer->status = MORTISE_HARDWARE;
 	if (message->code != MORTISE_HARDWARE ||
-		wire_number(message, WIRE_TAG_FAULT, &fault) != MORTISE_OK ||
+		wire_number(message, PROCESS_TAG_FAULT, &fault) != MORTISE_OK ||
 		fault == TOKEN_FAULT_NONE || fault >= TOKEN_FAULT_COUNT)
 		fault = TOKEN_FAULT_OTHER;
 	answer->fault = (enum token_fault)fault;
@@ -124,11 +125,11 @@ static void read_failure(const struct wire_message *message, struct sealer_answe
 static enum mortise_status read_health(
 	const struct wire_message *message, struct token_health *out_health)
 {
-	const struct wire_field *ids = &message->field[WIRE_TAG_IDS];
+	const struct wire_field *ids = wire_field_of(message, PROCESS_TAG_IDS);
 	uint32_t numbers[HEALTH_IDS] = {0};
 	uint64_t flags = 0;
 
-	TRY(wire_number(message, WIRE_TAG_NUMBER, &flags));
+	TRY(wire_number(message, PROCESS_TAG_NUMBER, &flags));
 	if (flags > TOKEN_HEALTH_FLAGS || ids->size != sizeof numbers)
 		return MORTISE_INVALID;
 	for (size_t i = 0; i < sizeof numbers; i++)
@@ -158,9 +159,9 @@ static bool is_uri(const struct wire_field *field)
 static enum mortise_status read_answer(const struct sealer_link *link,
 	const struct wire_message *message, struct sealer_answer *answer)
 {
-	const struct wire_field *h = &message->field[WIRE_TAG_KEY];
-	const struct wire_field *blob = &message->field[WIRE_TAG_BLOB];
-	const struct wire_field *uri = &message->field[WIRE_TAG_URI];
+	const struct wire_field *h = wire_field_of(message, PROCESS_TAG_KEY);
+	const struct wire_field *blob = wire_field_of(message, PROCESS_TAG_BLOB);
+	const struct wire_field *uri = wire_field_of(message, PROCESS_TAG_URI);
 
 	if (message->request_id != link->now.id)
 		return MORTISE_INVALID;
@@ -168,15 +169,15 @@ static enum mortise_status read_answer(const struct sealer_link *link,
 		read_failure(message, answer);
 		return MORTISE_OK;
 	}
-	if (message->present != link->now.expected || blob->size > TOKEN_BLOB_MAX ||
-		(wire_has(message, WIRE_TAG_KEY) && h->size != KEY_SIZE) ||
-		(wire_has(message, WIRE_TAG_URI) && !is_uri(uri)))
+	if (!wire_has_fields(message, link->now.expected, NULL) || blob->size > TOKEN_BLOB_MAX ||
+		(wire_has(message, PROCESS_TAG_KEY) && h->size != KEY_SIZE) ||
+		(wire_has(message, PROCESS_TAG_URI) && !is_uri(uri)))
 		return MORTISE_INVALID;
-	if (wire_has(message, WIRE_TAG_COUNTER))
-		TRY(wire_number(message, WIRE_TAG_COUNTER, &answer->counter));
-	if (wire_has(message, WIRE_TAG_IDS))
+	if (wire_has(message, PROCESS_TAG_COUNTER))
+		TRY(wire_number(message, PROCESS_TAG_COUNTER, &answer->counter));
+	if (wire_has(message, PROCESS_TAG_IDS))
 		TRY(read_health(message, &answer->health));
-	if (wire_has(message, WIRE_TAG_KEY))
+	if (wire_has(message, PROCESS_TAG_KEY))
 		TRY(secret_copy(h->bytes, h->size, &answer->h));
 	answer->blob = (struct store_bytes){blob->bytes, blob->size};
 	answer->uri = (struct store_bytes){uri->bytes, uri->size};
@@ -273,12 +274,12 @@ static struct asked *newest(struct sealer_link *link)
 }
 
 static enum mortise_status start(struct sealer_link *link, struct wire_writer *writer,
-	uint64_t expected, sealer_done *done, void *context)
+	const uint16_t expected[EXPECTED_TAGS], sealer_done *done, void *context)
 {
 	struct asked *asked = newest(link);
 
 	asked->size = wire_finish(writer);
-	asked->expected = expected;
+	memcpy(asked->expected, expected, sizeof asked->expected);
 	enum mortise_status status = !asked->size          ? MORTISE_INVALID
 				     : asked == &link->now ? launch(link)
 							   : MORTISE_OK;
@@ -319,18 +320,18 @@ enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind,
 
 	TRY(secret_random(KEY_SIZE, &entropy));
 	TRY(begin(link, SEALER_ENROL, &writer));
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, kind);
 	if (wish->pin)
-		wire_put(&writer, WIRE_TAG_PIN, wish->pin->bytes, wish->pin->size);
+		wire_put(&writer, PROCESS_TAG_PIN, wish->pin->bytes, wish->pin->size);
 	if (wish->uri)
-		wire_put_text(&writer, WIRE_TAG_URI, wish->uri);
+		wire_put_text(&writer, PROCESS_TAG_URI, wish->uri);
 	if (wish->pcrs)
-		wire_put_number(&writer, WIRE_TAG_PCRS, wish->pcrs);
-	wire_put(&writer, WIRE_TAG_ENTROPY, entropy->bytes, entropy->size);
+		wire_put_number(&writer, PROCESS_TAG_PCRS, wish->pcrs);
+	wire_put(&writer, PROCESS_TAG_ENTROPY, entropy->bytes, entropy->size);
 	if (wish->pcr_key.size)
-		wire_put(&writer, WIRE_TAG_PUBLIC_KEY, wish->pcr_key.bytes, wish->pcr_key.size);
-	uint64_t expected = WIRE_ALLOW(WIRE_TAG_KEY) | WIRE_ALLOW(WIRE_TAG_BLOB) |
-			    (wish->uri ? WIRE_ALLOW(WIRE_TAG_URI) : 0);
+		wire_put(&writer, PROCESS_TAG_PUBLIC_KEY, wish->pcr_key.bytes, wish->pcr_key.size);
+	const uint16_t expected[EXPECTED_TAGS] = {
+		PROCESS_TAG_KEY, PROCESS_TAG_BLOB, wish->uri != NULL ? PROCESS_TAG_URI : 0};
 	return start(link, &writer, expected, done, context);
 }
 
@@ -340,11 +341,12 @@ enum mortise_status sealer_open(struct sealer_link *link, const char *kind, stru
 	struct wire_writer writer;
 
 	TRY(begin(link, SEALER_OPEN, &writer));
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, kind);
 	if (pin)
-		wire_put(&writer, WIRE_TAG_PIN, pin->bytes, pin->size);
-	wire_put(&writer, WIRE_TAG_BLOB, blob.bytes, blob.size);
-	return start(link, &writer, WIRE_ALLOW(WIRE_TAG_KEY), done, context);
+		wire_put(&writer, PROCESS_TAG_PIN, pin->bytes, pin->size);
+	wire_put(&writer, PROCESS_TAG_BLOB, blob.bytes, blob.size);
+	const uint16_t expected[EXPECTED_TAGS] = {PROCESS_TAG_KEY};
+	return start(link, &writer, expected, done, context);
 }
 
 enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
@@ -354,16 +356,16 @@ enum mortise_status sealer_anchor(struct sealer_link *link, const char *kind,
 	struct wire_writer writer;
 
 	TRY(begin(link, SEALER_ANCHOR, &writer));
-	wire_put_number(&writer, WIRE_TAG_NUMBER, anchor->action);
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
-	wire_put(&writer, WIRE_TAG_KEY, anchor->auth->bytes, anchor->auth->size);
+	wire_put_number(&writer, PROCESS_TAG_NUMBER, anchor->action);
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, kind);
+	wire_put(&writer, PROCESS_TAG_KEY, anchor->auth->bytes, anchor->auth->size);
 	if (!is_new)
-		wire_put(&writer, WIRE_TAG_BLOB, anchor->place.bytes, anchor->place.size);
+		wire_put(&writer, PROCESS_TAG_BLOB, anchor->place.bytes, anchor->place.size);
 	if (anchor->action == TOKEN_ANCHOR_INCREMENT)
-		wire_put_number(&writer, WIRE_TAG_COUNTER, anchor->expected);
-	uint64_t expected =
-		(anchor->action == TOKEN_ANCHOR_REMOVE ? 0 : WIRE_ALLOW(WIRE_TAG_COUNTER)) |
-		(is_new ? WIRE_ALLOW(WIRE_TAG_BLOB) : 0);
+		wire_put_number(&writer, PROCESS_TAG_COUNTER, anchor->expected);
+	const uint16_t expected[EXPECTED_TAGS] = {
+		anchor->action != TOKEN_ANCHOR_REMOVE ? PROCESS_TAG_COUNTER : 0,
+		is_new ? PROCESS_TAG_BLOB : 0};
 	return start(link, &writer, expected, done, context);
 }
 
@@ -373,10 +375,10 @@ enum mortise_status sealer_health(struct sealer_link *link, const char *kind,
 	struct wire_writer writer;
 
 	TRY(begin(link, SEALER_HEALTH, &writer));
-	wire_put_text(&writer, WIRE_TAG_SLOT_KIND, kind);
-	wire_put(&writer, WIRE_TAG_BLOB, blob.bytes, blob.size);
-	return start(link, &writer, WIRE_ALLOW(WIRE_TAG_NUMBER) | WIRE_ALLOW(WIRE_TAG_IDS), done,
-		context);
+	wire_put_text(&writer, PROCESS_TAG_SLOT_KIND, kind);
+	wire_put(&writer, PROCESS_TAG_BLOB, blob.bytes, blob.size);
+	const uint16_t expected[EXPECTED_TAGS] = {PROCESS_TAG_NUMBER, PROCESS_TAG_IDS};
+	return start(link, &writer, expected, done, context);
 }
 
 enum mortise_status sealer_link_new(

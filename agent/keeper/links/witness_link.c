@@ -279,7 +279,7 @@ static void fetch(struct seat *seat)
 	struct witness_link *link = seat->link;
 	struct wire_writer *writer = monitor_begin(link->monitor, PROCESS_WITNESS);
 
-	wire_put_number(writer, WIRE_TAG_NUMBER, (uint64_t)(seat - link->seats));
+	wire_put_number(writer, PROCESS_TAG_NUMBER, (uint64_t)(seat - link->seats));
 	if (monitor_ask(link->monitor, 0, on_fetched, seat) != MORTISE_OK) {
 		seat->failures++;
 		rest(seat);
@@ -338,7 +338,7 @@ static enum mortise_status send_question(struct seat *seat, const struct witness
 	struct wire_writer writer;
 
 	wire_begin(&writer, frame, sizeof frame, question->opcode, ++seat->last_id);
-	wire_put_number(&writer, WIRE_TAG_NUMBER, question->pid);
+	wire_put_number(&writer, PROCESS_TAG_NUMBER, question->pid);
 	size_t size = wire_finish(&writer);
 	if (send(seat->descriptor, frame, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
 		return MORTISE_UNREACHABLE;
@@ -373,7 +373,7 @@ static void take_answer(struct seat *seat, const struct wire_message *answer)
 {
 	char path[WITNESS_PATH_SIZE];
 	bool is_found = answer->code == MORTISE_OK &&
-			wire_text(answer, WIRE_TAG_TEXT, path, sizeof path) == MORTISE_OK &&
+			wire_text(answer, PROCESS_TAG_TEXT, path, sizeof path) == MORTISE_OK &&
 			path[0] == '/';
 	struct witness_question *current = seat->current;
 

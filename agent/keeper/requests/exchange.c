@@ -269,7 +269,7 @@ enum mortise_status exchange_path(struct exchange *exchange, const struct wire_f
 	return MORTISE_OK;
 }
 
-enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
+enum mortise_status exchange_flag(struct exchange *exchange, unsigned tag, bool *out_flag)
 {
 	uint64_t number = 0;
 
@@ -446,7 +446,7 @@ void put_time_fact(struct wire_writer *reply, const char *name, uint64_t time_us
 
 enum mortise_status exchange_token(struct exchange *exchange, const uint8_t **out_token)
 {
-	const struct wire_field *token = &exchange->request->field[WIRE_TAG_TOKEN];
+	const struct wire_field *token = wire_field_of(exchange->request, WIRE_TAG_TOKEN);
 
 	if (token->size != WIRE_TOKEN_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID,
@@ -456,9 +456,9 @@ enum mortise_status exchange_token(struct exchange *exchange, const uint8_t **ou
 }
 
 enum mortise_status exchange_line(
-	struct exchange *exchange, enum wire_tag tag, char *out_line, size_t size_max)
+	struct exchange *exchange, unsigned tag, char *out_line, size_t size_max)
 {
-	const struct wire_field *field = &exchange->request->field[tag];
+	const struct wire_field *field = wire_field_of(exchange->request, tag);
 
 	if (field->size > size_max)
 		return exchange_fail(exchange, MORTISE_INVALID,

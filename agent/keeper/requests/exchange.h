@@ -60,8 +60,8 @@ struct operation {
 	const char *name;
 	enum authority authority;
 	enum verb verb;
-	unsigned marks; /* bits of enum operation_mark */
-	uint64_t tags;  /* those that may come; others are refused */
+	unsigned marks;       /* bits of enum operation_mark */
+	const uint16_t *tags; /* those that may come; others are refused */
 	operation_handler *handler;
 };
 
@@ -87,15 +87,14 @@ enum mortise_status exchange_path(struct exchange *exchange, const struct wire_f
 	char out_path[MORTISE_PATH_MAX + 1]) MUST_USE;
 
 /* A number field that is 0 or 1; absent is 0. */
-enum mortise_status exchange_flag(struct exchange *exchange, enum wire_tag tag, bool *out_flag)
-	MUST_USE;
+enum mortise_status exchange_flag(struct exchange *exchange, unsigned tag, bool *out_flag) MUST_USE;
 
 /* TOKEN: bytes in the frame. */
 enum mortise_status exchange_token(struct exchange *exchange, const uint8_t **out_token) MUST_USE;
 
 /* A text field of one line of at most so many bytes, into as many and one. */
 enum mortise_status exchange_line(
-	struct exchange *exchange, enum wire_tag tag, char *out_line, size_t size_max) MUST_USE;
+	struct exchange *exchange, unsigned tag, char *out_line, size_t size_max) MUST_USE;
 
 /* NOTE, which must be there: why an admin does it, for the record. */
 enum mortise_status exchange_reason(struct exchange *exchange) MUST_USE;

@@ -37,12 +37,12 @@ static enum mortise_status take_item(struct wire_list *list, struct looked_up *o
 	if (!wire_list_next(list, &item) ||
 		wire_parse_fields(item.bytes, item.size, &fields) != MORTISE_OK)
 		return MORTISE_IO;
-	TRY(wire_number(&fields, WIRE_TAG_STATUS, &status));
+	TRY(wire_number(&fields, PROCESS_TAG_STATUS, &status));
 	if (status != MORTISE_OK) {
 		out_found->status = status == MORTISE_NOT_FOUND ? MORTISE_NOT_FOUND : MORTISE_IO;
 		return MORTISE_OK;
 	}
-	if (wire_number(&fields, WIRE_TAG_NUMBER, &id) != MORTISE_OK || id >= UINT32_MAX)
+	if (wire_number(&fields, PROCESS_TAG_NUMBER, &id) != MORTISE_OK || id >= UINT32_MAX)
 		return MORTISE_IO;
 	*out_found = (struct looked_up){MORTISE_OK, (uint32_t)id};
 	return MORTISE_OK;
@@ -52,7 +52,7 @@ static enum mortise_status take_item(struct wire_list *list, struct looked_up *o
 static enum mortise_status take_batch(
 	struct policy_lookup *lookup, const struct wire_message *answer)
 {
-	struct wire_list list = wire_list_of(answer, WIRE_TAG_ITEMS);
+	struct wire_list list = wire_list_of(answer, PROCESS_TAG_ITEMS);
 
 	for (size_t i = 0; i < lookup->batch_size; i++)
 		if (take_item(&list, &lookup->found[lookup->batch[i]]) != MORTISE_OK)
@@ -83,8 +83,8 @@ static void on_names(void *context, const struct wire_message *answer, int descr
 static void put_names(struct policy_lookup *lookup, struct wire_writer *writer,
 	enum policy_name_kind kind, size_t last)
 {
-	size_t list =
-		wire_list_begin(writer, kind == POLICY_USER ? WIRE_TAG_USERS : WIRE_TAG_GROUPS);
+	size_t list = wire_list_begin(
+		writer, kind == POLICY_USER ? PROCESS_TAG_USERS : PROCESS_TAG_GROUPS);
 
 	for (size_t i = lookup->asked; i < last; i++) {
 		struct policy_name name = policy_name_at(lookup->policy, i);

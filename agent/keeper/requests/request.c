@@ -15,116 +15,119 @@
 #include "policy_record.h"
 #include "refusal.h"
 
-#define TAG(name) WIRE_ALLOW(WIRE_TAG_##name)
+#define TAG(name) WIRE_TAG_##name
 
 /* All authority there is. The verb counts where the policy is asked, here or by the handler. */
 static const struct operation operations[] = {
-	{WIRE_HELLO, "hello", ANYONE, 0, WHILE_SEALED, TAG(CHALLENGE), request_hello},
-	{WIRE_STATUS, "status", ANYONE, 0, WHILE_SEALED, 0, request_status},
-	{WIRE_WHOAMI, "whoami", ANYONE, 0, WHILE_SEALED, 0, request_whoami},
+	{WIRE_HELLO, "hello", ANYONE, 0, WHILE_SEALED, WIRE_TAGS(TAG(CHALLENGE)), request_hello},
+	{WIRE_STATUS, "status", ANYONE, 0, WHILE_SEALED, NULL, request_status},
+	{WIRE_WHOAMI, "whoami", ANYONE, 0, WHILE_SEALED, NULL, request_whoami},
 	{WIRE_INIT, "init", OPERATOR, 0, WHILE_SEALED | CHANGES | RECORDED,
-		TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(COUNTER) | TAG(PIN) | TAG(URI) | TAG(PCRS) |
-			TAG(PUBLIC_KEY),
+		WIRE_TAGS(TAG(SLOT_KIND), TAG(DRY_RUN), TAG(COUNTER), TAG(PIN), TAG(URI), TAG(PCRS),
+			TAG(PUBLIC_KEY)),
 		request_init},
 	{WIRE_UNSEAL, "unseal", OPERATOR, 0, WHILE_SEALED | CHANGES | RECORDED | FREES_ROOM,
-		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(PIN) | TAG(SHARES),
+		WIRE_TAGS(TAG(NUMBER), TAG(RECOVERY), TAG(SLOT_KIND), TAG(PIN), TAG(SHARES)),
 		request_unseal},
 	{WIRE_SEAL, "seal", VERB_ALONE, VERB_ADMIN, WHILE_SEALED | CHANGES | RECORDED | FREES_ROOM,
-		TAG(UNTIL_BOOT) | TAG(DRY_RUN), request_seal},
-	{WIRE_GET, "get", EACH_PATH, VERB_READ, RECORDED, TAG(PATHS) | TAG(VERSION) | TAG(LABEL),
-		request_get},
+		WIRE_TAGS(TAG(UNTIL_BOOT), TAG(DRY_RUN)), request_seal},
+	{WIRE_GET, "get", EACH_PATH, VERB_READ, RECORDED,
+		WIRE_TAGS(TAG(PATHS), TAG(VERSION), TAG(LABEL)), request_get},
 	{WIRE_SET, "set", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
-		TAG(PATH) | TAG(VALUE) | TAG(TOKEN) | TAG(EXPECT) | TAG(IF_CHANGED) | TAG(DRY_RUN) |
-			TAG(NOTE),
+		WIRE_TAGS(TAG(PATH), TAG(VALUE), TAG(TOKEN), TAG(EXPECT), TAG(IF_CHANGED),
+			TAG(DRY_RUN), TAG(NOTE)),
 		request_set},
-	{WIRE_LIST, "list", EACH_PATH, VERB_LIST, RECORDED | FREES_ROOM, TAG(PREFIX) | TAG(CURSOR),
-		request_list},
-	{WIRE_SHOW, "show", VERB_ON_PATH, VERB_LIST, RECORDED | FREES_ROOM, TAG(PATH),
+	{WIRE_LIST, "list", EACH_PATH, VERB_LIST, RECORDED | FREES_ROOM,
+		WIRE_TAGS(TAG(PREFIX), TAG(CURSOR)), request_list},
+	{WIRE_SHOW, "show", VERB_ON_PATH, VERB_LIST, RECORDED | FREES_ROOM, WIRE_TAGS(TAG(PATH)),
 		request_show},
 	{WIRE_DELETE, "delete", VERB_ON_PATH, VERB_DELETE, CHANGES | RECORDED | FREES_ROOM,
-		TAG(PATH) | TAG(DRY_RUN), request_delete},
+		WIRE_TAGS(TAG(PATH), TAG(DRY_RUN)), request_delete},
 	{WIRE_UNDELETE, "undelete", VERB_ON_PATH, VERB_DELETE, CHANGES | RECORDED,
-		TAG(PATH) | TAG(DRY_RUN), request_undelete},
+		WIRE_TAGS(TAG(PATH), TAG(DRY_RUN)), request_undelete},
 	{WIRE_META, "meta", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
-		TAG(PATH) | TAG(DRY_RUN) | TAG(TOTAL) | TAG(META) | TAG(NOTE) | TAG(MAX_AGE) |
-			TAG(HOOK),
+		WIRE_TAGS(TAG(PATH), TAG(DRY_RUN), TAG(TOTAL), TAG(META), TAG(NOTE), TAG(MAX_AGE),
+			TAG(HOOK)),
 		request_meta},
 	{WIRE_MOVE, "move", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
-		TAG(PATH) | TAG(TOKEN) | TAG(NAME) | TAG(DRY_RUN), request_move},
+		WIRE_TAGS(TAG(PATH), TAG(TOKEN), TAG(NAME), TAG(DRY_RUN)), request_move},
 	{WIRE_ROLLBACK, "rollback", VERB_ON_PATH, VERB_WRITE, CHANGES | RECORDED,
-		TAG(PATH) | TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN),
+		WIRE_TAGS(TAG(PATH), TAG(VERSION), TAG(TOKEN), TAG(EXPECT), TAG(DRY_RUN)),
 		request_rollback},
 	{WIRE_DESTROY, "destroy", VERB_ON_PATH, VERB_DELETE, CHANGES | RECORDED | FREES_ROOM,
-		TAG(PATH) | TAG(VERSION) | TAG(DRY_RUN) | TAG(FORCE), request_destroy},
+		WIRE_TAGS(TAG(PATH), TAG(VERSION), TAG(DRY_RUN), TAG(FORCE)), request_destroy},
 	{WIRE_SET_BATCH, "set-batch", EACH_PATH, VERB_WRITE, CHANGES | RECORDED,
-		TAG(ITEMS) | TAG(TOKEN) | TAG(IF_CHANGED) | TAG(DRY_RUN) | TAG(NOTE),
+		WIRE_TAGS(TAG(ITEMS), TAG(TOKEN), TAG(IF_CHANGED), TAG(DRY_RUN), TAG(NOTE)),
 		request_set_batch},
-	{WIRE_WATCH, "watch", EACH_PATH, VERB_READ, RECORDED, TAG(ITEMS) | TAG(NUMBER),
+	{WIRE_WATCH, "watch", EACH_PATH, VERB_READ, RECORDED, WIRE_TAGS(TAG(ITEMS), TAG(NUMBER)),
 		request_watch},
 	{WIRE_ROTATE, "rotate", VERB_ON_PATH, VERB_ROTATE, CHANGES | RECORDED,
-		TAG(PATH) | TAG(VERSION) | TAG(VALUE) | TAG(TOKEN) | TAG(NUMBER) | TAG(DRY_RUN),
+		WIRE_TAGS(
+			TAG(PATH), TAG(VERSION), TAG(VALUE), TAG(TOKEN), TAG(NUMBER), TAG(DRY_RUN)),
 		request_rotate},
-	{WIRE_HYGIENE, "hygiene", VERB_ALONE, VERB_ADMIN, RECORDED, TAG(CURSOR) | TAG(TIME),
-		request_hygiene},
+	{WIRE_HYGIENE, "hygiene", VERB_ALONE, VERB_ADMIN, RECORDED,
+		WIRE_TAGS(TAG(CURSOR), TAG(TIME)), request_hygiene},
 	{WIRE_POLICY_STAGE, "policy-stage", VERB_ALONE, VERB_ADMIN, FREES_ROOM,
-		TAG(NAME) | TAG(OFFSET) | TAG(CHUNK), request_policy_stage},
+		WIRE_TAGS(TAG(NAME), TAG(OFFSET), TAG(CHUNK)), request_policy_stage},
 	{WIRE_POLICY_APPLY, "policy-apply", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED | FREES_ROOM,
-		TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE), request_policy_apply},
+		WIRE_TAGS(TAG(TOKEN), TAG(EXPECT), TAG(DRY_RUN), TAG(FORCE)), request_policy_apply},
 	{WIRE_POLICY_SHOW, "policy-show", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM,
-		TAG(VERSION) | TAG(OFFSET), request_policy_show},
+		WIRE_TAGS(TAG(VERSION), TAG(OFFSET)), request_policy_show},
 	{WIRE_POLICY_CHECK, "policy-check", VERB_ALONE, VERB_ADMIN, RECORDED,
-		WIRE_ALLOW_SUPPOSED | TAG(TIME) | TAG(VERB) | TAG(PATH), request_policy_check},
+		WIRE_TAGS(WIRE_TAGS_SUPPOSED, TAG(TIME), TAG(VERB), TAG(PATH)),
+		request_policy_check},
 	{WIRE_POLICY_WHO, "policy-who", VERB_ALONE, VERB_ADMIN, RECORDED,
-		TAG(PATH) | TAG(VERB) | TAG(CURSOR), request_policy_who},
+		WIRE_TAGS(TAG(PATH), TAG(VERB), TAG(CURSOR)), request_policy_who},
 	{WIRE_POLICY_MAY, "policy-may", VERB_ALONE, VERB_ADMIN, RECORDED,
-		WIRE_ALLOW_SUPPOSED | TAG(CURSOR), request_policy_may},
+		WIRE_TAGS(WIRE_TAGS_SUPPOSED, TAG(CURSOR)), request_policy_may},
 	{WIRE_POLICY_ROLLBACK, "policy-rollback", VERB_ALONE, VERB_ADMIN,
 		CHANGES | RECORDED | FREES_ROOM,
-		TAG(VERSION) | TAG(TOKEN) | TAG(EXPECT) | TAG(DRY_RUN) | TAG(FORCE),
+		WIRE_TAGS(TAG(VERSION), TAG(TOKEN), TAG(EXPECT), TAG(DRY_RUN), TAG(FORCE)),
 		request_policy_rollback},
 	{WIRE_POLICY_RESET, "policy-reset", OPERATOR, 0, CHANGES | RECORDED | FREES_ROOM,
-		TAG(TOKEN) | TAG(EXPECT) | TAG(RECOVERY) | TAG(DRY_RUN), request_policy_reset},
-	{WIRE_AUDIT_SHOW, "audit-show", VERB_ALONE, VERB_AUDIT, RECORDED | FREES_ROOM, TAG(OFFSET),
-		request_audit_show},
+		WIRE_TAGS(TAG(TOKEN), TAG(EXPECT), TAG(RECOVERY), TAG(DRY_RUN)),
+		request_policy_reset},
+	{WIRE_AUDIT_SHOW, "audit-show", VERB_ALONE, VERB_AUDIT, RECORDED | FREES_ROOM,
+		WIRE_TAGS(TAG(OFFSET)), request_audit_show},
 	{WIRE_AUDIT_VERIFY, "audit-verify", VERB_ALONE, VERB_AUDIT, RECORDED | FREES_ROOM,
-		TAG(CURSOR), request_audit_verify},
-	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, RECORDED, 0, request_audit_key},
+		WIRE_TAGS(TAG(CURSOR)), request_audit_verify},
+	{WIRE_AUDIT_KEY, "audit-key", VERB_ALONE, VERB_AUDIT, RECORDED, NULL, request_audit_key},
 	{WIRE_AUDIT_ACKNOWLEDGE, "audit-acknowledge", VERB_ALONE, VERB_ADMIN,
-		CHANGES | RECORDED | FREES_ROOM, TAG(NOTE) | TAG(DRY_RUN),
+		CHANGES | RECORDED | FREES_ROOM, WIRE_TAGS(TAG(NOTE), TAG(DRY_RUN)),
 		request_audit_acknowledge},
-	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM, TAG(OFFSET),
-		request_backup},
-	{WIRE_BACKUP_STAGE, "backup-stage", OPERATOR, 0, WHILE_SEALED, TAG(OFFSET) | TAG(CHUNK),
-		request_backup_stage},
+	{WIRE_BACKUP, "backup", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM,
+		WIRE_TAGS(TAG(OFFSET)), request_backup},
+	{WIRE_BACKUP_STAGE, "backup-stage", OPERATOR, 0, WHILE_SEALED,
+		WIRE_TAGS(TAG(OFFSET), TAG(CHUNK)), request_backup_stage},
 	{WIRE_BACKUP_VERIFY, "backup-verify", OPERATOR, 0, WHILE_SEALED | RECORDED,
-		TAG(CURSOR) | TAG(RECOVERY) | TAG(SHARES), request_backup_verify},
+		WIRE_TAGS(TAG(CURSOR), TAG(RECOVERY), TAG(SHARES)), request_backup_verify},
 	{WIRE_RECOVER, "recover", OPERATOR, 0, WHILE_SEALED | CHANGES | RECORDED,
-		TAG(NUMBER) | TAG(RECOVERY) | TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(PIN) | TAG(URI) |
-			TAG(PCRS) | TAG(PUBLIC_KEY) | TAG(SHARES) | TAG(COUNTER),
+		WIRE_TAGS(TAG(NUMBER), TAG(RECOVERY), TAG(SLOT_KIND), TAG(DRY_RUN), TAG(PIN),
+			TAG(URI), TAG(PCRS), TAG(PUBLIC_KEY), TAG(SHARES), TAG(COUNTER)),
 		request_recover},
-	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM, TAG(CURSOR),
-		request_verify},
+	{WIRE_VERIFY, "verify", VERB_ALONE, VERB_ADMIN, RECORDED | FREES_ROOM,
+		WIRE_TAGS(TAG(CURSOR)), request_verify},
 	{WIRE_REKEY, "rekey", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(CURSOR) | TAG(DRY_RUN) | TAG(REENCRYPT), request_rekey},
-	{WIRE_SLOT_LIST, "slot-list", VERB_ALONE, VERB_ADMIN, RECORDED, 0, request_slot_list},
+		WIRE_TAGS(TAG(CURSOR), TAG(DRY_RUN), TAG(REENCRYPT)), request_rekey},
+	{WIRE_SLOT_LIST, "slot-list", VERB_ALONE, VERB_ADMIN, RECORDED, NULL, request_slot_list},
 	{WIRE_SLOT_ADD, "slot-add", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(NUMBER) | TAG(SLOT_KIND) | TAG(DRY_RUN) | TAG(PIN) | TAG(URI) | TAG(PCRS) |
-			TAG(PUBLIC_KEY) | TAG(THRESHOLD),
+		WIRE_TAGS(TAG(NUMBER), TAG(SLOT_KIND), TAG(DRY_RUN), TAG(PIN), TAG(URI), TAG(PCRS),
+			TAG(PUBLIC_KEY), TAG(THRESHOLD)),
 		request_slot_add},
 	{WIRE_SLOT_REMOVE, "slot-remove", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(NUMBER) | TAG(DRY_RUN), request_slot_remove},
+		WIRE_TAGS(TAG(NUMBER), TAG(DRY_RUN)), request_slot_remove},
 	{WIRE_SLOT_TEST, "slot-test", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(NUMBER) | TAG(RECOVERY) | TAG(PIN) | TAG(SHARES), request_slot_test},
+		WIRE_TAGS(TAG(NUMBER), TAG(RECOVERY), TAG(PIN), TAG(SHARES)), request_slot_test},
 	{WIRE_SLOT_RESEAL, "slot-reseal", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), request_slot_reseal},
+		WIRE_TAGS(TAG(NUMBER), TAG(DRY_RUN), TAG(PIN)), request_slot_reseal},
 	{WIRE_SLOT_SUSPEND, "slot-suspend", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN) | TAG(BOOTS), request_slot_suspend},
+		WIRE_TAGS(TAG(NUMBER), TAG(DRY_RUN), TAG(PIN), TAG(BOOTS)), request_slot_suspend},
 	{WIRE_SLOT_CHANGE_PIN, "slot-change-pin", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(NUMBER) | TAG(DRY_RUN) | TAG(PIN), request_slot_change_pin},
+		WIRE_TAGS(TAG(NUMBER), TAG(DRY_RUN), TAG(PIN)), request_slot_change_pin},
 	{WIRE_CLOCK_ACCEPT, "clock-accept", VERB_ALONE, VERB_ADMIN, CHANGES | RECORDED,
-		TAG(NOTE) | TAG(DRY_RUN), request_clock_accept},
+		WIRE_TAGS(TAG(NOTE), TAG(DRY_RUN)), request_clock_accept},
 	{WIRE_DOCTOR, "doctor", VERB_ALONE, VERB_ADMIN, WHILE_SEALED | RECORDED | FREES_ROOM,
-		TAG(NUMBER), request_doctor},
+		WIRE_TAGS(TAG(NUMBER)), request_doctor},
 };
 
 static const struct operation *operation_of(uint16_t opcode)
@@ -138,9 +141,9 @@ static const struct operation *operation_of(uint16_t opcode)
 /* PATH, if the operation names one. */
 static enum mortise_status take_path(struct exchange *exchange)
 {
-	const struct wire_field *path = &exchange->request->field[WIRE_TAG_PATH];
+	const struct wire_field *path = wire_field_of(exchange->request, WIRE_TAG_PATH);
 
-	if ((exchange->operation->tags & TAG(PATH)) && path->bytes)
+	if (path->bytes)
 		return exchange_path(exchange, path, exchange->path);
 	if (exchange->operation->authority == VERB_ON_PATH)
 		return exchange_fail(exchange, MORTISE_INVALID, "the request names no path");
@@ -253,8 +256,7 @@ static enum mortise_status handle(struct exchange *exchange)
 	const struct operation *operation = exchange->operation;
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 
-	if (operation->tags & TAG(DRY_RUN))
-		TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &exchange->is_dry_run));
+	TRY(exchange_flag(exchange, WIRE_TAG_DRY_RUN, &exchange->is_dry_run));
 	if (exchange->is_dry_run)
 		return rehearse(exchange);
 	if (!operation_has(operation, FREES_ROOM) || !operation_has(operation, CHANGES) ||
@@ -297,7 +299,7 @@ static enum mortise_status run(struct exchange *exchange)
 {
 	const struct operation *operation = exchange->operation;
 
-	if (exchange->request->present & ~operation->tags)
+	if (!wire_has_fields(exchange->request, NULL, operation->tags))
 		return exchange_fail(exchange, MORTISE_INVALID, "a field that %s does not take",
 			operation->name);
 	TRY(take_path(exchange));

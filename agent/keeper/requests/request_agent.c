@@ -11,7 +11,7 @@
 
 enum mortise_status request_hello(struct exchange *exchange)
 {
-	const struct wire_field *challenge = &exchange->request->field[WIRE_TAG_CHALLENGE];
+	const struct wire_field *challenge = wire_field_of(exchange->request, WIRE_TAG_CHALLENGE);
 	struct caller *caller = &exchange->from->caller;
 
 	if (caller->is_pinned)

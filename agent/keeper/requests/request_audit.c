@@ -72,7 +72,7 @@ static enum mortise_status start_check(struct exchange *exchange)
 
 	if (wire_has(exchange->request, WIRE_TAG_CURSOR)) {
 		exchange->is_silent = true;
-		const struct wire_field *field = &exchange->request->field[WIRE_TAG_CURSOR];
+		const struct wire_field *field = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
 		if (!from->check || field->size != sizeof cursor)
 			return exchange_fail(
 				exchange, MORTISE_INVALID, "not a cursor of this connection");
@@ -148,7 +148,7 @@ enum mortise_status request_audit_verify(struct exchange *exchange)
 
 enum mortise_status request_verify(struct exchange *exchange)
 {
-	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
+	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
 	struct wire_writer *reply = exchange->reply;
 	unsigned bucket = 0;

@@ -77,7 +77,7 @@ static struct backup *backup_of(struct exchange *exchange)
 
 enum mortise_status request_backup_stage(struct exchange *exchange)
 {
-	const struct wire_field *chunk = &exchange->request->field[WIRE_TAG_CHUNK];
+	const struct wire_field *chunk = wire_field_of(exchange->request, WIRE_TAG_CHUNK);
 	uint64_t offset = 0;
 
 	TRY(wire_number(exchange->request, WIRE_TAG_OFFSET, &offset));
@@ -163,7 +163,7 @@ static enum mortise_status open_backup(struct exchange *exchange)
 
 enum mortise_status request_backup_verify(struct exchange *exchange)
 {
-	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
+	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
 	struct wire_writer *reply = exchange->reply;
 	char complaint[320];
 	unsigned bucket = 0;

@@ -231,7 +231,7 @@ static enum mortise_status put_page(struct exchange *exchange, struct hygiene *h
 
 enum mortise_status request_hygiene(struct exchange *exchange)
 {
-	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
+	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
 	struct requester *from = exchange->from;
 
 	TRY(cursor->bytes ? go_on(exchange, cursor) : start(exchange));

@@ -159,7 +159,7 @@ static enum mortise_status move(struct exchange *exchange, const char *new_path)
 /* Both paths are on record, each in a line. */
 enum mortise_status request_move(struct exchange *exchange)
 {
-	const struct wire_field *name = &exchange->request->field[WIRE_TAG_NAME];
+	const struct wire_field *name = wire_field_of(exchange->request, WIRE_TAG_NAME);
 	char new_path[MORTISE_PATH_MAX + 1];
 
 	if (!name->bytes)
@@ -308,8 +308,8 @@ static enum mortise_status look(struct exchange *exchange)
 static enum mortise_status begin(struct exchange *exchange, struct vault_outcome *outcome)
 {
 	const struct wire_message *request = exchange->request;
-	const struct wire_field *value = &request->field[WIRE_TAG_VALUE];
-	const struct wire_field *token = &request->field[WIRE_TAG_TOKEN];
+	const struct wire_field *value = wire_field_of(request, WIRE_TAG_VALUE);
+	const struct wire_field *token = wire_field_of(request, WIRE_TAG_TOKEN);
 
 	if (!value->bytes || value->size > MORTISE_VALUE_MAX)
 		return exchange_fail(

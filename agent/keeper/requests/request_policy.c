@@ -13,7 +13,7 @@
 
 static enum mortise_status read_wish(struct exchange *exchange, struct applying_wish *wish)
 {
-	const struct wire_field *token = &exchange->request->field[WIRE_TAG_TOKEN];
+	const struct wire_field *token = wire_field_of(exchange->request, WIRE_TAG_TOKEN);
 
 	wish->is_dry_run = exchange->is_dry_run;
 	TRY(exchange_flag(exchange, WIRE_TAG_FORCE, &wish->is_forced));
@@ -181,7 +181,7 @@ static enum mortise_status open_file(struct exchange *exchange, struct policy_st
 
 enum mortise_status request_policy_stage(struct exchange *exchange)
 {
-	const struct wire_field *chunk = &exchange->request->field[WIRE_TAG_CHUNK];
+	const struct wire_field *chunk = wire_field_of(exchange->request, WIRE_TAG_CHUNK);
 	struct policy_staging *staging = exchange->from->staging;
 	struct policy_file *file = NULL;
 	uint64_t offset = 0;

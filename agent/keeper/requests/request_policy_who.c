@@ -43,7 +43,7 @@ struct supposed {
 
 static const struct {
 	enum attribute attribute;
-	enum wire_tag tag;
+	unsigned tag;
 } facts[] = {
 	{ATTRIBUTE_UNIT, WIRE_TAG_UNIT},
 	{ATTRIBUTE_EXE, WIRE_TAG_EXE},
@@ -92,14 +92,14 @@ static bool can_be_had(const struct exchange *exchange, enum attribute attribute
 }
 
 static enum mortise_status take_fact(struct exchange *exchange, struct supposed *supposed,
-	enum attribute attribute, enum wire_tag tag)
+	enum attribute attribute, unsigned tag)
 {
 	struct fact *place = place_of(&supposed->subject, attribute);
 	char text[SUBJECT_NAMES_MAX], names[SUBJECT_NAMES_MAX];
 
 	if (!wire_has(exchange->request, tag))
 		return MORTISE_OK;
-	if (exchange->request->field[tag].size >= sizeof text)
+	if (wire_field_of(exchange->request, tag)->size >= sizeof text)
 		return exchange_fail(exchange, MORTISE_INVALID, "%s: at most %zu bytes",
 			attribute_name(attribute), sizeof text - 1);
 	if (wire_text(exchange->request, tag, text, sizeof text) != MORTISE_OK)
@@ -242,11 +242,11 @@ static enum mortise_status next_name(
 
 	if (!wire_list_next(list, &item) ||
 		wire_parse_fields(item.bytes, item.size, out_fields) != MORTISE_OK ||
-		wire_number(out_fields, WIRE_TAG_STATUS, &status) != MORTISE_OK)
+		wire_number(out_fields, PROCESS_TAG_STATUS, &status) != MORTISE_OK)
 		return MORTISE_IO;
 	if (status != MORTISE_OK)
 		return status == MORTISE_NOT_FOUND ? MORTISE_NOT_FOUND : MORTISE_IO;
-	if (wire_number(out_fields, WIRE_TAG_NUMBER, &id) != MORTISE_OK || id > UINT32_MAX)
+	if (wire_number(out_fields, PROCESS_TAG_NUMBER, &id) != MORTISE_OK || id > UINT32_MAX)
 		return MORTISE_IO;
 	*out_id = (uint32_t)id;
 	return MORTISE_OK;
@@ -263,8 +263,9 @@ static enum mortise_status take_names(struct supposed *supposed, struct wire_lis
 
 	if (supposed->user[0]) {
 		status = next_name(list, &supposed->subject.uid, &fields);
-		const struct wire_field *ids = &fields.field[WIRE_TAG_IDS];
-		if (status == MORTISE_OK)
+		const struct wire_field *ids =
+			status == MORTISE_OK ? wire_field_of(&fields, PROCESS_TAG_IDS) : NULL;
+		if (ids != NULL)
 			TRY(take_groups(supposed, ids->bytes, ids->size / sizeof id, &have));
 	}
 	if (status == MORTISE_OK && supposed->group_names[0])
@@ -297,7 +298,7 @@ static void on_names(void *context, const struct wire_message *answer, int descr
 	supposed->from = pending->from;
 	supposed->now = clock_now();
 	if (answer && answer->code == MORTISE_OK) {
-		struct wire_list list = wire_list_of(answer, WIRE_TAG_ITEMS);
+		struct wire_list list = wire_list_of(answer, PROCESS_TAG_ITEMS);
 		status = take_names(supposed, &list);
 	}
 	if (status == MORTISE_OK)
@@ -311,11 +312,11 @@ static enum mortise_status ask_names(struct exchange *exchange, struct supposed 
 
 	TRY(pending_new(exchange, supposed->owner, supposed->release, &supposed->pending));
 	struct wire_writer *writer = monitor_begin(monitor, PROCESS_RESOLVE);
-	size_t list = wire_list_begin(writer, WIRE_TAG_USERS);
+	size_t list = wire_list_begin(writer, PROCESS_TAG_USERS);
 	if (supposed->user[0])
 		wire_item_put(writer, supposed->user, strlen(supposed->user));
 	wire_list_end(writer, list);
-	list = wire_list_begin(writer, WIRE_TAG_GROUPS);
+	list = wire_list_begin(writer, PROCESS_TAG_GROUPS);
 	for (const char *at = supposed->group_names; *at; at += *at == ' ') {
 		wire_item_put(writer, at, strcspn(at, " "));
 		at += strcspn(at, " ");
@@ -504,7 +505,7 @@ struct page {
 	uint64_t version;
 };
 
-static void put_cut(struct wire_writer *items, enum wire_tag tag, const char *text)
+static void put_cut(struct wire_writer *items, unsigned tag, const char *text)
 {
 	char cut[WIRE_TEXT_MAX];
 
@@ -582,7 +583,7 @@ static void store(uint8_t *bytes, unsigned size, uint64_t number)
 
 static enum mortise_status begin_page(struct exchange *exchange, struct page *page)
 {
-	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
+	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
 
 	page->items = (struct wire_writer){.bytes = page->bytes, .capacity = sizeof page->bytes};
 	if (!cursor->bytes)

@@ -179,7 +179,7 @@ static enum mortise_status read_write(
 enum mortise_status request_set(struct exchange *exchange)
 {
 	struct vault_outcome outcome;
-	const struct wire_field *value = &exchange->request->field[WIRE_TAG_VALUE];
+	const struct wire_field *value = wire_field_of(exchange->request, WIRE_TAG_VALUE);
 	char note[VAULT_NOTE_MAX + 1];
 	struct vault_write write;
 
@@ -260,16 +260,16 @@ static enum mortise_status read_batch(
 	struct wire_field field;
 
 	for (; wire_list_next(&list, &field); batch->count++) {
-		const struct wire_field *value = &item.field[WIRE_TAG_VALUE];
 		if (batch->count == WIRE_SETS_MAX)
 			return exchange_fail(exchange, MORTISE_INVALID,
 				"at most %d values in one request", WIRE_SETS_MAX);
 		if (wire_parse_fields(field.bytes, field.size, &item) != MORTISE_OK ||
-			item.present != (WIRE_ALLOW(WIRE_TAG_PATH) | WIRE_ALLOW(WIRE_TAG_VALUE)))
+			!wire_has_fields(&item, WIRE_TAGS(WIRE_TAG_PATH, WIRE_TAG_VALUE), NULL))
 			return exchange_fail(
 				exchange, MORTISE_INVALID, "an item is a path and a value");
-		TRY(exchange_path(
-			exchange, &item.field[WIRE_TAG_PATH], batch->items[batch->count].path));
+		TRY(exchange_path(exchange, wire_field_of(&item, WIRE_TAG_PATH),
+			batch->items[batch->count].path));
+		const struct wire_field *value = wire_field_of(&item, WIRE_TAG_VALUE);
 		TRY(check_value(exchange, value));
 		struct vault_write *write = &batch->writes[batch->count];
 		*write = *like;
@@ -450,8 +450,8 @@ struct listing {
 static enum mortise_status read_listing(struct exchange *exchange, struct listing *listing)
 {
 	const struct wire_message *request = exchange->request;
-	const struct wire_field *prefix = &request->field[WIRE_TAG_PREFIX];
-	const struct wire_field *cursor = &request->field[WIRE_TAG_CURSOR];
+	const struct wire_field *prefix = wire_field_of(request, WIRE_TAG_PREFIX);
+	const struct wire_field *cursor = wire_field_of(request, WIRE_TAG_CURSOR);
 
 	if (prefix->bytes) {
 		if (!path_is_valid((const char *)prefix->bytes, prefix->size))

@@ -398,7 +398,7 @@ static enum mortise_status go_on(struct exchange *exchange, const struct wire_fi
 
 enum mortise_status request_rekey(struct exchange *exchange)
 {
-	const struct wire_field *cursor = &exchange->request->field[WIRE_TAG_CURSOR];
+	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
 	struct lifecycle *lifecycle = exchange->agent->lifecycle;
 	bool reencrypt = false;
 

@@ -131,7 +131,7 @@ static void drop_share(struct share *share)
 
 static enum mortise_status add_escrow(struct exchange *exchange)
 {
-	const struct wire_field *text = &exchange->request->field[WIRE_TAG_PUBLIC_KEY];
+	const struct wire_field *text = wire_field_of(exchange->request, WIRE_TAG_PUBLIC_KEY);
 	CLEANUP(drop_share) struct share half = {.part = NULL};
 	unsigned group = 0;
 
@@ -189,20 +189,18 @@ static enum mortise_status add_hardware(struct exchange *exchange, const struct 
 
 static const struct {
 	const char *kind;
-	uint64_t tags;
+	const uint16_t *tags;
 	enum mortise_status (*add)(struct exchange *exchange);
 } typed_kinds[] = {
-	{SLOT_KIND_RECOVERY, 0, add_recovery},
-	{SLOT_KIND_SHARES, WIRE_ALLOW(WIRE_TAG_NUMBER) | WIRE_ALLOW(WIRE_TAG_THRESHOLD),
+	{SLOT_KIND_RECOVERY, WIRE_TAGS(WIRE_TAG_DRY_RUN), add_recovery},
+	{SLOT_KIND_SHARES, WIRE_TAGS(WIRE_TAG_NUMBER, WIRE_TAG_DRY_RUN, WIRE_TAG_THRESHOLD),
 		add_shares},
-	{SLOT_KIND_ESCROW, WIRE_ALLOW(WIRE_TAG_PUBLIC_KEY), add_escrow},
-	{ESCROW_KEY, 0, make_escrow_key},
+	{SLOT_KIND_ESCROW, WIRE_TAGS(WIRE_TAG_DRY_RUN, WIRE_TAG_PUBLIC_KEY), add_escrow},
+	{ESCROW_KEY, WIRE_TAGS(WIRE_TAG_DRY_RUN), make_escrow_key},
 };
 
 enum mortise_status request_slot_add(struct exchange *exchange)
 {
-	const uint64_t always = WIRE_ALLOW(WIRE_TAG_SLOT_KIND) | WIRE_ALLOW(WIRE_TAG_DRY_RUN);
-	const uint64_t typed = WIRE_ALLOW(WIRE_TAG_NUMBER) | WIRE_ALLOW(WIRE_TAG_THRESHOLD);
 	const struct wire_message *request = exchange->request;
 	CLEANUP(asked_seal_done) struct asked_seal asked = {.pin = NULL};
 	char kind[SLOT_KIND_SIZE];
@@ -213,7 +211,7 @@ enum mortise_status request_slot_add(struct exchange *exchange)
 	for (size_t i = 0; i < sizeof typed_kinds / sizeof typed_kinds[0]; i++) {
 		if (strcmp(kind, typed_kinds[i].kind) != 0)
 			continue;
-		if (request->present & ~(always | typed_kinds[i].tags))
+		if (!wire_has_fields(request, WIRE_TAGS(WIRE_TAG_SLOT_KIND), typed_kinds[i].tags))
 			return exchange_fail(exchange, MORTISE_INVALID,
 				"a field that a slot of kind %s does not take", kind);
 		if (!exchange->is_dry_run)
@@ -221,7 +219,8 @@ enum mortise_status request_slot_add(struct exchange *exchange)
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 		return MORTISE_OK;
 	}
-	if ((request->present & typed) || strcmp(kind, "none") == 0)
+	if (wire_has(request, WIRE_TAG_NUMBER) || wire_has(request, WIRE_TAG_THRESHOLD) ||
+		strcmp(kind, "none") == 0)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"a slot is of kind tpm2, pkcs11, recovery, recovery-shares or escrow");
 	TRY(exchange_seal(exchange, &asked));

@@ -11,7 +11,7 @@
 
 enum mortise_status exchange_pin(struct exchange *exchange, struct secret **out_pin)
 {
-	const struct wire_field *pin = &exchange->request->field[WIRE_TAG_PIN];
+	const struct wire_field *pin = wire_field_of(exchange->request, WIRE_TAG_PIN);
 
 	if (!wire_has(exchange->request, WIRE_TAG_PIN))
 		return MORTISE_OK;
@@ -23,7 +23,7 @@ enum mortise_status exchange_pin(struct exchange *exchange, struct secret **out_
 
 enum mortise_status exchange_recovery(struct exchange *exchange, struct secret **out_key)
 {
-	const struct wire_field *typed = &exchange->request->field[WIRE_TAG_RECOVERY];
+	const struct wire_field *typed = wire_field_of(exchange->request, WIRE_TAG_RECOVERY);
 	unsigned group = 0;
 
 	enum mortise_status status = recovery_parse(
@@ -144,7 +144,7 @@ static bool has_pin(const char *uri)
 /* A PIN in a URI would be kept with it, on disk and in the clear. */
 static enum mortise_status read_uri(struct exchange *exchange, struct asked_seal *asked)
 {
-	if (exchange->request->field[WIRE_TAG_URI].size > TOKEN_URI_MAX)
+	if (wire_field_of(exchange->request, WIRE_TAG_URI)->size > TOKEN_URI_MAX)
 		return exchange_fail(exchange, MORTISE_INVALID,
 			"a token's URI has at most %d bytes", TOKEN_URI_MAX);
 	if (wire_text(exchange->request, WIRE_TAG_URI, asked->uri, sizeof asked->uri) !=
@@ -166,7 +166,7 @@ static enum mortise_status read_uri(struct exchange *exchange, struct asked_seal
 
 static enum mortise_status read_pcrs(struct exchange *exchange, struct asked_seal *asked)
 {
-	const struct wire_field *key = &exchange->request->field[WIRE_TAG_PUBLIC_KEY];
+	const struct wire_field *key = wire_field_of(exchange->request, WIRE_TAG_PUBLIC_KEY);
 	uint64_t pcrs = 0;
 
 	if (wire_has(exchange->request, WIRE_TAG_PCRS) &&

@@ -68,15 +68,14 @@ static void enlist(struct watch_list *list, struct watch *watch)
 static enum mortise_status read_item(
 	struct exchange *exchange, const struct wire_field *field, struct watched *watched)
 {
-	const uint64_t all = WIRE_ALLOW(WIRE_TAG_PATH) | WIRE_ALLOW(WIRE_TAG_VERSION);
 	struct wire_message item;
 
 	if (wire_parse_fields(field->bytes, field->size, &item) != MORTISE_OK ||
-		item.present != all ||
+		!wire_has_fields(&item, WIRE_TAGS(WIRE_TAG_PATH, WIRE_TAG_VERSION), NULL) ||
 		wire_number(&item, WIRE_TAG_VERSION, &watched->known) != MORTISE_OK)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "each item is a path and the version known");
-	return exchange_path(exchange, &item.field[WIRE_TAG_PATH], watched->path);
+	return exchange_path(exchange, wire_field_of(&item, WIRE_TAG_PATH), watched->path);
 }
 
 static enum mortise_status read_request(

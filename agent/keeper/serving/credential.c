@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "processes.h"
 #include "request_credential.h"
 
 #define ANSWERS_PER_TURN 4   /* as many values as the pool has room for */
@@ -71,8 +72,8 @@ static enum mortise_status release(struct monitor_link *monitor, const struct an
 	struct wire_writer *writer = monitor_begin(monitor, PROCESS_RELEASE);
 
 	wire_put_number(
-		writer, WIRE_TAG_STATUS, answer->is_delivered ? MORTISE_OK : MORTISE_DENIED);
-	wire_put_number(writer, WIRE_TAG_NUMBER, answer->number);
+		writer, PROCESS_TAG_STATUS, answer->is_delivered ? MORTISE_OK : MORTISE_DENIED);
+	wire_put_number(writer, PROCESS_TAG_NUMBER, answer->number);
 	return monitor_tell(monitor);
 }
 
@@ -199,7 +200,7 @@ static void take(struct credentials *credentials, const struct wire_message *giv
 {
 	struct answer answer = {.descriptor = descriptor};
 
-	if (wire_number(given, WIRE_TAG_NUMBER, &answer.number) != MORTISE_OK)
+	if (wire_number(given, PROCESS_TAG_NUMBER, &answer.number) != MORTISE_OK)
 		return;
 	if (descriptor >= 0) {
 		identify(credentials, &answer);

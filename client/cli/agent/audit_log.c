@@ -45,7 +45,7 @@ enum mortise_status audit_walk(
 		if (out_damage != NULL &&
 			wire_text(&reply, WIRE_TAG_TEXT, out_damage, WIRE_TEXT_MAX) != MORTISE_OK)
 			out_damage[0] = '\0';
-		TRY(take_chunk(cli, &reply.field[WIRE_TAG_CHUNK], take, context));
+		TRY(take_chunk(cli, wire_field_of(&reply, WIRE_TAG_CHUNK), take, context));
 		next = ask_number(&reply, WIRE_TAG_OFFSET, offset);
 		if (total == UINT64_MAX)
 			total = ask_number(&reply, WIRE_TAG_TOTAL, 0);
@@ -286,7 +286,7 @@ static int public_key(struct cli *cli)
 	status = client_call(cli->agent, &reply);
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, NULL);
-	key = &reply.field[WIRE_TAG_CHUNK];
+	key = wire_field_of(&reply, WIRE_TAG_CHUNK);
 	if (key->size != PUBLIC_KEY_SIZE)
 		return ask_fail_malformed(cli);
 	for (size_t i = 0; i < PUBLIC_KEY_SIZE; i++)

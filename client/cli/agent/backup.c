@@ -47,7 +47,7 @@ static enum mortise_status fetch_copy(struct cli *cli, int fd, uint64_t total)
 	do {
 		wire_put_number(client_begin(cli->agent, WIRE_BACKUP), WIRE_TAG_OFFSET, offset);
 		TRY(client_call(cli->agent, &reply));
-		const struct wire_field *chunk = &reply.field[WIRE_TAG_CHUNK];
+		const struct wire_field *chunk = wire_field_of(&reply, WIRE_TAG_CHUNK);
 		if (chunk->size > 0 && output_write(fd, chunk->bytes, chunk->size) != MORTISE_OK)
 			return client_fail(
 				cli->agent, MORTISE_IO, "cannot write: %s", strerror(errno));

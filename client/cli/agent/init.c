@@ -105,7 +105,7 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 	const struct key_file *target)
 {
 	FILE *out = key_file_is_output(target) && !cli->is_dry_run ? stderr : stdout;
-	const struct wire_field *policy = &reply->field[WIRE_TAG_TEXT];
+	const struct wire_field *policy = wire_field_of(reply, WIRE_TAG_TEXT);
 
 	const void *text = policy->size > 0 ? (const char *)policy->bytes : "";
 	const char *kept = cli->is_dry_run ? NULL : policy_first_keep(cli, text, policy->size);

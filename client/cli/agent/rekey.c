@@ -20,7 +20,7 @@ static const char heals[] =
 /* The next look: CURSOR is copied, since it lies in the frame that is sent anew. */
 static enum mortise_status look(struct cli *cli, struct wire_message *reply)
 {
-	const struct wire_field *cursor = &reply->field[WIRE_TAG_CURSOR];
+	const struct wire_field *cursor = wire_field_of(reply, WIRE_TAG_CURSOR);
 	uint8_t copy[CURSOR_MAX];
 	size_t size = cursor->size;
 

@@ -291,7 +291,7 @@ int ask_expand(struct cli *cli, const char *given, struct ask_path *out_path)
 	return CLI_DONE;
 }
 
-uint64_t ask_number(const struct wire_message *reply, enum wire_tag tag, uint64_t fallback)
+uint64_t ask_number(const struct wire_message *reply, unsigned tag, uint64_t fallback)
 {
 	uint64_t number = fallback;
 
@@ -300,7 +300,7 @@ uint64_t ask_number(const struct wire_message *reply, enum wire_tag tag, uint64_
 	return number;
 }
 
-bool ask_flag(const struct wire_message *reply, enum wire_tag tag)
+bool ask_flag(const struct wire_message *reply, unsigned tag)
 {
 	return ask_number(reply, tag, 0) != 0;
 }

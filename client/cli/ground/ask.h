@@ -49,8 +49,8 @@ int ask_expand(struct cli *cli, const char *given, struct ask_path *out_path);
 bool ask_looks_like_path(const char *text);
 
 /* A number of the reply, or fallback if it has none. */
-uint64_t ask_number(const struct wire_message *reply, enum wire_tag tag, uint64_t fallback);
-bool ask_flag(const struct wire_message *reply, enum wire_tag tag);
+uint64_t ask_number(const struct wire_message *reply, unsigned tag, uint64_t fallback);
+bool ask_flag(const struct wire_message *reply, unsigned tag);
 
 /* The next item of a list that is a run of fields; false at its end or at a malformed one. */
 bool ask_next(struct wire_list *list, struct wire_message *out_item);

@@ -49,7 +49,7 @@ void progress_clear(struct progress *progress)
 static enum mortise_status take(struct cli *cli, const struct wire_message *reply,
 	uint8_t cursor[CURSOR_MAX], size_t *cursor_size, struct paged *totals)
 {
-	const struct wire_field *next = &reply->field[WIRE_TAG_CURSOR];
+	const struct wire_field *next = wire_field_of(reply, WIRE_TAG_CURSOR);
 
 	totals->done = ask_number(reply, WIRE_TAG_DONE, totals->done);
 	totals->total = ask_number(reply, WIRE_TAG_TOTAL, totals->total);

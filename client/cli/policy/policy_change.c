@@ -35,10 +35,10 @@ int policy_fetch(struct cli *cli, FILE *out, uint64_t *version)
 
 	do {
 		enum mortise_status status = request_show(cli, *version, offset, &reply);
-		const struct wire_field *chunk = &reply.field[WIRE_TAG_CHUNK];
 
 		if (status != MORTISE_OK)
 			return ask_fail(cli, status, NULL);
+		const struct wire_field *chunk = wire_field_of(&reply, WIRE_TAG_CHUNK);
 		if (chunk->size == 0 && ask_flag(&reply, WIRE_TAG_MORE))
 			return ask_fail_malformed(cli);
 		if (chunk->size > 0 && fwrite(chunk->bytes, 1, chunk->size, out) != chunk->size)

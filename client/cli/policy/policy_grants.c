@@ -86,7 +86,7 @@ int policy_caller_read(const struct cli *cli, struct policy_caller *out_caller)
 #define FIELD(tag, name, letter, argument, help) {WIRE_TAG_##tag, name},
 
 static const struct {
-	enum wire_tag tag;
+	unsigned tag;
 	const char *option;
 } fields[] = {POLICY_CALLER_FACTS(FIELD)};
 
@@ -236,7 +236,7 @@ void policy_grants_drop(struct policy_grants *grants)
 	free(grants->list);
 }
 
-static char *copy_text(const struct wire_message *item, enum wire_tag tag)
+static char *copy_text(const struct wire_message *item, unsigned tag)
 {
 	char text[WIRE_TEXT_MAX] = "";
 
@@ -249,7 +249,7 @@ static char *copy_text(const struct wire_message *item, enum wire_tag tag)
 static char *join_secrets(const struct wire_message *item)
 {
 	struct wire_list list = wire_list_of(item, WIRE_TAG_PATHS);
-	char *text = calloc(1, item->field[WIRE_TAG_PATHS].size + 1);
+	char *text = calloc(1, wire_field_of(item, WIRE_TAG_PATHS)->size + 1);
 	struct wire_field pattern;
 	size_t used = 0;
 
@@ -295,7 +295,7 @@ static bool grow(struct policy_grants *grants)
 static bool add_page(struct policy_grants *grants, const struct wire_message *reply)
 {
 	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
-	const struct wire_field *cursor = &reply->field[WIRE_TAG_CURSOR];
+	const struct wire_field *cursor = wire_field_of(reply, WIRE_TAG_CURSOR);
 	struct wire_message item;
 
 	while (ask_next(&items, &item)) {

@@ -334,7 +334,7 @@ static enum mortise_status take_item(struct scan_collector *collector,
 	uint64_t status = ask_number(item, WIRE_TAG_STATUS, UINT64_MAX);
 
 	if (status == MORTISE_OK && wire_has(item, WIRE_TAG_VALUE))
-		return add_value(collector, wanted, &item->field[WIRE_TAG_VALUE]);
+		return add_value(collector, wanted, wire_field_of(item, WIRE_TAG_VALUE));
 	if (status == MORTISE_DENIED)
 		scan_secrets_deny(collector->values, &collector->values->secrets[wanted->secret]);
 	if (status == MORTISE_DENIED || status == MORTISE_NOT_FOUND)

@@ -86,8 +86,8 @@ static enum mortise_status take_item(
 	if (status != MORTISE_OK)
 		return client_fail_as(cli->agent, (enum mortise_status)status, reply);
 	item->version = ask_number(reply, WIRE_TAG_VERSION, 0);
-	item->bytes = reply->field[WIRE_TAG_VALUE].bytes;
-	item->size = reply->field[WIRE_TAG_VALUE].size;
+	item->bytes = wire_field_of(reply, WIRE_TAG_VALUE)->bytes;
+	item->size = wire_field_of(reply, WIRE_TAG_VALUE)->size;
 	return item->field != NULL ? pick_field(cli, item) : MORTISE_OK;
 }
 

@@ -292,7 +292,7 @@ struct cursor {
 static enum mortise_status take_page(struct cli *cli, const struct wire_message *reply,
 	struct cursor *cursor, struct hygiene *hygiene)
 {
-	const struct wire_field *next = &reply->field[WIRE_TAG_CURSOR];
+	const struct wire_field *next = wire_field_of(reply, WIRE_TAG_CURSOR);
 	struct wire_list items = wire_list_of(reply, WIRE_TAG_ITEMS);
 	struct wire_message item;
 

@@ -81,7 +81,7 @@ static enum mortise_status add_items(const struct cli *cli, const struct wire_me
 static enum mortise_status take_cursor(
 	struct cli *cli, const struct wire_message *reply, struct cursor *cursor)
 {
-	const struct wire_field *field = &reply->field[WIRE_TAG_CURSOR];
+	const struct wire_field *field = wire_field_of(reply, WIRE_TAG_CURSOR);
 
 	cursor->size = 0;
 	if (!ask_flag(reply, WIRE_TAG_MORE))

@@ -34,7 +34,7 @@ static uint64_t due_us(const struct wire_message *reply)
 	return max_age_s && made_us ? made_us + max_age_s * MICROS : 0;
 }
 
-static void print_text(const char *name, const struct wire_message *reply, enum wire_tag tag)
+static void print_text(const char *name, const struct wire_message *reply, unsigned tag)
 {
 	char text[WIRE_TEXT_MAX];
 
@@ -101,9 +101,9 @@ static void show_pairs(const struct wire_message *reply, json_t *object)
 }
 
 static void put_text(
-	const struct wire_message *reply, enum wire_tag tag, const char *name, json_t *object)
+	const struct wire_message *reply, unsigned tag, const char *name, json_t *object)
 {
-	const struct wire_field *field = &reply->field[tag];
+	const struct wire_field *field = wire_field_of(reply, tag);
 
 	if (field->size > 0)
 		(void)json_object_set_new(

@@ -200,7 +200,7 @@ static bool look(struct work *work)
 		wire_text(&reply, WIRE_TAG_HOOK, work->file, sizeof work->file) != MORTISE_OK)
 		return fail(rotation, MORTISE_IO, NULL, "the agent's reply is malformed");
 	rotation->has_hook = work->file[0] != '\0';
-	const struct wire_field *value = &reply.field[WIRE_TAG_VALUE];
+	const struct wire_field *value = wire_field_of(&reply, WIRE_TAG_VALUE);
 	if (rotation->was_pending && (value->bytes == NULL || value->size > MORTISE_VALUE_MAX))
 		return fail(rotation, MORTISE_IO, NULL, "the agent's reply is malformed");
 	work->value->size = value->size;

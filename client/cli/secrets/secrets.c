@@ -13,8 +13,8 @@
 /* Its label and its note, if it has any. */
 static void put_words(const struct wire_message *item, json_t *object)
 {
-	const struct wire_field *label = &item->field[WIRE_TAG_LABEL];
-	const struct wire_field *note = &item->field[WIRE_TAG_NOTE];
+	const struct wire_field *label = wire_field_of(item, WIRE_TAG_LABEL);
+	const struct wire_field *note = wire_field_of(item, WIRE_TAG_NOTE);
 
 	if (label->size > 0)
 		(void)json_object_set_new(

@@ -393,7 +393,7 @@ static size_t secret_lines(const struct wire_message *reply, struct key_line lin
 	size_t count = 0;
 
 	if (wire_has(reply, WIRE_TAG_RECOVERY)) {
-		field = reply->field[WIRE_TAG_RECOVERY];
+		field = *wire_field_of(reply, WIRE_TAG_RECOVERY);
 		lines[count++] = (struct key_line){(const char *)field.bytes, field.size};
 	}
 	while (count < SHARES_MAX && wire_list_next(&list, &field))

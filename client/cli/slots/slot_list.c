@@ -14,7 +14,7 @@
 static const struct {
 	const char *name;
 	size_t at;
-	enum wire_tag tag;
+	unsigned tag;
 } numbers[] = {
 	{"id", offsetof(struct slot_line, id), WIRE_TAG_NUMBER},
 	{"of", offsetof(struct slot_line, of), WIRE_TAG_NUMBER},
