@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "slots.h"
 #include "records.h"
+#include "slots.h"
 #include "vault_rows.h"
 
 static struct slot_identity identity_of(const struct vault *vault, uint64_t id)
