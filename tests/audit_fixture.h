@@ -7,11 +7,7 @@
 #define MORTISE_AUDIT_FIXTURE_H
 
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "audit.h"
+#include "mortise_test.h"
 
 #define SECOND_US UINT64_C(1000000)
 #define MINUTE_US (60 * SECOND_US)

@@ -7,11 +7,6 @@
 #ifndef MORTISE_TESTS_EVIDENCE_FIXTURE_H
 #define MORTISE_TESTS_EVIDENCE_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +14,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "evidence.h"
 #include "monitor_link.h"
+#include "mortise_test.h"
 
 #define PEER_UID   34u
 #define PEER_GID   34u

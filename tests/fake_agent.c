@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "fake_agent.h"
+#include "mortise_test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <poll.h>
 #include <sys/socket.h>

@@ -7,18 +7,12 @@
 #ifndef MORTISE_TESTS_KEEPER_FIXTURE_H
 #define MORTISE_TESTS_KEEPER_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "processes.h"
 #include "token.h"
 #include "wire.h"

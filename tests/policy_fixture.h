@@ -3,16 +3,11 @@
 #ifndef MORTISE_TESTS_POLICY_FIXTURE_H
 #define MORTISE_TESTS_POLICY_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "policy.h"
 
 #define ALLOW "[rule a]\nallow = read\nsecret = prod/**\n"

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* advice: each operation and fault has one, whole, and never what cannot work there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "advice.h"
+#include "mortise_test.h"
 
 static const char *advise(enum advice_operation operation, enum token_fault fault)
 {

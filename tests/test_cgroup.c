@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "evidence.h"
+#include "mortise_test.h"
 
 #define OTHERS "8:pids:/user.slice\n4:memory:/fake.service\n1:cpu,cpuacct:/system.slice\n"
 

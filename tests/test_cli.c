@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* cli: what the command makes of words, times, newlines and cgroups. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "args.h"
 #include "ask.h"
 #include "input.h"
+#include "mortise_test.h"
 #include "suggest.h"
 #include "when.h"
 

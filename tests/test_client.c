@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* client: what libmortise sends, takes and forgets. */
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "fake_agent.h"
+#include "mortise_test.h"
 
 static void a_get_returns_the_value(void **state)
 {

@@ -3,20 +3,15 @@
  * libmortise and an agent whose kernel cannot name who connects (before Linux 6.5): each new
  * connection begins with GREET and HELLO, and whatever comes afterwards works as without.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake_agent.h"
+#include "mortise_test.h"
 
 #define CHALLENGE "0123456789abcdef"
 

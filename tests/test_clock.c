@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* clock: which wall clock is believed, and what confirms it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <time.h>
 
 #include "clock.h"
+#include "mortise_test.h"
 
 #define SECOND UINT64_C(1000000)
 #define MINUTE (60 * SECOND)

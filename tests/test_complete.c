@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* complete: what may stand for the last word of a line, as the tables of commands have it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "args.h"
 #include "complete.h"
+#include "mortise_test.h"
 
 static const struct command *const commands[] = {&command_get, &command_set, &command_list,
 	&command_move, &command_exec, &command_watch, &command_policy_check, &command_policy_apply,

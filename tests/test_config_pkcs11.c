@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* The section [pkcs11] of mortised.conf. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "config.h"
+#include "mortise_test.h"
 
 static struct config config;
 

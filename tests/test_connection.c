@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* connection: when libmortise waits, repeats, connects again and gives up. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake_agent.h"
+#include "mortise_test.h"
 
 static enum deed sealed_twice(struct fake_agent *fake, int count,
 	const struct wire_message *request, struct wire_writer *writer)

@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The test is everybody: the loop, who connects, and the keeper that answers or does not. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <errno.h>
 #include <event2/event.h>
@@ -17,6 +11,7 @@
 #include <unistd.h>
 
 #include "credential_hold.h"
+#include "mortise_test.h"
 
 #define ENOUGH    (1024 * 1024 + 1) /* more than systemd takes */
 #define LONG_MS   60000

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "crowd.h"
+#include "mortise_test.h"
 
 #define ALICE  1000u
 #define BACKUP 34u

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* doctor: what its checks make of an agent's facts that no healthy host tells. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "doctor_agent.h"
 #include "doctor_host.h"
+#include "mortise_test.h"
 
 static struct cli cli;
 static struct doctor doctor;

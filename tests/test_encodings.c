@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* encodings: what other programs make of a value is among its forms. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "encodings.h"
+#include "mortise_test.h"
 
 #define FORMS_MAX 1024
 

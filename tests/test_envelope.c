@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
 #include "envelope.h"
+#include "mortise_test.h"
 
 #define PLAIN_SIZE  24
 #define SEALED_SIZE (PLAIN_SIZE + ENVELOPE_OVERHEAD)

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* envfile: lines of a .env file. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "envfile.h"
+#include "mortise_test.h"
 
 static struct envfile file;
 static struct envfile_entry entry;

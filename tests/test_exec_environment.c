@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* exec_environment: what CMD finds in its environment. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "exec.h"
+#include "mortise_test.h"
 
 static char *const inherited[] = {"HOME=/home/alice", "LANG=C", "LOGNAME=alice", "PATH=/bin",
 	"SHELL=/bin/sh", "TERM=vt100", "TMPDIR=/tmp", "TZ=UTC", "USER=alice", "LC_ALL=C.UTF-8",

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* exec_mask: what is a name and no secret. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "exec_plan.h"
+#include "mortise_test.h"
 
 static bool is_word(const char *path, const char *field, const char *value)
 {

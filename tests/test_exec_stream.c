@@ -2,19 +2,14 @@
 /* exec_stream: what a terminal shows of what CMD writes. */
 #include <fcntl.h>
 #include <pty.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "exec_stream.h"
+#include "mortise_test.h"
 
 #define VALUE  "hunter2/hunter2"
 #define MARK   "[mortise:prod/pw]"

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* generate: what a specification allows comes out, evenly, and nothing else. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "generate.h"
+#include "mortise_test.h"
 
 static struct input *value;
 

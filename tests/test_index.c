@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* entry and index, with the tally over them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
 #include "index.h"
+#include "mortise_test.h"
 
 static const struct store_meta meta_a = {{1}, 2, 3, {0}};
 static const uint8_t wrapped_key[STORE_KEY_SIZE] = {5};

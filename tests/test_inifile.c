@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "inifile.h"
+#include "mortise_test.h"
 
 /* What a visitor saw, a line each: "2:1 rule/title" or "3:1:9 key=value". */
 struct record {

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +12,7 @@
 #include <unistd.h>
 
 #include "listen.h"
+#include "mortise_test.h"
 
 #define STRANGER 12345
 

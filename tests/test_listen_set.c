@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -16,6 +10,7 @@
 #include <unistd.h>
 
 #include "listen.h"
+#include "mortise_test.h"
 
 #define WANTED   3
 #define REJECTED "r"

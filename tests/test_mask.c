@@ -4,17 +4,12 @@
  * whose masked form is known, cut it at random places, and compare every byte; fuzz_mask does the
  * same with what a fuzzer thinks of.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "encodings.h"
 #include "mask.h"
+#include "mortise_test.h"
 
 #define TEXT_MAX  400000
 #define FORMS_MAX 1024

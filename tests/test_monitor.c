@@ -4,11 +4,6 @@
  * is told by the configuration's `environment`; what it saw comes back by way of READY, and so as
  * a datagram of the monitor to the service manager, which the test plays.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +11,6 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +27,7 @@
 #include "credential_hold.h"
 #include "log.h"
 #include "monitor.h"
+#include "mortise_test.h"
 #include "processes.h"
 #include "wire.h"
 

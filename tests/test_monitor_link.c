@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <event2/event.h>
 #include <fcntl.h>
@@ -13,6 +7,7 @@
 #include <unistd.h>
 
 #include "monitor_link.h"
+#include "mortise_test.h"
 #include "processes.h"
 
 struct fixture {

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* needles: the leftmost, the longest, and what may become one; beside the plainest search. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "mask.h"
+#include "mortise_test.h"
 
 #define COUNT_MAX 40
 

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "mortise.h"
+#include "mortise_test.h"
 #include "path.h"
 
 static bool is_path(const char *path)

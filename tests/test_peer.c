@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* peer: which server is asked. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <signal.h>
 #include <sys/socket.h>
@@ -18,6 +12,7 @@
 #include <unistd.h>
 
 #include "fake_agent.h"
+#include "mortise_test.h"
 #include "peer.h"
 
 #define STRANGER 12345

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What a PKCS #11 slot keeps on the disk, and what return values mean. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "pkcs11_link.h"
 
 static const enum pkcs11_mechanism mechanisms[] = {

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "policy_when.h"
 
 /* Monday 2026-11-23, midnight in UTC; Berlin is an hour ahead then. */

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* proc: what is not in the kernel's memory is not looked up. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mortise_test.h"
 #include "proc.h"
 
 static pid_t child;

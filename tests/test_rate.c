@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "rate.h"
 
 #define MINUTE 60000u

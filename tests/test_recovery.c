@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include <ctype.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "recovery.h"
 
 #define ROUNDS      20

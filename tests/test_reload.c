@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <string.h>
 
 #include "config.h"
+#include "mortise_test.h"
 
 static struct config running, fresh;
 static char later[CONFIG_LATER_SIZE];

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mortise_test.h"
 #include "sandbox.h"
 
 /* What a probe says; anything from 64 on is a probe that could not be made. */

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* scan_match, scan_stream: what a naive search finds is found, however the text is cut. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "scan_reader.h"
 
 #define FOUND_MAX  200000

@@ -2,10 +2,7 @@
 /* The sealer as the keeper sees it: a program behind descriptor 3. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "processes.h"
 #include "token.h"
 #include "tpm_fixture.h"

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* sealer_link alone: the test is the monitor that spawns and the sealer that lies. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <event2/event.h>
 #include <sodium.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "mortise_test.h"
 #include "processes.h"
 #include "sealer_link.h"
 

@@ -3,11 +3,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -15,8 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "sealer_process.h"
 
 #define DEADLINE_MS 60000

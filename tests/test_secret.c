@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <grp.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
+#include "mortise_test.h"
 #include "secret.h"
 
 #define POOL_SIZE   65536

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
+#include "mortise_test.h"
 #include "shares.h"
 
 #define COUNT     5

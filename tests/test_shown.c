@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* shown: what steers a terminal is spelled out, all else is as it was; libc says what UTF-8 is. */
 #include <locale.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "shown.h"
 
 static const char *shown(const char *text)

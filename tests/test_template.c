@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* template: text and secrets in turn, and what is neither. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "template.h"
 
 static struct template template;

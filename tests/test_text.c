@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include <locale.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <wchar.h>
 
-#include <cmocka.h>
-
 #include "log.h"
+#include "mortise_test.h"
 #include "text.h"
 
 static bool is_line(const char *text)

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* The TPM back end against software TPMs: enrol, open, and the SRK. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm_slot.h"
 
 #define SRK_END 5 /* bytes of a plain blob behind the SRK's public area */

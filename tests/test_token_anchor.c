@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* The anchor: a counter in the TPM's NV memory, and what it costs in one run with an unseal. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm2_blob.h"
 #include "tpm_slot.h"
 

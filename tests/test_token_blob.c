@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Blobs that a disk may bring back: none but the right one opens. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm2_blob.h"
 #include "tpm_slot.h"
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* A TPM that is absent, busy, full or locked, and sealers that were killed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm2_blob.h"
 #include "tpm2_link.h"
 #include "tpm2_srk.h"

@@ -6,15 +6,11 @@
  * for long: MORTISE_TEST_SOURCE=. MORTISE_TEST_BUILD=build/sanitized/tests \
  *	build/sanitized/tests/test_token_lies 100000 $RANDOM
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm_slot.h"
 
 #define DEADLINE_MS 50

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Seals with a PIN. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm_slot.h"
 
 #define PCR(n) (1u << (n))

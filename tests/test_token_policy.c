@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Seals bound to PCR values, with and without a PIN. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm2_blob.h"
 #include "tpm2_link.h"
 #include "tpm2_seal.h"

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Seals that open under PCR values which a key has signed: kernels may change, not any kernel. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm2_link.h"
 #include "tpm_slot.h"
 

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Files that others wrote for the TPM slot: keys in PEM, signatures in JSON. No TPM is needed. */
 #include <malloc.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "tpm2_policy.h"
 #include "tpm2_signatures.h"
 

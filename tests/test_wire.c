@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* wire: what is written reads back, and nothing malformed is taken. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "mortise_test.h"
 #include "wire.h"
 
 static uint8_t frame[WIRE_FRAME_MAX];

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What the witness looks at, what it passes over, and what its process cannot do. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mortise_test.h"
 #include "processes.h"
 #include "witness_look.h"
 #include "witness_process.h"

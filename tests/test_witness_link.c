@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* witness_link alone: the test is the monitor that starts witnesses, and each witness. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <errno.h>
 #include <event2/event.h>
@@ -15,6 +9,7 @@
 #include <unistd.h>
 
 #include "monitor_link.h"
+#include "mortise_test.h"
 #include "processes.h"
 #include "wire.h"
 #include "witness_link.h"

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
+#include "mortise_test.h"
 #include "tpm_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +13,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define RECORDING_MAX (1024 * 1024)
 

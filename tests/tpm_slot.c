@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
+#include "mortise_test.h"
 #include "tpm_slot.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <sodium.h>
 
 #define DEADLINE_MS 5000

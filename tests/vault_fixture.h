@@ -6,18 +6,14 @@
 #ifndef MORTISE_VAULT_FIXTURE_H
 #define MORTISE_VAULT_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <sqlite3.h>
 
+#include "mortise_test.h"
 #include "slots.h"
 #include "vault.h"
 
