@@ -56,7 +56,8 @@ static void raise_pin_flag(struct monitor *monitor, const struct wire_message *m
 	uint64_t flags = 0;
 
 	if (wire_has(message, PROCESS_TAG_FLAGS))
-		(void)!wire_number(message, PROCESS_TAG_FLAGS, &flags); /* what is no number is none */
+		(void)!wire_number(
+			message, PROCESS_TAG_FLAGS, &flags); /* what is no number is none */
 	bool is_up = (flags & PROCESS_WAITS_FOR_PIN) != 0;
 	if (is_up == monitor->has_pin_flag)
 		return;
