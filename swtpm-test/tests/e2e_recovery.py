@@ -8,6 +8,7 @@ import sqlite3
 
 import keys
 import tap
+import wire
 from tap import has, same, test, until
 
 PATH = 'prod/db/password'
@@ -34,6 +35,21 @@ def moved(place, agent, with_log):
     other.start()
     until(lambda: other.status()['state'] == 'sealed')
     return other
+
+
+@test
+def a_backup_of_many_secrets_is_opened_by_the_recovery_key(place):
+    """How many values its first part has is not how many shares are missing."""
+    agent = with_secret(place)
+    connection = wire.connect(agent.socket)
+    for number in range(2000):
+        same(wire.set(connection, 'many/%d' % number, b'v%d' % number), 0)
+    agent.do('backup', 'create', place('backup'))
+    key = '--recovery-file=' + agent.recovery
+    has(agent.do('backup', 'verify', key, place('backup')).text, 'intact, 2001 values')
+    agent.do('seal', '--yes')
+    agent.do('backup', 'restore', '--no-hardware', '--yes', key, place('backup'))
+    same([agent.get(path) for path in (PATH, 'many/1999')], [b'hunter2', b'v1999'])
 
 
 @test

@@ -108,6 +108,15 @@ static int ask_line(const struct cli *cli, const char *prompt, struct input *lin
 	return CLI_DONE;
 }
 
+/* Of a reply that has changed nothing NUMBER is how many more shares are needed; of others it is
+ * something else. */
+static uint64_t missing_shares(const struct wire_message *reply)
+{
+	bool is_short = wire_has(reply, WIRE_TAG_CHANGED) && !ask_flag(reply, WIRE_TAG_CHANGED);
+
+	return is_short ? ask_number(reply, WIRE_TAG_NUMBER, 0) : 0;
+}
+
 static void describe_missing(uint64_t missing, char prompt[64])
 {
 	(void)snprintf(prompt, 64, "%llu more share%s needed; next share",
@@ -138,7 +147,7 @@ static int call_by_terminal(
 		}
 		if (status != MORTISE_OK)
 			return fail_key(cli, status);
-		uint64_t missing = ask_number(out_reply, WIRE_TAG_NUMBER, 0);
+		uint64_t missing = missing_shares(out_reply);
 		if (missing == 0)
 			return CLI_DONE;
 		kept = lines->size;
@@ -161,7 +170,7 @@ static int call_by_file(struct cli *cli, const struct typed_call *call, const ch
 	status = call_with(cli, call, lines, out_reply);
 	if (status != MORTISE_OK)
 		return fail_key(cli, status);
-	uint64_t missing = ask_number(out_reply, WIRE_TAG_NUMBER, 0);
+	uint64_t missing = missing_shares(out_reply);
 	if (missing == 0)
 		return CLI_DONE;
 	return output_fail(cli, MORTISE_INVALID, "%llu more share%s needed in %s",
