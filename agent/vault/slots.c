@@ -2,6 +2,7 @@
 #include "slots.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "records.h"
@@ -172,6 +173,28 @@ enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot)
 	memcpy(slot.salt, salt.bytes, ID_SIZE);
 	*out_slot = slot;
 	return MORTISE_OK;
+}
+
+enum mortise_status slot_copy_read(struct store_bytes record, struct slot_copy *out_copy)
+{
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+
+	if (record.size > SLOT_RECORD_MAX)
+		return MORTISE_INTEGRITY;
+	copy.record = malloc(record.size);
+	if (!copy.record)
+		return MORTISE_BUSY;
+	memcpy(copy.record, record.bytes, record.size);
+	TRY(slot_read((struct store_bytes){copy.record, record.size}, &copy.slot));
+	*out_copy = copy;
+	copy.record = NULL;
+	return MORTISE_OK;
+}
+
+void slot_copy_done(struct slot_copy *copy)
+{
+	free(copy->record);
+	*copy = (struct slot_copy){.record = NULL};
 }
 
 const struct slot_kind *slot_kind(const struct slot *slot)

@@ -63,6 +63,16 @@ struct slot {
 /* MORTISE_INTEGRITY for anything that slot_make() did not write. */
 enum mortise_status slot_read(struct store_bytes record, struct slot *out_slot) MUST_USE;
 
+/* A slot, and the record that its bytes point into, malloc'ed. */
+struct slot_copy {
+	uint8_t *record;
+	struct slot slot;
+};
+
+/* As slot_read(), of a copy of the record. MORTISE_BUSY. */
+enum mortise_status slot_copy_read(struct store_bytes record, struct slot_copy *out_copy) MUST_USE;
+void slot_copy_done(struct slot_copy *copy);
+
 /* Does hardware open it, or a key that somebody types? */
 bool slot_is_hardware(const struct slot *slot);
 /* What is true of its kind; of one that is not known that it is hardware. */

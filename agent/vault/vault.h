@@ -33,6 +33,7 @@
 struct vault;
 struct slot_making;
 struct slot_hints;
+struct slot_copy;
 
 /* What a new store starts with, beside its identity. */
 struct vault_origin {
@@ -369,9 +370,9 @@ enum mortise_status vault_gaps_while_sealed(
 /* The slot after `after` (0: the first); 0: no more. */
 uint64_t vault_next_slot(const struct vault *vault, uint64_t after);
 
-/* Its record, as it was written; malloc'ed. MORTISE_NOT_FOUND. */
-enum mortise_status vault_slot(
-	struct vault *vault, uint64_t id, uint8_t **out_record, size_t *out_size) MUST_USE;
+/* As it was written. MORTISE_NOT_FOUND. */
+enum mortise_status vault_slot(struct vault *vault, uint64_t id, struct slot_copy *out_copy)
+	MUST_USE;
 
 /*
  * Makes a slot: a new one (id 0), or in place of the one there is; master_key and label_key of

@@ -21,10 +21,18 @@ uint64_t vault_next_slot(const struct vault *vault, uint64_t after)
 	return index_next_item(vault->index, STORE_SLOT, after);
 }
 
-enum mortise_status vault_slot(
-	struct vault *vault, uint64_t id, uint8_t **out_record, size_t *out_size)
+enum mortise_status vault_slot(struct vault *vault, uint64_t id, struct slot_copy *out_copy)
 {
-	return id ? vault_item(vault, STORE_SLOT, id, out_record, out_size) : MORTISE_NOT_FOUND;
+	CLEANUP(release) uint8_t *record = NULL;
+	size_t size = 0;
+
+	if (!id)
+		return MORTISE_NOT_FOUND;
+	TRY(vault_item(vault, STORE_SLOT, id, &record, &size));
+	TRY(slot_read((struct store_bytes){record, size}, &out_copy->slot));
+	out_copy->record = record;
+	record = NULL;
+	return MORTISE_OK;
 }
 
 static size_t count_slots(const struct vault *vault)
@@ -64,14 +72,12 @@ enum mortise_status vault_put_slot(
 enum mortise_status vault_hint_slot(
 	struct vault *vault, uint64_t id, const struct slot_hints *hints)
 {
-	CLEANUP(release) uint8_t *record = NULL;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 	uint8_t hinted[SLOT_RECORD_MAX];
 	size_t size = 0;
-	struct slot slot;
 
-	TRY(vault_slot(vault, id, &record, &size));
-	TRY(slot_read((struct store_bytes){record, size}, &slot));
-	TRY(slot_hint(&slot, hints, hinted, &size));
+	TRY(vault_slot(vault, id, &copy));
+	TRY(slot_hint(&copy.slot, hints, hinted, &size));
 	return vault_commit_item(vault, STORE_SLOT, id, (struct store_bytes){hinted, size});
 }
 
@@ -79,12 +85,9 @@ enum mortise_status vault_hint_slot(
 static enum mortise_status find_another(struct vault *vault, uint64_t but, bool *out_found)
 {
 	for (uint64_t id = 0; (id = vault_next_slot(vault, id));) {
-		CLEANUP(release) uint8_t *record = NULL;
-		size_t size = 0;
-		struct slot slot;
-		TRY(vault_slot(vault, id, &record, &size));
-		TRY(slot_read((struct store_bytes){record, size}, &slot));
-		if (id != but && !slot_is_passing(&slot)) {
+		CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+		TRY(vault_slot(vault, id, &copy));
+		if (id != but && !slot_is_passing(&copy.slot)) {
 			*out_found = true;
 			return MORTISE_OK;
 		}
@@ -111,13 +114,10 @@ enum mortise_status vault_try_slot(struct vault *vault, uint64_t id, const struc
 {
 	struct slot_identity identity = identity_of(vault, id);
 	CLEANUP(secret_drop) struct secret *master_key = NULL;
-	CLEANUP(release) uint8_t *record = NULL;
-	size_t size = 0;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
-	TRY(vault_slot(vault, id, &record, &size));
-	TRY(slot_read((struct store_bytes){record, size}, &slot));
-	TRY(slot_open(&identity, &slot, h, &master_key));
+	TRY(vault_slot(vault, id, &copy));
+	TRY(slot_open(&identity, &copy.slot, h, &master_key));
 	return secret_equals(master_key, vault->keyring.key[KEY_MASTER]) ? MORTISE_OK
 									 : MORTISE_INTEGRITY;
 }

@@ -173,8 +173,5 @@ void lifecycle_look_at_ends(struct lifecycle *lifecycle);
 /* What a failed answer about a slot of the open vault means: what happened; what next. */
 void lifecycle_describe_test(struct lifecycle *lifecycle, uint64_t id,
 	const struct sealer_answer *answer, char *buffer, size_t size);
-/* A slot of the open vault; the record is the caller's to free. */
-enum mortise_status lifecycle_vault_slot(struct lifecycle *lifecycle, uint64_t id,
-	uint8_t **out_record, struct slot *out_slot) MUST_USE;
 
 #endif

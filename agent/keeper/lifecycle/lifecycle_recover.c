@@ -108,23 +108,15 @@ static enum mortise_status put_anchor(struct lifecycle *lifecycle, struct vault 
 	return vault_set_anchor(vault, NULL, recovering->generation);
 }
 
-static void release(uint8_t **bytes)
-{
-	free(*bytes);
-}
-
 /* What opened before is another TPM's or token's by now, or would open an old copy. */
 static enum mortise_status remove_hardware(struct lifecycle *lifecycle, struct vault *vault)
 {
 	struct recovering *recovering = lifecycle->recovering;
 
 	for (uint64_t id = 0; (id = vault_next_slot(vault, id));) {
-		CLEANUP(release) uint8_t *record = NULL;
-		struct slot slot;
-		size_t size = 0;
-		TRY(vault_slot(vault, id, &record, &size));
-		TRY(slot_read((struct store_bytes){record, size}, &slot));
-		if (id == recovering->added || !slot_is_hardware(&slot))
+		CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+		TRY(vault_slot(vault, id, &copy));
+		if (id == recovering->added || !slot_is_hardware(&copy.slot))
 			continue;
 		TRY(vault_remove_slot(vault, id));
 		recovering->removed++;

@@ -11,11 +11,6 @@
 #define DOUBT_CHECK_US  UINT64_C(60000000)
 #define ENDS_CHECK_S    3600 /* the clock may be set meanwhile */
 
-static void release(uint8_t **bytes)
-{
-	free(*bytes);
-}
-
 static void put_on_record(struct lifecycle *lifecycle, const char *operation,
 	enum mortise_status status, const char *note)
 {
@@ -52,12 +47,11 @@ static enum mortise_status replace_old(
 /* For the slot that opened. */
 static void promote(struct lifecycle *lifecycle, uint64_t id)
 {
-	CLEANUP(release) uint8_t *record = NULL;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
-	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK)
+	if (vault_slot(lifecycle->vault, id, &copy) != MORTISE_OK)
 		return;
-	struct slot_hints hints = slot.hints;
+	struct slot_hints hints = copy.slot.hints;
 	char note[120];
 	snprintf(note, sizeof note, "slot %llu has opened and replaces slot %llu",
 		(unsigned long long)id, (unsigned long long)hints.of);
@@ -121,16 +115,16 @@ static void use_boot(struct lifecycle *lifecycle, uint64_t id, const struct slot
 static void look_at_stand_in(
 	struct lifecycle *lifecycle, uint64_t id, uint64_t opened, const char *boot)
 {
-	CLEANUP(release) uint8_t *record = NULL;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
-	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK ||
-		!(slot.hints.flags & SLOT_STAND_IN))
+	if (vault_slot(lifecycle->vault, id, &copy) != MORTISE_OK ||
+		!(copy.slot.hints.flags & SLOT_STAND_IN))
 		return;
-	bool is_this_boot = slot.hints.boot.size == strlen(boot) &&
-			    memcmp(slot.hints.boot.bytes, boot, slot.hints.boot.size) == 0;
+	bool is_this_boot =
+		copy.slot.hints.boot.size == strlen(boot) &&
+		memcmp(copy.slot.hints.boot.bytes, boot, copy.slot.hints.boot.size) == 0;
 	if (!is_this_boot)
-		use_boot(lifecycle, id, &slot, opened, boot);
+		use_boot(lifecycle, id, &copy.slot, opened, boot);
 }
 
 void lifecycle_after_opening(struct lifecycle *lifecycle, uint64_t opened)
@@ -165,16 +159,16 @@ void lifecycle_arm_ends(struct lifecycle *lifecycle)
 		return;
 	event_del(lifecycle->ends);
 	for (uint64_t id = 0; (id = vault_next_slot(lifecycle->vault, id));) {
-		CLEANUP(release) uint8_t *record = NULL;
-		struct slot slot;
-		if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK ||
-			!(slot.hints.flags & SLOT_STAND_IN))
+		CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+		if (vault_slot(lifecycle->vault, id, &copy) != MORTISE_OK ||
+			!(copy.slot.hints.flags & SLOT_STAND_IN))
 			continue;
-		if (slot.hints.ends_us <= now && clock.is_believed &&
-			drop_stand_in(lifecycle, id, &slot, "its time is over") == MORTISE_OK) {
+		if (copy.slot.hints.ends_us <= now && clock.is_believed &&
+			drop_stand_in(lifecycle, id, &copy.slot, "its time is over") ==
+				MORTISE_OK) {
 			is_changed = true;
 		} else {
-			next_us = next_end(next_us, slot.hints.ends_us, now);
+			next_us = next_end(next_us, copy.slot.hints.ends_us, now);
 		}
 	}
 	if (is_changed)

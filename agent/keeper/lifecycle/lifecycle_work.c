@@ -11,11 +11,6 @@
 #include "lifecycle_parts.h"
 #include "log.h"
 
-static void release(uint8_t **bytes)
-{
-	free(*bytes);
-}
-
 /* ---- a slot's hardware asked for its state ---- */
 
 struct health_question {
@@ -66,21 +61,21 @@ static void release_question(struct health_question **question)
 enum mortise_status slot_health(
 	struct lifecycle *lifecycle, uint64_t id, slot_health_done *done, void *context)
 {
-	CLEANUP(release) uint8_t *record = NULL;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
 	if (!lifecycle->vault)
 		return MORTISE_SEALED;
 	if (lifecycle->work || lifecycle->health)
 		return MORTISE_BUSY;
-	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
-	if (!slot_is_hardware(&slot))
+	TRY(vault_slot(lifecycle->vault, id, &copy));
+	if (!slot_is_hardware(&copy.slot))
 		return MORTISE_CONFLICT;
 	CLEANUP(release_question) struct health_question *question = calloc(1, sizeof *question);
 	if (!question)
 		return MORTISE_BUSY;
 	*question = (struct health_question){lifecycle, id, done, context};
-	TRY(sealer_health(lifecycle->parts.sealer, slot.kind, slot.blob, on_health, question));
+	TRY(sealer_health(
+		lifecycle->parts.sealer, copy.slot.kind, copy.slot.blob, on_health, question));
 	lifecycle->health = question;
 	question = NULL;
 	return MORTISE_OK;
@@ -99,19 +94,6 @@ struct slot_work {
 	slot_done *done;
 	void *context;
 };
-
-enum mortise_status lifecycle_vault_slot(
-	struct lifecycle *lifecycle, uint64_t id, uint8_t **out_record, struct slot *out_slot)
-{
-	CLEANUP(release) uint8_t *record = NULL;
-	size_t size = 0;
-
-	TRY(vault_slot(lifecycle->vault, id, &record, &size));
-	TRY(slot_read((struct store_bytes){record, size}, out_slot));
-	*out_record = record;
-	record = NULL;
-	return MORTISE_OK;
-}
 
 static void drop_work(struct lifecycle *lifecycle)
 {
@@ -157,11 +139,10 @@ static void take_up_slots(struct lifecycle *lifecycle)
 static void remove_rivals(struct lifecycle *lifecycle, uint64_t newest, const struct slot_hints *of)
 {
 	for (uint64_t id = 0; (id = vault_next_slot(lifecycle->vault, id));) {
-		CLEANUP(release) uint8_t *record = NULL;
-		struct slot slot;
-		if (lifecycle_vault_slot(lifecycle, id, &record, &slot) == MORTISE_OK &&
-			id != newest && slot_is_passing(&slot) && slot.hints.of == of->of &&
-			((of->flags & SLOT_STAGED) || (slot.hints.flags & SLOT_STAND_IN)))
+		CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+		if (vault_slot(lifecycle->vault, id, &copy) == MORTISE_OK && id != newest &&
+			slot_is_passing(&copy.slot) && copy.slot.hints.of == of->of &&
+			((of->flags & SLOT_STAGED) || (copy.slot.hints.flags & SLOT_STAND_IN)))
 			/* One that stays is asked as well, and goes with the slot that it is for.
 			 */
 			(void)!vault_remove_slot(lifecycle->vault, id);
@@ -170,11 +151,10 @@ static void remove_rivals(struct lifecycle *lifecycle, uint64_t newest, const st
 
 static enum mortise_status keep_date(struct lifecycle *lifecycle, uint64_t id, uint64_t *out_us)
 {
-	CLEANUP(release) uint8_t *record = NULL;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
-	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
-	*out_us = slot.hints.created_us;
+	TRY(vault_slot(lifecycle->vault, id, &copy));
+	*out_us = copy.slot.hints.created_us;
 	return MORTISE_OK;
 }
 
@@ -293,22 +273,21 @@ static enum mortise_status check_slot(const struct slot *slot, const struct secr
 static enum mortise_status begin_anew(struct lifecycle *lifecycle, enum slot_task task, uint64_t id,
 	uint64_t boots, const struct secret *pin, slot_done *done, void *context)
 {
-	CLEANUP(release) uint8_t *record = NULL;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 	char uri[TOKEN_URI_MAX + 1];
-	struct slot slot;
 
 	if (!lifecycle->vault)
 		return MORTISE_SEALED;
-	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
-	TRY(check_slot(&slot, pin));
-	struct token_wish wish = wish_of(&slot, pin, uri);
+	TRY(vault_slot(lifecycle->vault, id, &copy));
+	TRY(check_slot(&copy.slot, pin));
+	struct token_wish wish = wish_of(&copy.slot, pin, uri);
 	if (task == TASK_SUSPEND && !wish.pcrs)
 		return MORTISE_CONFLICT;
 	if (task == TASK_SUSPEND)
 		wish.pcrs = 0;
-	if (task == TASK_CHANGE_PIN && (!pin || !slot_kind(&slot)->changes_pin))
+	if (task == TASK_CHANGE_PIN && (!pin || !slot_kind(&copy.slot)->changes_pin))
 		return MORTISE_CONFLICT;
-	TRY(begin(lifecycle, task, id, slot.kind, &wish, done, context));
+	TRY(begin(lifecycle, task, id, copy.slot.kind, &wish, done, context));
 	lifecycle->work->boots = boots;
 	return MORTISE_OK;
 }
@@ -336,28 +315,26 @@ enum mortise_status slot_work_change_pin(struct lifecycle *lifecycle, uint64_t i
 void lifecycle_describe_test(struct lifecycle *lifecycle, uint64_t id,
 	const struct sealer_answer *answer, char *buffer, size_t size)
 {
-	CLEANUP(release) uint8_t *record = NULL;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 	struct advice_about about = {.operation = ADVICE_TEST,
 		.slot = id,
 		.has_anchor = anchor_report(lifecycle->anchor).exists};
-	struct slot slot;
 
-	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) == MORTISE_OK &&
-		(slot.hints.flags & SLOT_STAGED))
-		about.slot = slot.hints.of;
+	if (vault_slot(lifecycle->vault, id, &copy) == MORTISE_OK &&
+		(copy.slot.hints.flags & SLOT_STAGED))
+		about.slot = copy.slot.hints.of;
 	advice_describe(&about, answer, buffer, size);
 }
 
 /* The date is no part of the proof: if it cannot be written, the slot opens all the same. */
 static void note_test(struct lifecycle *lifecycle, uint64_t id)
 {
-	CLEANUP(release) uint8_t *record = NULL;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
-	if (lifecycle_vault_slot(lifecycle, id, &record, &slot) != MORTISE_OK)
+	if (vault_slot(lifecycle->vault, id, &copy) != MORTISE_OK)
 		return;
-	slot.hints.tested_us = clock_now().least_us;
-	if (vault_hint_slot(lifecycle->vault, id, &slot.hints) == MORTISE_OK)
+	copy.slot.hints.tested_us = clock_now().least_us;
+	if (vault_hint_slot(lifecycle->vault, id, &copy.slot.hints) == MORTISE_OK)
 		lifecycle_keep_slots(lifecycle);
 }
 
@@ -394,19 +371,18 @@ static void on_tested(void *context, struct sealer_answer *answer)
 enum mortise_status slot_work_test(struct lifecycle *lifecycle, uint64_t id,
 	const struct secret *pin, slot_done *done, void *context)
 {
-	CLEANUP(release) uint8_t *record = NULL;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
 	if (!lifecycle->vault)
 		return MORTISE_SEALED;
-	TRY(lifecycle_vault_slot(lifecycle, id, &record, &slot));
-	if (!slot_is_hardware(&slot))
+	TRY(vault_slot(lifecycle->vault, id, &copy));
+	if (!slot_is_hardware(&copy.slot))
 		return MORTISE_CONFLICT;
-	if (((slot.hints.flags & SLOT_HAS_PIN) != 0) != (pin != NULL))
+	if (((copy.slot.hints.flags & SLOT_HAS_PIN) != 0) != (pin != NULL))
 		return MORTISE_INVALID;
 	TRY(new_work(lifecycle, TASK_TEST, id, done, context));
-	enum mortise_status status = sealer_open(
-		lifecycle->parts.sealer, slot.kind, slot.blob, pin, on_tested, lifecycle->work);
+	enum mortise_status status = sealer_open(lifecycle->parts.sealer, copy.slot.kind,
+		copy.slot.blob, pin, on_tested, lifecycle->work);
 	if (status != MORTISE_OK)
 		drop_work(lifecycle);
 	return status;
@@ -461,10 +437,9 @@ enum mortise_status slot_remove(struct lifecycle *lifecycle, uint64_t id)
 	TRY(vault_remove_slot(lifecycle->vault, id));
 	forget_slot(lifecycle, id);
 	for (uint64_t other = 0; (other = vault_next_slot(lifecycle->vault, other));) {
-		CLEANUP(release) uint8_t *record = NULL;
-		struct slot slot;
-		if (lifecycle_vault_slot(lifecycle, other, &record, &slot) == MORTISE_OK &&
-			slot_is_passing(&slot) && slot.hints.of == id)
+		CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+		if (vault_slot(lifecycle->vault, other, &copy) == MORTISE_OK &&
+			slot_is_passing(&copy.slot) && copy.slot.hints.of == id)
 			/* What is left of it opens the store, and `slot list` shows it. */
 			(void)!vault_remove_slot(lifecycle->vault, other);
 	}

@@ -11,23 +11,14 @@
 
 #define SLOT_BOOTS_MAX 10
 
-static void release(uint8_t **bytes)
-{
-	free(*bytes);
-}
-
 /* The slot that is meant; its id stands in the audit line as the version. */
-static enum mortise_status read_slot(
-	struct exchange *exchange, uint8_t **out_record, struct slot *out_slot)
+static enum mortise_status read_slot(struct exchange *exchange, struct slot_copy *out_copy)
 {
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
-	size_t size = 0;
 
 	if (wire_number(exchange->request, WIRE_TAG_NUMBER, &exchange->version) != MORTISE_OK)
 		return exchange_fail(exchange, MORTISE_INVALID, "the request names no slot");
-	enum mortise_status status = vault_slot(vault, exchange->version, out_record, &size);
-	if (status == MORTISE_OK)
-		status = slot_read((struct store_bytes){*out_record, size}, out_slot);
+	enum mortise_status status = vault_slot(vault, exchange->version, out_copy);
 	if (status == MORTISE_NOT_FOUND)
 		return exchange_fail(exchange, status, "no slot %llu; see: mortise slot list",
 			(unsigned long long)exchange->version);
@@ -113,12 +104,9 @@ enum mortise_status request_slot_list(struct exchange *exchange)
 	size_t list = wire_list_begin(exchange->reply, WIRE_TAG_ITEMS);
 
 	for (uint64_t id = 0; (id = vault_next_slot(vault, id));) {
-		CLEANUP(release) uint8_t *record = NULL;
-		struct slot slot;
-		size_t size = 0;
-		TRY(vault_slot(vault, id, &record, &size));
-		TRY(slot_read((struct store_bytes){record, size}, &slot));
-		put_slot(exchange->reply, id, &slot, slot_opened_us(lifecycle, id));
+		CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+		TRY(vault_slot(vault, id, &copy));
+		put_slot(exchange->reply, id, &copy.slot, slot_opened_us(lifecycle, id));
 	}
 	wire_list_end(exchange->reply, list);
 	return MORTISE_OK;
@@ -171,39 +159,38 @@ static enum mortise_status check_pin(
 }
 
 /* A hardware slot that is there to stay, with its PIN. */
-static enum mortise_status read_hardware(struct exchange *exchange, uint8_t **out_record,
-	struct slot *out_slot, struct secret **out_pin)
+static enum mortise_status read_hardware(
+	struct exchange *exchange, struct slot_copy *out_copy, struct secret **out_pin)
 {
-	TRY(read_slot(exchange, out_record, out_slot));
+	TRY(read_slot(exchange, out_copy));
 	TRY(exchange_pin(exchange, out_pin));
-	if (!slot_is_hardware(out_slot))
+	if (!slot_is_hardware(&out_copy->slot))
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"slot %llu is no hardware: only a key that is typed opens it; see: mortise "
 			"slot list",
 			(unsigned long long)exchange->version);
-	return check_pin(exchange, out_slot, *out_pin);
+	return check_pin(exchange, &out_copy->slot, *out_pin);
 }
 
-static enum mortise_status read_lasting(struct exchange *exchange, uint8_t **out_record,
-	struct slot *out_slot, struct secret **out_pin)
+static enum mortise_status read_lasting(
+	struct exchange *exchange, struct slot_copy *out_copy, struct secret **out_pin)
 {
-	TRY(read_hardware(exchange, out_record, out_slot, out_pin));
-	if (slot_is_passing(out_slot))
+	TRY(read_hardware(exchange, out_copy, out_pin));
+	if (slot_is_passing(&out_copy->slot))
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"slot %llu is there for slot %llu only; name that one",
 			(unsigned long long)exchange->version,
-			(unsigned long long)out_slot->hints.of);
+			(unsigned long long)out_copy->slot.hints.of);
 	return MORTISE_OK;
 }
 
 enum mortise_status request_slot_reseal(struct exchange *exchange)
 {
 	CLEANUP(secret_drop) struct secret *pin = NULL;
-	CLEANUP(release) uint8_t *record = NULL;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 	struct pending *pending = NULL;
-	struct slot slot;
 
-	TRY(read_lasting(exchange, &record, &slot, &pin));
+	TRY(read_lasting(exchange, &copy, &pin));
 	if (is_told_only(exchange))
 		return MORTISE_OK;
 	TRY(pending_new(exchange, NULL, NULL, &pending));
@@ -215,18 +202,17 @@ enum mortise_status request_slot_reseal(struct exchange *exchange)
 enum mortise_status request_slot_suspend(struct exchange *exchange)
 {
 	CLEANUP(secret_drop) struct secret *pin = NULL;
-	CLEANUP(release) uint8_t *record = NULL;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 	struct pending *pending = NULL;
 	uint64_t boots = 1;
-	struct slot slot;
 
-	TRY(read_lasting(exchange, &record, &slot, &pin));
+	TRY(read_lasting(exchange, &copy, &pin));
 	if (wire_has(exchange->request, WIRE_TAG_BOOTS) &&
 		(wire_number(exchange->request, WIRE_TAG_BOOTS, &boots) != MORTISE_OK ||
 			boots == 0 || boots > SLOT_BOOTS_MAX))
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "boots are 1 to %d", SLOT_BOOTS_MAX);
-	if (!slot.hints.pcrs)
+	if (!copy.slot.hints.pcrs)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"slot %llu is bound to no PCR values; there is nothing to suspend",
 			(unsigned long long)exchange->version);
@@ -241,12 +227,11 @@ enum mortise_status request_slot_suspend(struct exchange *exchange)
 enum mortise_status request_slot_change_pin(struct exchange *exchange)
 {
 	CLEANUP(secret_drop) struct secret *pin = NULL;
-	CLEANUP(release) uint8_t *record = NULL;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 	struct pending *pending = NULL;
-	struct slot slot;
 
-	TRY(read_lasting(exchange, &record, &slot, &pin));
-	if (!slot_kind(&slot)->changes_pin)
+	TRY(read_lasting(exchange, &copy, &pin));
+	if (!slot_kind(&copy.slot)->changes_pin)
 		return exchange_fail(exchange, MORTISE_CONFLICT,
 			"a token keeps its PIN itself; change it with the token's own tool");
 	if (!pin)
@@ -286,22 +271,21 @@ static enum mortise_status test_typed(struct exchange *exchange)
 enum mortise_status request_slot_test(struct exchange *exchange)
 {
 	CLEANUP(secret_drop) struct secret *pin = NULL;
-	CLEANUP(release) uint8_t *record = NULL;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 	struct pending *pending = NULL;
-	struct slot slot;
 
-	TRY(read_slot(exchange, &record, &slot));
-	if (!slot_is_hardware(&slot)) {
+	TRY(read_slot(exchange, &copy));
+	if (!slot_is_hardware(&copy.slot)) {
 		if (!wire_has(exchange->request, WIRE_TAG_RECOVERY) &&
 			!wire_has(exchange->request, WIRE_TAG_SHARES))
 			return exchange_fail(exchange, MORTISE_INVALID,
 				"slot %llu opens by a key that is typed (key id %s); use "
 				"--recovery-file=F or a terminal",
-				(unsigned long long)exchange->version, slot.key_id);
+				(unsigned long long)exchange->version, copy.slot.key_id);
 		return test_typed(exchange);
 	}
 	TRY(exchange_pin(exchange, &pin));
-	TRY(check_pin(exchange, &slot, pin));
+	TRY(check_pin(exchange, &copy.slot, pin));
 	TRY(pending_new(exchange, NULL, NULL, &pending));
 	enum mortise_status status = slot_work_test(
 		exchange->agent->lifecycle, exchange->version, pin, request_slot_done, pending);
@@ -310,10 +294,9 @@ enum mortise_status request_slot_test(struct exchange *exchange)
 
 enum mortise_status request_slot_remove(struct exchange *exchange)
 {
-	CLEANUP(release) uint8_t *record = NULL;
-	struct slot slot;
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
-	TRY(read_slot(exchange, &record, &slot));
+	TRY(read_slot(exchange, &copy));
 	if (is_told_only(exchange))
 		return MORTISE_OK;
 	enum mortise_status status = slot_remove(exchange->agent->lifecycle, exchange->version);
