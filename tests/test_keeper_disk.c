@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lifecycle_work.h"
+#include "slot_work.h"
 #include "status.h"
 #include "store.h"
 

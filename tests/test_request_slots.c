@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lifecycle_work.h"
+#include "slot_work.h"
 #include "slots.h"
 
 #define SEALS_MAX 64

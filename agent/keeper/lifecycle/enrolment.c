@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "anchor.h"
 #include "clock.h"
 
 void enrolment_drop(struct enrolment **enrolment)
@@ -17,6 +18,8 @@ void enrolment_drop(struct enrolment **enrolment)
 	sealer_forget(dropped->sealer, dropped);
 	secret_drop(&dropped->pin);
 	secret_drop(&dropped->h);
+	secret_drop(&dropped->anchor_auth);
+	secret_drop(&dropped->anchor);
 	free(dropped);
 }
 
@@ -102,6 +105,32 @@ enum mortise_status enrolment_new(struct sealer_link *sealer, const char *kind,
 	*out_enrolment = enrolment;
 	enrolment = NULL;
 	return MORTISE_OK;
+}
+
+static void on_counter(void *context, struct sealer_answer *answer)
+{
+	struct enrolment *enrolment = context;
+
+	if (answer->status != MORTISE_OK) {
+		fail(enrolment, answer);
+		return;
+	}
+	enrolment->generation = answer->counter;
+	enum mortise_status status = anchor_write_state(
+		enrolment->kind, enrolment->anchor_auth, answer->blob, &enrolment->anchor);
+	tell(enrolment, status, status == MORTISE_OK ? "" : mortise_status_text(status));
+}
+
+enum mortise_status enrolment_add_counter(
+	struct enrolment *enrolment, enum advice_operation operation, enrolment_done *done)
+{
+	struct token_anchor question = {.action = TOKEN_ANCHOR_DEFINE};
+
+	TRY(secret_random(KEY_SIZE, &enrolment->anchor_auth));
+	question.auth = enrolment->anchor_auth;
+	enrolment->operation = operation;
+	enrolment->done = done;
+	return sealer_anchor(enrolment->sealer, enrolment->kind, &question, on_counter, enrolment);
 }
 
 struct slot_hints enrolment_hints(const struct enrolment *enrolment)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * enrolment: a seal made by one sealer and proved by another, which knows nothing of the first.
+ * enrolment: a seal made by one sealer and proved by another, which knows nothing of the first;
+ * and, where it is wanted, a counter for an anchor in the same hardware.
  * It belongs to whoever began it, and may be dropped at any time. Knows nothing of slots.
  */
 #ifndef MORTISE_ENROLMENT_H
@@ -23,7 +24,10 @@ struct enrolment {
 	struct secret *h; /* once it is made */
 	uint8_t blob[TOKEN_BLOB_MAX];
 	size_t blob_size;
+	struct secret *anchor; /* what a store keeps of its anchor; NULL: there is no counter */
+	uint64_t generation;   /* where the counter stands */
 
+	struct secret *anchor_auth;
 	struct sealer_link *sealer;
 	enum advice_operation operation;
 	enrolment_done *done;
@@ -38,6 +42,13 @@ struct enrolment {
 enum mortise_status enrolment_new(struct sealer_link *sealer, const char *kind,
 	const struct token_wish *wish, enum advice_operation operation, enrolment_done *done,
 	void *context, struct enrolment **out_enrolment) MUST_USE;
+
+/*
+ * After that: makes a counter. done is another, called likewise; with MORTISE_OK there is an
+ * anchor.
+ */
+enum mortise_status enrolment_add_counter(struct enrolment *enrolment,
+	enum advice_operation operation, enrolment_done *done) MUST_USE;
 
 /* Frees it and sets it NULL, which it may be; nobody is told. */
 void enrolment_drop(struct enrolment **enrolment);

@@ -9,41 +9,10 @@
 #ifndef MORTISE_LIFECYCLE_H
 #define MORTISE_LIFECYCLE_H
 
-#include "anchor.h"
-#include "audit.h"
-#include "backup.h"
-#include "sealer_link.h"
-#include "vault.h"
-
-enum lifecycle_state {
-	LIFECYCLE_UNINITIALISED,
-	LIFECYCLE_SEALED,
-	LIFECYCLE_UNSEALING, /* sealed, and hardware is being asked */
-	LIFECYCLE_UNSEALED,
-};
+#include "making.h"
+#include "recovering.h"
 
 struct lifecycle;
-
-struct lifecycle_hooks {
-	/*
-	 * The vault has just been opened: what is more needed before it serves (policy, audit
-	 * keys). Anything but MORTISE_OK keeps the agent sealed, with the reason given.
-	 */
-	enum mortise_status (*opened)(void *context, struct vault *vault, const char **out_reason);
-	/*
-	 * The store was read anew (lifecycle_look_again): what was taken from the vault may be
-	 * another by now. Anything but MORTISE_OK: it is asked again.
-	 */
-	enum mortise_status (*reread)(void *context, struct vault *vault);
-	/* The vault is about to be closed. */
-	void (*closing)(void *context);
-	/* The state or its reason changed. */
-	void (*changed)(void *context);
-	/* What the agent did by itself, for the audit; rule and path are none. */
-	void (*record)(
-		void *context, const char *operation, enum mortise_status result, const char *note);
-	void *context;
-};
 
 struct lifecycle_parts {
 	struct event_base *base;
@@ -80,14 +49,6 @@ bool lifecycle_slots(const struct lifecycle *lifecycle, char *buffer, size_t siz
  * that a question needs not be taken back for each. 0: none, or an admin wants it sealed.
  */
 uint64_t lifecycle_waits_for_pin(const struct lifecycle *lifecycle);
-/* Text of the policy that init applies, under that name: uid may do everything. */
-#define LIFECYCLE_FIRST_POLICY "10-first.policy"
-size_t lifecycle_first_policy(uint32_t uid, char *buffer, size_t size);
-
-/* text: one line about a failure, "" if none; recovery: after init only, borrowed. */
-typedef void lifecycle_done(
-	void *context, enum mortise_status status, const char *text, const struct secret *recovery);
-
 /*
  * Makes a store with a slot of kind ("tpm2", or NULL: none), sealed as wished, and a recovery
  * slot; with has_anchor, a counter in the same TPM tells old copies of it. done is called later,
@@ -95,16 +56,8 @@ typedef void lifecycle_done(
  * waits for that key. MORTISE_CONFLICT if there is a store, MORTISE_BUSY while another operation
  * runs: then done is not called.
  */
-enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const char *kind,
-	const struct token_wish *wish, bool has_anchor, bool (*is_wanted)(void *context),
+enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const struct making_wish *wish,
 	lifecycle_done *done, void *context) MUST_USE;
-
-/* A PIN that somebody typed. */
-struct lifecycle_pin {
-	const struct secret *pin; /* NULL: none */
-	const char *kind;         /* of the slot that it is for; NULL: any */
-	uint64_t slot;            /* 0: the first that wants one */
-};
 
 /*
  * Asks the hardware slots in turn; the seal's hold ends. The PIN is copied, and given to one slot
@@ -121,17 +74,13 @@ enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct l
 enum mortise_status lifecycle_unseal_typed(struct lifecycle *lifecycle,
 	const struct secret *recovery_key, lifecycle_done *done, void *context) MUST_USE;
 
+/* What is done to slots while it is unsealed. */
+struct slot_worker *lifecycle_slot_worker(struct lifecycle *lifecycle);
+/* When the slot was opened by this process, if it is the one; else 0. */
+uint64_t lifecycle_slot_opened_us(const struct lifecycle *lifecycle, uint64_t id);
+
 /* Is it being opened for somebody, or its age being checked? */
 bool lifecycle_is_opening(const struct lifecycle *lifecycle);
-
-/* What a recovery is to lead to. */
-struct recovery_wish {
-	const struct secret *key;      /* that was typed */
-	const void *owner;             /* of a copy that came in (backup.h); NULL: this store */
-	const char *kind;              /* of the hardware from now on; NULL: none */
-	const struct token_wish *seal; /* how it is to seal */
-	bool has_anchor, is_dry_run;
-};
 
 /*
  * Opens a sealed store by a typed key whatever its anchor says, enrols hardware anew and removes
@@ -145,10 +94,6 @@ enum mortise_status lifecycle_recover(struct lifecycle *lifecycle, const struct 
 
 /* Is there a reason for lifecycle_recover() to wait for another operation? */
 bool lifecycle_is_busy(const struct lifecycle *lifecycle);
-
-/* What a typed key opens in any store. As slot_open(); MORTISE_NOT_FOUND without a typed slot. */
-enum mortise_status lifecycle_find_master_key(
-	struct store *store, const struct secret *key, struct secret **out_master_key) MUST_USE;
 
 /* Where the audit log was damaged, as the disk says it; none before there is a store. */
 void lifecycle_gaps_while_sealed(
@@ -202,13 +147,6 @@ enum mortise_status lifecycle_seal(struct lifecycle *lifecycle, bool until_boot)
  */
 enum mortise_status lifecycle_rekey(struct lifecycle *lifecycle, bool reencrypt) MUST_USE;
 
-struct lifecycle_rekeying {
-	bool is_under_way;          /* until the old key's rows are gone */
-	bool is_removing;           /* the new key is the store's, and that is what is left */
-	uint64_t epoch;             /* that the last rekey makes or made; 0: none since the start */
-	enum mortise_status status; /* how it ended */
-	uint64_t done, total;       /* secrets */
-};
 struct lifecycle_rekeying lifecycle_rekeying(const struct lifecycle *lifecycle);
 
 /* Has a write failed so that the store has to be opened anew? Nothing is written until it is. */

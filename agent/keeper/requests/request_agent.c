@@ -280,7 +280,7 @@ static void on_initialised(
 	if (status == MORTISE_OK && recovery) {
 		snprintf(first.key_id, sizeof first.key_id, "%s",
 			lifecycle_recovery_id(agent->lifecycle));
-		lifecycle_first_policy(agent->first_uid, first.policy, sizeof first.policy);
+		making_first_policy(agent->first_uid, first.policy, sizeof first.policy);
 		log_info("a new store was made; recovery key %s", first.key_id);
 	} else if (status == MORTISE_OK) {
 		status = MORTISE_IO;
@@ -311,10 +311,13 @@ enum mortise_status request_init(struct exchange *exchange)
 		wire_put_number(exchange->reply, WIRE_TAG_CHANGED, 1);
 		return MORTISE_OK;
 	}
+	const struct making_wish wish = {
+		.kind = strcmp(asked.kind, "none") == 0 ? NULL : asked.kind,
+		.seal = &asked.wish,
+		.has_anchor = asked.has_anchor,
+		.is_wanted = is_wanted};
 	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status =
-		lifecycle_init(lifecycle, strcmp(asked.kind, "none") == 0 ? NULL : asked.kind,
-			&asked.wish, asked.has_anchor, is_wanted, on_initialised, pending);
+	enum mortise_status status = lifecycle_init(lifecycle, &wish, on_initialised, pending);
 	if (status != MORTISE_OK) {
 		pending_abandon(exchange, pending);
 		return exchange_fail(

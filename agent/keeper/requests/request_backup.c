@@ -138,7 +138,7 @@ static enum mortise_status find_key(
 	if (missing)
 		return exchange_fail(
 			exchange, MORTISE_INVALID, "%u more shares are needed at once", missing);
-	return lifecycle_find_master_key(store, typed, out_key);
+	return recovering_find_key(store, typed, out_key);
 }
 
 static enum mortise_status open_backup(struct exchange *exchange)

@@ -12,7 +12,6 @@
 
 #include "backup.h"
 #include "exchange.h"
-#include "lifecycle_work.h"
 
 #define NAME_MAX_BYTES 40
 #define MISSING_MAX    900 /* bytes; what does not fit is counted */
@@ -162,8 +161,8 @@ static enum mortise_status ask_hardware(struct exchange *exchange)
 		return exchange_fail(exchange, MORTISE_INVALID, "a slot's id is a number");
 	TRY(pending_new(exchange, NULL, NULL, &pending));
 	pending->version = exchange->version;
-	enum mortise_status status =
-		slot_health(exchange->agent->lifecycle, exchange->version, on_health, pending);
+	enum mortise_status status = slot_health(lifecycle_slot_worker(exchange->agent->lifecycle),
+		exchange->version, on_health, pending);
 	if (status == MORTISE_OK)
 		return status;
 	pending_abandon(exchange, pending);

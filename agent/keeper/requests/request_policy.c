@@ -118,9 +118,9 @@ static enum mortise_status stage_first(struct exchange *exchange, struct policy_
 
 	if (!text)
 		return MORTISE_BUSY;
-	snprintf(staging->in.names[0], sizeof staging->in.names[0], LIFECYCLE_FIRST_POLICY);
+	snprintf(staging->in.names[0], sizeof staging->in.names[0], MAKING_FIRST_POLICY);
 	staging->in.files[0] = (struct policy_file){staging->in.names[0], text,
-		lifecycle_first_policy(exchange->agent->first_uid, text, FIRST_POLICY_SIZE)};
+		making_first_policy(exchange->agent->first_uid, text, FIRST_POLICY_SIZE)};
 	staging->in.count = 1;
 	return MORTISE_OK;
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "exchange.h"
-#include "lifecycle_work.h"
 #include "request_typed.h"
 #include "slots.h"
 
@@ -106,7 +105,7 @@ enum mortise_status request_slot_list(struct exchange *exchange)
 	for (uint64_t id = 0; (id = vault_next_slot(vault, id));) {
 		CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 		TRY(vault_slot(vault, id, &copy));
-		put_slot(exchange->reply, id, &copy.slot, slot_opened_us(lifecycle, id));
+		put_slot(exchange->reply, id, &copy.slot, lifecycle_slot_opened_us(lifecycle, id));
 	}
 	wire_list_end(exchange->reply, list);
 	return MORTISE_OK;
@@ -194,8 +193,9 @@ enum mortise_status request_slot_reseal(struct exchange *exchange)
 	if (is_told_only(exchange))
 		return MORTISE_OK;
 	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status = slot_work_reseal(
-		exchange->agent->lifecycle, exchange->version, pin, request_slot_done, pending);
+	enum mortise_status status =
+		slot_work_reseal(lifecycle_slot_worker(exchange->agent->lifecycle),
+			exchange->version, pin, request_slot_done, pending);
 	return status == MORTISE_OK ? status : refuse(exchange, pending, status);
 }
 
@@ -219,8 +219,9 @@ enum mortise_status request_slot_suspend(struct exchange *exchange)
 	if (is_told_only(exchange))
 		return MORTISE_OK;
 	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status = slot_work_suspend(exchange->agent->lifecycle,
-		exchange->version, boots, pin, request_slot_done, pending);
+	enum mortise_status status =
+		slot_work_suspend(lifecycle_slot_worker(exchange->agent->lifecycle),
+			exchange->version, boots, pin, request_slot_done, pending);
 	return status == MORTISE_OK ? status : refuse(exchange, pending, status);
 }
 
@@ -241,8 +242,9 @@ enum mortise_status request_slot_change_pin(struct exchange *exchange)
 	if (is_told_only(exchange))
 		return MORTISE_OK;
 	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status = slot_work_change_pin(
-		exchange->agent->lifecycle, exchange->version, pin, request_slot_done, pending);
+	enum mortise_status status =
+		slot_work_change_pin(lifecycle_slot_worker(exchange->agent->lifecycle),
+			exchange->version, pin, request_slot_done, pending);
 	return status == MORTISE_OK ? status : refuse(exchange, pending, status);
 }
 
@@ -258,8 +260,8 @@ static enum mortise_status test_typed(struct exchange *exchange)
 		wire_put_number(exchange->reply, WIRE_TAG_NUMBER, missing);
 		return MORTISE_OK;
 	}
-	enum mortise_status status =
-		slot_test_typed(exchange->agent->lifecycle, exchange->version, key);
+	enum mortise_status status = slot_test_typed(
+		lifecycle_slot_worker(exchange->agent->lifecycle), exchange->version, key);
 	if (status == MORTISE_DENIED)
 		return exchange_fail(exchange, status, "that key does not open slot %llu",
 			(unsigned long long)exchange->version);
@@ -287,8 +289,9 @@ enum mortise_status request_slot_test(struct exchange *exchange)
 	TRY(exchange_pin(exchange, &pin));
 	TRY(check_pin(exchange, &copy.slot, pin));
 	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status = slot_work_test(
-		exchange->agent->lifecycle, exchange->version, pin, request_slot_done, pending);
+	enum mortise_status status =
+		slot_work_test(lifecycle_slot_worker(exchange->agent->lifecycle), exchange->version,
+			pin, request_slot_done, pending);
 	return status == MORTISE_OK ? status : refuse(exchange, pending, status);
 }
 
@@ -299,7 +302,8 @@ enum mortise_status request_slot_remove(struct exchange *exchange)
 	TRY(read_slot(exchange, &copy));
 	if (is_told_only(exchange))
 		return MORTISE_OK;
-	enum mortise_status status = slot_remove(exchange->agent->lifecycle, exchange->version);
+	enum mortise_status status =
+		slot_remove(lifecycle_slot_worker(exchange->agent->lifecycle), exchange->version);
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
 			"slot %llu is the last one: without it nothing opens the store; add "

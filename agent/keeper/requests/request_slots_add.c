@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "exchange.h"
-#include "lifecycle_work.h"
 #include "request_typed.h"
 #include "shares.h"
 #include "slots.h"
@@ -34,8 +33,8 @@ static enum mortise_status make_key(struct new_key *key)
 /* Adds a slot for what is typed, in the words of who asked. */
 static enum mortise_status add_typed(struct exchange *exchange, const struct slot_typed *typed)
 {
-	enum mortise_status status =
-		slot_add_typed(exchange->agent->lifecycle, typed, &exchange->version);
+	enum mortise_status status = slot_add_typed(
+		lifecycle_slot_worker(exchange->agent->lifecycle), typed, &exchange->version);
 
 	if (status == MORTISE_CONFLICT)
 		return exchange_fail(exchange, status,
@@ -176,8 +175,9 @@ static enum mortise_status add_hardware(struct exchange *exchange, const struct 
 	struct pending *pending = NULL;
 
 	TRY(pending_new(exchange, NULL, NULL, &pending));
-	enum mortise_status status = slot_work_add(
-		exchange->agent->lifecycle, asked->kind, &asked->wish, request_slot_done, pending);
+	enum mortise_status status =
+		slot_work_add(lifecycle_slot_worker(exchange->agent->lifecycle), asked->kind,
+			&asked->wish, request_slot_done, pending);
 	if (status == MORTISE_OK)
 		return status;
 	pending_abandon(exchange, pending);
