@@ -574,6 +574,43 @@ static void init_survives_a_sealer_that_dies_when_the_store_is_made(void **state
 	asker_close(asker);
 }
 
+static void play_silence_at_a_look_at_the_counter(
+	struct keeper_fixture *fixture, const struct wire_message *request)
+{
+	uint64_t action = 0;
+
+	if (request->code != SEALER_ANCHOR ||
+		wire_number(request, PROCESS_TAG_NUMBER, &action) != MORTISE_OK ||
+		action != TOKEN_ANCHOR_READ)
+		play_honest(fixture, request);
+}
+
+/* The store is made by then, and nothing but that key opens it on another board. */
+static void init_tells_its_key_though_it_is_sealed_while_the_store_is_opened(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *maker = asker_open(fixture), *asker = asker_open(fixture);
+	char key[128];
+
+	fixture->play = play_silence_at_a_look_at_the_counter;
+	begin_init(maker);
+	asker_send(maker);
+	keeper_await_questions(fixture, 4);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_SEAL), MORTISE_OK);
+	assert_int_equal(asker_receive(fixture, maker), MORTISE_OK);
+	assert_int_equal(wire_text(&maker->reply, WIRE_TAG_RECOVERY, key, sizeof key), MORTISE_OK);
+	keeper_fail_sealer(fixture, TOKEN_FAULT_LOCKOUT, "too late");
+	assert_sealed_because(fixture, "sealed by an admin");
+	fixture->play = play_honest;
+	struct wire_writer *writer = asker_begin(asker, WIRE_RECOVER);
+	wire_put_text(writer, WIRE_TAG_RECOVERY, key);
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "none");
+	assert_int_equal(asker_call(fixture, asker), MORTISE_OK);
+	keeper_await_state(fixture, "unsealed");
+	asker_close(maker);
+	asker_close(asker);
+}
+
 static void who_waits_for_hardware_is_told_when_a_typed_key_was_in_vain(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -985,6 +1022,7 @@ int main(void)
 		WITH_HARDWARE(so_it_is_while_the_doctor_asks_a_slots_hardware),
 		WITH_KEEPER(a_client_that_left_while_the_counter_is_made_leaves_no_store),
 		WITH_KEEPER(init_survives_a_sealer_that_dies_when_the_store_is_made),
+		WITH_KEEPER(init_tells_its_key_though_it_is_sealed_while_the_store_is_opened),
 		WITH_HARDWARE(who_waits_for_hardware_is_told_when_a_typed_key_was_in_vain),
 		WITH_HARDWARE(a_pin_is_not_kept_for_later_when_a_typed_key_was_in_vain),
 		WITHOUT_ANCHOR(who_unseals_while_a_recovery_is_under_way_does_not_wait_for_ever),
