@@ -468,6 +468,20 @@ static void it_waits_until_the_pin_is_right_or_an_admin_wants_it_sealed(void **s
 	asker_close(asker);
 }
 
+/* systemd would go on asking for the PIN of an agent that is open. */
+static void it_waits_for_none_where_another_slot_has_opened(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2", .pin = "1234")), 2);
+	assert_int_equal(made(asker, ASK(WIRE_SLOT_ADD, .kind = "tpm2")), 3);
+	asker_close(asker);
+	keeper_restart(fixture);
+	keeper_await_state(fixture, "unsealed");
+	assert_waits_for(fixture, "");
+}
+
 static void a_wrong_pin_is_tried_once_and_at_one_slot_only(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -1084,6 +1098,7 @@ int main(void)
 		IN_FIXTURE(a_slot_that_fails_does_not_stop_the_next),
 		IN_FIXTURE(a_slot_with_a_pin_waits_for_it_and_is_not_tried_without),
 		IN_FIXTURE(it_waits_until_the_pin_is_right_or_an_admin_wants_it_sealed),
+		IN_FIXTURE(it_waits_for_none_where_another_slot_has_opened),
 		IN_FIXTURE(a_wrong_pin_is_tried_once_and_at_one_slot_only),
 		IN_FIXTURE(a_wrong_pin_is_tried_once_though_a_slot_has_others_beside_it),
 		IN_FIXTURE(a_changed_pin_opens_and_the_old_one_does_not),
