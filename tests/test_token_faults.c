@@ -300,7 +300,7 @@ static void the_page_says_of_each_fault_what_mends_it(void **state)
 	fclose(file);
 	assert_true(size > 0 && size < 262143);
 	for (int fault = TOKEN_FAULT_NONE + 1; fault < TOKEN_FAULT_COUNT; fault++) {
-		const char *mends = token_fault_mends((enum token_fault)fault);
+		const char *mends = token_fault_row((enum token_fault)fault)->passes;
 
 		snprintf(row, sizeof row, "\n| %s | %s |\n",
 			token_fault_text((enum token_fault)fault), mends ? mends : "no");

@@ -21,7 +21,7 @@
 #define TOKEN_PEM_MAX  2048
 #define TOKEN_URI_MAX  1024
 
-/* What went wrong, as far as an operator would act differently; keeper/advice.h says how. */
+/* What went wrong, as far as an operator would act differently; token.c says how. */
 enum token_fault {
 	TOKEN_FAULT_NONE = 0,
 	TOKEN_FAULT_ABSENT,       /* no device, no simulator behind the socket, no token */
@@ -56,11 +56,19 @@ enum token_fault {
 /* What happened, for a person: "no TPM behind device:/dev/tpmrm0". Never NULL. */
 const char *token_fault_text(enum token_fault fault);
 
-/*
- * What may mend it in the rest of a boot, without anybody: "the driver is loaded". NULL: nothing
- * does. The table in docs/hardware.md is this one.
- */
-const char *token_fault_mends(enum token_fault fault);
+/* What is known of a fault, whatever was tried. */
+struct token_fault_row {
+	const char *text;
+	/*
+	 * What may mend it in the rest of a boot, without anybody: "the driver is loaded". NULL:
+	 * nothing does. The table in docs/hardware.md is this one.
+	 */
+	const char *passes;
+	const char *mend; /* what to do; for some that were tried advice.c knows better */
+	bool is_shut;     /* until then the hardware opens and makes nothing */
+};
+/* Never NULL: anything unknown is TOKEN_FAULT_OTHER. */
+const struct token_fault_row *token_fault_row(enum token_fault fault);
 
 /* Can it mend itself? Then it is tried again. */
 bool token_fault_is_passing(enum token_fault fault);

@@ -10,75 +10,6 @@
 #define RECOVERS      (ON(RECOVER) | ON(RECOVER_COUNTER))
 #define MAKES         (INITS | RECOVERS | ON(MAKE))
 #define COUNTERS      (ON(INIT_COUNTER) | ON(RECOVER_COUNTER))
-#define ALL           ((1u << ADVICE_OPERATIONS) - 1)
-
-/*
- * What mends it; and is_shut: until then the hardware opens and makes nothing, so that a way
- * around it is named, by operation.
- */
-static const struct {
-	const char *mend;
-	bool is_shut;
-} mends[TOKEN_FAULT_COUNT] = {
-	[TOKEN_FAULT_NONE] = {"try again", false},
-	[TOKEN_FAULT_ABSENT] =
-		{"check [tpm2] tcti in mortised.conf and that the agent's user is in "
-		 "group tss, or plug the token in",
-			true},
-	[TOKEN_FAULT_BUSY] = {"wait, and try again", false},
-	[TOKEN_FAULT_TIMEOUT] = {"power the machine off and on", true},
-	[TOKEN_FAULT_DIED] = {"look for mortise-sealer in the system's log", true},
-	[TOKEN_FAULT_LOCKOUT] = {"wait until the lockout ends, or run: tpm2_dictionarylockout "
-				 "--clear-lockout, or have the token's security officer unlock it",
-		true},
-	[TOKEN_FAULT_FAILURE_MODE] = {"power the machine off and on", true},
-	[TOKEN_FAULT_OWNER_AUTH] =
-		{"enable the TPM's owner hierarchy in the firmware's setup, or as "
-		 "its owner persist a storage root key at 0x81000001",
-			true},
-	[TOKEN_FAULT_NO_SRK] = {"see whether the TPM was cleared just now, and try again", true},
-	[TOKEN_FAULT_OTHER_SRK] = {"find out who put another key there, and try again", true},
-	[TOKEN_FAULT_UNFIT_SRK] =
-		{"find out who put it there, then remove it: tpm2_evictcontrol -c "
-		 "0x81000001",
-			true},
-	[TOKEN_FAULT_REFUSED] = {"do not use it: it does not open what it has just sealed", true},
-	[TOKEN_FAULT_FULL] = {"use a resource manager (device:/dev/tpmrm0), or run: "
-			      "tpm2_flushcontext -t -l",
-		true},
-	[TOKEN_FAULT_MALFORMED] =
-		{"check what [tpm2] tcti or [pkcs11] modules in mortised.conf point "
-		 "to",
-			true},
-	[TOKEN_FAULT_UNSUPPORTED] = {"see the detail; check [tpm2] tcti (device:, tabrmd: or "
-				     "swtpm:path=) or [pkcs11] in mortised.conf",
-		true},
-	[TOKEN_FAULT_OTHER] = {"see the detail in the agent's log", true},
-	[TOKEN_FAULT_WRONG_PIN] = {"try again with the right PIN", false},
-	[TOKEN_FAULT_NO_PIN] = {"give the PIN: --pin-file=F, or [pkcs11] pin-file in mortised.conf",
-		false},
-	[TOKEN_FAULT_OTHER_PCRS] = {"they changed meanwhile: try again", false},
-	[TOKEN_FAULT_NO_SIGNATURE] =
-		{"look for tpm2-pcr-signature.json of this kernel, or leave out "
-		 "--pcr-public-key",
-			false},
-	[TOKEN_FAULT_NO_COUNTER] =
-		{"find out who removed it, then run: mortise seal, then: mortise "
-		 "recover",
-			false},
-	[TOKEN_FAULT_OTHER_COUNT] = {"find out who counted it up, then run: mortise seal, then: "
-				     "mortise recover",
-		false},
-	[TOKEN_FAULT_SRK_AUTH] = {"as the TPM's owner put one without a password at 0x81000001, as "
-				  "docs/hardware.md has it",
-		true},
-	[TOKEN_FAULT_UNFIT_WISH] = {"see the detail, and ask again", false},
-	[TOKEN_FAULT_NO_MODULE] = {"check [pkcs11] modules in mortised.conf", true},
-	[TOKEN_FAULT_NO_MONITOR] =
-		{"see whether it is stopped (ps shows T): kill -CONT its pid, or "
-		 "restart the agent",
-			false},
-};
 
 /* The ways around hardware that is shut; NULL: the store is open, and none is needed. */
 static const char *const ways[ADVICE_OPERATIONS] = {
@@ -90,7 +21,7 @@ static const char *const ways[ADVICE_OPERATIONS] = {
 	[ADVICE_RECOVER_COUNTER] = "; or without it: mortise recover --no-hardware",
 };
 
-/* Where the two above do not say it; the first that fits counts. %s is the slot to reseal. */
+/* Where a fault's row does not say it; the first that fits counts. %s is the slot to reseal. */
 static const struct {
 	enum token_fault fault;
 	unsigned operations;
@@ -151,7 +82,7 @@ static const char *tell_foreign(const struct advice_about *about)
 	return "find out who did that, then run: mortise slot reseal %s";
 }
 
-/* A text that may have a %s in it; NULL: mends and ways say it. */
+/* A text that may have a %s in it; NULL: its row and ways say it. */
 static const char *find(const struct advice_about *about, enum token_fault fault)
 {
 	if (about->operation == ADVICE_TEST &&
@@ -177,16 +108,14 @@ static void fill_in(const char *text, uint64_t slot, char *buffer, size_t size)
 void advice_write(
 	const struct advice_about *about, enum token_fault fault, char *buffer, size_t size)
 {
+	const struct token_fault_row *row = token_fault_row(fault);
 	const char *way = ways[about->operation], *text;
 
-	if ((unsigned)fault >= TOKEN_FAULT_COUNT)
-		fault = TOKEN_FAULT_OTHER;
 	text = find(about, fault);
 	if (text != NULL)
 		fill_in(text, about->slot, buffer, size);
 	else
-		snprintf(buffer, size, "%s%s", mends[fault].mend,
-			mends[fault].is_shut && way != NULL ? way : "");
+		snprintf(buffer, size, "%s%s", row->mend, row->is_shut && way ? way : "");
 }
 
 /* If something has to be cut, it is what the hardware said. */
