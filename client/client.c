@@ -210,9 +210,9 @@ static uint8_t *map_frame(void)
 
 static enum mortise_status choose_socket(struct mortise *agent, const char *socket_path)
 {
-	if (socket_path == NULL)
+	if (!socket_path)
 		socket_path = secure_getenv("MORTISE_SOCKET");
-	if (socket_path == NULL || socket_path[0] == '\0')
+	if (!socket_path || socket_path[0] == '\0')
 		socket_path = CLIENT_SOCKET_DEFAULT;
 	if (strlen(socket_path) > CLIENT_SOCKET_MAX)
 		return client_fail(agent, MORTISE_INVALID, "a socket's path has at most %d bytes",
@@ -226,13 +226,13 @@ enum mortise_status client_new(const char *socket_path, struct mortise **out_age
 	struct mortise *agent = calloc(1, sizeof *agent);
 
 	*out_agent = NULL;
-	if (agent == NULL)
+	if (!agent)
 		return MORTISE_IO;
 	agent->fd = -1;
 	agent->deadline_ms = CLIENT_DEADLINE_MS;
 	agent->request = map_frame();
 	agent->reply = map_frame();
-	if (agent->request == NULL || agent->reply == NULL) {
+	if (!agent->request || !agent->reply) {
 		mortise_close(agent);
 		return MORTISE_IO;
 	}
@@ -242,14 +242,14 @@ enum mortise_status client_new(const char *socket_path, struct mortise **out_age
 
 void mortise_close(struct mortise *agent)
 {
-	if (agent == NULL)
+	if (!agent)
 		return;
 	connection_close(agent);
-	if (agent->request != NULL && agent->reply != NULL)
+	if (agent->request && agent->reply)
 		client_wipe(agent);
-	if (agent->request != NULL)
+	if (agent->request)
 		(void)munmap(agent->request, WIRE_FRAME_MAX);
-	if (agent->reply != NULL)
+	if (agent->reply)
 		(void)munmap(agent->reply, WIRE_FRAME_MAX);
 	free(agent);
 }

@@ -31,7 +31,7 @@ static enum mortise_status set(struct mortise *agent, const char *path, const vo
 	TRY(client_call(agent, &reply));
 	if (wire_number(&reply, WIRE_TAG_VERSION, &version) != MORTISE_OK)
 		return client_fail(agent, MORTISE_IO, "the agent's reply is malformed");
-	if (out_version != NULL)
+	if (out_version)
 		*out_version = version;
 	return MORTISE_OK;
 }
@@ -53,7 +53,7 @@ void mortise_wipe(void *buffer, size_t size)
 
 const char *mortise_message(const struct mortise *agent)
 {
-	return agent == NULL ? "out of memory" : agent->message;
+	return !agent ? "out of memory" : agent->message;
 }
 
 /* Values of one moment, each with a result of its own. */
@@ -206,7 +206,7 @@ static enum mortise_status take_item(struct mortise *agent, const struct wire_me
 	const struct wire_field *path = wire_field_of(item, WIRE_TAG_PATH);
 	uint64_t status, version = 0;
 
-	if (path->bytes == NULL || wire_number(item, WIRE_TAG_STATUS, &status) != MORTISE_OK ||
+	if (!path->bytes || wire_number(item, WIRE_TAG_STATUS, &status) != MORTISE_OK ||
 		(status != MORTISE_DENIED &&
 			wire_number(item, WIRE_TAG_VERSION, &version) != MORTISE_OK))
 		return malformed(agent);

@@ -49,14 +49,14 @@ static bool owns_directory(const char *socket_path, uid_t server, uid_t caller)
 	struct stat facts;
 	size_t size;
 
-	if (socket_path[0] != '/' || slash == NULL)
+	if (socket_path[0] != '/' || !slash)
 		return false;
 	size = slash == socket_path ? 1 : (size_t)(slash - socket_path);
 	if (size >= sizeof directory)
 		return false;
 	memcpy(directory, socket_path, size);
 	directory[size] = '\0';
-	if (realpath(directory, resolved) == NULL || stat(resolved, &facts) != 0)
+	if (!realpath(directory, resolved) || stat(resolved, &facts) != 0)
 		return false;
 	return facts.st_uid == server && is_way_closed(directory, server, caller) &&
 	       is_way_closed(resolved, server, caller);

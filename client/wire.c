@@ -67,7 +67,7 @@ static uint8_t *reserve_field(struct wire_writer *writer, unsigned tag, size_t s
 	if (tag >= WIRE_TAG_LIMIT || tag <= writer->last_tag || size > WIRE_RECORD_MAX)
 		writer->failed = true;
 	at = reserve(writer, FIELD_HEADER_SIZE + size);
-	if (at == NULL)
+	if (!at)
 		return NULL;
 	store16(at, (uint16_t)tag);
 	store32(at + 2, (uint32_t)size);
@@ -79,7 +79,7 @@ void wire_put(struct wire_writer *writer, unsigned tag, const void *bytes, size_
 {
 	uint8_t *at = reserve_field(writer, tag, size);
 
-	if (at != NULL && size > 0)
+	if (at && size > 0)
 		memcpy(at, bytes, size);
 }
 
@@ -102,7 +102,7 @@ size_t wire_list_begin(struct wire_writer *writer, unsigned tag)
 {
 	size_t mark = writer->size;
 
-	if (reserve_field(writer, tag, 0) == NULL)
+	if (!reserve_field(writer, tag, 0))
 		return 0;
 	writer->last_tag = NO_FIELD_HERE;
 	return mark;
@@ -123,7 +123,7 @@ void wire_item_put(struct wire_writer *writer, const void *bytes, size_t size)
 	if (size > WIRE_RECORD_MAX)
 		writer->failed = true;
 	at = reserve(writer, ITEM_HEADER_SIZE + size);
-	if (at == NULL)
+	if (!at)
 		return;
 	store32(at, (uint32_t)size);
 	if (size > 0)
@@ -134,7 +134,7 @@ size_t wire_item_begin(struct wire_writer *writer)
 {
 	size_t mark = writer->size;
 
-	if (reserve(writer, ITEM_HEADER_SIZE) == NULL)
+	if (!reserve(writer, ITEM_HEADER_SIZE))
 		return 0;
 	writer->last_tag = 0;
 	return mark;
@@ -233,7 +233,7 @@ const struct wire_field *wire_field_of(const struct wire_message *message, unsig
 
 static bool is_in(unsigned tag, const uint16_t tags[])
 {
-	for (; tags != NULL && *tags != 0; tags++)
+	for (; tags && *tags != 0; tags++)
 		if (*tags == tag)
 			return true;
 	return false;
@@ -245,7 +245,7 @@ bool wire_has_fields(
 	for (unsigned i = 0; i < message->count; i++)
 		if (!is_in(message->tag[i], needed) && !is_in(message->tag[i], possible))
 			return false;
-	for (; needed != NULL && *needed != 0; needed++)
+	for (; needed && *needed != 0; needed++)
 		if (!wire_has(message, *needed))
 			return false;
 	return true;
@@ -256,7 +256,7 @@ enum mortise_status wire_number(
 {
 	const struct wire_field *field = wire_field_of(message, tag);
 
-	if (field->bytes == NULL || field->size != 8)
+	if (!field->bytes || field->size != 8)
 		return MORTISE_INVALID;
 	*out_number = load32(field->bytes) | (uint64_t)load32(field->bytes + 4) << 32;
 	return MORTISE_OK;
@@ -267,8 +267,7 @@ enum mortise_status wire_text(
 {
 	const struct wire_field *field = wire_field_of(message, tag);
 
-	if (field->bytes == NULL || field->size >= buffer_size ||
-		memchr(field->bytes, 0, field->size) != NULL)
+	if (!field->bytes || field->size >= buffer_size || memchr(field->bytes, 0, field->size))
 		return MORTISE_INVALID;
 	memcpy(buffer, field->bytes, field->size);
 	buffer[field->size] = '\0';
@@ -279,7 +278,7 @@ struct wire_list wire_list_of(const struct wire_message *message, unsigned tag)
 {
 	const struct wire_field *field = wire_field_of(message, tag);
 
-	if (field->bytes == NULL)
+	if (!field->bytes)
 		return (struct wire_list){0};
 	return (struct wire_list){.at = field->bytes, .end = field->bytes + field->size};
 }

@@ -38,7 +38,7 @@ enum mortise_status audit_open(const char *path, bool sync_always, struct audit 
 	if (sodium_init() < 0)
 		return MORTISE_IO;
 	audit = calloc(1, sizeof *audit);
-	if (audit == NULL)
+	if (!audit)
 		return MORTISE_BUSY;
 	audit->file.fd = -1;
 	audit->sync_always = sync_always;
@@ -54,7 +54,7 @@ enum mortise_status audit_open(const char *path, bool sync_always, struct audit 
 
 void audit_close(struct audit *audit)
 {
-	if (audit == NULL)
+	if (!audit)
 		return;
 	/* What cannot be written any more has not been released either. */
 	audit_denials_settle(audit);

@@ -117,7 +117,7 @@ static bool has_vouched(const uint8_t *text, size_t size)
 		"\"op\":\"genesis\"", "\"op\":\"checkpoint\"", "\"op\":\"joint\""};
 
 	for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-		if (memmem(text, size, marks[i], strlen(marks[i])) != NULL)
+		if (memmem(text, size, marks[i], strlen(marks[i])))
 			return true;
 	return false;
 }
@@ -125,7 +125,7 @@ static bool has_vouched(const uint8_t *text, size_t size)
 enum mortise_status audit_find_vouched(const struct audit *audit)
 {
 	uint8_t *chunk = malloc(AUDIT_CHUNK_SIZE);
-	enum mortise_status status = chunk != NULL ? MORTISE_OK : MORTISE_BUSY;
+	enum mortise_status status = chunk ? MORTISE_OK : MORTISE_BUSY;
 	bool is_found = false;
 	size_t size = 1;
 

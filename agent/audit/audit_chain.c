@@ -127,7 +127,7 @@ enum mortise_status audit_read(const struct audit *audit, uint64_t offset, uint8
 	TRY(audit_file_read(
 		&audit->file, offset, buffer, left < capacity ? (size_t)left : capacity, &size));
 	end = memrchr(buffer, '\n', size);
-	if (end == NULL)
+	if (!end)
 		return MORTISE_INTEGRITY;
 	*out_size = (size_t)(end - buffer) + 1;
 	return MORTISE_OK;

@@ -24,7 +24,7 @@ enum mortise_status audit_check_new(const uint8_t first_key[32], struct audit_ch
 	if (sodium_init() < 0)
 		return MORTISE_IO;
 	check = calloc(1, sizeof *check);
-	if (check == NULL)
+	if (!check)
 		return MORTISE_BUSY;
 	memcpy(check->first_key, first_key, AUDIT_KEY_SIZE);
 	*out_check = check;
@@ -40,7 +40,7 @@ void audit_check_resume(struct audit_check *check, const struct audit_position *
 	const uint8_t *uuid, const uint8_t *key)
 {
 	*check = (struct audit_check){.end = *end, .lines = end->sequence};
-	if (key == NULL)
+	if (!key)
 		return;
 	memcpy(check->uuid, uuid, AUDIT_UUID_SIZE);
 	memcpy(check->key, key, AUDIT_KEY_SIZE);
@@ -222,7 +222,7 @@ enum mortise_status audit_check_feed(struct audit_check *check, const uint8_t *l
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 
-		if (newline == NULL) {
+		if (!newline) {
 			check->lines++;
 			return complain(check, 0, "not a whole line");
 		}
@@ -234,8 +234,8 @@ enum mortise_status audit_check_feed(struct audit_check *check, const uint8_t *l
 
 enum mortise_status audit_check_compare(struct audit_check *check, const struct audit *audit)
 {
-	const struct audit_position *live = audit != NULL ? &audit->committed : &check->end;
-	bool is_live_head = audit != NULL && live->sequence == check->end.sequence &&
+	const struct audit_position *live = audit ? &audit->committed : &check->end;
+	bool is_live_head = audit && live->sequence == check->end.sequence &&
 			    memcmp(live->head, check->end.head, AUDIT_HASH_SIZE) == 0;
 
 	if (check->has_failed)
@@ -247,7 +247,7 @@ enum mortise_status audit_check_compare(struct audit_check *check, const struct 
 		return complain(check, check->end.sequence + 1,
 			"missing: the agent has written up to sequence %" PRIu64, live->sequence);
 	}
-	if (check->end.sequence > live->sequence || (audit != NULL && !is_live_head))
+	if (check->end.sequence > live->sequence || (audit && !is_live_head))
 		return complain(check, check->end.sequence, "not what the agent has written");
 	return MORTISE_OK;
 }
@@ -298,7 +298,7 @@ static enum mortise_status find_start(const struct audit *audit, const struct au
 		return audit_check_lack(check, missing);
 	TRY(audit_file_read(&audit->file, from->offset, line, sizeof line, &size));
 	newline = memchr(line, '\n', size);
-	if (newline == NULL)
+	if (!newline)
 		return audit_check_lack(check, missing);
 	audit_line_hash(line, (size_t)(newline - line), hash);
 	if (memcmp(hash, from->head, AUDIT_HASH_SIZE) != 0)
@@ -353,7 +353,7 @@ enum mortise_status audit_follow(
 	enum mortise_status status;
 
 	*check = (struct audit_check){0};
-	if (chunk == NULL)
+	if (!chunk)
 		return MORTISE_BUSY;
 	status = follow_in(audit, route, chunk, check);
 	free(chunk);

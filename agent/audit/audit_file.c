@@ -28,10 +28,10 @@
 static enum mortise_status sync_directory(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	char *directory = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+	char *directory = !slash ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
 	int fd, result;
 
-	if (directory == NULL)
+	if (!directory)
 		return MORTISE_BUSY;
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(directory);
@@ -98,7 +98,7 @@ enum mortise_status audit_file_open(const char *path, struct audit_file *out_fil
 
 	TRY(open_or_create(path, &file.fd));
 	file.path = strdup(path);
-	status = file.path == NULL ? MORTISE_BUSY : check_ours(&file);
+	status = !file.path ? MORTISE_BUSY : check_ours(&file);
 	if (status != MORTISE_OK) {
 		audit_file_close(&file);
 		return status;
@@ -143,9 +143,9 @@ static bool find_last_line(
 {
 	const char *end = memrchr(tail, '\n', size);
 
-	while (end != NULL) {
+	while (end) {
 		const char *before = memrchr(tail, '\n', (size_t)(end - tail));
-		const char *start = before == NULL ? tail : before + 1;
+		const char *start = !before ? tail : before + 1;
 		struct audit_line line;
 
 		if (audit_line_parse(start, (size_t)(end - start), &line) == MORTISE_OK) {
@@ -196,7 +196,7 @@ enum mortise_status audit_file_find_end(
 		return MORTISE_IO;
 	offset = (uint64_t)information.st_size > limit ? (uint64_t)information.st_size - limit : 0;
 	tail = malloc(limit);
-	if (tail == NULL)
+	if (!tail)
 		return MORTISE_BUSY;
 	status = audit_file_read(file, offset, tail, limit, &size);
 	if (status == MORTISE_OK)

@@ -226,7 +226,7 @@ static bool take_result(struct reader *reader, struct audit_line *line)
 		return false;
 	while ((word = audit_result_word(status)) && !take_bytes(reader, word, strlen(word)))
 		status++;
-	if (word == NULL || !TAKE(reader, "\""))
+	if (!word || !TAKE(reader, "\""))
 		return false;
 	return !TAKE(reader, ",\"note\":\"") || take_text(reader, &line->note, &line->note_size);
 }
@@ -431,7 +431,7 @@ static char *put_text(char *at, const char *text, size_t size, size_t budget)
 			return at;
 		character = audit_character_size(text, (size_t)(end - text));
 		next = put_character(at, limit, text, character);
-		if (next == NULL)
+		if (!next)
 			return at;
 		at = next;
 		text += character > 0 ? character : 1;
@@ -454,7 +454,7 @@ static char *put_caller(char *at, const struct audit_event *event, enum audit_ro
 
 static char *put_request(char *at, const struct audit_event *event)
 {
-	if (event->path != NULL) {
+	if (event->path) {
 		size_t size = event->path_size < PATH_MAX_BYTES ? event->path_size : PATH_MAX_BYTES;
 
 		at = put_text(PUT(at, ",\"path\":\""), event->path, size, 6 * PATH_MAX_BYTES);
@@ -462,7 +462,7 @@ static char *put_request(char *at, const struct audit_event *event)
 	}
 	if (event->version != 0)
 		at = put_number(PUT(at, ",\"version\":"), event->version);
-	if (event->rule != NULL) {
+	if (event->rule) {
 		at = put_text(PUT(at, ",\"rule\":\""), event->rule,
 			strnlen(event->rule, RULE_MAX_BYTES), RULE_MAX_BYTES);
 		*at++ = '"';
@@ -474,11 +474,11 @@ static char *put_result(char *at, const struct audit_event *event, size_t note_b
 {
 	const char *word = audit_result_word(event->result);
 
-	if (word == NULL)
+	if (!word)
 		word = result_words[MORTISE_INTEGRITY];
 	at = put_bytes(PUT(at, ",\"result\":\""), word, strlen(word));
 	*at++ = '"';
-	if (event->note != NULL) {
+	if (event->note) {
 		at = put_text(PUT(at, ",\"note\":\""), event->note,
 			strnlen(event->note, AUDIT_LINE_MAX), note_budget);
 		*at++ = '"';
@@ -499,13 +499,13 @@ static char *put_uuid(char *at, const uint8_t *uuid)
 
 static char *put_proof(char *at, const struct audit_proof *proof)
 {
-	if (proof->uuid != NULL)
+	if (proof->uuid)
 		at = PUT(put_uuid(PUT(at, ",\"store\":\""), proof->uuid), "\"");
-	if (proof->key != NULL)
+	if (proof->key)
 		at = PUT(put_hex(PUT(at, ",\"key\":\""), proof->key, AUDIT_KEY_SIZE), "\"");
-	if (proof->next != NULL)
+	if (proof->next)
 		at = PUT(put_hex(PUT(at, ",\"next\":\""), proof->next, AUDIT_KEY_SIZE), "\"");
-	if (proof->signature != NULL)
+	if (proof->signature)
 		at = PUT(put_hex(PUT(at, ",\"sig\":\""), proof->signature, AUDIT_SIGNATURE_SIZE),
 			"\"");
 	return at;
@@ -527,7 +527,7 @@ size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *
 {
 	size_t size = strlen(event->operation);
 	enum audit_role role = audit_role_of(event->operation, size);
-	size_t rest = REST_MAX + (proof != NULL ? PROOF_MAX : 0);
+	size_t rest = REST_MAX + (proof ? PROOF_MAX : 0);
 	char *at = buffer;
 
 	if (!is_operation(event->operation, size))
@@ -542,7 +542,7 @@ size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *
 		at = put_caller(at, event, role);
 	at = put_request(at, event);
 	at = put_result(at, event, AUDIT_LINE_MAX - (size_t)(at - buffer) - rest);
-	if (proof != NULL)
+	if (proof)
 		at = put_proof(at, proof);
 	at = put_hex(PUT(at, ",\"prev\":\""), prev, AUDIT_HASH_SIZE);
 	at = PUT(at, "\"}\n");

@@ -116,7 +116,7 @@ static enum mortise_status write_proof(struct audit *audit, const struct audit_e
 {
 	uint64_t offset = audit->committed.offset;
 	/* What a genesis begins must be found again by a store that remembers it. */
-	bool disk = audit->sync_always || proof->uuid != NULL;
+	bool disk = audit->sync_always || proof->uuid;
 
 	audit_put(audit, event, proof);
 	TRY(audit_flush_to(audit, disk));
@@ -243,7 +243,7 @@ bool audit_checkpoint_is_due(const struct audit *audit, uint64_t now_us)
 
 	if (audit_denials_wait(audit, now_us))
 		return true;
-	if (audit->state == NULL)
+	if (!audit->state)
 		return false;
 	if (audit->phase == AUDIT_UNSYNCED)
 		return is_minute_gone;
@@ -260,7 +260,7 @@ enum mortise_status audit_checkpoint_begin(struct audit *audit, uint64_t now_us)
 {
 	audit_denials_settle(audit);
 	TRY(audit_settle_turn(audit));
-	if (audit->state == NULL || audit->phase == AUDIT_SYNCING || audit->phase == AUDIT_HANDED)
+	if (!audit->state || audit->phase == AUDIT_SYNCING || audit->phase == AUDIT_HANDED)
 		return MORTISE_OK;
 	audit->attempt_us = now_us;
 	if (audit->phase == AUDIT_UNSYNCED)
@@ -288,7 +288,7 @@ enum mortise_status audit_checkpoint_end(struct audit *audit, struct secret **ou
 		return status;
 	}
 	audit->phase = AUDIT_IDLE;
-	if (audit->handed == NULL)
+	if (!audit->handed)
 		return MORTISE_BUSY;
 	TRY(audit_state_parse(audit->handed, &keys));
 	audit->anchor = keys.at;

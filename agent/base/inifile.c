@@ -165,7 +165,7 @@ static struct header *copy_header(struct span section, struct span title)
 {
 	struct header *header = calloc(1, sizeof *header + section.size + title.size + 2);
 
-	if (header == NULL)
+	if (!header)
 		return NULL;
 	memcpy(header->section, section.at, section.size);
 	memcpy(header->section + section.size + 1, title.at, title.size);
@@ -179,7 +179,7 @@ static enum mortise_status enter_section(
 	struct header *header = copy_header(section, title);
 	struct header **node = header ? tsearch(header, &reading->headers, compare_headers) : NULL;
 
-	if (node == NULL) {
+	if (!node) {
 		free(header);
 		return MORTISE_BUSY;
 	}
@@ -203,7 +203,7 @@ static enum mortise_status read_header(struct reading *reading, struct span line
 	const char *at = name;
 	const char *title, *title_end;
 
-	if (close == NULL)
+	if (!close)
 		return refuse_at(reading, line.at + line.size, "expected ']' after a section");
 	if (close + 1 != line.at + line.size)
 		return refuse_at(reading, close + 1, "expected nothing but a comment after ']'");
@@ -221,7 +221,7 @@ static enum mortise_status read_header(struct reading *reading, struct span line
 
 static enum mortise_status note_key(struct reading *reading, struct span key)
 {
-	if (reading->entry.section == NULL)
+	if (!reading->entry.section)
 		return refuse_at(reading, key.at, "expected a section before the first key");
 	for (size_t i = 0; i < reading->key_count; i++)
 		if (reading->keys[i].size == key.size &&

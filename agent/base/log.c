@@ -24,7 +24,7 @@ static bool is_journal(const char *stream)
 	uintmax_t device, inode;
 	struct stat about;
 
-	if (stream == NULL || sscanf(stream, "%ju:%ju", &device, &inode) != 2)
+	if (!stream || sscanf(stream, "%ju:%ju", &device, &inode) != 2)
 		return false;
 	if (fstat(STDERR_FILENO, &about) != 0)
 		return false;

@@ -55,7 +55,7 @@ bool path_is_valid(const char *path, size_t size)
 bool pattern_is_valid(const char *pattern, size_t size)
 {
 	return is_name(pattern, size, FIRST | STAR, FIRST | LATER | STAR) &&
-	       memmem(pattern, size, "***", 3) == NULL;
+	       !memmem(pattern, size, "***", 3);
 }
 
 /* reached[i]: the pattern up to here matches the first i bytes of the path. */

@@ -114,7 +114,7 @@ static uint8_t *map_guarded(
 	if (around == MAP_FAILED)
 		return NULL;
 	protection = map_protected(around + guard_size, size, must_lock);
-	if (protection == NULL || !keep_private(around + guard_size, size)) {
+	if (!protection || !keep_private(around + guard_size, size)) {
 		error = errno;
 		munmap(around, size + 2 * guard_size);
 		errno = error;
@@ -128,7 +128,7 @@ static uint8_t *map_guarded(
 /* In a child there is no pool, and where it was the next library may be loaded. */
 static void forget_poison(void)
 {
-	if (pool.bytes != NULL)
+	if (pool.bytes)
 		ASAN_UNPOISON_MEMORY_REGION(pool.bytes, pool.size);
 }
 #endif
@@ -140,16 +140,16 @@ static enum mortise_status open_pool(size_t size_bytes, bool must_lock)
 	uint32_t *run;
 	uint8_t *bytes;
 
-	if (pool.bytes != NULL || size_bytes == 0 || size_bytes > POOL_SIZE_MAX) {
+	if (pool.bytes || size_bytes == 0 || size_bytes > POOL_SIZE_MAX) {
 		errno = EINVAL;
 		return MORTISE_IO;
 	}
 	size = (size_bytes + page_size - 1) / page_size * page_size;
 	run = calloc(size / GRANULE, sizeof *run);
-	if (run == NULL)
+	if (!run)
 		return MORTISE_IO;
 	bytes = map_guarded(size, page_size, must_lock, &pool.protection);
-	if (bytes == NULL) {
+	if (!bytes) {
 		free(run);
 		return MORTISE_IO;
 	}
@@ -181,7 +181,7 @@ enum mortise_status secret_pool_open_anyhow(size_t size_bytes)
 
 void secret_pool_close(void)
 {
-	if (pool.bytes == NULL)
+	if (!pool.bytes)
 		return;
 	ASAN_UNPOISON_MEMORY_REGION(pool.bytes, pool.size);
 	sodium_memzero(pool.bytes, pool.size);
@@ -246,7 +246,7 @@ enum mortise_status secret_new(size_t size, struct secret **out_secret)
 	struct secret *secret;
 	size_t count, at;
 
-	if (pool.bytes == NULL || size > pool.size)
+	if (!pool.bytes || size > pool.size)
 		return MORTISE_BUSY;
 	count = granules_of(size);
 	at = find_room(count);
@@ -291,7 +291,7 @@ static size_t granule_of(const struct secret *secret)
 {
 	size_t offset = (size_t)((uintptr_t)secret - (uintptr_t)pool.bytes);
 
-	if (pool.bytes == NULL || offset >= pool.size || offset % GRANULE != 0 ||
+	if (!pool.bytes || offset >= pool.size || offset % GRANULE != 0 ||
 		pool.run[offset / GRANULE] == 0)
 		abort();
 	return offset / GRANULE;
@@ -327,7 +327,7 @@ void secret_shrink(struct secret *secret, size_t size)
 
 void secret_free(struct secret *secret)
 {
-	if (secret != NULL)
+	if (secret)
 		give_back(granule_of(secret), 0);
 }
 

@@ -314,7 +314,7 @@ static enum mortise_status sandbox_syscalls_load(void)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	enum mortise_status status;
 
-	if (filter == NULL) {
+	if (!filter) {
 		errno = ENOMEM;
 		return MORTISE_IO;
 	}

@@ -43,7 +43,7 @@ static enum mortise_status read_segment(const struct setting *setting)
 {
 	const char *value = setting->entry->value;
 
-	if (!path_is_valid(value, strlen(value)) || strchr(value, '/') != NULL)
+	if (!path_is_valid(value, strlen(value)) || strchr(value, '/'))
 		return config_value_refuse(
 			setting, "the first segment of a secret's path, such as prod");
 	return config_value_store(setting->field, value);
@@ -99,8 +99,7 @@ static bool is_tcti(const char *value)
 	if (strncmp(value, device, sizeof device - 1) == 0)
 		return config_value_is_absolute(value + sizeof device - 1);
 	if (strncmp(value, swtpm, sizeof swtpm - 1) == 0)
-		return strchr(value, ',') == NULL &&
-		       config_value_is_absolute(value + sizeof swtpm - 1);
+		return !strchr(value, ',') && config_value_is_absolute(value + sizeof swtpm - 1);
 	if (strncmp(value, tabrmd, sizeof tabrmd - 1) == 0)
 		return is_bus(value + sizeof tabrmd - 1);
 	return strcmp(value, "tabrmd") == 0;
@@ -302,11 +301,10 @@ static enum mortise_status check_sockets(
 	for (size_t i = 0; i < config->socket_count; i++) {
 		const struct config_socket *socket = &config->sockets[i];
 
-		if (socket->path == NULL || socket->verbs == 0)
+		if (!socket->path || socket->verbs == 0)
 			return inifile_refuse(out_error, socket->line, 1, "[socket %s] needs %s",
 				socket->name,
-				socket->path == NULL ? "path"
-						     : "verbs, such as: verbs = read list");
+				!socket->path ? "path" : "verbs, such as: verbs = read list");
 		if (is_taken(config, i))
 			return inifile_refuse(out_error, socket->line, 1,
 				"[socket %s]: another socket has this path already", socket->name);
@@ -435,7 +433,7 @@ static enum mortise_status visit(
 {
 	struct config *config = context;
 
-	if (entry->key == NULL)
+	if (!entry->key)
 		return check_section(config, entry, error);
 	for (const struct row *row = rows; row < ROWS_END; row++) {
 		void *owner = config;
@@ -457,7 +455,7 @@ static enum mortise_status fill_defaults(struct config *config)
 			.section = row->section, .key = row->key, .value = row->otherwise};
 		struct inifile_error error;
 
-		if (row->otherwise != NULL)
+		if (row->otherwise)
 			TRY(row->read(&(struct setting){&entry, &error, field_of(row, config)}));
 	}
 	return MORTISE_OK;
@@ -512,7 +510,7 @@ void config_done(struct config *config)
 
 static bool is_same_text(const char *one, const char *other)
 {
-	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+	return !one || !other ? one == other : strcmp(one, other) == 0;
 }
 
 static bool is_same(const struct row *row, void *one, void *other)
@@ -651,7 +649,7 @@ enum mortise_status config_load(
 		return errno == ENOENT ? MORTISE_NOT_FOUND : MORTISE_IO;
 	TRY(check_file(fd, path, out_error));
 	text = malloc(FILE_SIZE_MAX + 1);
-	if (text == NULL)
+	if (!text)
 		return MORTISE_BUSY;
 	TRY(read_all(fd, text, FILE_SIZE_MAX + 1, &size));
 	if (size > FILE_SIZE_MAX)

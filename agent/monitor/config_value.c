@@ -28,7 +28,7 @@ enum mortise_status config_value_store(char **text, const char *value)
 {
 	char *copy = strdup(value);
 
-	if (copy == NULL)
+	if (!copy)
 		return MORTISE_BUSY;
 	free(*text);
 	*text = copy;

@@ -95,7 +95,7 @@ static void drop_eldest(struct credential_hold *hold, uint32_t uid)
 		if (!is_refused(place) || place->uid != uid)
 			continue;
 		own++;
-		if (eldest == NULL || place->refusal < eldest->refusal)
+		if (!eldest || place->refusal < eldest->refusal)
 			eldest = place;
 	}
 	if (own >= UNREAD_OF_ONE_USER)
@@ -143,7 +143,7 @@ enum mortise_status credential_hold_accept(
 	struct place *place = find_free(hold);
 	const int room = SEND_ROOM;
 
-	if (place == NULL)
+	if (!place)
 		return MORTISE_BUSY;
 	int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (descriptor < 0)
@@ -175,7 +175,7 @@ enum mortise_status credential_hold_release(
 {
 	struct place *place = find(hold, number);
 
-	if (place == NULL)
+	if (!place)
 		return MORTISE_NOT_FOUND;
 	if (is_delivered)
 		leave(place);
@@ -218,7 +218,7 @@ enum mortise_status credential_hold_new(struct event_base *base, int unread_ms,
 {
 	struct credential_hold *hold = calloc(1, sizeof *hold);
 
-	if (hold == NULL)
+	if (!hold)
 		return MORTISE_BUSY;
 	hold->base = base;
 	hold->unread_ms = unread_ms;
@@ -232,7 +232,7 @@ enum mortise_status credential_hold_new(struct event_base *base, int unread_ms,
 
 void credential_hold_free(struct credential_hold *hold)
 {
-	if (hold == NULL)
+	if (!hold)
 		return;
 	for (size_t i = 0; i < CREDENTIAL_HELD_MAX; i++)
 		if (hold->places[i].descriptor >= 0)

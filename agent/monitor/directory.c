@@ -202,7 +202,7 @@ enum mortise_status directory_open(const char *path, enum directory_kind kind,
 	size_t last = 0, end = strlen(path);
 
 	if (path[0] != '/' || end < 2 || end >= PATH_MAX || path[end - 1] == '/' ||
-		strstr(path, "//") != NULL)
+		strstr(path, "//"))
 		return refuse(MORTISE_REJECTED, out_refusal,
 			"'%s': expected an absolute path below /, without '//' or '/' at its end",
 			path);
@@ -223,7 +223,7 @@ enum mortise_status directory_of(const char *path, char out_directory[PATH_MAX])
 {
 	const char *slash = strrchr(path, '/');
 
-	if (slash == NULL || slash == path || slash[1] == '\0' || slash - path >= PATH_MAX)
+	if (!slash || slash == path || slash[1] == '\0' || slash - path >= PATH_MAX)
 		return MORTISE_REJECTED;
 	memcpy(out_directory, path, (size_t)(slash - path));
 	out_directory[slash - path] = '\0';

@@ -242,7 +242,7 @@ static long number_in(const char *variable)
 	char *end;
 	long number;
 
-	if (text == NULL || *text < '0' || *text > '9')
+	if (!text || *text < '0' || *text > '9')
 		return -1;
 	errno = 0;
 	number = strtol(text, &end, 10);
@@ -251,7 +251,7 @@ static long number_in(const char *variable)
 
 bool listen_was_passed(void)
 {
-	return number_in("LISTEN_PID") == (long)getpid() && getenv("LISTEN_FDS") != NULL;
+	return number_in("LISTEN_PID") == (long)getpid() && getenv("LISTEN_FDS");
 }
 
 size_t listen_set_passed(void)
@@ -266,11 +266,11 @@ static bool name_at(size_t index, char name[PROCESS_NAME_MAX + 1])
 {
 	const char *at = getenv("LISTEN_FDNAMES");
 
-	for (; at != NULL && index > 0; index--) {
+	for (; at && index > 0; index--) {
 		at = strchr(at, ':');
-		at = at != NULL ? at + 1 : NULL;
+		at = at ? at + 1 : NULL;
 	}
-	if (at == NULL)
+	if (!at)
 		return false;
 	size_t size = strcspn(at, ":");
 	if (size == 0 || size > PROCESS_NAME_MAX)

@@ -52,7 +52,7 @@ static void child_ended(struct monitor *monitor, pid_t pid, int wait_status)
 		monitor_keeper_ended(monitor, wait_status);
 	else if (pid == monitor->sealer.pid)
 		monitor_sealer_ended(monitor, wait_status);
-	else if (resolver != NULL)
+	else if (resolver)
 		monitor_resolver_ended(monitor, resolver, wait_status);
 	else
 		monitor_witness_ended(monitor, pid, wait_status);
@@ -124,7 +124,7 @@ static void on_hangup(evutil_socket_t number, short what, void *context)
 
 	(void)number;
 	(void)what;
-	if (!monitor->is_ready || monitor->stopping || settings->reload == NULL)
+	if (!monitor->is_ready || monitor->stopping || !settings->reload)
 		return;
 	tell_reloading(settings);
 	if (settings->reload(settings->context) == MORTISE_OK)
@@ -150,7 +150,7 @@ static enum mortise_status watch_signals(struct monitor *monitor)
 	for (size_t i = 0; i < MONITOR_SIGNALS; i++) {
 		monitor->signals[i] =
 			evsignal_new(monitor->base, watched[i].number, watched[i].act, monitor);
-		if (monitor->signals[i] == NULL || evsignal_add(monitor->signals[i], NULL) != 0)
+		if (!monitor->signals[i] || evsignal_add(monitor->signals[i], NULL) != 0)
 			return MORTISE_IO;
 	}
 	return MORTISE_OK;
@@ -159,7 +159,7 @@ static enum mortise_status watch_signals(struct monitor *monitor)
 static enum mortise_status set_up(struct monitor *monitor)
 {
 	monitor->base = event_base_new();
-	if (monitor->base == NULL)
+	if (!monitor->base)
 		return MORTISE_IO;
 	monitor->stop_deadline = evtimer_new(monitor->base, on_stop_deadline, monitor);
 	monitor->keeper.restart = evtimer_new(monitor->base, on_restart, monitor);
@@ -167,15 +167,15 @@ static enum mortise_status set_up(struct monitor *monitor)
 	monitor->notes_fd = memfd_create("mortise-notes", MFD_CLOEXEC);
 	TRY(credential_hold_new(monitor->base, monitor->settings->timing.unread_ms, on_refused_all,
 		monitor, &monitor->hold));
-	if (monitor->stop_deadline == NULL || monitor->keeper.restart == NULL ||
-		monitor->sealer.deadline == NULL || monitor->notes_fd < 0)
+	if (!monitor->stop_deadline || !monitor->keeper.restart || !monitor->sealer.deadline ||
+		monitor->notes_fd < 0)
 		return MORTISE_IO;
 	return watch_signals(monitor);
 }
 
 static void free_event(struct event *event)
 {
-	if (event != NULL)
+	if (event)
 		event_free(event);
 }
 
@@ -195,7 +195,7 @@ static void tear_down(struct monitor *monitor)
 	free_event(monitor->sealer.deadline);
 	free_event(monitor->stop_deadline);
 	credential_hold_free(monitor->hold);
-	if (monitor->base != NULL)
+	if (monitor->base)
 		event_base_free(monitor->base);
 	close_drop(&monitor->keeper.fd);
 	close_drop(&monitor->notes_fd);
@@ -207,7 +207,7 @@ int monitor_run(const struct monitor_settings *settings)
 	struct monitor *monitor = calloc(1, sizeof *monitor);
 	int exit_status;
 
-	if (monitor == NULL)
+	if (!monitor)
 		return EX_OSERR;
 	monitor->settings = settings;
 	monitor->ready_fd = settings->ready_fd;

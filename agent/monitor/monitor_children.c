@@ -118,7 +118,7 @@ static bool dismiss(struct monitor *monitor, size_t place)
 	if (*pid == 0)
 		return true;
 	kill(*pid, SIGKILL);
-	if (ending == NULL)
+	if (!ending)
 		return false;
 	*ending = *pid;
 	*pid = 0;
@@ -168,9 +168,9 @@ void monitor_witness_ended(struct monitor *monitor, pid_t pid, int wait_status)
 	pid_t *ending = find(monitor->witness.ending, MONITOR_WITNESSES_ENDING, pid);
 	pid_t *place = find(monitor->witness.pids, PROCESS_WITNESSES, pid);
 
-	if (ending != NULL)
+	if (ending)
 		*ending = 0;
-	if (place == NULL)
+	if (!place)
 		return;
 	*place = 0;
 	if (monitor->keeper.pid == 0 || monitor->stopping)

@@ -73,7 +73,7 @@ static size_t build_configuration(
 	wire_put_text(&writer, PROCESS_TAG_STORE, config->store);
 	wire_put_text(&writer, PROCESS_TAG_AUDIT_LOG, config->audit_log);
 	wire_put_number(&writer, PROCESS_TAG_FLAGS, flags_of(config));
-	if (config->environment != NULL)
+	if (config->environment)
 		wire_put_text(&writer, PROCESS_TAG_ENVIRONMENT, config->environment);
 	wire_put_number(&writer, PROCESS_TAG_COUNTER, (uint64_t)config->anchor_window_s);
 	return wire_finish(&writer);
@@ -136,7 +136,7 @@ static enum mortise_status start(struct monitor *monitor)
 	keeper->started_ms = now_ms();
 	keeper->readable =
 		event_new(monitor->base, keeper->fd, EV_READ | EV_PERSIST, on_readable, monitor);
-	if (keeper->readable == NULL || event_add(keeper->readable, NULL) != 0 ||
+	if (!keeper->readable || event_add(keeper->readable, NULL) != 0 ||
 		configure(monitor) != MORTISE_OK)
 		monitor_keeper_kill(monitor, "cannot be configured");
 	return MORTISE_OK;

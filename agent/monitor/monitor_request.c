@@ -120,7 +120,7 @@ static void start_resolver(struct monitor *monitor, const struct wire_message *m
 {
 	struct monitor_resolver *resolver = free_resolver(monitor);
 
-	if (resolver == NULL) {
+	if (!resolver) {
 		monitor_answer(monitor, message->request_id, MORTISE_BUSY,
 			"too many look-ups at once", -1);
 		return;

@@ -33,7 +33,7 @@ void monitor_end(struct monitor *monitor, int exit_status)
 
 void monitor_keeper_stop_reading(struct monitor_keeper *keeper)
 {
-	if (keeper->readable != NULL)
+	if (keeper->readable)
 		event_free(keeper->readable);
 	keeper->readable = NULL;
 	close_drop(&keeper->fd);
@@ -42,7 +42,7 @@ void monitor_keeper_stop_reading(struct monitor_keeper *keeper)
 /* Its end is handled when it has ended: monitor_keeper_ended. */
 void monitor_keeper_kill(struct monitor *monitor, const char *why)
 {
-	if (why != NULL)
+	if (why)
 		log_error("keeper %s: killed", why);
 	monitor_keeper_stop_reading(&monitor->keeper);
 	if (monitor->keeper.pid > 0)
@@ -56,7 +56,7 @@ static enum mortise_status build_answer(uint8_t *frame, uint32_t request_id,
 	size_t size;
 
 	wire_begin(&writer, frame, ANSWER_MAX, (uint16_t)status, request_id);
-	if (text != NULL)
+	if (text)
 		wire_put_text(&writer, PROCESS_TAG_TEXT, text);
 	size = wire_finish(&writer);
 	if (size == 0)

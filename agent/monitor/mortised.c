@@ -162,7 +162,7 @@ static enum mortise_status load_or_default(
 	const char *path = agent->config_path;
 	enum mortise_status status = config_load(path, out_config, out_error);
 
-	if (status != MORTISE_NOT_FOUND || agent->options.config_path != NULL)
+	if (status != MORTISE_NOT_FOUND || agent->options.config_path)
 		return status;
 	agent->has_no_config = true;
 	return config_parse(path, "", 0, out_config, out_error);
@@ -186,7 +186,7 @@ static char *below_here(const char *path)
 {
 	char here[PATH_MAX], *absolute = NULL;
 
-	if (getcwd(here, sizeof here) == NULL || asprintf(&absolute, "%s/%s", here, path) < 0)
+	if (!getcwd(here, sizeof here) || asprintf(&absolute, "%s/%s", here, path) < 0)
 		return NULL;
 	return absolute;
 }
@@ -196,13 +196,13 @@ static enum mortise_status find_configuration(struct agent *agent)
 {
 	const char *path = agent->options.config_path;
 
-	if (path == NULL)
+	if (!path)
 		agent->config_path = strdup(CONFIG_DEFAULT_PATH);
 	else if (*path == '/')
 		agent->config_path = strdup(path);
 	else
 		agent->config_path = below_here(path);
-	if (agent->config_path == NULL) {
+	if (!agent->config_path) {
 		log_error("the configuration's path: %s", strerror(errno));
 		return MORTISE_IO;
 	}
@@ -218,7 +218,7 @@ static enum mortise_status find_operators(
 {
 	gid_t gid = (gid_t)-1;
 
-	switch (group == NULL ? MORTISE_OK : names_find_group(group, &gid)) {
+	switch (!group ? MORTISE_OK : names_find_group(group, &gid)) {
 	case MORTISE_OK:
 		*out_gid = gid;
 		return MORTISE_OK;
@@ -283,7 +283,7 @@ static enum mortise_status find_access(const struct config_socket *socket,
 {
 	struct listen_access access = {.mode = 0666, .gid = (gid_t)-1, .is_stream = false};
 
-	if (socket->group != NULL) {
+	if (socket->group) {
 		access.mode = 0660;
 		if (names_find_group(socket->group, &access.gid) != MORTISE_OK)
 			return refuse(MORTISE_REJECTED, out_refusal,
@@ -359,10 +359,10 @@ static enum mortise_status keep_variable(const char *name, char **out_value)
 {
 	const char *value = getenv(name);
 
-	if (value == NULL)
+	if (!value)
 		return MORTISE_OK;
 	*out_value = strdup(value);
-	return *out_value != NULL ? MORTISE_OK : MORTISE_IO;
+	return *out_value ? MORTISE_OK : MORTISE_IO;
 }
 
 static enum mortise_status clean(struct agent *agent)
@@ -406,7 +406,7 @@ static enum mortise_status reload(void *context)
  */
 static uid_t find_first(const struct agent *agent)
 {
-	if (agent->config.user != NULL)
+	if (agent->config.user)
 		return 0;
 	return listen_made_by(&agent->listeners.listeners[0]);
 }
@@ -460,8 +460,7 @@ static void complain(const struct agent *agent, const struct refusal *refusal)
 			"there is no %s, so the defaults count, and uid %u: %.*s; write that file, "
 			"or name the one that is meant: mortised -c FILE",
 			agent->config_path, agent->identity.uid,
-			(int)(advice != NULL ? (size_t)(advice - refusal->text)
-					     : strlen(refusal->text)),
+			(int)(advice ? (size_t)(advice - refusal->text) : strlen(refusal->text)),
 			refusal->text);
 }
 
@@ -484,7 +483,7 @@ static void check_device(const struct agent *agent)
 	const char *path = config->tcti + sizeof device - 1;
 	struct stat found;
 
-	if (strncmp(config->tcti, device, sizeof device - 1) != 0 || config->pkcs11_modules != NULL)
+	if (strncmp(config->tcti, device, sizeof device - 1) != 0 || config->pkcs11_modules)
 		return;
 	if (stat(path, &found) != 0)
 		log_warning(

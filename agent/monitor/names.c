@@ -59,11 +59,11 @@ static enum mortise_status ask_user(const char *name, uid_t uid, struct names_us
 	for (size_t size = ENTRY_SIZE_FIRST; error == ERANGE && size <= ENTRY_SIZE_MAX; size *= 2) {
 		CLEANUP(free_buffer) char *buffer = malloc(size);
 
-		if (buffer == NULL)
+		if (!buffer)
 			return MORTISE_IO;
-		error = name != NULL ? getpwnam_r(name, &entry, buffer, size, &found)
-				     : getpwuid_r(uid, &entry, buffer, size, &found);
-		if (found == NULL)
+		error = name ? getpwnam_r(name, &entry, buffer, size, &found)
+			     : getpwuid_r(uid, &entry, buffer, size, &found);
+		if (!found)
 			continue;
 		if (strlen(entry.pw_name) >= sizeof out_user->login)
 			return MORTISE_IO;
@@ -99,10 +99,10 @@ static enum mortise_status ask_group(const char *name, gid_t *out_gid)
 	for (size_t size = ENTRY_SIZE_FIRST; error == ERANGE && size <= ENTRY_SIZE_MAX; size *= 2) {
 		CLEANUP(free_buffer) char *buffer = malloc(size);
 
-		if (buffer == NULL)
+		if (!buffer)
 			return MORTISE_IO;
 		error = getgrnam_r(name, &entry, buffer, size, &found);
-		if (found != NULL)
+		if (found)
 			*out_gid = entry.gr_gid;
 	}
 	return judge(error, found != NULL);
@@ -163,7 +163,7 @@ enum mortise_status names_check(const struct wire_message *request)
 static enum mortise_status read_name(const struct wire_field *field, char name[NAMES_LOGIN_MAX])
 {
 	if (field->size == 0 || field->size >= NAMES_LOGIN_MAX ||
-		memchr(field->bytes, '\0', field->size) != NULL)
+		memchr(field->bytes, '\0', field->size))
 		return MORTISE_NOT_FOUND;
 	memcpy(name, field->bytes, field->size);
 	name[field->size] = '\0';
@@ -235,7 +235,7 @@ enum mortise_status names_answer(
 	size_t mark, size;
 
 	answer.groups = calloc(NAMES_GROUPS_MAX, sizeof *answer.groups);
-	if (answer.groups == NULL)
+	if (!answer.groups)
 		return MORTISE_IO;
 	wire_begin(&answer.writer, frame, capacity, MORTISE_OK, request->request_id);
 	mark = wire_list_begin(&answer.writer, PROCESS_TAG_ITEMS);
@@ -272,7 +272,7 @@ static enum mortise_status serve(
 
 	alarm(NAMES_DEADLINE_S);
 	spawn_keep_only(socket_fd);
-	if (frame == NULL)
+	if (!frame)
 		return MORTISE_IO;
 	TRY(spawn_become(identity));
 	TRY(names_answer(request, frame, WIRE_FRAME_MAX, &size));

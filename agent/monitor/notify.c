@@ -14,11 +14,11 @@
 enum mortise_status notify_send(const char *socket_path, const char *text)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t size = socket_path == NULL ? 0 : strlen(socket_path), sent_size = strlen(text);
+	size_t size = !socket_path ? 0 : strlen(socket_path), sent_size = strlen(text);
 	ssize_t sent;
 	int fd;
 
-	if (socket_path == NULL)
+	if (!socket_path)
 		return MORTISE_OK;
 	if (size < 2 || size >= sizeof address.sun_path ||
 		(socket_path[0] != '/' && socket_path[0] != '@'))
@@ -40,7 +40,7 @@ enum mortise_status pin_flag_set(const char *directory, bool is_up)
 	char path[PATH_MAX];
 	int size, fd;
 
-	if (directory == NULL)
+	if (!directory)
 		return MORTISE_OK;
 	size = snprintf(path, sizeof path, "%s/" PIN_FLAG_NAME, directory);
 	if (size < 0 || (size_t)size >= sizeof path) {

@@ -108,8 +108,8 @@ static void run(const char *program, char **arguments, bool is_confined, char *w
 	const char *stream = getenv("JOURNAL_STREAM");
 	size_t count = 2;
 
-	if (stream != NULL && snprintf(journal, sizeof journal, "JOURNAL_STREAM=%s", stream) <
-				      (int)sizeof journal)
+	if (stream && snprintf(journal, sizeof journal, "JOURNAL_STREAM=%s", stream) <
+			      (int)sizeof journal)
 		environment[count++] = journal;
 #if defined(UNDER_ASAN)
 	if (is_confined)
@@ -284,7 +284,7 @@ static void free_words(struct sealer_words *words)
 static enum mortise_status add_option(
 	struct sealer_words *words, const char *name, const char *value)
 {
-	if (value == NULL)
+	if (!value)
 		return MORTISE_OK;
 	if (words->count + 1 >= SEALER_ARGUMENTS)
 		return MORTISE_IO;
@@ -313,7 +313,7 @@ static enum mortise_status write_words(
 	TRY(add_option(words, "pkcs11-modules", command->pkcs11_modules));
 	TRY(add_option(words, "pkcs11-pin-file", command->pkcs11_pin_file));
 	TRY(add_option(words, "insecure-memory", command->has_insecure_memory ? "yes" : NULL));
-	if (command->pkcs11_env != NULL &&
+	if (command->pkcs11_env &&
 		asprintf(&words->environment, "MORTISE_PKCS11_ENV=%s", command->pkcs11_env) < 0) {
 		words->environment = NULL;
 		return MORTISE_IO;

@@ -28,7 +28,7 @@ static enum mortise_status set_again(const char *name, char *value)
 {
 	CLEANUP(drop_text) char *copy = value;
 
-	if (copy != NULL && setenv(name, copy, 1) != 0)
+	if (copy && setenv(name, copy, 1) != 0)
 		return MORTISE_IO;
 	return MORTISE_OK;
 }
@@ -41,8 +41,8 @@ static enum mortise_status clean_environment(void)
 	for (size_t i = 0; i < KEPT_VARIABLES; i++) {
 		const char *value = getenv(kept_variables[i]);
 
-		values[i] = value != NULL ? strdup(value) : NULL;
-		failed = failed || (value != NULL && values[i] == NULL);
+		values[i] = value ? strdup(value) : NULL;
+		failed = failed || (value && !values[i]);
 	}
 	clearenv();
 	for (size_t i = 0; i < KEPT_VARIABLES; i++)
@@ -149,7 +149,7 @@ enum mortise_status startup_find_identity(const char *user, bool may_differ,
 	struct identity identity = {.uid = geteuid(), .gid = getegid()};
 	struct names_user entry;
 
-	if (user != NULL) {
+	if (user) {
 		TRY(find_user(user, &entry, out_refusal));
 		identity.differs = entry.uid != geteuid();
 		identity.uid = entry.uid;

@@ -90,9 +90,9 @@ static void need(void *context, uint32_t number)
 		const struct fact *fact =
 			subject_fact(needing->question.subject, condition->attribute);
 
-		if (fact != NULL && fact->state == FACT_UNGATHERED)
+		if (fact && fact->state == FACT_UNGATHERED)
 			facts |= 1u << condition->attribute;
-		else if ((fact != NULL || condition->attribute == ATTRIBUTE_USER ||
+		else if ((fact || condition->attribute == ATTRIBUTE_USER ||
 				 condition->attribute == ATTRIBUTE_GROUP) &&
 			 condition_holds(rule, condition, &needing->question) == FAILS)
 			return;

@@ -51,7 +51,7 @@ static enum mortise_status read_phrases(const struct policy *policy, struct phra
 {
 	phrases->policy = policy;
 	phrases->items = calloc(policy->rule_count + 1, sizeof *phrases->items);
-	if (phrases->items == NULL)
+	if (!phrases->items)
 		return MORTISE_BUSY;
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		CLEANUP(text_drop) struct text text = {0};
@@ -130,9 +130,9 @@ static void restrict_to(const struct rule *rule, const struct rule *part, struct
 	out->rule = *rule;
 	out->rule.conditions = out->conditions;
 	memcpy(out->conditions, rule->conditions, rule->condition_count * sizeof *rule->conditions);
-	if (principal != NULL && rule_condition(rule, principal->attribute) != NULL)
+	if (principal && rule_condition(rule, principal->attribute))
 		*rule_condition(&out->rule, principal->attribute) = *principal;
-	for (uint32_t i = 0; secret != NULL && i < secret->value_count; i++) {
+	for (uint32_t i = 0; secret && i < secret->value_count; i++) {
 		struct condition *narrow = rule_condition(&out->rule, ATTRIBUTE_SECRET);
 
 		pattern = condition_text(secret, pattern);
@@ -189,7 +189,7 @@ static enum mortise_status say(struct comparing *comparing, const struct policy 
 	text_principal(text.file, policy, part);
 	(void)fprintf(text.file, ": %s ", says(part->is_deny, is_new));
 	text_verbs(text.file, verbs);
-	if (secret != NULL) {
+	if (secret) {
 		(void)fputc(' ', text.file);
 		text_values(text.file, policy, secret);
 	}
@@ -222,7 +222,7 @@ static enum mortise_status tell_rule(struct comparing *comparing, const struct p
 	const struct policy *other, const struct rule *rule, bool is_new)
 {
 	const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
-	uint32_t patterns = secret != NULL ? secret->value_count : 1;
+	uint32_t patterns = secret ? secret->value_count : 1;
 
 	for (uint32_t i = 0; i < rule_principal_count(rule); i++) {
 		const char *pattern = NULL;
@@ -230,7 +230,7 @@ static enum mortise_status tell_rule(struct comparing *comparing, const struct p
 		for (uint32_t j = 0; j < patterns && comparing->lines < POLICY_CHANGES_MAX; j++) {
 			struct narrowed part;
 
-			pattern = secret != NULL ? condition_text(secret, pattern) : NULL;
+			pattern = secret ? condition_text(secret, pattern) : NULL;
 			rule_narrow(rule, i, pattern, &part);
 			TRY(tell_part(comparing, policy, other, &part.rule, is_new));
 		}
@@ -276,7 +276,7 @@ static enum mortise_status tell_credential(struct comparing *comparing, const st
 	TRY(text_begin(&text));
 	(void)fputs("unit ", text.file);
 	text_values(text.file, policy, rule_condition(rule, ATTRIBUTE_UNIT));
-	if (user != NULL) {
+	if (user) {
 		(void)fputs(" of ", text.file);
 		text_values(text.file, policy, user);
 	}
@@ -323,11 +323,11 @@ static enum mortise_status tell_quota(struct comparing *comparing, const struct 
 
 	TRY(text_begin(&text));
 	(void)fprintf(text.file, "quota %s: ", quota->rule.origin->title);
-	if (secret != NULL)
+	if (secret)
 		text_values(text.file, policy, secret);
 	else
 		(void)fputs("all secrets", text.file);
-	if (user != NULL) {
+	if (user) {
 		(void)fputs(", of each of the users ", text.file);
 		text_values(text.file, policy, user);
 	}

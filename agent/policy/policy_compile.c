@@ -76,7 +76,7 @@ static enum mortise_status check_rules(const struct policy *policy, struct polic
 
 static void pin_condition(const struct policy *policy, struct condition *condition)
 {
-	if (condition == NULL)
+	if (!condition)
 		return;
 	for (uint32_t i = 0; i < condition->unpinned_count; i++)
 		condition->ids[i] = policy->names[condition->ids[i]]->id;
@@ -110,7 +110,7 @@ enum mortise_status policy_compile(struct policy *policy, struct policy_error *o
 
 void policy_free(struct policy *policy)
 {
-	if (policy == NULL)
+	if (!policy)
 		return;
 	policy_keep_nothing(policy);
 	policy_index_drop(policy);

@@ -97,7 +97,7 @@ bool patterns_meet(const char *a, const char *b)
 static bool text_covers(enum attribute attribute, const char *wide, const char *narrow)
 {
 	if (attribute == ATTRIBUTE_SECRET ||
-		(fact_row(attribute) != NULL && fact_row(attribute)->has_patterns))
+		(fact_row(attribute) && fact_row(attribute)->has_patterns))
 		return pattern_covers(wide, narrow);
 	return strcmp(wide, narrow) == 0;
 }
@@ -129,8 +129,8 @@ static bool texts_cover(const struct condition *wide, const struct condition *na
 static bool ids_cover(const struct condition *wide, const struct condition *narrow)
 {
 	for (uint32_t i = 0; i < narrow->value_count; i++)
-		if (bsearch(&narrow->ids[i], wide->ids, wide->value_count, sizeof(uint32_t),
-			    id_compare) == NULL)
+		if (!bsearch(&narrow->ids[i], wide->ids, wide->value_count, sizeof(uint32_t),
+			    id_compare))
 			return false;
 	return true;
 }
@@ -150,9 +150,9 @@ static bool hours_cover(const struct condition *wide, const struct condition *na
 
 bool condition_covers(const struct condition *wide, const struct condition *narrow)
 {
-	if (wide == NULL)
+	if (!wide)
 		return true;
-	if (narrow == NULL)
+	if (!narrow)
 		return wide->attribute == ATTRIBUTE_SECRET && some_text_covers(wide, "**");
 	switch (wide->attribute) {
 	case ATTRIBUTE_USER:
@@ -175,9 +175,9 @@ static bool times_cover(const struct rule *wide, const struct rule *narrow)
 	const struct condition *hours = rule_condition(wide, ATTRIBUTE_HOURS);
 	const struct condition *others = rule_condition(narrow, ATTRIBUTE_HOURS);
 
-	if (rule_condition(wide, ATTRIBUTE_DAYS) == NULL)
+	if (!rule_condition(wide, ATTRIBUTE_DAYS))
 		return true;
-	if (hours == NULL || others == NULL)
+	if (!hours || !others)
 		return hours == others;
 	return hours_cover(hours, others) && hours_cover(others, hours) &&
 	       hours->value_count == 1 && others->value_count == 1;
@@ -224,9 +224,9 @@ static bool texts_meet(const struct condition *a, const struct condition *b)
 /* Two units may both be one caller's, as may two groups and two labels. */
 static bool conditions_meet(const struct condition *a, const struct condition *b)
 {
-	if (a == NULL || b == NULL)
+	if (!a || !b)
 		return true;
-	if (fact_row(a->attribute) != NULL)
+	if (fact_row(a->attribute))
 		return !fact_row(a->attribute)->is_single || texts_meet(a, b);
 	switch (a->attribute) {
 	case ATTRIBUTE_USER:

@@ -12,7 +12,7 @@ static bool has_user(const struct credential *credential, uint32_t uid)
 {
 	const struct condition *users = rule_condition(&credential->rule, ATTRIBUTE_USER);
 
-	if (users == NULL)
+	if (!users)
 		return uid == 0;
 	return bsearch(&uid, users->ids, users->value_count, sizeof uid, id_compare) != NULL;
 }
@@ -21,7 +21,7 @@ static bool share_user(const struct credential *a, const struct credential *b)
 {
 	const struct condition *users = rule_condition(&a->rule, ATTRIBUTE_USER);
 
-	if (users == NULL)
+	if (!users)
 		return has_user(b, 0);
 	for (uint32_t i = 0; i < users->value_count; i++)
 		if (has_user(b, users->ids[i]))
@@ -110,11 +110,11 @@ struct decision policy_credential(const struct policy *policy, const struct subj
 	const char *path;
 	struct decision decision;
 
-	if (credential == NULL || id_is_nobody(subject->uid))
+	if (!credential || id_is_nobody(subject->uid))
 		return (struct decision){.rule_number = NO_RULE};
 	path = rule_condition(&credential->rule, ATTRIBUTE_SECRET)->texts;
 	decision = policy_decide(policy, subject, VERB_READ, path, now);
-	if (decision.rule != NULL && !decision.allowed)
+	if (decision.rule && !decision.allowed)
 		return decision;
 	*out_path = path;
 	return (struct decision){
@@ -139,7 +139,7 @@ bool policy_credential_section(
 /* Without `user` a unit of the system, whose processes may be anybody's. */
 static bool is_of_manager(const struct credential *credential, const struct subject *subject)
 {
-	return rule_condition(&credential->rule, ATTRIBUTE_USER) == NULL ||
+	return !rule_condition(&credential->rule, ATTRIBUTE_USER) ||
 	       has_user(credential, subject->uid);
 }
 
@@ -151,7 +151,7 @@ static bool is_in_unit(const struct credential *credential, const char *names)
 	char name[POLICY_UNIT_MAX + 6];
 	size_t size;
 
-	if (own == NULL)
+	if (!own)
 		return false;
 	own += is_users ? strlen(" user:") : 0;
 	size = strcspn(own, " ");
@@ -188,7 +188,7 @@ void credential_in_full(const struct rule *rule, struct narrowed *out_full)
 	*next++ = (struct condition){.attribute = ATTRIBUTE_SOCKET,
 		.value_count = 1,
 		.texts = SUBJECT_SOCKET_CREDENTIALS};
-	if (rule_condition(rule, ATTRIBUTE_USER) == NULL)
+	if (!rule_condition(rule, ATTRIBUTE_USER))
 		*next++ = (struct condition){
 			.attribute = ATTRIBUTE_USER, .value_count = 1, .ids = root};
 	out_full->rule.condition_count = (uint8_t)(next - out_full->conditions);

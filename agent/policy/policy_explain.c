@@ -85,7 +85,7 @@ static void put_clock(FILE *file, time_t now, bool is_utc)
 	struct tm split;
 	char text[32] = "?";
 
-	if ((is_utc ? gmtime_r(&now, &split) : localtime_r(&now, &split)) != NULL)
+	if ((is_utc ? gmtime_r(&now, &split) : localtime_r(&now, &split)))
 		(void)strftime(text, sizeof text, "%a %H:%M", &split);
 	(void)fprintf(file, "it is %s%s", text, is_utc ? "Z" : "");
 }
@@ -101,9 +101,9 @@ static void put_found(FILE *file, const struct condition *condition, bool is_unk
 		(void)fputs("the clock is not believed", file);
 	else if (is_unknown)
 		(void)fprintf(file, "%s cannot be had", name);
-	else if (fact != NULL && strcmp(fact->text, SUBJECT_UNSAID) == 0)
+	else if (fact && strcmp(fact->text, SUBJECT_UNSAID) == 0)
 		(void)fprintf(file, "%s is not given", name);
-	else if (fact != NULL)
+	else if (fact)
 		(void)fprintf(file, "%s is %.*s", name, (int)strcspn(fact->text, " "), fact->text);
 	else if (condition->attribute == ATTRIBUTE_SECRET)
 		(void)fprintf(file, "secret is %s", question->path ? question->path : "none");
@@ -157,7 +157,7 @@ static void say_why(const struct policy *policy, const struct rule *rule,
 {
 	FILE *file = fmemopen(near->why, sizeof near->why, "w");
 
-	if (file == NULL)
+	if (!file)
 		return;
 	(void)setvbuf(file, NULL, _IONBF, 0);
 	put_failed(file, policy, rule, near, question);
@@ -175,16 +175,16 @@ void policy_explain(const struct policy *policy, const struct subject *subject, 
 	struct policy_explanation explanation = {
 		.decision = policy_decide(policy, subject, verb, path, now)};
 
-	if (explanation.decision.rule != NULL) {
+	if (explanation.decision.rule) {
 		const struct rule *rule = &policy->rules[explanation.decision.rule_number];
 
 		explanation.file = rule->origin->file;
 		explanation.line = rule->origin->line;
 		explanation.unknown = judge(policy, rule, &question).unknown;
 	}
-	explanation.is_nobody = explanation.decision.rule == NULL && id_is_nobody(subject->uid);
-	for (uint32_t i = 0; explanation.decision.rule == NULL && !explanation.is_nobody &&
-			     i < policy->rule_count;
+	explanation.is_nobody = !explanation.decision.rule && id_is_nobody(subject->uid);
+	for (uint32_t i = 0;
+		!explanation.decision.rule && !explanation.is_nobody && i < policy->rule_count;
 		i++) {
 		struct policy_near near;
 
@@ -228,7 +228,7 @@ void policy_explain_text(const struct policy_explanation *explanation, char *out
 {
 	size_t used;
 
-	if (explanation->decision.rule != NULL) {
+	if (explanation->decision.rule) {
 		used = (size_t)snprintf(out_text, size, "rule '%s' (%s:%u) %s it",
 			explanation->decision.rule, explanation->file, explanation->line,
 			explanation->decision.allowed ? "allows" : "denies");
@@ -291,7 +291,7 @@ static void check_expiry(const struct warning *warning)
 {
 	const struct condition *expires = rule_condition(warning->rule, ATTRIBUTE_EXPIRES);
 
-	if (expires != NULL && expires->expires <= warning->options->now)
+	if (expires && expires->expires <= warning->options->now)
 		warn_at(warning, expires->line, expires->column, "can never match: it has expired");
 }
 
@@ -302,7 +302,7 @@ static void check_patterns(const struct warning *warning)
 	const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
 	const char *text = NULL;
 
-	if (rule->is_deny || secret == NULL || !(rule->verbs & (VERB_AUDIT | VERB_ADMIN)))
+	if (rule->is_deny || !secret || !(rule->verbs & (VERB_AUDIT | VERB_ADMIN)))
 		return;
 	for (uint32_t i = 0; i < secret->value_count; i++) {
 		text = condition_text(secret, text);
@@ -331,7 +331,7 @@ static bool is_interpreter(const char *name)
 		if (strncmp(name, interpreters[i], size) == 0 && is_version(name + size))
 			return true;
 	}
-	return strncmp(name, "ld-", 3) == 0 && strstr(name, ".so") != NULL;
+	return strncmp(name, "ld-", 3) == 0 && strstr(name, ".so");
 }
 
 static void check_exe(
@@ -346,7 +346,7 @@ static void check_exe(
 	else if (is_interpreter(name))
 		warn_at(warning, condition->line, condition->column,
 			"names %.200s, which runs whatever it is told", exe);
-	else if (options->is_script != NULL && options->is_script(options->context, exe))
+	else if (options->is_script && options->is_script(options->context, exe))
 		warn_at(warning, condition->line, condition->column,
 			"names %.200s, a script: the caller is its interpreter", exe);
 }
@@ -368,7 +368,7 @@ static void check_clock(const struct warning *warning, const struct condition *c
 {
 	const struct condition *days = rule_condition(warning->rule, ATTRIBUTE_DAYS);
 
-	if (!clock_change_meets(change, hours, days != NULL ? days->days : 0))
+	if (!clock_change_meets(change, hours, days ? days->days : 0))
 		return;
 	warn_at(warning, condition->line, condition->column,
 		"has hours %02u:%02u-%02u:%02u, but on %d-%02d-%02d the time from %02u:%02u to "
@@ -383,7 +383,7 @@ static void check_hours(const struct warning *warning)
 {
 	const struct condition *condition = rule_condition(warning->rule, ATTRIBUTE_HOURS);
 
-	for (uint32_t i = 0; condition != NULL && i < condition->value_count; i++)
+	for (uint32_t i = 0; condition && i < condition->value_count; i++)
 		for (size_t j = 0; j < warning->change_count; j++)
 			check_clock(warning, condition, &condition->hours[i], &warning->changes[j]);
 }

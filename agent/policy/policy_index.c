@@ -51,7 +51,7 @@ static enum mortise_status fill_slots(struct id_index *index)
 		index->slot_bits++;
 	slot_count = (size_t)1 << index->slot_bits;
 	index->slots = reallocarray(NULL, slot_count, sizeof *index->slots);
-	if (index->slots == NULL)
+	if (!index->slots)
 		return MORTISE_BUSY;
 	for (size_t i = 0; i < slot_count; i++)
 		index->slots[i] = (uint32_t)index->entry_count;
@@ -71,9 +71,9 @@ enum attribute policy_index_key(const struct rule *rule)
 	for (unsigned i = ATTRIBUTE_USER; i < ATTRIBUTE_FACTS_END; i++) {
 		const struct fact_row *row = fact_row((enum attribute)i);
 
-		if (rule_condition(rule, (enum attribute)i) == NULL)
+		if (!rule_condition(rule, (enum attribute)i))
 			continue;
-		if (row == NULL || row->shared[0] != '\0')
+		if (!row || row->shared[0] != '\0')
 			return (enum attribute)i;
 		if (found == ATTRIBUTE_COUNT)
 			found = (enum attribute)i;
@@ -94,7 +94,7 @@ static uint32_t hash(const char *text, size_t size, char end)
 /* A pattern goes by what stands before its '@', and a star. */
 static uint32_t hash_value(const char *value)
 {
-	if (strchr(value, '*') == NULL)
+	if (!strchr(value, '*'))
 		return hash(value, strlen(value), '\0');
 	return hash(value, strcspn(value, "@"), '*');
 }
@@ -104,7 +104,7 @@ static enum mortise_status add_entry(struct id_index *index, uint32_t id, uint32
 	struct id_entry *entries = policy_grow(
 		index->entries, index->entry_count, &index->entry_capacity, sizeof *entries);
 
-	if (entries == NULL)
+	if (!entries)
 		return MORTISE_BUSY;
 	index->entries = entries;
 	entries[index->entry_count++] = (struct id_entry){id, rule};
@@ -115,7 +115,7 @@ static enum mortise_status add_to(struct rule_list *list, uint32_t rule)
 {
 	uint32_t *rules = policy_grow(list->rules, list->count, &list->capacity, sizeof *rules);
 
-	if (rules == NULL)
+	if (!rules)
 		return MORTISE_BUSY;
 	list->rules = rules;
 	rules[list->count++] = rule;
@@ -192,7 +192,7 @@ static void find_name(const struct policy *policy, enum attribute attribute, con
 	const char *at = memchr(name, '@', size);
 
 	policy_index_find_id(policy, attribute, hash(name, size, '\0'), visit, context);
-	if (at != NULL && fact_row(attribute)->has_patterns)
+	if (at && fact_row(attribute)->has_patterns)
 		policy_index_find_id(
 			policy, attribute, hash(name, (size_t)(at - name), '*'), visit, context);
 }
@@ -254,7 +254,7 @@ void policy_index_find_covering(const struct policy *policy, const struct rule *
 			condition->attribute == ATTRIBUTE_GROUP)
 			policy_index_find_id(
 				policy, condition->attribute, condition->ids[0], visit, context);
-		else if (fact_row(condition->attribute) != NULL)
+		else if (fact_row(condition->attribute))
 			policy_index_find_text(
 				policy, condition->attribute, condition->texts, visit, context);
 	}

@@ -129,7 +129,7 @@ static enum mortise_status check_rule(const struct draft *draft, struct inifile_
 			"'secret ='";
 	else if (!is_allow && draft->rule.rate.count > 0)
 		fault = "denies, so it cannot have a rate";
-	if (fault != NULL)
+	if (fault)
 		return inifile_refuse(
 			error, origin->line, origin->column, "rule '%s' %s", origin->title, fault);
 	if (is_allow && draft->nobody.line != 0)
@@ -153,7 +153,7 @@ static enum mortise_status check_credential(const struct draft *draft, struct in
 		fault = "names a unit with 'user:'; name the user in 'user ='";
 	else if (!has(draft, ATTRIBUTE_SECRET))
 		fault = "needs 'secret ='";
-	if (fault != NULL)
+	if (fault)
 		return inifile_refuse(error, origin->line, origin->column, "credential '%s' %s",
 			origin->title, fault);
 	if (draft->nobody.line != 0)
@@ -257,7 +257,7 @@ static enum mortise_status add_rule(struct policy *policy, const struct rule *ru
 	struct rule *rules = policy_grow(
 		policy->rules, policy->rule_count, &policy->rule_capacity, sizeof *rules);
 
-	if (rules == NULL)
+	if (!rules)
 		return MORTISE_BUSY;
 	policy->rules = rules;
 	rules[policy->rule_count++] = *rule;
@@ -269,11 +269,11 @@ static enum mortise_status add_credential(struct policy *policy, const struct dr
 	struct credential *credentials = policy_grow(policy->credentials, policy->credential_count,
 		&policy->credential_capacity, sizeof *credentials);
 
-	if (credentials == NULL)
+	if (!credentials)
 		return MORTISE_BUSY;
 	policy->credentials = credentials;
-	credentials[policy->credential_count++] = (struct credential){
-		draft->rule, draft->id != NULL ? draft->id : draft->origin->title};
+	credentials[policy->credential_count++] =
+		(struct credential){draft->rule, draft->id ? draft->id : draft->origin->title};
 	return MORTISE_OK;
 }
 
@@ -282,7 +282,7 @@ static enum mortise_status add_quota(struct policy *policy, const struct draft *
 	struct quota *quotas = policy_grow(
 		policy->quotas, policy->quota_count, &policy->quota_capacity, sizeof *quotas);
 
-	if (quotas == NULL)
+	if (!quotas)
 		return MORTISE_BUSY;
 	policy->quotas = quotas;
 	quotas[policy->quota_count] = draft->quota;
@@ -310,14 +310,14 @@ static enum mortise_status finish(struct parsing *parsing, struct inifile_error 
 	struct rule *rule = &draft->rule;
 	size_t count = 0;
 
-	if (draft->origin == NULL)
+	if (!draft->origin)
 		return MORTISE_OK;
 	TRY(sections[draft->section].check(draft, error));
 	for (int i = 0; i < ATTRIBUTE_COUNT; i++)
 		count += draft->conditions[i].value_count > 0;
 	rule->origin = draft->origin;
 	rule->conditions = policy_keep(policy, count * sizeof *rule->conditions);
-	if (rule->conditions == NULL)
+	if (!rule->conditions)
 		return MORTISE_BUSY;
 	for (int i = 0; i < ATTRIBUTE_COUNT; i++)
 		if (draft->conditions[i].value_count > 0)
@@ -341,7 +341,7 @@ static bool is_title(const char *title)
 	size_t size = strlen(title);
 
 	return size > 0 && size <= POLICY_TITLE_MAX && strspn(title, letters) == size &&
-	       strchr("._-", title[0]) == NULL;
+	       !strchr("._-", title[0]);
 }
 
 static enum mortise_status note_title(struct parsing *parsing, const struct inifile_entry *entry,
@@ -350,16 +350,16 @@ static enum mortise_status note_title(struct parsing *parsing, const struct inif
 	struct origin *origin = policy_keep(parsing->policy, sizeof *origin);
 	struct origin **node;
 
-	if (origin == NULL)
+	if (!origin)
 		return MORTISE_BUSY;
 	origin->title = policy_keep_text(parsing->policy, entry->title, strlen(entry->title));
 	origin->file = parsing->file;
 	origin->line = entry->line;
 	origin->column = entry->column;
-	if (origin->title == NULL)
+	if (!origin->title)
 		return MORTISE_BUSY;
 	node = tsearch(origin, &parsing->titles[parsing->draft.section], compare_titles);
-	if (node == NULL)
+	if (!node)
 		return MORTISE_BUSY;
 	if (*node != origin)
 		return inifile_refuse(error, entry->line, entry->column,
@@ -412,7 +412,7 @@ static enum mortise_status visit(
 {
 	struct parsing *parsing = context;
 
-	if (entry->key != NULL)
+	if (entry->key)
 		return read_key(parsing, entry, error);
 	TRY(finish(parsing, error));
 	return begin(parsing, entry, error);
@@ -422,7 +422,7 @@ static enum mortise_status parse_file(
 	struct parsing *parsing, const struct policy_file *file, struct inifile_error *error)
 {
 	parsing->file = policy_keep_text(parsing->policy, file->name, strlen(file->name));
-	if (parsing->file == NULL)
+	if (!parsing->file)
 		return MORTISE_BUSY;
 	TRY(inifile_read(file->text, file->size, visit, parsing, error));
 	return finish(parsing, error);
@@ -472,7 +472,7 @@ enum mortise_status policy_parse(const struct policy_file *files, size_t file_co
 	const char *at = "policy";
 	enum mortise_status status;
 
-	if (parsing.policy == NULL)
+	if (!parsing.policy)
 		return MORTISE_BUSY;
 	status = parse_files(&parsing, files, file_count, &at, &error);
 	for (unsigned i = 0; i < SECTIONS; i++)

@@ -74,9 +74,9 @@ enum mortise_status policy_check_quota(const struct draft *draft, struct inifile
 	else if (!is_default(origin->title) && !has_user && !has_secret)
 		fault = "needs 'secret =' or 'user ='; the one for everybody else is [quota "
 			"default]";
-	return fault == NULL ? MORTISE_OK
-			     : inifile_refuse(error, origin->line, origin->column, "quota '%s' %s",
-				       origin->title, fault);
+	return !fault ? MORTISE_OK
+		      : inifile_refuse(error, origin->line, origin->column, "quota '%s' %s",
+				origin->title, fault);
 }
 
 static const struct quota *find_default(const struct policy *policy)
@@ -89,7 +89,7 @@ static const struct quota *find_default(const struct policy *policy)
 
 size_t policy_quota_count(const struct policy *policy)
 {
-	return policy->quota_count + (find_default(policy) == NULL);
+	return policy->quota_count + (!find_default(policy));
 }
 
 struct policy_quota policy_quota_at(const struct policy *policy, size_t index)
@@ -103,8 +103,7 @@ struct policy_quota policy_quota_at(const struct policy *policy, size_t index)
 	const struct quota *quota = &policy->quotas[index];
 	const char *title = quota->rule.origin->title;
 	return (struct policy_quota){.title = title,
-		.is_each_users =
-			is_default(title) || rule_condition(&quota->rule, ATTRIBUTE_USER) != NULL,
+		.is_each_users = is_default(title) || rule_condition(&quota->rule, ATTRIBUTE_USER),
 		.is_default = is_default(title),
 		.size_max = quota->size_max,
 		.secrets_max = quota->secrets_max};
@@ -112,8 +111,7 @@ struct policy_quota policy_quota_at(const struct policy *policy, size_t index)
 
 static bool has_uid(const struct condition *users, uint32_t uid)
 {
-	return users != NULL &&
-	       bsearch(&uid, users->ids, users->value_count, sizeof uid, id_compare) != NULL;
+	return users && bsearch(&uid, users->ids, users->value_count, sizeof uid, id_compare);
 }
 
 static bool is_named(const struct policy *policy, uint32_t uid)
@@ -131,6 +129,5 @@ bool policy_quota_counts(const struct policy *policy, size_t index, uint32_t uid
 	const struct rule *rule = &policy->quotas[index].rule;
 	const struct condition *users = rule_condition(rule, ATTRIBUTE_USER);
 	const struct condition *secrets = rule_condition(rule, ATTRIBUTE_SECRET);
-	return (users == NULL || has_uid(users, uid)) &&
-	       (secrets == NULL || texts_match_path(secrets, path));
+	return (!users || has_uid(users, uid)) && (!secrets || texts_match_path(secrets, path));
 }

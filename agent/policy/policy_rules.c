@@ -33,11 +33,11 @@ void *policy_keep(struct policy *policy, size_t size)
 	size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 	void *room;
 
-	if (block == NULL || block->size - block->used < rounded) {
+	if (!block || block->size - block->used < rounded) {
 		size_t block_size = rounded > ARENA_BLOCK_SIZE ? rounded : ARENA_BLOCK_SIZE;
 
 		block = calloc(1, sizeof *block + block_size);
-		if (block == NULL)
+		if (!block)
 			return NULL;
 		block->size = block_size;
 		block->next = policy->arena;
@@ -50,7 +50,7 @@ void *policy_keep(struct policy *policy, size_t size)
 
 void policy_keep_nothing(struct policy *policy)
 {
-	while (policy->arena != NULL) {
+	while (policy->arena) {
 		struct arena_block *block = policy->arena;
 
 		policy->arena = block->next;
@@ -62,7 +62,7 @@ const char *policy_keep_text(struct policy *policy, const char *text, size_t siz
 {
 	char *copy = policy_keep(policy, size + 1);
 
-	if (copy != NULL)
+	if (copy)
 		memcpy(copy, text, size);
 	return copy;
 }
@@ -75,7 +75,7 @@ void *policy_grow(void *items, size_t count, size_t *capacity, size_t size)
 	if (count < *capacity)
 		return items;
 	grown = reallocarray(items, wanted, size);
-	if (grown != NULL)
+	if (grown)
 		*capacity = wanted;
 	return grown;
 }
@@ -138,12 +138,12 @@ bool rule_is_over(const struct policy *policy, const struct rule *rule, time_t n
 {
 	const struct condition *expires = rule_condition(rule, ATTRIBUTE_EXPIRES);
 
-	return rule_is_disabled(policy, rule, NULL) || (expires != NULL && expires->expires <= now);
+	return rule_is_disabled(policy, rule, NULL) || (expires && expires->expires <= now);
 }
 
 const char *condition_text(const struct condition *condition, const char *before)
 {
-	return before != NULL ? before + strlen(before) + 1 : condition->texts;
+	return before ? before + strlen(before) + 1 : condition->texts;
 }
 
 bool rule_is_disabled(
@@ -157,7 +157,7 @@ bool rule_is_disabled(
 
 			if (name->state == POLICY_NAME_SAME)
 				continue;
-			if (out_name != NULL)
+			if (out_name)
 				*out_name = name;
 			return true;
 		}
@@ -189,7 +189,7 @@ bool texts_match_path(const struct condition *condition, const char *path)
 
 	for (uint32_t i = 0; i < condition->value_count; i++) {
 		pattern = condition_text(condition, pattern);
-		if (path == NULL ? strcmp(pattern, "**") == 0 : pattern_matches(pattern, path))
+		if (!path ? strcmp(pattern, "**") == 0 : pattern_matches(pattern, path))
 			return true;
 	}
 	return false;
@@ -244,8 +244,8 @@ static bool is_the_day(
 {
 	const struct condition *hours = rule_condition(rule, ATTRIBUTE_HOURS);
 
-	return when_on_days(condition->days, hours != NULL ? hours->hours : NULL,
-		hours != NULL ? hours->value_count : 0, clock);
+	return when_on_days(condition->days, hours ? hours->hours : NULL,
+		hours ? hours->value_count : 0, clock);
 }
 
 static enum holding holds_if(bool holds)
@@ -271,7 +271,7 @@ enum holding condition_holds(
 	const struct subject *subject = question->subject;
 	const struct fact *fact = subject_fact(subject, condition->attribute);
 
-	if (fact != NULL)
+	if (fact)
 		return has_fact(condition, fact);
 	switch (condition->attribute) {
 	case ATTRIBUTE_SECRET:

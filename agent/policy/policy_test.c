@@ -56,7 +56,7 @@ static enum mortise_status keep(
 {
 	const char *copy = policy_keep_text(reading->plan->policy, text, strlen(text));
 
-	if (copy == NULL)
+	if (!copy)
 		return MORTISE_BUSY;
 	*out_text = copy;
 	return MORTISE_OK;
@@ -199,7 +199,7 @@ static enum mortise_status add_account(const struct reading *reading)
 	struct test_account *accounts = policy_grow(
 		plan->accounts, plan->account_count, &plan->account_capacity, sizeof account);
 
-	if (accounts == NULL)
+	if (!accounts)
 		return MORTISE_BUSY;
 	plan->accounts = accounts;
 	account.kind = strcmp(reading->entry->section, "user") == 0 ? POLICY_USER : POLICY_GROUP;
@@ -215,7 +215,7 @@ static enum mortise_status add_expectation(const struct reading *reading)
 	struct expectation *expectations = policy_grow(plan->expectations, plan->expectation_count,
 		&plan->expectation_capacity, sizeof expectation);
 
-	if (expectations == NULL)
+	if (!expectations)
 		return MORTISE_BUSY;
 	plan->expectations = expectations;
 	for (unsigned i = 0; i < FACT_COUNT; i++)
@@ -233,10 +233,10 @@ static enum mortise_status visit_entry(
 	const struct reading reading = {plan, entry, error};
 	bool is_expectation = strcmp(entry->section, "expect") == 0;
 
-	if (entry->key != NULL && is_expectation)
+	if (entry->key && is_expectation)
 		return read_expectation_key(
 			&reading, &plan->expectations[plan->expectation_count - 1]);
-	if (entry->key != NULL)
+	if (entry->key)
 		return read_account_key(&reading, &plan->accounts[plan->account_count - 1]);
 	if (!is_expectation && strcmp(entry->section, "user") != 0 &&
 		strcmp(entry->section, "group") != 0)
@@ -256,7 +256,7 @@ static const char *find_gap(const struct expectation *expectation)
 		return "verb";
 	if (!expectation->has_result)
 		return "result";
-	if (expectation->path == NULL && (expectation->verb & verbs_of_secrets()))
+	if (!expectation->path && (expectation->verb & verbs_of_secrets()))
 		return "path";
 	return NULL;
 }
@@ -274,7 +274,7 @@ static enum mortise_status check_whole(
 		const char *gap = find_gap(&plan->expectations[i]);
 
 		*file = plan->expectations[i].file;
-		if (gap != NULL)
+		if (gap)
 			return inifile_refuse(error, plan->expectations[i].line, 1,
 				"expected '%s =' in this section", gap);
 	}
@@ -287,7 +287,7 @@ static enum mortise_status read_all(struct test_plan *plan, const struct policy_
 	for (size_t i = 0; i < count; i++) {
 		*file = files[i].name;
 		plan->file = policy_keep_text(plan->policy, files[i].name, strlen(files[i].name));
-		if (plan->file == NULL)
+		if (!plan->file)
 			return MORTISE_BUSY;
 		TRY(inifile_read(files[i].text, files[i].size, visit_entry, plan, error));
 	}
@@ -331,7 +331,7 @@ static void drop_policy(struct policy **policy)
 
 static void drop_judging(struct judging **judging)
 {
-	if (*judging != NULL)
+	if (*judging)
 		test_plan_done(&(*judging)->plan);
 	free(*judging);
 }
@@ -351,8 +351,7 @@ static void pin_names(const struct test_plan *plan)
 		struct policy_name name = policy_name_at(plan->policy, i);
 		const struct test_account *account = find_account(plan, name.kind, name.name);
 
-		policy_pin(plan->policy, i,
-			account != NULL ? account->id : ID_OF_NOBODY + (uint32_t)i);
+		policy_pin(plan->policy, i, account ? account->id : ID_OF_NOBODY + (uint32_t)i);
 	}
 }
 
@@ -393,7 +392,7 @@ static enum mortise_status find_id(const struct judging *judging, enum policy_na
 	const struct policy *policy = judging->plan.policy;
 	const struct test_account *account = find_account(&judging->plan, kind, name);
 
-	if (account != NULL) {
+	if (account) {
 		*out_id = account->id;
 		return MORTISE_OK;
 	}
@@ -410,7 +409,7 @@ static enum mortise_status find_id(const struct judging *judging, enum policy_na
 
 static enum mortise_status add_groups(struct judging *judging, const char *names)
 {
-	while (names != NULL && *(names += strspn(names, " \t")) != '\0') {
+	while (names && *(names += strspn(names, " \t")) != '\0') {
 		size_t size = strcspn(names, " \t");
 		char name[POLICY_NAME_MAX + 1];
 
@@ -434,10 +433,10 @@ static enum mortise_status find_subject(struct judging *judging, struct subject 
 
 	judging->groups[0] = SUBJECT_STRANGER;
 	judging->group_count = 1;
-	if (expectation->user != NULL) {
+	if (expectation->user) {
 		TRY(find_id(judging, POLICY_USER, expectation->user, &uid));
 		account = find_account(&judging->plan, POLICY_USER, expectation->user);
-		TRY(add_groups(judging, account != NULL ? account->groups : NULL));
+		TRY(add_groups(judging, account ? account->groups : NULL));
 	}
 	TRY(add_groups(judging, expectation->group));
 	*out_subject = (struct subject){
@@ -453,8 +452,8 @@ static bool is_as_expected(const struct expectation *expectation, const struct d
 {
 	if (decision->allowed != expectation->allowed)
 		return false;
-	return expectation->rule == NULL ||
-	       (decision->rule != NULL && strcmp(decision->rule, expectation->rule) == 0);
+	return !expectation->rule ||
+	       (decision->rule && strcmp(decision->rule, expectation->rule) == 0);
 }
 
 static enum mortise_status judge(struct judging *judging, policy_test_visit *visit, void *context)
@@ -468,7 +467,7 @@ static enum mortise_status judge(struct judging *judging, policy_test_visit *vis
 	policy_explain(judging->plan.policy, &subject, expectation->verb, expectation->path,
 		expectation->has_at ? expectation->at : judging->now, &explanation);
 	policy_explain_text(&explanation, text, sizeof text);
-	if (visit != NULL)
+	if (visit)
 		visit(context, &(struct policy_test_result){expectation->name, expectation->file,
 				       expectation->line,
 				       is_as_expected(expectation, &explanation.decision), text});
@@ -493,7 +492,7 @@ enum mortise_status policy_test(const struct policy_file *policy_files, size_t p
 	CLEANUP(drop_policy) struct policy *policy = NULL;
 	CLEANUP(drop_judging) struct judging *judging = calloc(1, sizeof *judging);
 
-	if (judging == NULL)
+	if (!judging)
 		return MORTISE_BUSY;
 	TRY(policy_parse(policy_files, policy_count, &policy, out_error));
 	judging->plan.policy = policy;

@@ -10,7 +10,7 @@ enum mortise_status text_begin(struct text *text)
 {
 	*text = (struct text){0};
 	text->file = open_memstream(&text->at, &text->size);
-	return text->file != NULL ? MORTISE_OK : MORTISE_BUSY;
+	return text->file ? MORTISE_OK : MORTISE_BUSY;
 }
 
 enum mortise_status text_end(struct text *text)
@@ -19,7 +19,7 @@ enum mortise_status text_end(struct text *text)
 
 	failed |= fclose(text->file) != 0;
 	text->file = NULL;
-	if (!failed && text->at != NULL)
+	if (!failed && text->at)
 		return MORTISE_OK;
 	free(text->at);
 	text->at = NULL;
@@ -28,7 +28,7 @@ enum mortise_status text_end(struct text *text)
 
 void text_drop(struct text *text)
 {
-	if (text->file != NULL)
+	if (text->file)
 		(void)fclose(text->file);
 	free(text->at);
 }
@@ -58,7 +58,7 @@ static void put_ids(FILE *file, const struct policy *policy, const struct condit
 	for (uint32_t i = 0; i < condition->value_count; i++) {
 		const char *name = name_of(policy, condition, condition->ids[i]);
 
-		if (name != NULL)
+		if (name)
 			(void)fprintf(file, "%s%s", i > 0 ? " " : "", name);
 		else
 			(void)fprintf(file, "%s%u", i > 0 ? " " : "", condition->ids[i]);
@@ -102,7 +102,7 @@ static void put_instant(FILE *file, time_t instant)
 	char text[40] = "";
 	struct tm split;
 
-	if (gmtime_r(&instant, &split) != NULL)
+	if (gmtime_r(&instant, &split))
 		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &split);
 	(void)fputs(text, file);
 }
@@ -138,14 +138,14 @@ void text_principal(FILE *file, const struct policy *policy, const struct rule *
 	enum attribute principal = rule_principal(rule);
 	const struct condition *condition = rule_condition(rule, principal);
 
-	if (condition == NULL) {
+	if (!condition) {
 		(void)fputs("everybody", file);
 		return;
 	}
 	if (principal == ATTRIBUTE_USER || principal == ATTRIBUTE_GROUP) {
 		bool is_user = principal == ATTRIBUTE_USER;
 
-		if (name_of(policy, condition, condition->ids[0]) == NULL)
+		if (!name_of(policy, condition, condition->ids[0]))
 			(void)fputs(is_user ? "uid " : "gid ", file);
 		else if (!is_user)
 			(void)fputs("group ", file);
@@ -202,7 +202,7 @@ uint32_t rule_principal_count(const struct rule *rule)
 {
 	const struct condition *condition = rule_condition(rule, rule_principal(rule));
 
-	return condition != NULL ? condition->value_count : 1;
+	return condition ? condition->value_count : 1;
 }
 
 static void narrow_condition(struct condition *condition, uint32_t value)
@@ -232,10 +232,10 @@ void rule_narrow(
 			narrow_condition(&out_narrowed->conditions[i], value);
 	}
 	out_narrowed->rule.conditions = out_narrowed->conditions;
-	if (pattern == NULL)
+	if (!pattern)
 		return;
 	secret = rule_condition(&out_narrowed->rule, ATTRIBUTE_SECRET);
-	if (secret == NULL)
+	if (!secret)
 		secret = &out_narrowed->conditions[out_narrowed->rule.condition_count++];
 	*secret = (struct condition){
 		.attribute = ATTRIBUTE_SECRET, .value_count = 1, .texts = pattern};

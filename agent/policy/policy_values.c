@@ -134,7 +134,7 @@ static bool read_id(const struct word *word, uint32_t *out_id)
 
 static bool is_account_name(const struct word *word)
 {
-	return word->size <= POLICY_NAME_MAX && strchr("+-", word->at[0]) == NULL &&
+	return word->size <= POLICY_NAME_MAX && !strchr("+-", word->at[0]) &&
 	       strcspn(word->at, ",:/*%=\"'") >= (size_t)word->size;
 }
 
@@ -154,19 +154,19 @@ static enum mortise_status add_name(
 	struct name *name = policy_keep(policy, sizeof *name);
 	struct name **names;
 
-	if (name == NULL)
+	if (!name)
 		return MORTISE_BUSY;
 	*name = *seen;
 	name->number = (uint32_t)policy->name_count;
 	name->seen.name = policy_keep_text(policy, seen->seen.name, strlen(seen->seen.name));
-	if (name->seen.name == NULL)
+	if (!name->seen.name)
 		return MORTISE_BUSY;
 	names = policy_grow(
 		policy->names, policy->name_count, &policy->name_capacity, sizeof(struct name *));
-	if (names == NULL)
+	if (!names)
 		return MORTISE_BUSY;
 	policy->names = names;
-	if (tsearch(name, &parsing->names, compare_names) == NULL)
+	if (!tsearch(name, &parsing->names, compare_names))
 		return MORTISE_BUSY;
 	policy->names[policy->name_count++] = name;
 	*out_number = name->number;
@@ -178,7 +178,7 @@ static enum mortise_status number_name(
 {
 	struct name *const *node = tfind(seen, &parsing->names, compare_names);
 
-	if (node == NULL)
+	if (!node)
 		return add_name(parsing, seen, out_number);
 	*out_number = (*node)->number;
 	return MORTISE_OK;
@@ -230,7 +230,7 @@ enum mortise_status policy_values_accounts(
 
 	TRY(policy_values_count(entry, &count, error));
 	condition->ids = policy_keep(parsing->policy, count * sizeof(uint32_t));
-	if (condition->ids == NULL)
+	if (!condition->ids)
 		return MORTISE_BUSY;
 	while (policy_values_next(entry, &word)) {
 		TRY(read_account(parsing, entry, &word, &value, error));
@@ -240,7 +240,7 @@ enum mortise_status policy_values_accounts(
 			condition->ids[unpinned++] = value;
 	}
 	condition->names = policy_keep(parsing->policy, unpinned * sizeof(uint32_t) + 1);
-	if (condition->names == NULL)
+	if (!condition->names)
 		return MORTISE_BUSY;
 	memcpy(condition->names, condition->ids, unpinned * sizeof(uint32_t));
 	condition->name_count = condition->unpinned_count = unpinned;
@@ -262,7 +262,7 @@ static enum mortise_status read_texts(struct parsing *parsing, const struct inif
 
 	TRY(policy_values_count(entry, &count, error));
 	at = texts = policy_keep(parsing->policy, strlen(entry->value) + 1);
-	if (texts == NULL)
+	if (!texts)
 		return MORTISE_BUSY;
 	while (policy_values_next(entry, &word)) {
 		if (!is_valid(word.at, (size_t)word.size))
@@ -328,7 +328,7 @@ enum mortise_status policy_values_hours(
 
 	TRY(policy_values_count(entry, &count, error));
 	condition->hours = policy_keep(parsing->policy, count * sizeof(struct hours));
-	if (condition->hours == NULL)
+	if (!condition->hours)
 		return MORTISE_BUSY;
 	while (policy_values_next(entry, &word))
 		if (!when_read_hours(word.at, (size_t)word.size, &condition->hours[i++]))

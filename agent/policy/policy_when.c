@@ -142,8 +142,7 @@ static const struct tm *split(struct clock *clock, bool is_utc)
 
 	if (!clock->is_split[is_utc]) {
 		clock->is_split[is_utc] = true;
-		if ((is_utc ? gmtime_r(&clock->now, broken) : localtime_r(&clock->now, broken)) ==
-			NULL)
+		if (!(is_utc ? gmtime_r(&clock->now, broken) : localtime_r(&clock->now, broken)))
 			*broken = (struct tm){0};
 	}
 	return broken;
@@ -205,7 +204,7 @@ static long offset_at(time_t at)
 {
 	struct tm split;
 
-	return localtime_r(&at, &split) != NULL ? split.tm_gmtoff : 0;
+	return localtime_r(&at, &split) ? split.tm_gmtoff : 0;
 }
 
 /* The first instant after `from` with another offset; up to `to` there is exactly one change. */
@@ -233,7 +232,7 @@ static struct clock_change describe(time_t at)
 	struct clock_change change = {.at = at, .is_skipped = after > before};
 	struct tm split;
 
-	if (gmtime_r(&first, &split) == NULL)
+	if (!gmtime_r(&first, &split))
 		return change;
 	change.from = (unsigned)(60 * split.tm_hour + split.tm_min);
 	change.to = change.from + (unsigned)(length / 60);

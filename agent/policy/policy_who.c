@@ -36,7 +36,7 @@ static enum mortise_status add(struct rule_list *list, uint32_t rule)
 {
 	uint32_t *rules = policy_grow(list->rules, list->count, &list->capacity, sizeof *rules);
 
-	if (rules == NULL)
+	if (!rules)
 		return MORTISE_BUSY;
 	list->rules = rules;
 	rules[list->count++] = rule;
@@ -60,12 +60,12 @@ static enum mortise_status grant(
 	(void)fputc('\0', text.file);
 	text_verbs(text.file, verbs);
 	(void)fputc('\0', text.file);
-	if (secret != NULL)
+	if (secret)
 		text_values(text.file, asking->policy, secret);
 	(void)fputc('\0', text.file);
-	if (text_conditions(text.file, asking->policy, rule) && id != NULL)
+	if (text_conditions(text.file, asking->policy, rule) && id)
 		(void)fputs(", ", text.file);
-	if (id != NULL)
+	if (id)
 		(void)fprintf(text.file, "LoadCredential=%s", id);
 	TRY(text_end(&text));
 	grant.who = text.at;
@@ -246,7 +246,7 @@ static enum mortise_status sort_for(struct asking *asking, time_t now)
 		const struct condition *secret = rule_condition(rule, ATTRIBUTE_SECRET);
 
 		if ((rule->verbs & asking->verbs) == 0 || rule_is_over(asking->policy, rule, now) ||
-			(secret != NULL && !texts_match_path(secret, asking->path)))
+			(secret && !texts_match_path(secret, asking->path)))
 			continue;
 		TRY(add(rule->is_deny ? &asking->denies : &asking->allows, (uint32_t)i));
 	}
@@ -264,8 +264,8 @@ static enum mortise_status find_credentials(
 		const char *path = rule_condition(&credential->rule, ATTRIBUTE_SECRET)->texts;
 
 		if (!rule_is_over(policy, &credential->rule, now) &&
-			(subject != NULL ? credential_may_concern(credential, subject)
-					 : asking->path != NULL && strcmp(path, asking->path) == 0))
+			(subject ? credential_may_concern(credential, subject)
+				 : asking->path && strcmp(path, asking->path) == 0))
 			TRY(add(&asking->credentials, (uint32_t)i));
 	}
 	return MORTISE_OK;
@@ -295,12 +295,12 @@ static bool may_concern(const struct rule *rule, const struct subject *subject)
 		const struct fact *fact = subject_fact(subject, condition->attribute);
 		enum holding holding;
 
-		if (fact == NULL && condition->attribute != ATTRIBUTE_USER &&
+		if (!fact && condition->attribute != ATTRIBUTE_USER &&
 			condition->attribute != ATTRIBUTE_GROUP)
 			continue;
 		holding = condition_holds(rule, condition, &question);
 		if (holding == FAILS || (holding == UNKNOWN && !rule->is_deny &&
-						(fact == NULL || fact->state == FACT_UNKNOWN)))
+						(!fact || fact->state == FACT_UNKNOWN)))
 			return false;
 	}
 	return true;
@@ -337,7 +337,7 @@ static struct fact exemplar_fact(const struct rule *rule, enum attribute attribu
 	const struct condition *condition = rule_condition(rule, attribute);
 	size_t used = 0;
 
-	if (condition == NULL)
+	if (!condition)
 		return (struct fact){FACT_KNOWN, fact_row(attribute)->unsaid};
 	if (!fact_row(attribute)->has_patterns)
 		return (struct fact){FACT_KNOWN, condition->texts};
@@ -351,7 +351,7 @@ static uint32_t first_id(const struct rule *rule, enum attribute attribute)
 {
 	const struct condition *condition = rule_condition(rule, attribute);
 
-	return condition != NULL ? condition->ids[0] : SUBJECT_STRANGER;
+	return condition ? condition->ids[0] : SUBJECT_STRANGER;
 }
 
 /* Is he whom the rule describes an administrator at some time? */
@@ -361,7 +361,7 @@ static bool finds_admin(const struct policy *policy, const struct rule *rule, ti
 	uint32_t group = first_id(rule, ATTRIBUTE_GROUP);
 	struct subject subject = {
 		.uid = first_id(rule, ATTRIBUTE_USER), .groups = &group, .group_count = 1};
-	time_t step_s = rule_condition(rule, ATTRIBUTE_HOURS) != NULL ? 60 : 3600;
+	time_t step_s = rule_condition(rule, ATTRIBUTE_HOURS) ? 60 : 3600;
 
 	for (unsigned i = 0; i < FACT_COUNT; i++)
 		subject.facts[i] =

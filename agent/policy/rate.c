@@ -26,12 +26,12 @@ enum mortise_status rate_new(size_t max, struct rate_table **out_table)
 {
 	struct rate_table *table = calloc(1, sizeof *table);
 
-	if (table == NULL)
+	if (!table)
 		return MORTISE_BUSY;
 	table->max = max < RATE_PAIRS_MAX ? max : RATE_PAIRS_MAX;
 	table->slot_count = SLOTS_FIRST;
 	table->slots = calloc(table->slot_count, sizeof *table->slots);
-	if (table->slots == NULL) {
+	if (!table->slots) {
 		free(table);
 		return MORTISE_BUSY;
 	}
@@ -41,7 +41,7 @@ enum mortise_status rate_new(size_t max, struct rate_table **out_table)
 
 void rate_free(struct rate_table *table)
 {
-	if (table == NULL)
+	if (!table)
 		return;
 	free(table->slots);
 	free(table);
@@ -79,7 +79,7 @@ static enum mortise_status rebuild(struct rate_table *table, uint64_t now_us)
 	while (slot_count < 4 * live)
 		slot_count *= 2;
 	slots = calloc(slot_count, sizeof *slots);
-	if (slots == NULL)
+	if (!slots)
 		return MORTISE_BUSY;
 	for (size_t i = 0; i < table->slot_count; i++) {
 		const struct bucket *bucket = &table->slots[i];

@@ -42,7 +42,7 @@ const struct fact *subject_fact(const struct subject *subject, enum attribute at
 static bool is_unit_byte(char byte)
 {
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-	       (byte >= '0' && byte <= '9') || (byte != '\0' && strchr(":-_.\\@", byte) != NULL);
+	       (byte >= '0' && byte <= '9') || (byte != '\0' && strchr(":-_.\\@", byte));
 }
 
 static bool ends_in(const char *name, size_t size, const char *suffix)
@@ -76,10 +76,10 @@ static bool is_unit(const char *name, size_t size, bool with_stars)
 
 	if (size > UNIT_MAX || !has_suffix(name, size) || name[0] == '@')
 		return false;
-	if (at != NULL && at + 1 == dot)
+	if (at && at + 1 == dot)
 		return false;
 	for (size_t i = 0; i < size; i++) {
-		bool in_instance = at != NULL && name + i > at && name + i < dot;
+		bool in_instance = at && name + i > at && name + i < dot;
 
 		if (name[i] == '*' ? !with_stars || !in_instance || name[i - 1] == '*'
 				   : !is_unit_byte(name[i]))
@@ -115,7 +115,7 @@ bool unit_pattern_matches(const char *pattern, const char *name, size_t name_siz
 		} else if (*pattern == *name) {
 			pattern++;
 			name++;
-		} else if (star != NULL) {
+		} else if (star) {
 			pattern = star + 1;
 			name = ++resume;
 		} else {
@@ -160,12 +160,12 @@ static void put_slices(struct names *names, const char *prefix, const char *from
 	while (to > from) {
 		const char *start = to - 1;
 		const char *slash = memrchr(from, '/', (size_t)(start - from));
-		const char *name = slash != NULL ? slash + 1 : from;
+		const char *name = slash ? slash + 1 : from;
 		size_t size = (size_t)(start - name);
 
 		name = unescape(name, &size);
 		put(names, prefix, name, size);
-		to = slash != NULL ? slash + 1 : from;
+		to = slash ? slash + 1 : from;
 	}
 }
 
@@ -240,7 +240,7 @@ static const char *find_type(const char *label, size_t size, size_t *out_size)
 	for (int i = 0; i < 3; i++) {
 		size_t length = 0;
 
-		while (at + length < end && strchr(letters, at[length]) != NULL)
+		while (at + length < end && strchr(letters, at[length]))
 			length++;
 		if (length == 0 || (at + length == end ? i < 2 : at[length] != ':'))
 			return NULL;
@@ -267,10 +267,10 @@ enum mortise_status subject_label(
 	if (!is_word(peersec, length) || length > 2048)
 		return MORTISE_REJECTED;
 	type = find_type(peersec, length, &type_size);
-	if (length + (type != NULL ? type_size + 1 : 0) >= size)
+	if (length + (type ? type_size + 1 : 0) >= size)
 		return MORTISE_REJECTED;
 	used = snprintf(out_names, size, "%.*s", (int)length, peersec);
-	if (type != NULL)
+	if (type)
 		(void)snprintf(
 			out_names + used, size - (size_t)used, " %.*s", (int)type_size, type);
 	return MORTISE_OK;
@@ -341,7 +341,7 @@ static bool is_exe(const char *text, size_t size)
 
 static bool is_label(const char *text, size_t size)
 {
-	return size <= LABEL_MAX && memchr(text, '*', size) == NULL;
+	return size <= LABEL_MAX && !memchr(text, '*', size);
 }
 
 static bool is_socket(const char *text, size_t size)
@@ -349,8 +349,7 @@ static bool is_socket(const char *text, size_t size)
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				      "0123456789._-";
 
-	return size <= SOCKET_MAX && strspn(text, letters) >= size &&
-	       strchr("._-", text[0]) == NULL;
+	return size <= SOCKET_MAX && strspn(text, letters) >= size && !strchr("._-", text[0]);
 }
 
 static const struct fact_row fact_rows[FACT_COUNT] = {

@@ -66,7 +66,7 @@ enum mortise_status pkcs11_key_kinds(struct pkcs11 *token, unsigned *out_kinds)
 		return refuse_list(token, count);
 	room = count;
 	list = calloc(room > 0 ? room : 1, sizeof *list);
-	if (list == NULL)
+	if (!list)
 		return MORTISE_BUSY;
 	TRY(pkcs11_check(token, token->module->C_GetMechanismList(token->slot, list, &count),
 		"C_GetMechanismList", TOKEN_FAULT_OTHER));
@@ -137,7 +137,7 @@ static enum mortise_status make_rsa(
 static enum mortise_status make_ec(struct pkcs11 *token, uint8_t *id, struct pkcs11_key *out_key)
 {
 	CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
-	CK_BBOOL is_kept = id != NULL ? CK_TRUE : CK_FALSE;
+	CK_BBOOL is_kept = id ? CK_TRUE : CK_FALSE;
 	CK_ATTRIBUTE public[] = {
 		{CKA_TOKEN, &is_kept, sizeof is_kept},
 		{CKA_EC_PARAMS, p256, sizeof p256},
@@ -153,7 +153,7 @@ static enum mortise_status make_ec(struct pkcs11 *token, uint8_t *id, struct pkc
 		{CKA_LABEL, label, LABEL_SIZE},
 		{CKA_ID, id, PKCS11_KEY_ID_SIZE},
 	};
-	size_t left_out = id != NULL ? 0 : 1;
+	size_t left_out = id ? 0 : 1;
 
 	return pkcs11_check(token,
 		token->module->C_GenerateKeyPair(token->session, &mechanism, public,
@@ -342,7 +342,7 @@ enum mortise_status pkcs11_key_point(
 		point += 2;
 	else if (attribute.ulValueLen != PKCS11_POINT_SIZE)
 		point = NULL;
-	if (point == NULL || point[0] != 0x04)
+	if (!point || point[0] != 0x04)
 		return pkcs11_fail(token, TOKEN_FAULT_MALFORMED, "CKA_EC_POINT: no point of P-256");
 	memcpy(out_point, point, PKCS11_POINT_SIZE);
 	return MORTISE_OK;

@@ -152,8 +152,7 @@ static void put_escaped(char *text, size_t size, const uint8_t *bytes, int count
 
 	for (int i = 0; i < count && used + 4 <= size; i++)
 		used += (size_t)snprintf(text + used, size - used,
-			bytes[i] != '\0' && strchr(plain, bytes[i]) != NULL ? "%c" : "%%%02X",
-			bytes[i]);
+			bytes[i] != '\0' && strchr(plain, bytes[i]) ? "%c" : "%%%02X", bytes[i]);
 }
 
 /* The first so many of the fields that are not empty. */
@@ -183,7 +182,7 @@ static bool is_match(const struct pkcs11_search *search, CK_SLOT_ID slot,
 	uint8_t identity[PKCS11_IDENTITY_SIZE];
 	CK_SLOT_ID wanted;
 
-	if (search->uri != NULL) {
+	if (search->uri) {
 		wanted = p11_kit_uri_get_slot_id(search->uri);
 		return p11_kit_uri_match_token_info(search->uri, info) == 1 &&
 		       p11_kit_uri_match_slot_info(search->uri, slot_info) == 1 &&
@@ -203,7 +202,7 @@ static struct seen *find_seen(
 		if (memcmp(findings->seen[i].identity, identity, PKCS11_IDENTITY_SIZE) == 0)
 			return &findings->seen[i];
 	seen = reallocarray(findings->seen, findings->count + 1, sizeof *seen);
-	if (seen == NULL)
+	if (!seen)
 		return NULL;
 	findings->seen = seen;
 	seen += findings->count++;
@@ -243,7 +242,7 @@ static void look_at(struct pkcs11 *token, CK_FUNCTION_LIST *module, CK_SLOT_ID s
 	}
 	copy_identity(&info, identity);
 	seen = find_seen(findings, identity);
-	if (seen == NULL || !is_match(search, slot, &slot_info, &info))
+	if (!seen || !is_match(search, slot, &slot_info, &info))
 		return;
 	findings->matches += !seen->is_match;
 	seen->is_match = true;
@@ -268,7 +267,7 @@ static enum mortise_status list_slots(struct pkcs11 *token, CK_FUNCTION_LIST *mo
 		return refuse_list(token, path, count);
 	room = count + SLOTS_SPARE;
 	slots = calloc(room, sizeof *slots);
-	if (slots == NULL)
+	if (!slots)
 		return MORTISE_BUSY;
 	count = room;
 	if (value == CKR_OK)
@@ -293,7 +292,7 @@ static enum mortise_status look_through(struct pkcs11 *token, const char *path,
 	CK_ULONG count = 0;
 	CK_INFO info = {0};
 
-	if (search->uri != NULL) {
+	if (search->uri) {
 		CK_RV value = module->C_GetInfo(&info);
 
 		if (value != CKR_OK)
@@ -316,10 +315,10 @@ static enum mortise_status load(struct pkcs11 *token, const char *path)
 	const char *message;
 	CK_RV value;
 
-	if (module == NULL) {
+	if (!module) {
 		message = p11_kit_message();
 		return pkcs11_fail(
-			token, TOKEN_FAULT_NO_MODULE, "%.200s", message != NULL ? message : path);
+			token, TOKEN_FAULT_NO_MODULE, "%.200s", message ? message : path);
 	}
 	value = p11_kit_module_initialize(module);
 	if (value != CKR_OK) {
@@ -338,16 +337,16 @@ static bool is_allowed(const struct pkcs11_search *search, const char *path)
 	const char *file = strrchr(path, '/'), *wanted_path, *wanted_name;
 	size_t size;
 
-	if (search->uri == NULL)
+	if (!search->uri)
 		return true;
 	wanted_path = p11_kit_uri_get_module_path(search->uri);
 	wanted_name = p11_kit_uri_get_module_name(search->uri);
-	if (wanted_path != NULL && strcmp(wanted_path, path) != 0)
+	if (wanted_path && strcmp(wanted_path, path) != 0)
 		return false;
-	if (wanted_name == NULL)
+	if (!wanted_name)
 		return true;
 	/* RFC 7512, 2.3: without "lib" or a suffix; written whole it is the same. */
-	file = file != NULL ? file + 1 : path;
+	file = file ? file + 1 : path;
 	size = strlen(wanted_name);
 	if (strncmp(file, "lib", 3) == 0 && strncmp(wanted_name, "lib", 3) != 0)
 		file += 3;
@@ -360,7 +359,7 @@ static enum mortise_status search_modules(
 	const char *at = token->options->pkcs11_modules;
 	char path[PKCS11_PATH_MAX];
 
-	while (at != NULL && *(at += strspn(at, BLANKS)) != '\0') {
+	while (at && *(at += strspn(at, BLANKS)) != '\0') {
 		size_t size = strcspn(at, BLANKS);
 
 		if (*at != '/' || size >= sizeof path || token->module_count == PKCS11_MODULES_MAX)
@@ -413,7 +412,7 @@ static enum mortise_status judge(
 		return MORTISE_OK;
 	if (!findings->has_module)
 		return pkcs11_fail(token, TOKEN_FAULT_NO_MODULE,
-			token->options->pkcs11_modules == NULL
+			!token->options->pkcs11_modules
 				? "no modules in [pkcs11] of mortised.conf"
 				: "the URI names a module that is not in [pkcs11] modules");
 	tell_found(findings, found, sizeof found);
@@ -422,7 +421,7 @@ static enum mortise_status judge(
 			"%zu tokens match, and one must be meant: %s", findings->matches, found);
 	if (findings->has_sick)
 		return MORTISE_HARDWARE;
-	if (search->identity == NULL)
+	if (!search->identity)
 		return pkcs11_fail(
 			token, TOKEN_FAULT_ABSENT, "no token matches the URI; found: %s", found);
 	write_uri(search->identity, 2, wanted, sizeof wanted);
@@ -576,7 +575,7 @@ static enum mortise_status read_file(struct pkcs11 *token, struct secret **out_p
 	struct stat file;
 	ssize_t size;
 
-	if (path == NULL)
+	if (!path)
 		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN,
 			"the token wants a PIN, and there is no pin-file in [pkcs11]");
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -584,7 +583,7 @@ static enum mortise_status read_file(struct pkcs11 *token, struct secret **out_p
 		return pkcs11_fail(
 			token, TOKEN_FAULT_NO_PIN, "pin-file %.160s: %s", path, strerror(errno));
 	wrong = what_is_wrong_with(&file);
-	if (wrong != NULL)
+	if (wrong)
 		return pkcs11_fail(token, TOKEN_FAULT_NO_PIN, "pin-file %.160s %s", path, wrong);
 	TRY(secret_new(TOKEN_PIN_MAX + 3, &text)); /* with an ending, and one byte too many */
 	do
@@ -625,9 +624,9 @@ enum mortise_status pkcs11_login(struct pkcs11 *token, struct pkcs11_pin *pin)
 	if (pin->is_wrong)
 		return pkcs11_fail(token, TOKEN_FAULT_WRONG_PIN, "C_Login: it failed before");
 	TRY(may_try(token, pin->typed != NULL, pin->is_right));
-	if (pin->typed == NULL && pin->kept == NULL)
+	if (!pin->typed && !pin->kept)
 		TRY(read_file(token, &pin->kept));
-	used = pin->typed != NULL ? pin->typed : pin->kept;
+	used = pin->typed ? pin->typed : pin->kept;
 	/* PKCS #11 takes a PIN by a pointer that is not const, and does not change it. */
 	value = token->module->C_Login(
 		token->session, CKU_USER, (CK_UTF8CHAR *)(uintptr_t)used->bytes, used->size);

@@ -122,7 +122,7 @@ static bool sealer_options_read(int argc, char **argv, struct token_options *opt
 		}
 	}
 	*out_exit = SEALER_EXIT_USAGE;
-	return is_right && optind == argc && options->tcti != NULL && options->deadline_ms > 0;
+	return is_right && optind == argc && options->tcti && options->deadline_ms > 0;
 }
 
 #define POOL_SIZE  (256 * 1024)
@@ -279,12 +279,12 @@ static enum mortise_status perform(
 	if (!wire_has(request, PROCESS_TAG_SLOT_KIND) || request->code < SEALER_ENROL ||
 		request->code > SEALER_HEALTH)
 		return MORTISE_INVALID;
-	if (token == NULL)
+	if (!token)
 		return lack(result, "no such kind of slot");
-	if (is_anchor && token->anchor == NULL)
+	if (is_anchor && !token->anchor)
 		return lack(result, "this kind of slot has no counter");
 	/* The state of a run is one token's. */
-	if (sealer->token != NULL && sealer->token != token)
+	if (sealer->token && sealer->token != token)
 		return MORTISE_INVALID;
 	/* A vendor's module may need more than tpm2-tss does. */
 	if (token == &token_tpm2 && !sealer_process_narrow())
@@ -329,9 +329,9 @@ static void put_health(struct wire_writer *writer, const struct token_health *he
 
 static void put_result(struct wire_writer *writer, uint16_t code, const struct token_result *result)
 {
-	if (result->h != NULL && result->uri[0] != '\0')
+	if (result->h && result->uri[0] != '\0')
 		wire_put_text(writer, PROCESS_TAG_URI, result->uri);
-	if (result->h != NULL)
+	if (result->h)
 		wire_put(writer, PROCESS_TAG_KEY, result->h->bytes, result->h->size);
 	if (result->blob_size > 0)
 		wire_put(writer, PROCESS_TAG_BLOB, result->blob, result->blob_size);
@@ -412,7 +412,7 @@ static int serve(const struct token_options *options)
 		return EXIT_OS;
 	while (goes_on && receive(frame, &size))
 		ending = serve_one(&sealer, frame, size, &goes_on);
-	if (sealer.token != NULL)
+	if (sealer.token)
 		sealer.token->end(&sealer.run);
 	return ending;
 }

@@ -163,7 +163,7 @@ static bool load(int (*fill)(scmp_filter_ctx filter))
 	if (UNDER_SANITIZER)
 		return true;
 	filter = seccomp_init(SCMP_ACT_ALLOW);
-	if (filter == NULL) {
+	if (!filter) {
 		errno = ENOMEM;
 		return false;
 	}

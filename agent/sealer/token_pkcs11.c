@@ -70,7 +70,7 @@ static bool set_word(const char *word, size_t size)
 	memcpy(pair, word, size);
 	pair[size] = '\0';
 	value = strchr(pair, '=');
-	if (value == NULL) {
+	if (!value) {
 		errno = EINVAL;
 		return false;
 	}
@@ -82,7 +82,7 @@ static bool set_environment(const char *words)
 {
 	if (clearenv() != 0)
 		return false;
-	while (words != NULL && *(words += strspn(words, BLANKS)) != '\0') {
+	while (words && *(words += strspn(words, BLANKS)) != '\0') {
 		size_t size = strcspn(words, BLANKS);
 
 		if (!set_word(words, size))
@@ -131,7 +131,7 @@ static const char *what_is_wrong_with(P11KitUri *uri)
 {
 	CK_ULONG count = 0;
 
-	if (p11_kit_uri_get_pin_value(uri) != NULL || p11_kit_uri_get_pin_source(uri) != NULL)
+	if (p11_kit_uri_get_pin_value(uri) || p11_kit_uri_get_pin_source(uri))
 		return "a PKCS #11 URI with a PIN; use pin-file, or type it";
 	(void)p11_kit_uri_get_attributes(uri, &count);
 	if (count > 0)
@@ -147,13 +147,12 @@ static enum mortise_status read_uri(
 	CLEANUP(free_uri) P11KitUri *uri = p11_kit_uri_new();
 	const char *wrong;
 
-	if (uri == NULL)
+	if (!uri)
 		return MORTISE_BUSY;
-	if (p11_kit_uri_parse(text != NULL ? text : ANY_TOKEN, P11_KIT_URI_FOR_ANY, uri) !=
-		P11_KIT_URI_OK)
+	if (p11_kit_uri_parse(text ? text : ANY_TOKEN, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK)
 		return fail(failure, TOKEN_FAULT_UNFIT_WISH, "not a PKCS #11 URI (RFC 7512)");
 	wrong = what_is_wrong_with(uri);
-	if (wrong != NULL)
+	if (wrong)
 		return fail(failure, TOKEN_FAULT_UNFIT_WISH, wrong);
 	*out_uri = uri;
 	uri = NULL;
@@ -170,7 +169,7 @@ static enum mortise_status surround(
 
 static void end(struct token_run *run)
 {
-	if (run->state != NULL)
+	if (run->state)
 		pkcs11_disconnect(run->state);
 	free(run->state);
 	run->state = NULL;
@@ -185,7 +184,7 @@ static enum mortise_status connect_anew(struct token_run *run, const struct pkcs
 	TRY(surround(&run->options, failure));
 	end(run);
 	token = calloc(1, sizeof *token);
-	if (token == NULL)
+	if (!token)
 		return MORTISE_BUSY;
 	run->state = token;
 	TRY(pkcs11_connect(&run->options, search, failure, token));
@@ -301,7 +300,7 @@ static enum mortise_status enrol_on(struct pkcs11 *token, const uint8_t entropy[
 
 	TRY(pkcs11_uri(token, result->uri));
 	TRY(pkcs11_flags(token, &flags));
-	blob.needs_pin = (flags & CKF_LOGIN_REQUIRED) != 0 || pin->typed != NULL;
+	blob.needs_pin = (flags & CKF_LOGIN_REQUIRED) != 0 || pin->typed;
 	memcpy(blob.identity, token->identity, sizeof blob.identity);
 	TRY(enter(token, &blob, true, pin));
 	TRY(mix(token, entropy, &h));

@@ -162,11 +162,11 @@ static enum mortise_status enrol(struct token_run *run, const struct token_wish 
 	uint8_t packed[TOKEN_BLOB_MAX];
 	size_t packed_size;
 
-	if (wish->uri != NULL)
+	if (wish->uri)
 		return refuse(out_result, TOKEN_FAULT_UNFIT_WISH, "a TPM has no URI");
 	if (wish->pcrs >> TPM2_PCRS != 0)
 		return refuse(out_result, TOKEN_FAULT_UNFIT_WISH, "a TPM has PCRs 0 to 23");
-	if (wish->pin != NULL)
+	if (wish->pin)
 		tpm2_policy_pin(wish->pin, &sealing.auth);
 	TRY(tpm2_run_do(run, enrol_once, &sealing, &out_result->failure));
 	if (!tpm2_blob_pack(&sealing.blob, packed, &packed_size))
@@ -196,7 +196,7 @@ static enum mortise_status open_blob(
 		return refuse(out_result, TOKEN_FAULT_MALFORMED,
 			"the sealed blob in the store is not one of ours");
 	if (sealing.blob.policy.has_pin) {
-		if (opening->pin == NULL)
+		if (!opening->pin)
 			return refuse(out_result, TOKEN_FAULT_NO_PIN, "none was given");
 		tpm2_policy_pin(opening->pin, &sealing.auth);
 	}

@@ -96,7 +96,7 @@ static const char *read_ecc(EVP_PKEY *key, TPMT_PUBLIC *public)
 	TPMS_ECC_POINT *point = &public->unique.ecc;
 	const struct curve *curve = curve_of(key);
 
-	if (curve == NULL)
+	if (!curve)
 		return "an EC key on another curve than P-256, P-384 or P-521";
 	if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_X, &x) != 1 ||
 		EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_Y, &y) != 1)
@@ -164,14 +164,14 @@ static const char *read_key(const struct block *block, EVP_PKEY **out_key)
 		*out_key = d2i_PUBKEY(NULL, &at, block->size);
 	else if (strcmp(block->name, PEM_STRING_RSA_PUBLIC) == 0)
 		*out_key = d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, block->size);
-	else if (strstr(block->name, "PRIVATE KEY") != NULL)
+	else if (strstr(block->name, "PRIVATE KEY"))
 		return "a private key, which has no business here; take its public half: openssl "
 		       "pkey -in FILE -pubout";
-	else if (strstr(block->name, "CERTIFICATE") != NULL)
+	else if (strstr(block->name, "CERTIFICATE"))
 		return "a certificate; take the key out: openssl x509 -in FILE -noout -pubkey";
 	else
 		return "PEM of another kind than PUBLIC KEY";
-	return *out_key != NULL && at == block->bytes + block->size ? NULL : "a broken public key";
+	return *out_key && at == block->bytes + block->size ? NULL : "a broken public key";
 }
 
 static const char *read_pem(BIO *bio, EVP_PKEY **out_key)
@@ -183,7 +183,7 @@ static const char *read_pem(BIO *bio, EVP_PKEY **out_key)
 	if (!read_block(bio, &block))
 		return "no PEM: a public key as by openssl pkey -pubout is wanted";
 	wrong = read_key(&block, out_key);
-	if (wrong != NULL)
+	if (wrong)
 		return wrong;
 	return read_block(bio, &more) ? "more than one block of PEM; leave the key" : NULL;
 }
@@ -199,10 +199,10 @@ const char *tpm2_key_read(const struct token_bytes *pem, struct tpm2_key *out_ke
 	if (pem->size > TOKEN_PEM_MAX)
 		return "too long";
 	bio = BIO_new_mem_buf(pem->bytes, (int)pem->size);
-	if (bio == NULL)
+	if (!bio)
 		return "no memory for it";
 	wrong = read_pem(bio, &key);
-	if (wrong != NULL)
+	if (wrong)
 		return wrong;
 	if (EVP_PKEY_is_a(key, "RSA"))
 		wrong = read_rsa(key, &made.public.publicArea);
@@ -210,9 +210,9 @@ const char *tpm2_key_read(const struct token_bytes *pem, struct tpm2_key *out_ke
 		wrong = read_ecc(key, &made.public.publicArea);
 	else
 		wrong = "neither RSA nor EC";
-	if (wrong == NULL && !compute_print(key, made.print))
+	if (!wrong && !compute_print(key, made.print))
 		wrong = "a broken public key";
-	if (wrong == NULL)
+	if (!wrong)
 		*out_key = made;
 	return wrong;
 }
@@ -232,7 +232,7 @@ static bool read_ecdsa(
 	const unsigned char *at = bytes;
 	CLEANUP(drop_ecdsa) ECDSA_SIG *parsed = d2i_ECDSA_SIG(NULL, &at, (long)size);
 
-	if (parsed == NULL || at != bytes + size)
+	if (!parsed || at != bytes + size)
 		return false;
 	out->hash = TPM2_ALG_SHA256;
 	out->signatureR.size = out->signatureS.size = (uint16_t)number_size;

@@ -225,9 +225,9 @@ static const struct driver *find_driver(const char *tcti, const char **out_confi
 		if (strlen(driver->name) != name_size ||
 			strncmp(tcti, driver->name, name_size) != 0)
 			continue;
-		if (configuration == NULL ? !driver->may_be_bare
-					  : strncmp(configuration, driver->must_start,
-						    strlen(driver->must_start)) != 0)
+		if (!configuration ? !driver->may_be_bare
+				   : strncmp(configuration, driver->must_start,
+					     strlen(driver->must_start)) != 0)
 			return NULL;
 		*out_configuration = configuration;
 		return driver;
@@ -240,17 +240,17 @@ static bool is_managed_device(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash != NULL && strncmp(slash, "/tpmrm", 6) == 0;
+	return slash && strncmp(slash, "/tpmrm", 6) == 0;
 }
 
 /* The library says "IO failure" to all; whether the file is there and ours is what helps. */
 static enum mortise_status absent(struct tpm2 *tpm, const char *configuration)
 {
-	const char *path = configuration == NULL ? NULL : strchr(configuration, '/');
+	const char *path = !configuration ? NULL : strchr(configuration, '/');
 	const char *reason = "cannot connect";
 	char detail[sizeof tpm->failure->detail];
 
-	if (path != NULL && access(path, R_OK | W_OK) != 0)
+	if (path && access(path, R_OK | W_OK) != 0)
 		reason = strerror(errno);
 	snprintf(detail, sizeof detail, "%.200s: %s", tpm->options->tcti, reason);
 	return tpm2_fail(tpm, TOKEN_FAULT_ABSENT, detail);
@@ -261,11 +261,11 @@ static enum mortise_status load_driver(struct tpm2 *tpm)
 	const char *configuration = NULL;
 	const struct driver *driver = find_driver(tpm->options->tcti, &configuration);
 
-	if (driver == NULL)
+	if (!driver)
 		return tpm2_fail(tpm, TOKEN_FAULT_UNSUPPORTED,
 			"tcti must be device:/PATH, tabrmd or swtpm:path=/PATH");
 	/* A comma would begin another key: a host, a port. */
-	if (strcmp(driver->name, "swtpm") == 0 && strchr(configuration, ',') != NULL)
+	if (strcmp(driver->name, "swtpm") == 0 && strchr(configuration, ','))
 		return tpm2_fail(tpm, TOKEN_FAULT_UNSUPPORTED, "swtpm: one path= and nothing else");
 	tpm->has_manager = driver->has_manager || (strcmp(driver->name, "device") == 0 &&
 							  is_managed_device(configuration));
@@ -344,9 +344,9 @@ void tpm2_disconnect(struct tpm2 *tpm)
 {
 	while (tpm->open_count > 0)
 		flush(tpm, tpm->open[--tpm->open_count]);
-	if (tpm->esys != NULL)
+	if (tpm->esys)
 		Esys_Finalize(&tpm->esys);
-	if (tpm->tcti != NULL)
+	if (tpm->tcti)
 		Tss2_TctiLdr_Finalize(&tpm->tcti);
 }
 
@@ -463,10 +463,10 @@ static enum mortise_status need_state(struct token_run *run)
 {
 	struct state *state = run->state;
 
-	if (state != NULL)
+	if (state)
 		return MORTISE_OK;
 	state = calloc(1, sizeof *state);
-	if (state == NULL)
+	if (!state)
 		return MORTISE_BUSY;
 	state->deadline_ms = now_ms() + run->options.deadline_ms;
 	run->state = state;
@@ -537,7 +537,7 @@ enum mortise_status tpm2_run_do(struct token_run *run, tpm2_attempt *attempt, vo
 
 void tpm2_run_end(struct token_run *run)
 {
-	if (run->state != NULL)
+	if (run->state)
 		drop_connection(run->state);
 	free(run->state);
 	run->state = NULL;

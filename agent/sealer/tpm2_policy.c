@@ -76,7 +76,7 @@ static enum mortise_status read_key(
 	char detail[sizeof tpm->failure->detail];
 	const char *wrong = policy->has_key ? tpm2_key_read(&wish->pcr_key, &policy->key) : NULL;
 
-	if (wrong == NULL)
+	if (!wrong)
 		return MORTISE_OK;
 	(void)snprintf(detail, sizeof detail, "the PCR key is %s", wrong);
 	return tpm2_fail(tpm, TOKEN_FAULT_UNFIT_WISH, detail);

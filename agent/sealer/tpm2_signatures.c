@@ -100,7 +100,7 @@ static struct tpm2_signature *read_bank(
 	for (size_t i = 0; i < size; i++)
 		count += read_entry(json_array_get(bank, i), print, &entry);
 	list = calloc(count > 0 ? count : 1, sizeof *list);
-	for (size_t i = 0; i < size && list != NULL; i++)
+	for (size_t i = 0; i < size && list; i++)
 		if (read_entry(json_array_get(bank, i), print, &entry))
 			list[next++] = entry;
 	*out_count = next;
@@ -151,12 +151,12 @@ void tpm2_signatures_parse(const char *text, size_t size, const uint8_t print[TP
 	}
 	out_signatures->list =
 		read_bank(json_object_get(root, BANK), print, &out_signatures->count);
-	if (out_signatures->list == NULL)
+	if (!out_signatures->list)
 		complain(out_signatures, "out of memory");
-	if (out_signatures->list == NULL || out_signatures->count > 0)
+	if (!out_signatures->list || out_signatures->count > 0)
 		return;
 	other = find_other_bank(root, print);
-	if (other != NULL)
+	if (other)
 		complain(out_signatures,
 			"signed by the PCR key, but for the bank %.16s only: have it sign "
 			"--bank=sha256",
@@ -199,8 +199,8 @@ static bool read_file(int fd, char *text, size_t *out_size, struct tpm2_signatur
 /* One that is there and cannot be opened is not passed over for the next. */
 static int open_first(const char *path, struct tpm2_signatures *signatures)
 {
-	const char *const *candidates = path != NULL ? &path : places;
-	size_t count = path != NULL ? 1 : PLACES;
+	const char *const *candidates = path ? &path : places;
+	size_t count = path ? 1 : PLACES;
 	int fd = -1;
 
 	for (size_t i = 0; i < count; i++) {
@@ -211,7 +211,7 @@ static int open_first(const char *path, struct tpm2_signatures *signatures)
 	}
 	if (fd >= 0)
 		return fd;
-	if (errno != ENOENT || path != NULL) {
+	if (errno != ENOENT || path) {
 		complain(signatures, "cannot be read: %s", strerror(errno));
 		return -1;
 	}
@@ -233,7 +233,7 @@ void tpm2_signatures_load(const char *path, const uint8_t print[TPM2_PRINT_SIZE]
 	if (fd < 0)
 		return;
 	text = malloc(TPM2_SIGNATURES_FILE_MAX + 1);
-	if (text == NULL)
+	if (!text)
 		complain(out_signatures, "out of memory");
 	else if (read_file(fd, text, &size, out_signatures))
 		tpm2_signatures_parse(text, size, print, out_signatures);

@@ -35,7 +35,7 @@ static bool name(TPMI_ALG_HASH algorithm, const uint8_t *bytes, size_t size, TPM
 
 	made.name[0] = (uint8_t)(algorithm >> 8);
 	made.name[1] = (uint8_t)algorithm;
-	if (hash == NULL || EVP_Digest(bytes, size, made.name + 2, &hash_size, hash, NULL) != 1)
+	if (!hash || EVP_Digest(bytes, size, made.name + 2, &hash_size, hash, NULL) != 1)
 		return false;
 	made.size = (uint16_t)(2 + hash_size);
 	*out_name = made;

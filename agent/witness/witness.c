@@ -21,7 +21,7 @@ static size_t put_answer(
 	struct wire_writer writer;
 
 	wire_begin(&writer, frame, ANSWER_MAX, (uint16_t)status, request_id);
-	if (path != NULL)
+	if (path)
 		wire_put_text(&writer, PROCESS_TAG_TEXT, path);
 	return wire_finish(&writer);
 }

@@ -30,7 +30,7 @@ static bool next_field(const char **at, const char *end, struct field *out_field
 	if (*at >= end)
 		return false;
 	blank = memchr(*at, ' ', (size_t)(end - *at));
-	if (blank == NULL)
+	if (!blank)
 		blank = end;
 	*out_field = (struct field){*at, (size_t)(blank - *at)};
 	*at = blank < end ? blank + 1 : end;
@@ -102,7 +102,7 @@ static enum mortise_status check_lines(
 	size_t used = 0;
 	const char *end;
 
-	while ((end = memchr(text + used, '\n', size - used)) != NULL) {
+	while ((end = memchr(text + used, '\n', size - used))) {
 		size_t length = (size_t)(end - text) - used;
 		enum mount_verdict verdict = mount_judge(text + used, length, path);
 

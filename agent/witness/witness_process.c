@@ -78,7 +78,7 @@ static enum mortise_status load_filter(void)
 	if (UNDER_SANITIZER)
 		return MORTISE_OK;
 	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	if (filter == NULL) {
+	if (!filter) {
 		errno = ENOMEM;
 		return MORTISE_IO;
 	}

@@ -68,12 +68,11 @@ static void ask(struct complete *complete, bool only_folders)
 	char given[MORTISE_PATH_MAX + 1] = "";
 	struct ask_path folder;
 
-	if (slash != NULL && (size_t)(slash - typed) < sizeof given)
+	if (slash && (size_t)(slash - typed) < sizeof given)
 		memcpy(given, typed, (size_t)(slash - typed));
-	if ((slash != NULL && given[0] == '\0') ||
-		ask_expand(complete->cli, given, &folder) != CLI_DONE)
+	if ((slash && given[0] == '\0') || ask_expand(complete->cli, given, &folder) != CLI_DONE)
 		return;
-	if (slash != NULL)
+	if (slash)
 		complete->fixed += (size_t)(slash + 1 - typed);
 	offer_below(complete, folder.text, only_folders);
 }
@@ -152,10 +151,10 @@ enum complete_kind complete_kind_of_value(const struct option *option)
 {
 	const char *word = option->argument, *equals;
 
-	if (word == NULL)
+	if (!word)
 		return COMPLETE_NOTHING;
 	equals = strchr(word, '=');
-	return kind_of(equals != NULL ? equals + 1 : word);
+	return kind_of(equals ? equals + 1 : word);
 }
 
 void complete_offer(const struct complete *complete, const char *text, const char *about)
@@ -165,23 +164,23 @@ void complete_offer(const struct complete *complete, const char *text, const cha
 	if (strncmp(text, typed, strlen(typed)) != 0)
 		return;
 	(void)fprintf(complete->out, "%.*s%s%s%s\n", (int)complete->fixed, complete->word, text,
-		about != NULL ? "\t" : "", about != NULL ? about : "");
+		about ? "\t" : "", about ? about : "");
 }
 
 /* Commands' names, a word at a time. */
 static void offer_names(const struct complete *complete, const char *group)
 {
 	const struct command *const *at = complete->cli->commands;
-	size_t skip = group != NULL ? strlen(group) + 1 : 0;
+	size_t skip = group ? strlen(group) + 1 : 0;
 	char last[NAME_MAX_SIZE] = "";
 
-	for (; *at != NULL; at++) {
+	for (; *at; at++) {
 		const char *name = (*at)->name;
 		char word[NAME_MAX_SIZE];
 
 		if ((*at)->is_hidden)
 			continue;
-		if (group != NULL && (strncmp(name, group, skip - 1) != 0 || name[skip - 1] != ' '))
+		if (group && (strncmp(name, group, skip - 1) != 0 || name[skip - 1] != ' '))
 			continue;
 		(void)snprintf(
 			word, sizeof word, "%.*s", (int)strcspn(name + skip, " "), name + skip);
@@ -201,8 +200,7 @@ static void offer_option(const struct complete *complete, const struct option *o
 	(void)snprintf(text, sizeof text, "-%c", option->letter);
 	if (option->letter != 0 && strcmp(complete->word, text) == 0)
 		complete_offer(complete, text, option->help);
-	(void)snprintf(
-		text, sizeof text, "--%s%s", option->name, option->argument != NULL ? "=" : "");
+	(void)snprintf(text, sizeof text, "--%s%s", option->name, option->argument ? "=" : "");
 	if (args_find(complete->cli, text) == option) /* not get's --version behind another */
 		complete_offer(complete, text, option->help);
 }
@@ -213,14 +211,14 @@ static void offer_options(const struct complete *complete)
 
 	args_tables(complete->cli->command, tables);
 	for (int i = 0; i < 3; i++)
-		for (const struct option *at = tables[i]; at != NULL && at->name != NULL; at++)
+		for (const struct option *at = tables[i]; at && at->name; at++)
 			offer_option(complete, at);
 }
 
 static void offer_users(const struct complete *complete)
 {
 	accounts_begin();
-	for (const struct passwd *user; (user = accounts_next_user()) != NULL;)
+	for (const struct passwd *user; (user = accounts_next_user());)
 		complete_offer(complete, user->pw_name, NULL);
 	accounts_end();
 }
@@ -228,7 +226,7 @@ static void offer_users(const struct complete *complete)
 static void offer_groups(const struct complete *complete)
 {
 	accounts_begin();
-	for (const struct group *group; (group = accounts_next_group()) != NULL;)
+	for (const struct group *group; (group = accounts_next_group());)
 		complete_offer(complete, group->gr_name, NULL);
 	accounts_end();
 }
@@ -238,12 +236,12 @@ static void offer_verbs(const struct complete *complete)
 {
 	const struct command *const *commands = complete->cli->commands;
 
-	for (int i = 0; commands[i] != NULL; i++) {
+	for (int i = 0; commands[i]; i++) {
 		int first = 0;
 
-		if (commands[i]->verb == NULL)
+		if (!commands[i]->verb)
 			continue;
-		while (commands[first]->verb == NULL ||
+		while (!commands[first]->verb ||
 			strcmp(commands[first]->verb, commands[i]->verb) != 0)
 			first++;
 		if (first == i)
@@ -272,7 +270,7 @@ static int own_command_at(const struct cli *cli, int last)
 {
 	if (cli->operands_at > 0)
 		return cli->operands_at;
-	if (cli->behind_at > 0 && strstr(cli->command->operands, "[-- CMD") != NULL)
+	if (cli->behind_at > 0 && strstr(cli->command->operands, "[-- CMD"))
 		return cli->behind_at;
 	return complete_kind_of_operand(cli->command, cli->operand_count) == COMPLETE_COMMAND ? last
 											      : 0;
@@ -282,11 +280,11 @@ static void offer_value(struct complete *complete, const struct args_place *plac
 {
 	const char *equals = strchr(complete->word, '=');
 
-	if (place->is_option && equals != NULL)
+	if (place->is_option && equals)
 		complete->fixed = (size_t)(equals + 1 - complete->word);
-	if (strchr(place->option->argument, '=') != NULL) { /* N=PATH */
+	if (strchr(place->option->argument, '=')) { /* N=PATH */
 		equals = strchr(complete->word + complete->fixed, '=');
-		if (equals == NULL)
+		if (!equals)
 			return;
 		complete->fixed = (size_t)(equals + 1 - complete->word);
 	}
@@ -307,11 +305,11 @@ static void offer_operand(struct complete *complete, int last)
 
 static void offer(struct complete *complete, const struct args_place *place, int last)
 {
-	if (place->option != NULL && place->option->argument != NULL)
+	if (place->option && place->option->argument)
 		offer_value(complete, place);
 	else if (place->is_option)
 		offer_options(complete);
-	else if (complete->cli->command == NULL)
+	else if (!complete->cli->command)
 		offer_names(complete, place->group);
 	else
 		offer_operand(complete, last);
@@ -324,13 +322,13 @@ void complete_line(struct cli *cli, char *const *words, int count, FILE *out)
 	struct args_place place;
 	struct cli typed;
 
-	if (argv != NULL && operands != NULL && count > 0) {
+	if (argv && operands && count > 0) {
 		argv[0] = "mortise";
 		memcpy(argv + 1, words, (size_t)count * sizeof *argv);
 		struct complete complete = {.cli = &typed, .out = out, .word = argv[count]};
 
 		if (args_locate(&typed, cli->commands, count + 1, argv, operands, &place)) {
-			if (typed.socket_path == NULL)
+			if (!typed.socket_path)
 				typed.socket_path = cli->socket_path;
 			offer(&complete, &place, count);
 		}
@@ -362,7 +360,7 @@ static int complete(struct cli *cli)
 	FILE *out = open_memstream(&text, &size);
 
 	set_deadline();
-	if (out != NULL) {
+	if (out) {
 		complete_line(cli, cli->argv + cli->behind_at,
 			cli->operand_count - cli->operands_before, out);
 		if (fclose(out) == 0)

@@ -46,20 +46,19 @@ static void print_exits(const struct command *command)
 {
 	puts("\nexit status:");
 	for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++)
-		if (command == NULL || exits[i].is_for_all || has_exit(command, exits[i].number))
+		if (!command || exits[i].is_for_all || has_exit(command, exits[i].number))
 			printf("  %-3d %s\n", exits[i].number, exits[i].text);
 }
 
 static void print_options(const struct option *options)
 {
-	for (; options != NULL && options->name != NULL; options++) {
+	for (; options && options->name; options++) {
 		char left[64], letter[8] = "";
 
 		if (options->letter != 0)
 			(void)snprintf(letter, sizeof letter, "-%c, ", options->letter);
 		(void)snprintf(left, sizeof left, "%s--%s%s%s", letter, options->name,
-			options->argument != NULL ? "=" : "",
-			options->argument != NULL ? options->argument : "");
+			options->argument ? "=" : "", options->argument ? options->argument : "");
 		printf("  %-24s %s\n", left, options->help);
 	}
 }
@@ -68,7 +67,7 @@ static void print_options(const struct option *options)
 static void help_overview(const struct command *const *commands)
 {
 	puts("usage: mortise [OPTIONS] COMMAND [OPTIONS]\n\ncommands:");
-	for (; *commands != NULL; commands++)
+	for (; *commands; commands++)
 		if (!(*commands)->is_hidden)
 			printf("  %-24s %s\n", (*commands)->name, (*commands)->summary);
 	puts("\noptions everywhere:");
@@ -87,7 +86,7 @@ static void help_command(const struct command *command)
 	if (command->changes_something)
 		print_options(args_change_options);
 	print_options(args_global_options);
-	if (command->notes != NULL)
+	if (command->notes)
 		printf("\n%s\n", command->notes);
 	printf("\nexamples:\n%s\n", command->examples);
 	printf("\nmore: mortise-%.*s(1)\n", (int)strcspn(command->name, " "), command->name);
@@ -153,14 +152,14 @@ int main(int argc, char **argv)
 	keep_places();
 	output_init();
 	const char **operands = calloc((size_t)argc + 1, sizeof *operands);
-	if (operands == NULL)
+	if (!operands)
 		return CLI_IO;
 	status = args_parse(&cli, commands, argc, argv, operands);
 	cli.core_before = before;
 	if (status == CLI_DONE && cli.wants_version)
 		status = finish_output(puts("mortise " MORTISE_VERSION) < 0 ? CLI_IO : CLI_DONE);
 	else if (status == CLI_DONE && cli.wants_help) {
-		if (cli.command != NULL)
+		if (cli.command)
 			help_command(cli.command);
 		else
 			help_overview(commands);

@@ -39,11 +39,11 @@ static enum mortise_status read_line(const char *line, const char *end, struct p
 	const char *path;
 	size_t id_size, controllers_size;
 
-	if (controllers == NULL)
+	if (!controllers)
 		return MORTISE_REJECTED;
 	id_size = (size_t)(controllers++ - line);
 	path = memchr(controllers, ':', (size_t)(end - controllers));
-	if (path == NULL || id_size == 0)
+	if (!path || id_size == 0)
 		return MORTISE_REJECTED;
 	controllers_size = (size_t)(path++ - controllers);
 	if (controllers_size == 0)
@@ -61,12 +61,12 @@ static enum mortise_status read_lines(const char *text, size_t size, struct plac
 {
 	const char *line = text, *end = text + size;
 
-	if (size == 0 || size > CGROUP_TEXT_MAX || memchr(text, '\0', size) != NULL)
+	if (size == 0 || size > CGROUP_TEXT_MAX || memchr(text, '\0', size))
 		return MORTISE_REJECTED;
 	while (line < end) {
 		const char *newline = memchr(line, '\n', (size_t)(end - line));
 
-		if (newline == NULL)
+		if (!newline)
 			return MORTISE_REJECTED;
 		TRY(read_line(line, newline, places));
 		line = newline + 1;

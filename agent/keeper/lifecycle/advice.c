@@ -98,7 +98,7 @@ static void fill_in(const char *text, uint64_t slot, char *buffer, size_t size)
 {
 	const char *place = strstr(text, "%s");
 
-	if (place == NULL)
+	if (!place)
 		snprintf(buffer, size, "%s", text);
 	else
 		snprintf(buffer, size, "%.*s%llu%s", (int)(place - text), text,
@@ -112,7 +112,7 @@ void advice_write(
 	const char *way = ways[about->operation], *text;
 
 	text = find(about, fault);
-	if (text != NULL)
+	if (text)
 		fill_in(text, about->slot, buffer, size);
 	else
 		snprintf(buffer, size, "%s%s", row->mend, row->is_shut && way ? way : "");

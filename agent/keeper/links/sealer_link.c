@@ -331,7 +331,7 @@ enum mortise_status sealer_enrol(struct sealer_link *link, const char *kind,
 	if (wish->pcr_key.size)
 		wire_put(&writer, PROCESS_TAG_PUBLIC_KEY, wish->pcr_key.bytes, wish->pcr_key.size);
 	const uint16_t expected[EXPECTED_TAGS] = {
-		PROCESS_TAG_KEY, PROCESS_TAG_BLOB, wish->uri != NULL ? PROCESS_TAG_URI : 0};
+		PROCESS_TAG_KEY, PROCESS_TAG_BLOB, wish->uri ? PROCESS_TAG_URI : 0};
 	return start(link, &writer, expected, done, context);
 }
 

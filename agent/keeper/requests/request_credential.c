@@ -60,7 +60,7 @@ static bool is_in_unit(const char *names, uint32_t uid, const char *unit)
 		return is_first(names, "", unit);
 	snprintf(manager, sizeof manager, "user@%u.service", uid);
 	own = strstr(names, " user:");
-	return is_first(names, "", manager) && own != NULL && is_first(own + 1, "user:", unit);
+	return is_first(names, "", manager) && own && is_first(own + 1, "user:", unit);
 }
 
 /* systemd connects from a child that is in the unit's cgroup already. */
@@ -108,13 +108,13 @@ static enum mortise_status ask_policy(struct wish *wish)
 	claimed.unit = (struct fact){FACT_KNOWN, wish->address->unit};
 	decision = policy_credential(policy, &claimed, wish->address->id, now, &wish->path);
 	wish->rule = decision.rule;
-	if (!decision.allowed && decision.rule != NULL)
+	if (!decision.allowed && decision.rule)
 		return fail(wish, MORTISE_DENIED, "rule %s denies it", decision.rule);
 	if (!decision.allowed)
 		return fail(wish, MORTISE_DENIED, "no [credential] section has it for this unit%s",
 			caller->subject.uid ? " of that user" : "");
 	decision = policy_decide(policy, &caller->subject, VERB_READ, wish->path, now);
-	if (!decision.allowed && decision.rule != NULL) {
+	if (!decision.allowed && decision.rule) {
 		wish->rule = decision.rule;
 		return fail(wish, MORTISE_DENIED, "rule %s denies it", decision.rule);
 	}
@@ -144,11 +144,11 @@ static enum mortise_status judge(struct wish *wish, struct secret **out_value)
 {
 	enum lifecycle_state state = lifecycle_state(wish->agent->lifecycle);
 
-	if (wish->address == NULL)
+	if (!wish->address)
 		return fail(wish, MORTISE_INVALID, "its address names no unit and credential");
 	if (state == LIFECYCLE_UNINITIALISED)
 		return fail(wish, MORTISE_SEALED, "not initialised; run: mortise init");
-	if (state != LIFECYCLE_UNSEALED || wish->agent->policy == NULL)
+	if (state != LIFECYCLE_UNSEALED || !wish->agent->policy)
 		return fail(wish, MORTISE_SEALED, "sealed");
 	TRY(check_unit(wish));
 	TRY(ask_policy(wish));
@@ -218,8 +218,7 @@ static size_t count_digits(const char *text, const char *end)
 {
 	size_t count = 0;
 
-	while (text + count < end && text[count] != '\0' &&
-		strchr("0123456789abcdef", text[count]) != NULL)
+	while (text + count < end && text[count] != '\0' && strchr("0123456789abcdef", text[count]))
 		count++;
 	return count;
 }
@@ -243,7 +242,7 @@ enum mortise_status credential_address_read(
 		return MORTISE_REJECTED;
 	at += skip;
 	slash = memchr(at, '/', (size_t)(end - at));
-	if (slash == NULL || !unit_name_is_valid(at, (size_t)(slash - at)) ||
+	if (!slash || !unit_name_is_valid(at, (size_t)(slash - at)) ||
 		!is_id(slash + 1, (size_t)(end - slash - 1)))
 		return MORTISE_REJECTED;
 	*out_address = (struct credential_address){{0}, {0}};

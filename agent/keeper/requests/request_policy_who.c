@@ -265,7 +265,7 @@ static enum mortise_status take_names(struct supposed *supposed, struct wire_lis
 		status = next_name(list, &supposed->subject.uid, &fields);
 		const struct wire_field *ids =
 			status == MORTISE_OK ? wire_field_of(&fields, PROCESS_TAG_IDS) : NULL;
-		if (ids != NULL)
+		if (ids)
 			TRY(take_groups(supposed, ids->bytes, ids->size / sizeof id, &have));
 	}
 	if (status == MORTISE_OK && supposed->group_names[0])

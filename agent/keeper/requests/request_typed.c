@@ -132,7 +132,7 @@ static bool has_pin(const char *uri)
 {
 	static const char *const names[] = {"pin-value=", "pin-source=", "pinfile="};
 
-	for (const char *at = uri; (at = strpbrk(at, ":;?&")) != NULL;) {
+	for (const char *at = uri; (at = strpbrk(at, ":;?&"));) {
 		at++;
 		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 			if (strncmp(at, names[i], strlen(names[i])) == 0)

@@ -56,9 +56,9 @@ static bool deliver(const struct answer *answer)
 
 static void settle(struct answer *answer, bool is_on_record)
 {
-	if (answer->value != NULL && is_on_record)
+	if (answer->value && is_on_record)
 		answer->is_delivered = deliver(answer);
-	else if (answer->value != NULL)
+	else if (answer->value)
 		log_error("credentials are refused: the audit log can't be written; "
 			  "free some space");
 	secret_drop(&answer->value);
@@ -230,7 +230,7 @@ static void on_accepted(void *context, const struct wire_message *given, int des
 	struct credentials *credentials = context;
 
 	credentials->asked--;
-	if (given == NULL)
+	if (!given)
 		return;
 	if (given->code == MORTISE_OK)
 		take(credentials, given, descriptor);
@@ -295,7 +295,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 void credential_look_again(struct credentials *credentials)
 {
-	if (credentials == NULL || credentials->is_stopping || is_sealed(credentials))
+	if (!credentials || credentials->is_stopping || is_sealed(credentials))
 		return;
 	credentials->is_overdue = false;
 	event_del(credentials->timer);
@@ -307,7 +307,7 @@ enum mortise_status credential_new(struct event_base *base, struct agent *agent,
 {
 	struct credentials *credentials = calloc(1, sizeof *credentials);
 
-	if (credentials == NULL)
+	if (!credentials)
 		return MORTISE_BUSY;
 	credentials->base = base;
 	credentials->agent = agent;
@@ -315,7 +315,7 @@ enum mortise_status credential_new(struct event_base *base, struct agent *agent,
 	credentials->arrival =
 		event_new(base, listener, EV_READ | EV_PERSIST, on_arrival, credentials);
 	credentials->timer = evtimer_new(base, on_timer, credentials);
-	if (credentials->arrival == NULL || credentials->timer == NULL ||
+	if (!credentials->arrival || !credentials->timer ||
 		event_add(credentials->arrival, NULL) != 0) {
 		credential_free(credentials);
 		return MORTISE_BUSY;
@@ -328,7 +328,7 @@ enum mortise_status credential_new(struct event_base *base, struct agent *agent,
 
 void credential_stop(struct credentials *credentials)
 {
-	if (credentials == NULL)
+	if (!credentials)
 		return;
 	credentials->is_stopping = true;
 	event_del(credentials->arrival);
@@ -337,13 +337,13 @@ void credential_stop(struct credentials *credentials)
 
 bool credential_is_idle(const struct credentials *credentials)
 {
-	return credentials == NULL || (credentials->asked == 0 && credentials->answer_count == 0 &&
-					      credentials->asking_count == 0);
+	return !credentials || (credentials->asked == 0 && credentials->answer_count == 0 &&
+				       credentials->asking_count == 0);
 }
 
 void credential_free(struct credentials *credentials)
 {
-	if (credentials == NULL)
+	if (!credentials)
 		return;
 	for (size_t i = 0; i < credentials->answer_count; i++)
 		settle(&credentials->answers[i], false);
@@ -354,11 +354,11 @@ void credential_free(struct credentials *credentials)
 		caller_done(&credentials->askings[i].caller);
 	}
 	credentials->agent->turn_ended = NULL;
-	if (credentials->arrival != NULL) {
+	if (credentials->arrival) {
 		close(event_get_fd(credentials->arrival));
 		event_free(credentials->arrival);
 	}
-	if (credentials->timer != NULL)
+	if (credentials->timer)
 		event_free(credentials->timer);
 	free(credentials);
 }

@@ -21,7 +21,7 @@ static enum mortise_status take_chunk(
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 
-		if (newline == NULL)
+		if (!newline)
 			return client_fail(
 				cli->agent, MORTISE_IO, "the agent's reply is malformed");
 		TRY(take(context, at, (size_t)(newline - at)));
@@ -42,7 +42,7 @@ enum mortise_status audit_walk(
 		offset = next;
 		wire_put_number(writer, WIRE_TAG_OFFSET, offset);
 		TRY(client_call(cli->agent, &reply));
-		if (out_damage != NULL &&
+		if (out_damage &&
 			wire_text(&reply, WIRE_TAG_TEXT, out_damage, WIRE_TEXT_MAX) != MORTISE_OK)
 			out_damage[0] = '\0';
 		TRY(take_chunk(cli, wire_field_of(&reply, WIRE_TAG_CHUNK), take, context));
@@ -83,7 +83,7 @@ static const char *const operations[] = {"audit-acknowledge", "audit-key", "audi
 
 static bool is_operation(const char *word)
 {
-	for (size_t i = 0; operations[i] != NULL; i++)
+	for (size_t i = 0; operations[i]; i++)
 		if (strcmp(operations[i], word) == 0)
 			return true;
 	return false;
@@ -94,9 +94,9 @@ static int refuse_operation(const struct cli *cli, const char *word)
 {
 	struct suggest nearest = {.word = word};
 
-	for (size_t i = 0; operations[i] != NULL; i++)
+	for (size_t i = 0; operations[i]; i++)
 		suggest_consider(&nearest, operations[i]);
-	if (nearest.found != NULL)
+	if (nearest.found)
 		return output_fail(cli, MORTISE_INVALID,
 			"--op=%s: no operation has that name; did you mean %s", word,
 			nearest.found);
@@ -109,19 +109,19 @@ static int read_filter(struct cli *cli, struct filter *out_filter)
 	struct filter filter = {
 		.path = args_value(cli, "path"), .operation = args_value(cli, "op")};
 	const char *user = args_value(cli, "user"), *since = args_value(cli, "since");
-	const struct passwd *entry = user != NULL ? accounts_user(user) : NULL;
+	const struct passwd *entry = user ? accounts_user(user) : NULL;
 	uint64_t uid = 0;
 
-	if (user != NULL && entry == NULL && (!args_number(user, &uid) || uid > UINT32_MAX))
+	if (user && !entry && (!args_number(user, &uid) || uid > UINT32_MAX))
 		return output_fail(cli, MORTISE_INVALID, "no user '%s' on this host", user);
 	filter.has_user = user != NULL;
-	filter.uid = entry != NULL ? (json_int_t)entry->pw_uid : (json_int_t)uid;
+	filter.uid = entry ? (json_int_t)entry->pw_uid : (json_int_t)uid;
 	filter.has_since = since != NULL;
-	if (since != NULL && !when_parse_past(since, &filter.since_us))
+	if (since && !when_parse_past(since, &filter.since_us))
 		return output_fail(cli, MORTISE_INVALID,
 			"--since wants a time that was, like '2026-11-23 14:03' or "
 			"2026-11-23T13:03:00Z, or how long ago, like 90m, 2h or 1d");
-	if (filter.operation != NULL && !is_operation(filter.operation))
+	if (filter.operation && !is_operation(filter.operation))
 		return refuse_operation(cli, filter.operation);
 	if (args_number_of(cli, "last", 1, 0, &filter.last) != CLI_DONE)
 		return CLI_USAGE;
@@ -133,7 +133,7 @@ static const char *text_of(const json_t *record, const char *name)
 {
 	const char *text = json_string_value(json_object_get(record, name));
 
-	return text != NULL ? text : "";
+	return text ? text : "";
 }
 
 static uint64_t time_of(const json_t *record)
@@ -158,9 +158,9 @@ static bool is_wanted(const struct filter *filter, const json_t *record)
 
 	if (filter->has_user && (!json_is_integer(uid) || json_integer_value(uid) != filter->uid))
 		return false;
-	if (filter->path != NULL && strcmp(filter->path, text_of(record, "path")) != 0)
+	if (filter->path && strcmp(filter->path, text_of(record, "path")) != 0)
 		return false;
-	if (filter->operation != NULL && strcmp(filter->operation, text_of(record, "op")) != 0)
+	if (filter->operation && strcmp(filter->operation, text_of(record, "op")) != 0)
 		return false;
 	/* When it really was is not known: better one line too many. */
 	return !filter->has_since || is_doubtful(record) || time_of(record) >= filter->since_us;
@@ -175,7 +175,7 @@ static const char *user_of(struct view *view, json_int_t uid)
 		return view->user;
 	entry = accounts_user_of((uid_t)uid);
 	view->uid = uid;
-	(void)snprintf(view->user, sizeof view->user, "%s", entry != NULL ? entry->pw_name : "uid");
+	(void)snprintf(view->user, sizeof view->user, "%s", entry ? entry->pw_name : "uid");
 	return view->user;
 }
 
@@ -223,7 +223,7 @@ static enum mortise_status take_record(void *context, const char *line, size_t s
 		json_decref(record);
 		return MORTISE_OK;
 	}
-	if (view->kept == NULL) {
+	if (!view->kept) {
 		print_record(view, record);
 		json_decref(record);
 		return MORTISE_OK;
@@ -258,7 +258,7 @@ static int show(struct cli *cli)
 	struct ask_path path;
 	int ending = read_filter(cli, &view.filter);
 
-	if (ending == CLI_DONE && view.filter.path != NULL) {
+	if (ending == CLI_DONE && view.filter.path) {
 		ending = ask_expand(cli, view.filter.path, &path);
 		view.filter.path = path.text;
 		if (ending == CLI_DONE && !ask_looks_like_path(path.text))
@@ -302,7 +302,7 @@ static int acknowledge(struct cli *cli)
 	const char *note = args_value(cli, "note");
 	struct wire_message reply;
 
-	if (note == NULL)
+	if (!note)
 		return output_fail(cli, MORTISE_INVALID,
 			"what was damaged, and why is that known? say it with --note=TEXT; it goes "
 			"on record");

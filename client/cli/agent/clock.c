@@ -57,7 +57,7 @@ static int print(const struct cli *cli, const struct clock_facts *kept)
 	if (!cli->is_json)
 		return ask_print_facts(facts) ? CLI_DONE : ask_fail_malformed(cli);
 	object = json_object();
-	if (object != NULL && ask_put_facts(facts, object))
+	if (object && ask_put_facts(facts, object))
 		return output_json(object);
 	json_decref(object);
 	return ask_fail_malformed(cli);
@@ -83,7 +83,7 @@ static int accept(struct cli *cli)
 	const char *note = args_value(cli, "note");
 	struct wire_message reply;
 
-	if (note == NULL)
+	if (!note)
 		return output_fail(cli, MORTISE_INVALID,
 			"why is this clock right? say it with --note=TEXT; it goes on record");
 	struct wire_writer *writer = client_begin(cli->agent, WIRE_CLOCK_ACCEPT);

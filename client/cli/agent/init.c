@@ -29,11 +29,11 @@ static bool has_policy(int directory)
 	int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *entries = copy >= 0 ? fdopendir(copy) : NULL;
 	struct dirent *entry;
-	bool found = entries == NULL;
+	bool found = !entries;
 
-	while (entries != NULL && (entry = readdir(entries)) != NULL)
+	while (entries && (entry = readdir(entries)))
 		found |= policy_is_file_name(entry->d_name);
-	if (entries != NULL)
+	if (entries)
 		(void)closedir(entries);
 	else if (copy >= 0)
 		(void)close(copy);
@@ -119,7 +119,7 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 		fputs("would make a new store\n", out);
 		return CLI_DONE;
 	}
-	if (target->name != NULL && !key_file_is_output(target))
+	if (target->name && !key_file_is_output(target))
 		fprintf(out, "the recovery key (id %s) is in %s; keep it away from this host\n",
 			key_id, target->name);
 	if (!args_has(cli, "no-hardware") && !args_has(cli, "pkcs11") && !args_has(cli, "pcrs") &&
@@ -129,7 +129,7 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 		      "store;\nsee: mortise slot add --help\n",
 			out);
 	fputs("the store is made and unsealed; its first policy lets root do everything.\n", out);
-	if (kept != NULL)
+	if (kept)
 		fprintf(out,
 			"It is %s; put rules of your own beside it, then: mortise policy apply\n",
 			kept);

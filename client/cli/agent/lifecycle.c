@@ -54,7 +54,7 @@ static enum mortise_status unseal_pin_send(struct cli *cli, const char *kind, ui
 
 	if (slot > 0)
 		wire_put_number(writer, WIRE_TAG_NUMBER, slot);
-	if (kind != NULL)
+	if (kind)
 		wire_put_text(writer, WIRE_TAG_SLOT_KIND, kind);
 	wire_put(writer, WIRE_TAG_PIN, pin->bytes, pin->size);
 	mortise_set_deadline(cli->agent, UNSEAL_DEADLINE_MS, cli->wait_ms);
@@ -148,7 +148,7 @@ static enum outcome ask(struct cli *cli, struct question *question, struct input
 	int status = end(question);
 	if (status == NO_PROGRAM)
 		return FAILED;
-	question->is_line = typed_line(pin) == NULL;
+	question->is_line = !typed_line(pin);
 	return status == 0 && pin->size > 0 ? ANSWERED : TURNED_DOWN;
 }
 
@@ -194,7 +194,7 @@ static int unseal_pin_by_agents(struct cli *cli, bool *out_changed)
 	struct question question = {.complaint = ""};
 
 	*out_changed = false;
-	if (pin == NULL)
+	if (!pin)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	if (cli->wait_ms == 0)
 		cli->wait_ms = BUSY_WAIT_MS;
@@ -256,7 +256,7 @@ static int print_facts(const struct cli *cli, const struct wire_message *reply)
 	if (!cli->is_json)
 		return ask_print_facts(facts) ? CLI_DONE : ask_fail_malformed(cli);
 	object = json_object();
-	if (object != NULL && ask_put_facts(facts, object))
+	if (object && ask_put_facts(facts, object))
 		return output_json(object);
 	json_decref(object);
 	return ask_fail_malformed(cli);
@@ -326,9 +326,9 @@ static int unseal_with_pin(struct cli *cli, const char *option, const char *kind
 	char prompt[64];
 
 	(void)snprintf(prompt, sizeof prompt, "PIN of slot %llu", (unsigned long long)slot);
-	if (pin == NULL)
+	if (!pin)
 		return output_fail(cli, MORTISE_IO, "out of memory");
-	int ending = typed_pin(cli, option, option != NULL ? "PIN" : prompt, false, pin);
+	int ending = typed_pin(cli, option, option ? "PIN" : prompt, false, pin);
 	if (ending != CLI_DONE)
 		return ending;
 	enum mortise_status status = unseal_pin_send(cli, kind, slot, pin, &reply);
@@ -384,10 +384,10 @@ static int unseal(struct cli *cli)
 			cli, MORTISE_INVALID, "either a PIN or a recovery key, and by one way");
 	if (cli->is_dry_run)
 		return report_dry_unseal(cli);
-	for (size_t i = 0; slot_kind_at(i) != NULL; i++) {
+	for (size_t i = 0; slot_kind_at(i); i++) {
 		const struct slot_kind *kind = slot_kind_at(i);
 
-		if (kind->pin_option != NULL && args_has(cli, kind->pin_option))
+		if (kind->pin_option && args_has(cli, kind->pin_option))
 			return unseal_with_pin(cli, kind->pin_option, kind->name, 0);
 	}
 	if (args_has(cli, "ask-agents"))

@@ -38,8 +38,8 @@ static bool is_agreed(const struct cli *cli, const char *kind, const char *backu
 
 	(void)snprintf(question, sizeof question,
 		"%s%sThe hardware that opened the store goes, %s. Recover?",
-		backup != NULL ? "What is in the store now gives way to the backup. " : "",
-		backup != NULL ? "" : "It is opened as it is, however old. ",
+		backup ? "What is in the store now gives way to the backup. " : "",
+		backup ? "" : "It is opened as it is, however old. ",
 		strcmp(kind, "none") == 0 ? "and none comes" : "and this host's comes instead");
 	return input_confirm(cli, question);
 }
@@ -82,7 +82,7 @@ static int ask(struct cli *cli, const struct seal_wish *wish, const char *backup
 		.opcode = WIRE_RECOVER, .number = backup != NULL, .wish = wish};
 	struct paged totals = {0};
 	struct wire_message reply;
-	int ending = backup != NULL ? backup_bring(cli, backup, &totals) : CLI_DONE;
+	int ending = backup ? backup_bring(cli, backup, &totals) : CLI_DONE;
 
 	mortise_set_deadline(cli->agent, RECOVER_DEADLINE_MS, cli->wait_ms);
 	if (ending == CLI_DONE)
@@ -101,7 +101,7 @@ static int recover_from(struct cli *cli, const char *backup)
 	const char *kind = "tpm2";
 	int ending = seal_wish_kind(cli, &kind);
 
-	if (ending == CLI_DONE && backup != NULL && !args_has(cli, "recovery-file") &&
+	if (ending == CLI_DONE && backup && !args_has(cli, "recovery-file") &&
 		!args_has(cli, "recovery"))
 		ending = output_fail(cli, MORTISE_INVALID,
 			"a backup is opened by its recovery key: use --recovery, or "

@@ -64,13 +64,13 @@ static int gather(struct doctor *doctor)
 	const char *state = doctor_text(doctor->facts, "state");
 
 	doctor->is_there = status == MORTISE_OK;
-	doctor->is_unsealed = state != NULL && strcmp(state, "unsealed") == 0;
+	doctor->is_unsealed = state && strcmp(state, "unsealed") == 0;
 	if (status != MORTISE_OK) {
 		(void)snprintf(doctor->absence, sizeof doctor->absence, "%s",
 			mortise_message(doctor->cli->agent));
 		return CLI_DONE;
 	}
-	doctor->is_stranger = doctor_text(doctor->facts, "audit") == NULL;
+	doctor->is_stranger = !doctor_text(doctor->facts, "audit");
 	if (doctor->is_stranger)
 		return CLI_DONE;
 	status = add_facts(doctor, WIRE_DOCTOR);
@@ -115,7 +115,7 @@ static const char *member(const json_t *finding, const char *name)
 {
 	const char *text = json_string_value(json_object_get(finding, name));
 
-	return text != NULL ? text : "";
+	return text ? text : "";
 }
 
 static bool has_severity(const json_t *finding, enum severity severity)
@@ -190,7 +190,7 @@ static int run(struct cli *cli)
 	struct doctor doctor = {.cli = cli, .facts = json_object(), .findings = json_array()};
 	int ending;
 
-	if (doctor.facts == NULL || doctor.findings == NULL)
+	if (!doctor.facts || !doctor.findings)
 		ending = output_fail(cli, MORTISE_IO, "out of memory");
 	else
 		ending = hygiene_read_age(cli, &doctor.older_than_us);

@@ -32,18 +32,18 @@ void doctor_state(struct doctor *doctor)
 			doctor->absence);
 		return;
 	}
-	if (doctor->is_unsealed && reason != NULL)
+	if (doctor->is_unsealed && reason)
 		doctor_repeat(doctor, DOCTOR_WRONG, "it is unsealed, but ", reason);
 	else if (doctor->is_unsealed)
 		doctor_say(doctor, DOCTOR_OK, NULL, "it is unsealed");
-	else if (state != NULL && strcmp(state, "uninitialised") == 0)
+	else if (state && strcmp(state, "uninitialised") == 0)
 		doctor_say(doctor, DOCTOR_WRONG, "mortise init", "there is no store yet");
-	else if (reason != NULL)
+	else if (reason)
 		doctor_repeat(doctor, DOCTOR_WRONG, "it is sealed: ", reason);
 	else
 		doctor_say(doctor, DOCTOR_WRONG, "mortise unseal", "it is %s",
-			state != NULL ? state : "in no state that is known");
-	if (version != NULL && strcmp(version, MORTISE_VERSION) != 0)
+			state ? state : "in no state that is known");
+	if (version && strcmp(version, MORTISE_VERSION) != 0)
 		doctor_say(doctor, DOCTOR_NOTE, "restart mortised",
 			"the agent that runs is mortise %s, this command %s", version,
 			MORTISE_VERSION);
@@ -53,7 +53,7 @@ void doctor_rekey(struct doctor *doctor)
 {
 	const char *rekey = doctor_text(doctor->facts, "rekey");
 
-	if (rekey != NULL)
+	if (rekey)
 		doctor_say(
 			doctor, DOCTOR_NOTE, "mortise status", "a rekey is under way: %s", rekey);
 }
@@ -64,7 +64,7 @@ void doctor_anchor(struct doctor *doctor)
 	const char *anchor = doctor_text(doctor->facts, "anchor");
 	uint64_t counter = 0, lag_s = 0, budget = 1;
 
-	if (anchor == NULL)
+	if (!anchor)
 		return;
 	if (strncmp(anchor, "none", 4) == 0) {
 		doctor_say(doctor, DOCTOR_NOTE, NULL, "%s", anchor);
@@ -120,7 +120,7 @@ void doctor_audit(struct doctor *doctor)
 	uint64_t unsigned_lines = 0;
 
 	(void)doctor_number(doctor->facts, "audit_lines_unsigned", &unsigned_lines);
-	if (audit != NULL && strcmp(audit, "ok") != 0)
+	if (audit && strcmp(audit, "ok") != 0)
 		say_trouble(doctor, audit);
 	else if (doctor->is_unsealed && unsigned_lines > UNSIGNED_MANY)
 		doctor_say(doctor, DOCTOR_WARNING, "mortise audit verify",
@@ -148,7 +148,7 @@ static void check_mode(
 	uint64_t mode = 0, uid = 0;
 	char remedy[WIRE_TEXT_MAX];
 
-	if (path == NULL)
+	if (!path)
 		return;
 	if (!find_number(doctor, place, "mode", &mode) ||
 		!find_number(doctor, place, "uid", &uid)) {
@@ -180,14 +180,14 @@ static void check_left_behind(struct doctor *doctor)
 	const char *strangers = doctor_text(doctor->facts, "store_strangers");
 	char remedy[WIRE_TEXT_MAX];
 
-	if (replaced != NULL) {
+	if (replaced) {
 		(void)snprintf(remedy, sizeof remedy, "shred -u %.900s", replaced);
 		doctor_say(doctor, DOCTOR_WARNING, remedy,
 			"%s, which a recovery replaced, is still there: it opens with the keys of "
 			"then, whatever a rekey has changed since",
 			replaced);
 	}
-	if (strangers != NULL)
+	if (strangers)
 		doctor_say(doctor, DOCTOR_NOTE, "remove what is a copy of the store",
 			"in the store's directory lies what is not the agent's: %s", strangers);
 }
@@ -207,7 +207,7 @@ static void check_disk(struct doctor *doctor, const char *place, const char *tit
 	const char *path = doctor_text(doctor->facts, place);
 	uint64_t room = 0, size = 0;
 
-	if (path == NULL || !find_number(doctor, place, "free_bytes", &room) ||
+	if (!path || !find_number(doctor, place, "free_bytes", &room) ||
 		!find_number(doctor, place, "disk_bytes", &size) || size == 0)
 		return;
 	uint64_t percent = (uint64_t)((double)room * 100 / (double)size);
@@ -232,7 +232,7 @@ void doctor_memory(struct doctor *doctor)
 	const char *held = doctor_text(doctor->facts, "memory");
 	uint64_t limit = 0;
 
-	if (held != NULL && strncmp(held, "NOT LOCKED", 10) == 0)
+	if (held && strncmp(held, "NOT LOCKED", 10) == 0)
 		doctor_say(doctor, DOCTOR_WRONG,
 			"raise LimitMEMLOCK (ulimit -l), and take insecure-memory out",
 			"keys are in memory that may be swapped out");
@@ -240,7 +240,7 @@ void doctor_memory(struct doctor *doctor)
 		doctor_say(doctor, DOCTOR_WARNING, "raise LimitMEMLOCK (ulimit -l) to 16 MiB",
 			"the agent may lock %llu KiB of memory, hardly more than it needs",
 			(unsigned long long)(limit >> 10));
-	else if (held != NULL)
+	else if (held)
 		doctor_say(doctor, DOCTOR_OK, NULL, "keys are held by %s", held);
 }
 
@@ -252,7 +252,7 @@ static void check_witness(struct doctor *doctor)
 
 	if (!doctor_number(doctor->facts, "witness_replaced", &replaced))
 		return;
-	if (late != NULL)
+	if (late)
 		doctor_say(doctor, DOCTOR_WARNING, "see what that user runs",
 			"the witness, who looks who callers are, was replaced (%llu); late: %s",
 			(unsigned long long)replaced, late);
@@ -267,18 +267,18 @@ void doctor_kernel(struct doctor *doctor)
 	const char *sandbox = doctor_text(doctor->facts, "sandbox");
 	const char *evidence = doctor_text(doctor->facts, "evidence");
 
-	if (sandbox != NULL && strstr(sandbox, "seccomp") == NULL)
+	if (sandbox && !strstr(sandbox, "seccomp"))
 		doctor_say(doctor, DOCTOR_WARNING, "use a kernel with seccomp",
 			"no system call is out of the agent's reach");
-	if (sandbox != NULL && strstr(sandbox, "landlock") == NULL)
+	if (sandbox && !strstr(sandbox, "landlock"))
 		doctor_say(doctor, DOCTOR_NOTE, "add landlock to the kernel's lsm=",
 			"no file is out of the agent's reach: the kernel has no Landlock");
-	if (evidence != NULL && strcmp(evidence, "pidfd") != 0)
+	if (evidence && strcmp(evidence, "pidfd") != 0)
 		doctor_say(doctor, DOCTOR_NOTE, NULL,
 			"the kernel cannot name who connects (SO_PEERPIDFD, Linux 6.5); callers "
 			"take one exchange more");
 	check_witness(doctor);
-	if (sandbox != NULL && evidence != NULL)
+	if (sandbox && evidence)
 		doctor_say(doctor, DOCTOR_OK, NULL, "sandbox: %s; callers: %s", sandbox, evidence);
 }
 

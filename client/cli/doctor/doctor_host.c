@@ -24,7 +24,7 @@ static const char *config_path(const struct doctor *doctor)
 {
 	const char *given = args_value(doctor->cli, "config");
 
-	return given != NULL ? given : CONFIG_DEFAULT;
+	return given ? given : CONFIG_DEFAULT;
 }
 
 /* Who can write it decides which modules are loaded, or what the next policy is. */
@@ -44,8 +44,8 @@ static void policy_directory(const struct doctor *doctor, char *path, size_t siz
 {
 	const char *config = config_path(doctor), *slash = strrchr(config, '/');
 
-	(void)snprintf(path, size, "%.*s%s", slash != NULL ? (int)(slash + 1 - config) : 0, config,
-		"policy.d");
+	(void)snprintf(
+		path, size, "%.*s%s", slash ? (int)(slash + 1 - config) : 0, config, "policy.d");
 }
 
 static void check_policy_directory(struct doctor *doctor)
@@ -76,7 +76,7 @@ static void tell_device(struct doctor *doctor, const char *said)
 	const char *state = doctor_text(doctor->facts, "state");
 	const char *text = strstr(said, ": ");
 
-	if (text != NULL && (state == NULL || strcmp(state, "uninitialised") == 0))
+	if (text && (!state || strcmp(state, "uninitialised") == 0))
 		doctor_repeat(doctor, DOCTOR_WRONG, "", text + 2);
 }
 
@@ -132,7 +132,7 @@ void doctor_clock(struct doctor *doctor)
 	struct stat program;
 	time_t now = time(NULL);
 
-	if (agents != NULL && strcmp(agents, "believed") != 0) {
+	if (agents && strcmp(agents, "believed") != 0) {
 		doctor_say(doctor, DOCTOR_WRONG,
 			"timedatectl set-ntp true; or if it is right: mortise clock accept "
 			"--note=WHY",
@@ -164,8 +164,8 @@ static char *fetch_policy(struct doctor *doctor)
 	FILE *out = open_memstream(&text, &size);
 
 	quiet.is_quiet = true;
-	bool is_whole = out != NULL && policy_fetch(&quiet, out, &version) == CLI_DONE;
-	if (out != NULL)
+	bool is_whole = out && policy_fetch(&quiet, out, &version) == CLI_DONE;
+	if (out)
 		is_whole &= fclose(out) == 0;
 	if (is_whole)
 		return text;
@@ -181,14 +181,14 @@ static const char *only_one(const struct policy_grants *grants)
 	for (size_t i = 0; i < grants->count; i++) {
 		const struct policy_grant *grant = &grants->list[i];
 
-		if (grant->is_deny || (one != NULL && strcmp(one, grant->who) == 0))
+		if (grant->is_deny || (one && strcmp(one, grant->who) == 0))
 			continue;
-		if (one != NULL || strncmp(grant->who, "group ", 6) == 0 ||
+		if (one || strncmp(grant->who, "group ", 6) == 0 ||
 			strncmp(grant->who, "gid ", 4) == 0)
 			return NULL;
 		one = grant->who;
 	}
-	return one != NULL ? one : "nobody";
+	return one ? one : "nobody";
 }
 
 static void check_admins(struct doctor *doctor)
@@ -201,7 +201,7 @@ static void check_admins(struct doctor *doctor)
 	} else {
 		const char *one = only_one(&grants);
 
-		if (one != NULL)
+		if (one)
 			doctor_say(doctor, DOCTOR_NOTE, "mortise policy edit",
 				"there is no second administrator beside %s", one);
 		else
@@ -232,15 +232,15 @@ static void compare(struct doctor *doctor, const char *directory, const struct p
 		const struct policy_file *file = &here->file[i];
 		const struct policy_file *applied = find_file(in_force, file->name);
 
-		if (applied == NULL || applied->size != file->size ||
+		if (!applied || applied->size != file->size ||
 			memcmp(applied->bytes, file->bytes, file->size) != 0)
 			doctor_say(doctor, DOCTOR_WARNING, "mortise policy apply",
-				applied == NULL ? "%s/%s was not applied"
-						: "%s/%s is not what was applied",
+				!applied ? "%s/%s was not applied"
+					 : "%s/%s is not what was applied",
 				directory, file->name);
 	}
 	for (int i = 0; i < in_force->count; i++)
-		if (find_file(here, in_force->file[i].name) == NULL)
+		if (!find_file(here, in_force->file[i].name))
 			doctor_say(doctor, DOCTOR_NOTE, "mortise policy show",
 				"%s is in force, and not in %s: the next policy apply takes it "
 				"away",
@@ -252,7 +252,7 @@ static bool is_same(const struct policy_files *here, const char *in_force)
 {
 	CLEANUP(release) char *text = policy_files_shown(here);
 
-	return text != NULL && strcmp(text, in_force) == 0;
+	return text && strcmp(text, in_force) == 0;
 }
 
 /* The files are only what a policy is made from: none, or none that may be read, is no fault. */
@@ -270,9 +270,9 @@ static void check_files(struct doctor *doctor)
 		return;
 	text = fetch_policy(doctor);
 	bool is_read = policy_files_read(&quiet, directory, &here) == CLI_DONE;
-	if (is_read && text != NULL && is_same(&here, text))
+	if (is_read && text && is_same(&here, text))
 		doctor_say(doctor, DOCTOR_OK, NULL, "what is in %s is in force", directory);
-	else if (is_read && text != NULL && policy_files_split(text, &in_force))
+	else if (is_read && text && policy_files_split(text, &in_force))
 		compare(doctor, directory, &here, &in_force);
 	else if (here.count == 0)
 		doctor_say(doctor, DOCTOR_NOTE, "mortise policy show, and keep it there",
@@ -290,11 +290,11 @@ void doctor_policy(struct doctor *doctor)
 		doctor_say(doctor, DOCTOR_WARNING, "mend the names, then mortise policy apply",
 			"%llu rule%s of the policy %s disabled, since names changed: %s",
 			(unsigned long long)disabled, disabled == 1 ? "" : "s",
-			disabled == 1 ? "is" : "are", changed != NULL ? changed : "");
+			disabled == 1 ? "is" : "are", changed ? changed : "");
 	else if (doctor_number(doctor->facts, "policy_rules", &rules))
 		doctor_say(doctor, DOCTOR_OK, NULL, "%llu rules, and all in force",
 			(unsigned long long)rules);
-	if (quotas != NULL)
+	if (quotas)
 		doctor_say(doctor, DOCTOR_WARNING,
 			"destroy what is not needed, or give it more in the policy",
 			"quotas that are nearly used up: %s", quotas);
@@ -317,16 +317,15 @@ static void find_remedy(char *remedy, size_t size)
 		"findmnt", "--noheadings", "--output=OPTIONS", "/proc", NULL};
 	struct program_said said;
 
-	if (program_run(mounts, PROGRAM_OUTPUT, &said) == 0 &&
-		strstr(said.text, "hidepid=") != NULL)
+	if (program_run(mounts, PROGRAM_OUTPUT, &said) == 0 && strstr(said.text, "hidepid="))
 		(void)snprintf(remedy, size,
 			"mount /proc without hidepid=, or with gid= of a group that the agent's "
 			"user "
 			"is in, then restart mortised");
 	else if (program_run(settings, PROGRAM_OUTPUT, &said) == 0 &&
-		 (strstr(said.text, "ProtectProc=invisible") != NULL ||
-			 strstr(said.text, "ProtectProc=ptraceable") != NULL ||
-			 strstr(said.text, "ProtectProc=noaccess") != NULL))
+		 (strstr(said.text, "ProtectProc=invisible") ||
+			 strstr(said.text, "ProtectProc=ptraceable") ||
+			 strstr(said.text, "ProtectProc=noaccess")))
 		(void)snprintf(remedy, size,
 			"take ProtectProc= out of " AGENT_UNIT
 			" (systemctl edit mortised), then restart mortised");
@@ -343,15 +342,15 @@ static void check_evidence(struct doctor *doctor, bool names_units)
 	const char *users = doctor_text(doctor->facts, "evidence_user");
 	char remedy[200];
 
-	if (units != NULL && strncmp(units, "none", 4) == 0) {
+	if (units && strncmp(units, "none", 4) == 0) {
 		find_remedy(remedy, sizeof remedy);
 		doctor_say(doctor, names_units ? DOCTOR_WRONG : DOCTOR_WARNING, remedy,
 			"units can't be told apart, so no rule and no credential of a unit allows "
 			"anything: /proc hides the processes of others from the agent");
-	} else if (units != NULL) {
+	} else if (units) {
 		doctor_say(doctor, DOCTOR_OK, NULL, "units are told apart by %s", units);
 	}
-	if (users != NULL && strcmp(users, "all") != 0)
+	if (users && strcmp(users, "all") != 0)
 		doctor_say(doctor, DOCTOR_NOTE, NULL, "of users only %s", users);
 }
 
@@ -390,14 +389,14 @@ void doctor_units(struct doctor *doctor)
 
 	char *text = doctor->is_admin && doctor->is_unsealed ? fetch_policy(doctor) : NULL;
 
-	if (text != NULL)
+	if (text)
 		(void)policy_files_split(text, &files);
 	free(text);
 	policy_units_find(&files, "rule", &units);
 	(void)doctor_number(doctor->facts, "credentials", &credentials);
 	check_evidence(doctor, credentials > 0 || units.count > 0);
 	check_units(doctor, &units);
-	if (missing != NULL)
+	if (missing)
 		doctor_say(doctor, DOCTOR_WRONG, "mortise set PATH, or mortise policy edit",
 			"a unit that loads it does not start: the secret of a [credential] is not "
 			"there, or empty: %s",

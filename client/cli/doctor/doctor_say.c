@@ -30,20 +30,20 @@ void doctor_say(
 	va_end(arguments);
 	json_t *finding = json_pack("{s:s, s:s, s:o, s:o?}", "check", doctor->check, "severity",
 		severities[severity], "text", output_json_said(text), "remedy",
-		remedy != NULL ? output_json_said(remedy) : NULL);
-	if (finding == NULL || json_array_append_new(doctor->findings, finding) != 0)
+		remedy ? output_json_said(remedy) : NULL);
+	if (!finding || json_array_append_new(doctor->findings, finding) != 0)
 		doctor->is_incomplete = true;
 }
 
 void doctor_repeat(
 	struct doctor *doctor, enum severity severity, const char *before, const char *said)
 {
-	const char *end = strstr(said, "; "), *remedy = end != NULL ? end + 2 : NULL;
+	const char *end = strstr(said, "; "), *remedy = end ? end + 2 : NULL;
 
-	if (remedy != NULL && strncmp(remedy, "run: ", 5) == 0)
+	if (remedy && strncmp(remedy, "run: ", 5) == 0)
 		remedy += 5;
 	doctor_say(doctor, severity, remedy, "%s%.*s", before,
-		end != NULL ? (int)(end - said) : (int)strlen(said), said);
+		end ? (int)(end - said) : (int)strlen(said), said);
 }
 
 const char *doctor_text(const json_t *facts, const char *name)

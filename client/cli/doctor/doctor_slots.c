@@ -156,7 +156,7 @@ static void try_slot(struct doctor *doctor, const struct hardware *hardware)
 	bool is_typed = hardware->line->pin[0] != '\0';
 	struct wire_message reply;
 
-	if (pin == NULL || (is_typed && !get_pin(doctor, hardware, pin)))
+	if (!pin || (is_typed && !get_pin(doctor, hardware, pin)))
 		return;
 	struct wire_writer *writer = client_begin(doctor->cli->agent, WIRE_SLOT_TEST);
 	wire_put_number(writer, WIRE_TAG_NUMBER, hardware->line->id);
@@ -193,19 +193,19 @@ static void check_hardware(struct doctor *doctor, const struct slot_line *line)
 
 	(void)snprintf(hardware.title, sizeof hardware.title,
 		"slot %llu (%s): ", (unsigned long long)line->id, line->kind);
-	if (hardware.facts != NULL && ask_health(doctor, &hardware)) {
+	if (hardware.facts && ask_health(doctor, &hardware)) {
 		hardware.is_locked = is_set(&hardware, "locked");
 		hardware.is_last_try = is_set(&hardware, "last_try");
 		hardware.wants_pin = is_set(&hardware, "wants_pin");
 		fault = doctor_text(hardware.facts, "fault");
-		if (fault != NULL)
+		if (fault)
 			tell_shut(doctor, &hardware, fault);
 		if (is_set(&hardware, "pin_failed"))
 			doctor_say(doctor, DOCTOR_WRONG,
 				"mend [pkcs11] pin-file, then mortise seal and mortise unseal",
 				"%sits PIN failed, and is not tried again by itself",
 				hardware.title);
-		if (fault == NULL) {
+		if (!fault) {
 			check_tries(doctor, &hardware);
 			check_owner(doctor, &hardware);
 			check_weakness(doctor, &hardware);
@@ -287,7 +287,7 @@ static void check_slot(
 	else if (!slot_is_hardware(line))
 		check_passing(doctor, line);
 	else if (!args_has(doctor->cli, "quick"))
-		check_hardware(doctor, staged != NULL ? staged : line);
+		check_hardware(doctor, staged ? staged : line);
 }
 
 void doctor_slots(struct doctor *doctor)

@@ -85,7 +85,7 @@ static int take(void *context, const struct envfile_entry *entry)
 		if (strcmp(values->list[i].path, value.path) == 0)
 			return refuse_double(reading, entry, &values->list[i]);
 	list = reallocarray(values->list, values->count + 1, sizeof *list);
-	if (list == NULL)
+	if (!list)
 		return output_fail(reading->cli, MORTISE_IO, "out of memory");
 	values->list = list;
 	list[values->count++] = value;
@@ -219,7 +219,7 @@ static int run_shell(struct cli *cli, struct child *command)
 	const char *named = getenv("SHELL");
 	char shell[PATH_MAX] = "/bin/sh", *arguments[] = {shell, NULL};
 
-	if (named != NULL && named[0] == '/' && strlen(named) < sizeof shell)
+	if (named && named[0] == '/' && strlen(named) < sizeof shell)
 		memcpy(shell, named, strlen(named) + 1);
 	command->arguments = arguments;
 	command->death_signal = SIGHUP;
@@ -255,7 +255,7 @@ static int dev(struct cli *cli)
 	struct dev_agent agent;
 	int ending;
 
-	if (cli->socket_path != NULL)
+	if (cli->socket_path)
 		return output_fail(cli, MORTISE_INVALID,
 			"dev makes an agent with a socket of its own; leave out --socket");
 	if (cli->given_count > 1)
@@ -264,7 +264,7 @@ static int dev(struct cli *cli)
 	ending = dev_agent_begin(cli, &agent);
 	if (ending != CLI_DONE)
 		return ending;
-	if (name != NULL)
+	if (name)
 		ending = dev_values_read(cli, name, &values);
 	if (ending == CLI_DONE)
 		ending = prepare(cli, &agent, &values);

@@ -29,8 +29,8 @@ static bool is_own_directory(const char *path)
 {
 	struct stat facts;
 
-	return path != NULL && path[0] == '/' && stat(path, &facts) == 0 &&
-	       S_ISDIR(facts.st_mode) && facts.st_uid == geteuid() && access(path, W_OK) == 0;
+	return path && path[0] == '/' && stat(path, &facts) == 0 && S_ISDIR(facts.st_mode) &&
+	       facts.st_uid == geteuid() && access(path, W_OK) == 0;
 }
 
 static bool name_below(const char *parent, struct dev_directory *out_directory)
@@ -39,8 +39,7 @@ static bool name_below(const char *parent, struct dev_directory *out_directory)
 	uint64_t random = 0;
 	int size;
 
-	if (realpath(parent, resolved) == NULL ||
-		getrandom(&random, sizeof random, 0) != sizeof random)
+	if (!realpath(parent, resolved) || getrandom(&random, sizeof random, 0) != sizeof random)
 		return false;
 	size = snprintf(out_directory->path, sizeof out_directory->path, "%s/mortise-dev.%012llx",
 		strcmp(resolved, "/") == 0 ? "" : resolved,
@@ -59,7 +58,7 @@ static int dev_directory_choose(const struct cli *cli, struct dev_directory *out
 
 	if (is_own_directory(runtime) && name_below(runtime, out_directory))
 		return CLI_DONE;
-	if (parent == NULL || parent[0] == '\0')
+	if (!parent || parent[0] == '\0')
 		parent = "/tmp";
 	if (name_below(parent, out_directory))
 		return CLI_DONE;
@@ -285,7 +284,7 @@ static _Noreturn void fail_with_log(struct guard *guard)
 	while (size > 0 && text[size - 1] == '\n')
 		text[--size] = '\0';
 	const char *line = strrchr(text, '\n');
-	line = line != NULL ? line + 1 : text;
+	line = line ? line + 1 : text;
 	report(false, "%s", line[0] != '\0' ? line : "it says nothing within 20 seconds");
 	end(guard, 1);
 }
@@ -343,7 +342,7 @@ static void find_swtpm(char path[PATH_MAX])
 {
 	const char *at = getenv("PATH");
 
-	for (at = at != NULL ? at : "/usr/bin:/bin"; *at != '\0'; at += *at == ':') {
+	for (at = at ? at : "/usr/bin:/bin"; *at != '\0'; at += *at == ':') {
 		size_t size = strcspn(at, ":");
 		int written = snprintf(path, PATH_MAX, "%.*s/swtpm", (int)size, at);
 

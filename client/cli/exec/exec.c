@@ -24,7 +24,7 @@ static bool is_kept(const char *variable)
 {
 	size_t size = strcspn(variable, "=");
 
-	for (const char *const *name = kept; *name != NULL; name++)
+	for (const char *const *name = kept; *name; name++)
 		if (strlen(*name) == size && strncmp(*name, variable, size) == 0)
 			return true;
 	return strncmp(variable, "LC_", 3) == 0;
@@ -46,7 +46,7 @@ static enum mortise_status put(struct exec_environment *environment, const char 
 {
 	char *variable = malloc(name_size + size + 2);
 
-	if (variable == NULL || environment->count + 1 >= environment->capacity) {
+	if (!variable || environment->count + 1 >= environment->capacity) {
 		free(variable);
 		errno = ENOMEM;
 		return MORTISE_IO;
@@ -63,7 +63,7 @@ static enum mortise_status put(struct exec_environment *environment, const char 
 static enum mortise_status inherit(
 	const struct exec_plan *plan, bool is_clean, struct exec_environment *environment)
 {
-	for (char **variable = environ; *variable != NULL; variable++) {
+	for (char **variable = environ; *variable; variable++) {
 		size_t size = strcspn(*variable, "=");
 
 		if ((is_clean && !is_kept(*variable)) || (*variable)[size] == '\0' ||
@@ -83,7 +83,7 @@ static enum mortise_status put_descriptor(struct exec_environment *environment,
 	char path[MEMORY_FILE_PATH_SIZE];
 	int fd;
 
-	if (descriptors == NULL)
+	if (!descriptors)
 		return MORTISE_IO;
 	environment->descriptors = descriptors;
 	fd = memory_file_new(variable->name);
@@ -116,10 +116,10 @@ static enum mortise_status make(
 {
 	size_t capacity = plan->count + 1;
 
-	for (char **variable = environ; *variable != NULL; variable++)
+	for (char **variable = environ; *variable; variable++)
 		capacity++;
 	environment->variables = calloc(capacity, sizeof *environment->variables);
-	if (environment->variables == NULL)
+	if (!environment->variables)
 		return MORTISE_IO;
 	environment->capacity = capacity;
 	TRY(inherit(plan, is_clean, environment));
@@ -301,7 +301,7 @@ static int exec(struct cli *cli)
 
 	if (status == CLI_DONE)
 		status = run(cli, &plan);
-	if (cli->agent != NULL)
+	if (cli->agent)
 		exec_plan_done(cli, &plan);
 	return status;
 }

@@ -40,12 +40,12 @@ static int add_variable(struct cli *cli, struct exec_plan *plan, struct exec_var
 	struct exec_variable *variables = NULL;
 	int status = CLI_DONE;
 
-	for (size_t i = 0; variable.name != NULL && i < plan->count && status == CLI_DONE; i++)
+	for (size_t i = 0; variable.name && i < plan->count && status == CLI_DONE; i++)
 		if (strcmp(plan->variables[i].name, variable.name) == 0)
 			status = refuse_double(cli, &plan->variables[i], &variable);
-	if (status == CLI_DONE && variable.name != NULL)
+	if (status == CLI_DONE && variable.name)
 		variables = reallocarray(plan->variables, plan->count + 1, sizeof *variables);
-	if (variables == NULL) {
+	if (!variables) {
 		free(variable.name);
 		return status != CLI_DONE ? status : fail_memory(cli);
 	}
@@ -121,7 +121,7 @@ static int add_env_file(
 {
 	struct env_file file = {cli, plan, option};
 
-	if (plan->env_file != NULL)
+	if (plan->env_file)
 		return output_fail(cli, MORTISE_INVALID, "--env-file can be given once");
 	return envfile_input_read(cli, name, &plan->env_file, add_entry, &file);
 }
@@ -135,9 +135,9 @@ static int add_child(
 	char *copy = strdup(path);
 	int status;
 
-	if (paths != NULL)
+	if (paths)
 		plan->paths = paths;
-	if (paths == NULL || copy == NULL) {
+	if (!paths || !copy) {
 		free(copy);
 		return fail_memory(cli);
 	}
@@ -164,7 +164,7 @@ static int add_children(struct cli *cli, struct exec_plan *plan, const struct op
 		int status;
 
 		if (entry->is_deleted || strlen(entry->path) <= size + 1 ||
-			strchr(entry->path + size + 1, '/') != NULL)
+			strchr(entry->path + size + 1, '/'))
 			continue;
 		status = add_child(cli, plan, option, entry->path);
 		if (status != CLI_DONE)
@@ -223,7 +223,7 @@ static int check_values(const struct cli *cli, const struct exec_plan *plan)
 		if (variable->item == EXEC_PLAN_LITERAL || variable->is_descriptor)
 			continue;
 		value = exec_plan_value(plan, variable);
-		if (value->size > 0 && memchr(value->bytes, '\0', value->size) != NULL)
+		if (value->size > 0 && memchr(value->bytes, '\0', value->size))
 			return output_fail(cli, MORTISE_REJECTED,
 				"%s: has a NUL in it, and a variable cannot hold that; use --fd "
 				"%s=%s",
@@ -306,7 +306,7 @@ static bool looks_like_word(const uint8_t *value, size_t size)
 	if (size > WORD_MAX)
 		return false;
 	for (size_t at = 0; at <= size; at++) {
-		if (at < size && (value[at] == 0 || strchr(".-_@", value[at]) == NULL))
+		if (at < size && (value[at] == 0 || !strchr(".-_@", value[at])))
 			continue;
 		if (!is_part(value + start, at - start))
 			return false;
@@ -320,11 +320,11 @@ static bool is_named_so(const char *name)
 	const char *last = name;
 
 	for (const char *at = name; *at != '\0'; at++)
-		if (strchr("/-_.", *at) != NULL)
+		if (strchr("/-_.", *at))
 			last = at + 1;
 	if (strncasecmp(last, "pg", 2) == 0 || strncasecmp(last, "db", 2) == 0)
 		last += strcasecmp(last, "dbname") == 0 ? 0 : 2;
-	for (const char *const *word = words; *word != NULL; word++)
+	for (const char *const *word = words; *word; word++)
 		if (strcasecmp(*word, last) == 0)
 			return true;
 	return false;
@@ -332,7 +332,7 @@ static bool is_named_so(const char *name)
 
 bool exec_mask_is_word(const char *path, const char *field, const uint8_t *value, size_t size)
 {
-	return is_named_so(field != NULL ? field : path) && looks_like_word(value, size);
+	return is_named_so(field ? field : path) && looks_like_word(value, size);
 }
 
 /* One that has the value of this item; NULL: none is named. */
@@ -348,7 +348,7 @@ static bool is_in_list(const char *list, const char *name)
 {
 	size_t size = strlen(name);
 
-	for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+	for (const char *at = list; at; at = strchr(at, ',')) {
 		at += *at == ',';
 		if (strncmp(at, name, size) == 0 && (at[size] == ',' || at[size] == '\0'))
 			return true;
@@ -373,10 +373,10 @@ static int check_names(const struct cli *cli, const struct exec_plan *plan, cons
 {
 	const char *list = args_value(cli, option);
 
-	if (list != NULL && args_has(cli, "no-mask"))
+	if (list && args_has(cli, "no-mask"))
 		return output_fail(
 			cli, MORTISE_INVALID, "--%s and --no-mask do not go together", option);
-	for (const char *at = list; at != NULL && *at != '\0';) {
+	for (const char *at = list; at && *at != '\0';) {
 		size_t size = strcspn(at, ","), i = 0;
 
 		while (i < plan->count && (strncmp(plan->variables[i].name, at, size) != 0 ||
@@ -411,7 +411,7 @@ struct seen {
 static void add_name(struct seen *seen, const struct exec_variable *variable, const char *name)
 {
 	if (seen->size == 0)
-		seen->variable = variable != NULL ? variable->name : "N";
+		seen->variable = variable ? variable->name : "N";
 	if (seen->size < sizeof seen->names)
 		seen->size += (size_t)snprintf(seen->names + seen->size,
 			sizeof seen->names - seen->size, "%s%s", seen->size > 0 ? ", " : "", name);

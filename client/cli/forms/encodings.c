@@ -130,7 +130,7 @@ static enum mortise_status make_percent(
 	for (size_t i = 0; i < maker->size; i++) {
 		uint8_t byte = maker->value[i];
 
-		if (is_alphanumeric(byte) || (byte != 0 && strchr(kept, byte) != NULL))
+		if (is_alphanumeric(byte) || (byte != 0 && strchr(kept, byte)))
 			put(maker, byte);
 		else if (byte == ' ' && has_plus)
 			put(maker, '+');
@@ -168,7 +168,7 @@ static enum mortise_status make_plain(struct maker *maker, bool has_crlf)
  */
 static enum mortise_status make_quote_runs(struct maker *maker, bool in_double)
 {
-	if (memchr(maker->value, '\'', maker->size) == NULL)
+	if (!memchr(maker->value, '\'', maker->size))
 		return MORTISE_OK;
 	for (size_t i = 0; i < maker->size; i++) {
 		bool is_quote = maker->value[i] == '\'';
@@ -350,7 +350,7 @@ enum mortise_status encodings_each(
 	if (size > MORTISE_VALUE_MAX)
 		return MORTISE_INVALID;
 	maker.form = malloc(size * SPELLINGS_GROWTH);
-	if (maker.form == NULL)
+	if (!maker.form)
 		return MORTISE_IO;
 	status = make_all(&maker);
 	while (trimmed > 0 && (value[trimmed - 1] == '\n' || value[trimmed - 1] == '\r'))

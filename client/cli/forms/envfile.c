@@ -45,7 +45,7 @@ void envfile_name_of(const char *path, char out_name[MORTISE_PATH_MAX + 1])
 {
 	const char *slash = strrchr(path, '/');
 
-	(void)snprintf(out_name, MORTISE_PATH_MAX + 1, "%s", slash != NULL ? slash + 1 : path);
+	(void)snprintf(out_name, MORTISE_PATH_MAX + 1, "%s", slash ? slash + 1 : path);
 	for (char *at = out_name; *at != '\0'; at++) {
 		if (*at >= 'a' && *at <= 'z')
 			*at = (char)(*at - 'a' + 'A');
@@ -106,7 +106,7 @@ static void take_plain(struct envfile *file, struct envfile_entry *entry)
 			cut = at;
 			break;
 		}
-	while (cut > value && strchr(" \t\r", cut[-1]) != NULL)
+	while (cut > value && strchr(" \t\r", cut[-1]))
 		cut--;
 	file->at = end;
 	if (*end == '\n') {
@@ -125,7 +125,7 @@ static char unescape(char letter)
 	static const char letters[] = "nrt\"\\$`", meanings[] = "\n\r\t\"\\$`";
 	const char *found = letter != '\0' ? strchr(letters, letter) : NULL;
 
-	return found != NULL ? meanings[found - letters] : '\0';
+	return found ? meanings[found - letters] : '\0';
 }
 
 static enum mortise_status take_quoted(struct envfile *file, struct envfile_entry *entry)
@@ -146,7 +146,7 @@ static enum mortise_status take_quoted(struct envfile *file, struct envfile_entr
 	*to = '\0';
 	set_value(file, entry, value, file->at++);
 	skip_blanks(file);
-	if (*file->at == '\0' || strchr("#\r\n", *file->at) != NULL)
+	if (*file->at == '\0' || strchr("#\r\n", *file->at))
 		return MORTISE_OK;
 	return refuse(file, "there is more behind the closing quote");
 }
@@ -177,7 +177,7 @@ enum mortise_status envfile_next(struct envfile *file, struct envfile_entry *out
 	skip_lines(file);
 	if (file->at >= file->end)
 		return MORTISE_NOT_FOUND;
-	if (memchr(file->at, '\0', (size_t)(file->end - file->at)) != NULL)
+	if (memchr(file->at, '\0', (size_t)(file->end - file->at)))
 		return refuse(file, "there is a NUL behind it");
 	entry.line = file->line;
 	TRY(take_name(file, &entry.name));
@@ -199,7 +199,7 @@ int envfile_input_read(const struct cli *cli, const char *name, struct input **o
 	enum mortise_status status;
 
 	*out_input = input_new();
-	if (*out_input == NULL)
+	if (!*out_input)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	status = input_read(name, *out_input);
 	if (status != MORTISE_OK)

@@ -45,7 +45,7 @@ struct needles {
 
 static void drop(void *block, size_t size)
 {
-	if (block != NULL)
+	if (block)
 		mortise_wipe(block, size);
 	free(block);
 }
@@ -55,7 +55,7 @@ static void *grow(void *block, size_t size, size_t new_size)
 {
 	void *larger = malloc(new_size);
 
-	if (larger == NULL)
+	if (!larger)
 		return NULL;
 	if (size > 0)
 		memcpy(larger, block, size);
@@ -67,7 +67,7 @@ enum mortise_status needles_new(struct needles **out_needles)
 {
 	struct needles *needles = calloc(1, sizeof *needles);
 
-	if (needles == NULL)
+	if (!needles)
 		return MORTISE_IO;
 	*out_needles = needles;
 	return MORTISE_OK;
@@ -83,13 +83,13 @@ void needles_free(struct needles **needles)
 	struct needles *gone = *needles;
 
 	*needles = NULL;
-	if (gone == NULL)
+	if (!gone)
 		return;
 	drop(gone->list, gone->capacity * sizeof *gone->list);
 	drop(gone->bytes, gone->room);
-	if (gone->groups != NULL)
+	if (gone->groups)
 		drop(gone->groups, table_size(gone));
-	if (gone->heads != NULL)
+	if (gone->heads)
 		drop(gone->heads, table_size(gone));
 	free(gone);
 }
@@ -112,7 +112,7 @@ static enum mortise_status make_room(struct needles *needles, size_t size)
 		room *= 2;
 	if (room > needles->room) {
 		larger = grow(needles->bytes, needles->size, room);
-		if (larger == NULL)
+		if (!larger)
 			return MORTISE_IO;
 		needles->bytes = larger;
 		needles->room = room;
@@ -121,7 +121,7 @@ static enum mortise_status make_room(struct needles *needles, size_t size)
 		return MORTISE_OK;
 	larger = grow(needles->list, needles->count * sizeof *needles->list,
 		capacity * sizeof *needles->list);
-	if (larger == NULL)
+	if (!larger)
 		return MORTISE_IO;
 	needles->list = larger;
 	needles->capacity = capacity;
@@ -237,7 +237,7 @@ enum mortise_status needles_prepare(struct needles *needles)
 		needles->bits++;
 	needles->groups = calloc(1, table_size(needles));
 	needles->heads = calloc(1, table_size(needles));
-	if (needles->groups == NULL || needles->heads == NULL)
+	if (!needles->groups || !needles->heads)
 		return MORTISE_IO;
 	for (size_t i = 0; i < needles->count; i++) {
 		const uint8_t *bytes = needles->bytes + needles->list[i].at;
@@ -389,7 +389,7 @@ enum mortise_status mask_new(struct mask **out_mask)
 {
 	struct mask *mask = calloc(1, sizeof *mask);
 
-	if (mask == NULL || needles_new(&mask->needles) != MORTISE_OK) {
+	if (!mask || needles_new(&mask->needles) != MORTISE_OK) {
 		free(mask);
 		return MORTISE_IO;
 	}
@@ -402,7 +402,7 @@ void mask_free(struct mask **mask)
 	struct mask *gone = *mask;
 
 	*mask = NULL;
-	if (gone == NULL)
+	if (!gone)
 		return;
 	needles_free(&gone->needles);
 	for (uint32_t i = 0; i < gone->count; i++)
@@ -424,7 +424,7 @@ enum mortise_status mask_add(
 	char **marks = reallocarray(mask->marks, mask->count + 1, sizeof *marks);
 	char *mark;
 
-	if (marks == NULL)
+	if (!marks)
 		return MORTISE_IO;
 	mask->marks = marks;
 	if (asprintf(&mark, "[mortise:%s]", name) < 0)
@@ -444,7 +444,7 @@ enum mortise_status mask_open(const struct mask *mask, struct mask_stream **out_
 	size_t room = needles_longest(mask->needles) + MASK_CHUNK;
 	struct mask_stream *stream = malloc(sizeof *stream + room);
 
-	if (stream == NULL)
+	if (!stream)
 		return MORTISE_IO;
 	stream->mask = mask;
 	stream->room = room;
@@ -456,7 +456,7 @@ enum mortise_status mask_open(const struct mask *mask, struct mask_stream **out_
 
 void mask_close(struct mask_stream **stream)
 {
-	if (*stream != NULL)
+	if (*stream)
 		mortise_wipe(*stream, sizeof **stream + (*stream)->room);
 	free(*stream);
 	*stream = NULL;

@@ -377,7 +377,7 @@ static size_t spell(struct speller *speller, size_t at, const char *as)
 	uint32_t code = byte;
 	size_t size = 1;
 
-	if (as != NULL) {
+	if (as) {
 		put_text(speller, as);
 		return 1;
 	}
@@ -402,7 +402,7 @@ static const char *find(const struct speller *speller, size_t at)
 {
 	const struct beside *beside = speller->way->beside;
 
-	for (; beside != NULL && beside->byte != '\0'; beside++)
+	for (; beside && beside->byte != '\0'; beside++)
 		if ((uint8_t)beside->byte == speller->value[at] &&
 			is_there(beside->before, speller, at - 1, at > 0) &&
 			is_there(beside->after, speller, at + 1, at + 1 < speller->size))
@@ -414,8 +414,8 @@ static void take_way(struct speller *speller, const struct spelling *way)
 {
 	speller->way = way;
 	memset(speller->as, 0, sizeof speller->as);
-	for (size_t i = 0; i < FRAGMENTS_MAX && way->fragments[i] != NULL; i++)
-		for (const char *const *change = way->fragments[i]; *change != NULL; change++)
+	for (size_t i = 0; i < FRAGMENTS_MAX && way->fragments[i]; i++)
+		for (const char *const *change = way->fragments[i]; *change; change++)
 			speller->as[(uint8_t) * *change] = *change + 1;
 }
 
@@ -435,7 +435,7 @@ static uint64_t sign(const struct speller *speller)
 		uint8_t byte = speller->used[i];
 		const char *as = speller->as[byte];
 
-		if (as != NULL) {
+		if (as) {
 			add_to(&hash, &byte, 1);
 			add_to(&hash, as, strlen(as) + 1);
 		} else if (byte < 0x80 && style_of(way, byte) != KEEP) {
@@ -445,7 +445,7 @@ static uint64_t sign(const struct speller *speller)
 	}
 	if (speller->has_wide && way->wide != KEEP)
 		add_to(&hash, &way->wide, sizeof way->wide);
-	for (size_t at = 0; way->beside != NULL && at < speller->size; at++) {
+	for (size_t at = 0; way->beside && at < speller->size; at++) {
 		const char *as = find(speller, at);
 
 		if (as != speller->as[speller->value[at]]) {

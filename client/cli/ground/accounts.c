@@ -10,7 +10,7 @@ static FILE *users, *groups; /* NULL: not open, or not there */
 
 static void drop(FILE **file)
 {
-	if (*file != NULL)
+	if (*file)
 		(void)fclose(*file);
 	*file = NULL;
 }
@@ -30,12 +30,12 @@ void accounts_begin(void)
 
 const struct passwd *accounts_next_user(void)
 {
-	return users != NULL ? fgetpwent(users) : NULL;
+	return users ? fgetpwent(users) : NULL;
 }
 
 const struct group *accounts_next_group(void)
 {
-	return groups != NULL ? fgetgrent(groups) : NULL;
+	return groups ? fgetgrent(groups) : NULL;
 }
 
 const struct passwd *accounts_user(const char *name)
@@ -43,7 +43,7 @@ const struct passwd *accounts_user(const char *name)
 	const struct passwd *entry;
 
 	accounts_begin();
-	while ((entry = accounts_next_user()) != NULL && strcmp(entry->pw_name, name) != 0)
+	while ((entry = accounts_next_user()) && strcmp(entry->pw_name, name) != 0)
 		continue;
 	accounts_end();
 	return entry;
@@ -54,7 +54,7 @@ const struct passwd *accounts_user_of(uid_t uid)
 	const struct passwd *entry;
 
 	accounts_begin();
-	while ((entry = accounts_next_user()) != NULL && entry->pw_uid != uid)
+	while ((entry = accounts_next_user()) && entry->pw_uid != uid)
 		continue;
 	accounts_end();
 	return entry;
@@ -65,7 +65,7 @@ const struct group *accounts_group(const char *name)
 	const struct group *entry;
 
 	accounts_begin();
-	while ((entry = accounts_next_group()) != NULL && strcmp(entry->gr_name, name) != 0)
+	while ((entry = accounts_next_group()) && strcmp(entry->gr_name, name) != 0)
 		continue;
 	accounts_end();
 	return entry;
@@ -76,7 +76,7 @@ const struct group *accounts_group_of(gid_t gid)
 	const struct group *entry;
 
 	accounts_begin();
-	while ((entry = accounts_next_group()) != NULL && entry->gr_gid != gid)
+	while ((entry = accounts_next_group()) && entry->gr_gid != gid)
 		continue;
 	accounts_end();
 	return entry;

@@ -32,15 +32,15 @@ static int refuse_word(
 	const struct suggest_word *other = suggest_find(word);
 	struct suggest nearest = {.word = word};
 
-	for (; *commands != NULL; commands++)
+	for (; *commands; commands++)
 		if (!(*commands)->is_hidden && !suggest_is_grave((*commands)->name))
 			suggest_consider(&nearest, (*commands)->name);
-	if (other != NULL && other->why != NULL)
+	if (other && other->why)
 		return output_fail(
 			cli, MORTISE_INVALID, "unknown command '%s'; %s", word, other->why);
-	if (other != NULL)
+	if (other)
 		nearest.found = other->command;
-	if (nearest.found != NULL)
+	if (nearest.found)
 		return output_fail(cli, MORTISE_INVALID,
 			"unknown command '%s'; did you mean: mortise %s", word, nearest.found);
 	return output_fail(cli, MORTISE_INVALID, "unknown command '%s'; see: mortise --help", word);
@@ -48,7 +48,7 @@ static int refuse_word(
 
 static const struct option *find(const struct option *options, const char *name, size_t size)
 {
-	for (; options != NULL && options->name != NULL; options++)
+	for (; options && options->name; options++)
 		if (strlen(options->name) == size && memcmp(options->name, name, size) == 0)
 			return options;
 	return NULL;
@@ -56,7 +56,7 @@ static const struct option *find(const struct option *options, const char *name,
 
 static const struct option *find_letter(const struct option *options, char letter)
 {
-	for (; options != NULL && options->name != NULL; options++)
+	for (; options && options->name; options++)
 		if (options->letter == letter)
 			return options;
 	return NULL;
@@ -65,8 +65,8 @@ static const struct option *find_letter(const struct option *options, char lette
 void args_tables(const struct command *command, const struct option *out_tables[3])
 {
 
-	out_tables[0] = command != NULL ? command->options : NULL;
-	out_tables[1] = command != NULL && command->changes_something ? args_change_options : NULL;
+	out_tables[0] = command ? command->options : NULL;
+	out_tables[1] = command && command->changes_something ? args_change_options : NULL;
 	out_tables[2] = args_global_options;
 }
 
@@ -75,7 +75,7 @@ const struct option *args_find(const struct cli *cli, const char *argument)
 	const struct option *tables[3], *found = NULL;
 
 	args_tables(cli->command, tables);
-	for (int i = 0; i < 3 && found == NULL; i++) {
+	for (int i = 0; i < 3 && !found; i++) {
 		if (argument[1] == '-')
 			found = find(tables[i], argument + 2, strcspn(argument + 2, "="));
 		else if (argument[2] == '\0')
@@ -88,7 +88,7 @@ const struct option *args_find(const struct cli *cli, const char *argument)
 static int refuse_option(const struct cli *cli, const char *argument)
 {
 	const struct option *tables[3];
-	const char *name = cli->command != NULL ? cli->command->name : "";
+	const char *name = cli->command ? cli->command->name : "";
 	char word[WORD_MAX + 1] = "";
 	struct suggest nearest = {0};
 
@@ -96,9 +96,9 @@ static int refuse_option(const struct cli *cli, const char *argument)
 	nearest.word = word + strspn(word, "-");
 	args_tables(cli->command, tables);
 	for (int i = 0; i < 3; i++)
-		for (const struct option *at = tables[i]; at != NULL && at->name != NULL; at++)
+		for (const struct option *at = tables[i]; at && at->name; at++)
 			suggest_consider(&nearest, at->name);
-	if (nearest.found != NULL)
+	if (nearest.found)
 		return output_fail(cli, MORTISE_INVALID, "unknown option %s; did you mean --%s",
 			word, nearest.found);
 	return output_fail(cli, MORTISE_INVALID, "unknown option %s; see: mortise%s%s --help", word,
@@ -134,7 +134,7 @@ static int take_global(struct cli *cli, const struct option *option, const char 
 
 static bool is_in(const struct option *option, const struct option *options)
 {
-	for (; options->name != NULL; options++)
+	for (; options->name; options++)
 		if (options == option)
 			return true;
 	return false;
@@ -146,15 +146,15 @@ static int take_option(struct cli *cli, int argc, char *const *argv, int *at)
 	const char *argument = argv[*at], *equals = strchr(argument, '='), *value = NULL;
 	const struct option *option = args_find(cli, argument);
 
-	if (option == NULL)
+	if (!option)
 		return refuse_option(cli, argument);
-	if (equals != NULL && option->argument == NULL)
+	if (equals && !option->argument)
 		return output_fail(cli, MORTISE_INVALID, "--%s takes no value", option->name);
-	if (option->argument != NULL) {
-		if (equals == NULL && *at + 1 >= argc)
+	if (option->argument) {
+		if (!equals && *at + 1 >= argc)
 			return output_fail(cli, MORTISE_INVALID, "--%s wants a value: --%s=%s",
 				option->name, option->name, option->argument);
-		value = equals != NULL ? equals + 1 : argv[++*at];
+		value = equals ? equals + 1 : argv[++*at];
 	}
 	if (is_in(option, args_global_options) || is_in(option, args_change_options))
 		return take_global(cli, option, value);
@@ -173,9 +173,9 @@ static int take_word(struct cli *cli, const struct command *const *commands, con
 	char name[2 * WORD_MAX + 2];
 	bool begins_group = false;
 
-	(void)snprintf(name, sizeof name, "%s%s%.*s", *group != NULL ? *group : "",
+	(void)snprintf(name, sizeof name, "%s%s%.*s", *group ? *group : "",
 		*group != NULL ? " " : "", WORD_MAX, word);
-	for (const struct command *const *at = commands; *at != NULL; at++) {
+	for (const struct command *const *at = commands; *at; at++) {
 		size_t size = strlen(name);
 
 		if (strcmp((*at)->name, name) == 0)
@@ -183,7 +183,7 @@ static int take_word(struct cli *cli, const struct command *const *commands, con
 		else if (strncmp((*at)->name, name, size) == 0 && (*at)->name[size] == ' ')
 			begins_group = true;
 	}
-	if (cli->command != NULL)
+	if (cli->command)
 		return CLI_DONE;
 	if (!begins_group)
 		return refuse_word(cli, commands, name);
@@ -216,13 +216,13 @@ static int check_counts(const struct cli *cli, const char *group)
 
 	if (cli->wants_help || cli->wants_version)
 		return CLI_DONE;
-	if (command == NULL && group != NULL)
+	if (!command && group)
 		return output_fail(cli, MORTISE_INVALID, "%s what? see: mortise --help", group);
-	if (command == NULL)
+	if (!command)
 		return output_fail(cli, MORTISE_INVALID, "no command; see: mortise --help");
-	if (command->surplus != NULL && cli->operand_count > command->most)
+	if (command->surplus && cli->operand_count > command->most)
 		return output_fail(cli, MORTISE_INVALID, "%s", command->surplus);
-	if (cli->operand_count > command->most && strstr(command->operands, "...") != NULL)
+	if (cli->operand_count > command->most && strstr(command->operands, "..."))
 		return output_fail(cli, MORTISE_INVALID, "%d are too many: at most %d %s at once",
 			cli->operand_count, command->most, command->operands);
 	if (cli->operand_count < command->least || cli->operand_count > command->most)
@@ -251,9 +251,9 @@ static int take_argument(struct cli *cli, struct line *line, int *at)
 		cli->operands_before = cli->operand_count;
 	} else if (!line->is_ended && argument[0] == '-' && argument[1] != '\0')
 		return take_option(cli, line->argc, line->argv, at);
-	else if (cli->command == NULL && strcmp(argument, "help") == 0)
+	else if (!cli->command && strcmp(argument, "help") == 0)
 		cli->wants_help = true;
-	else if (cli->command == NULL)
+	else if (!cli->command)
 		return take_word(cli, line->commands, &line->group, argument);
 	else
 		line->is_ended |= take_operand(cli, *at);
@@ -270,7 +270,7 @@ int args_parse(struct cli *cli, const struct command *const *commands, int argc,
 		.operands = operands,
 		.argv = argv,
 		.is_json = asks_for_json(argc, argv)};
-	if (wait != NULL && wait[0] != '\0' && take_wait(cli, "MORTISE_WAIT", wait) != CLI_DONE)
+	if (wait && wait[0] != '\0' && take_wait(cli, "MORTISE_WAIT", wait) != CLI_DONE)
 		return CLI_USAGE;
 	for (int at = 1; at < argc; at++) {
 		int status = take_argument(cli, &line, &at);
@@ -298,7 +298,7 @@ bool args_locate(struct cli *cli, const struct command *const *commands, int arg
 		out_place->option = args_find(cli, argv[argc - 2]);
 	} else if (!line.is_ended && word[0] == '-') {
 		out_place->is_option = true;
-		out_place->option = strchr(word, '=') != NULL ? args_find(cli, word) : NULL;
+		out_place->option = strchr(word, '=') ? args_find(cli, word) : NULL;
 	}
 	return true;
 }
@@ -342,7 +342,7 @@ int args_number_of(const struct cli *cli, const char *name, uint64_t least, uint
 	const char *text = args_value(cli, name);
 	uint64_t number = fallback;
 
-	if (text != NULL && (!args_number(text, &number) || number < least))
+	if (text && (!args_number(text, &number) || number < least))
 		return output_fail(cli, MORTISE_INVALID, "--%s wants a number from %llu on", name,
 			(unsigned long long)least);
 	*out_number = number;

@@ -40,16 +40,16 @@ static void unit_of_path(const char *path, char *out_unit, size_t unit_size)
 void caller_unit(const char *cgroup, char *out_unit, size_t unit_size)
 {
 	out_unit[0] = '\0';
-	for (const char *line = cgroup; line != NULL && *line != '\0';) {
+	for (const char *line = cgroup; line && *line != '\0';) {
 		const char *named = strstr(line, ":name=systemd:"), *end = strchr(line, '\n');
 
 		if (strncmp(line, "0::", 3) == 0)
 			unit_of_path(line + 3, out_unit, unit_size);
-		else if (named != NULL && (end == NULL || named < end))
+		else if (named && (!end || named < end))
 			unit_of_path(named + 14, out_unit, unit_size);
 		if (out_unit[0] != '\0')
 			return;
-		line = end != NULL ? end + 1 : NULL;
+		line = end ? end + 1 : NULL;
 	}
 }
 
@@ -81,13 +81,12 @@ struct caller caller_find(void)
 	caller_unit(cgroup, unit, sizeof unit);
 	if (!caller_is_telling(unit))
 		unit[0] = '\0';
-	if (entry != NULL && strlen(entry->pw_name) < sizeof caller.user)
+	if (entry && strlen(entry->pw_name) < sizeof caller.user)
 		(void)snprintf(caller.user, sizeof caller.user, "%s", entry->pw_name);
 	else
 		(void)snprintf(caller.user, sizeof caller.user, "%u", (unsigned)uid);
-	(void)snprintf(caller.text, sizeof caller.text, "%s%suid %u%s%s",
-		entry != NULL ? caller.user : "", entry != NULL ? ", " : "", (unsigned)uid,
-		unit[0] != '\0' ? ", unit " : "", unit);
+	(void)snprintf(caller.text, sizeof caller.text, "%s%suid %u%s%s", entry ? caller.user : "",
+		entry ? ", " : "", (unsigned)uid, unit[0] != '\0' ? ", unit " : "", unit);
 	return caller;
 }
 
@@ -110,16 +109,15 @@ static void describe_place(struct wire_list facts, char *options, size_t size)
 			wire_text(&item, WIRE_TAG_TEXT, text, sizeof text) != MORTISE_OK)
 			continue;
 		char *slices = strchr(text, ' ');
-		if (slices != NULL && strcmp(slices, " system.slice") == 0)
+		if (slices && strcmp(slices, " system.slice") == 0)
 			*slices = '\0';
 		if (strcmp(name, "unit") == 0 && caller_is_telling(text))
 			option = "unit";
 		else if (strcmp(name, "socket") == 0 && strcmp(text, "main") != 0)
 			option = "listener";
-		if (option != NULL && strchr(text, '\'') == NULL && used < size)
+		if (option && !strchr(text, '\'') && used < size)
 			used += (size_t)snprintf(options + used, size - used,
-				strpbrk(text, " \\") != NULL ? " --%s='%s'" : " --%s=%s", option,
-				text);
+				strpbrk(text, " \\") ? " --%s='%s'" : " --%s=%s", option, text);
 	}
 	if (used >= size)
 		options[0] = '\0';
@@ -139,7 +137,7 @@ static void find_place(const struct cli *cli, char *options, size_t size)
 /* Does a rule for the command name secrets? */
 static bool is_about_secrets(const struct command *command)
 {
-	return command->verb != NULL && strcmp(command->verb, "admin") != 0 &&
+	return command->verb && strcmp(command->verb, "admin") != 0 &&
 	       strcmp(command->verb, "audit") != 0;
 }
 
@@ -148,7 +146,7 @@ static int fail_denied(const struct cli *cli, const char *subject)
 {
 	const struct command *command = cli->command;
 	struct caller caller = caller_find();
-	bool is_path = subject != NULL && ask_looks_like_path(subject);
+	bool is_path = subject && ask_looks_like_path(subject);
 	const char *said = mortise_message(cli->agent);
 	char place[512];
 
@@ -157,12 +155,12 @@ static int fail_denied(const struct cli *cli, const char *subject)
 			"%s: denied: uid 65534 (nobody) is never served, whatever the policy says; "
 			"run "
 			"it as a user of its own (User= of a unit)",
-			subject != NULL ? subject : command->name);
+			subject ? subject : command->name);
 	/* Not by the policy, and so none of its words. */
-	if (strstr(said, "denied") == NULL && strstr(said, "; ") != NULL)
-		return output_fail(cli, MORTISE_DENIED, "%s: %s",
-			subject != NULL ? subject : command->name, said);
-	if (command->verb == NULL)
+	if (!strstr(said, "denied") && strstr(said, "; "))
+		return output_fail(
+			cli, MORTISE_DENIED, "%s: %s", subject ? subject : command->name, said);
+	if (!command->verb)
 		return output_fail(cli, MORTISE_DENIED,
 			"%s: denied: it is for root, the agent's user and its operators, and at "
 			"the agent's own socket; you are %s",
@@ -177,8 +175,8 @@ static int fail_denied(const struct cli *cli, const char *subject)
 	return output_fail(cli, MORTISE_DENIED,
 		"%s: denied, or no such secret for you (%s); an admin can run: "
 		"mortise policy check --user=%s%s %s%s%s",
-		subject != NULL ? subject : command->name, caller.text, caller.user, place,
-		command->verb, is_path ? " " : "", is_path ? subject : "");
+		subject ? subject : command->name, caller.text, caller.user, place, command->verb,
+		is_path ? " " : "", is_path ? subject : "");
 }
 
 /* Where to look for what is not there. */
@@ -186,7 +184,7 @@ static void next_for_missing(const struct cli *cli, const char *subject, char *t
 {
 	const char *name = cli->command->name;
 
-	if (subject == NULL)
+	if (!subject)
 		(void)snprintf(text, size, "%s",
 			strncmp(name, "policy", 6) == 0 ? "; see: mortise policy show" : "");
 	else if (args_has(cli, "version") || args_has(cli, "label") || args_has(cli, "to"))
@@ -202,7 +200,7 @@ static void next_step(const struct cli *cli, enum mortise_status status, const c
 	const char *said = mortise_message(cli->agent), *next = "";
 
 	text[0] = '\0';
-	if (strstr(said, "; ") != NULL)
+	if (strstr(said, "; "))
 		return;
 	if (status == MORTISE_NOT_FOUND)
 		next_for_missing(cli, subject, text, size);
@@ -225,7 +223,7 @@ int ask_fail(const struct cli *cli, enum mortise_status status, const char *subj
 	if (status == MORTISE_DENIED)
 		return fail_denied(cli, subject);
 	next_step(cli, status, subject, next, sizeof next);
-	if (subject == NULL || is_about_agent)
+	if (!subject || is_about_agent)
 		return output_fail(cli, status, "%s%s", text, next);
 	return output_fail(cli, status, "%s: %s%s", subject, text, next);
 }
@@ -244,7 +242,7 @@ bool ask_looks_like_path(const char *text)
 	for (;;) {
 		size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-");
 
-		if (size == 0 || strchr("._-", text[0]) != NULL || ++segments > 8)
+		if (size == 0 || strchr("._-", text[0]) || ++segments > 8)
 			return false;
 		text += size;
 		if (*text == '\0')

@@ -25,14 +25,14 @@ struct input *input_new(void)
 {
 	struct input *input = calloc(1, sizeof *input);
 
-	if (input != NULL)
+	if (input)
 		(void)mlock(input, sizeof *input);
 	return input;
 }
 
 void input_free(struct input **input)
 {
-	if (*input != NULL)
+	if (*input)
 		mortise_wipe(*input, sizeof **input);
 	free(*input);
 	*input = NULL;
@@ -147,6 +147,5 @@ bool input_confirm(const struct cli *cli, const char *question)
 		return true;
 	(void)shown_text(question, strlen(question), shown, sizeof shown);
 	fprintf(stderr, "%s [y/N] ", shown);
-	return fgets(answer, sizeof answer, stdin) != NULL &&
-	       (answer[0] == 'y' || answer[0] == 'Y');
+	return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }

@@ -37,7 +37,7 @@ static void *allocate(size_t size)
 {
 	size_t *block = size > SIZE_MAX - 16 ? NULL : malloc(size + 16);
 
-	if (block == NULL)
+	if (!block)
 		return NULL;
 	*block = size;
 	return (unsigned char *)block + 16;
@@ -47,7 +47,7 @@ static void release(void *bytes)
 {
 	unsigned char *block = bytes;
 
-	if (block == NULL)
+	if (!block)
 		return;
 	block -= 16;
 	mortise_wipe(bytes, *(size_t *)(void *)block);
@@ -152,7 +152,7 @@ static char *show(const void *bytes, size_t size, size_t *out_size)
 	size_t room = shown_text(bytes, size, NULL, 0) + 1;
 	char *text = allocate(room);
 
-	if (text != NULL)
+	if (text)
 		*out_size = shown_text(bytes, size, text, room);
 	return text;
 }
@@ -163,11 +163,11 @@ static char *dump_line(json_t *object, size_t *out_size)
 	size_t size = json_dumpb(object, NULL, 0, JSON_PRESERVE_ORDER);
 	char *dumped = size > 0 ? allocate(size) : NULL, *text = NULL;
 
-	if (dumped != NULL) {
+	if (dumped) {
 		(void)json_dumpb(object, dumped, size, JSON_PRESERVE_ORDER);
 		text = show(dumped, size, out_size);
 	}
-	if (text != NULL)
+	if (text)
 		text[(*out_size)++] = '\n'; /* in the place of its NUL */
 	release(dumped);
 	return text;
@@ -176,11 +176,11 @@ static char *dump_line(json_t *object, size_t *out_size)
 int output_json(json_t *object)
 {
 	size_t size = 0;
-	char *text = object != NULL ? dump_line(object, &size) : NULL;
+	char *text = object ? dump_line(object, &size) : NULL;
 	enum mortise_status status = MORTISE_IO;
 
 	json_decref(object);
-	if (text == NULL)
+	if (!text)
 		errno = ENOMEM;
 	else
 		status = output_write(STDOUT_FILENO, text, size);
@@ -231,9 +231,9 @@ json_t *output_json_shown(const void *bytes, size_t size)
 {
 	json_t *string = json_stringn(bytes, size);
 	size_t shown_size = 0;
-	char *text = string == NULL ? show(bytes, size, &shown_size) : NULL;
+	char *text = !string ? show(bytes, size, &shown_size) : NULL;
 
-	if (text != NULL)
+	if (text)
 		string = json_stringn(text, shown_size);
 	release(text);
 	return string;
@@ -258,7 +258,7 @@ json_t *output_json_base64(const void *bytes, size_t size)
 	char *text = allocate(out_size + 1);
 	json_t *string;
 
-	if (text == NULL)
+	if (!text)
 		return NULL;
 	for (size_t i = 0; i < size; i += 3) {
 		unsigned long group = (unsigned long)in[i] << 16;

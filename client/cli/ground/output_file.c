@@ -119,20 +119,19 @@ static bool is_planted(const struct place *place)
 static bool enter(struct place *place)
 {
 	char *slash = strrchr(place->name, '/');
-	const char *last = slash != NULL ? slash + 1 : place->name;
+	const char *last = slash ? slash + 1 : place->name;
 	int from = place->directory >= 0 ? place->directory : AT_FDCWD, to;
 
-	if (last[0] == '\0' && slash == NULL) {
+	if (last[0] == '\0' && !slash) {
 		errno = ENOENT;
 		return false;
 	}
 	if (slash == place->name) {
 		to = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	} else {
-		if (slash != NULL)
+		if (slash)
 			*slash = '\0';
-		to = openat(
-			from, slash != NULL ? place->name : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		to = openat(from, slash ? place->name : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (to < 0)
 		return false;
@@ -447,7 +446,7 @@ int output_file_fail(const struct cli *cli, enum mortise_status status, const ch
 int output_file_write(const struct cli *cli, const char *name,
 	enum mortise_status (*write)(int fd, const void *context), const void *context)
 {
-	bool is_output = name == NULL || strcmp(name, "-") == 0;
+	bool is_output = !name || strcmp(name, "-") == 0;
 	struct output_file file;
 	enum mortise_status status =
 		output_file_open(is_output ? "-" : name, OUTPUT_FILE_REPLACE, &file);
@@ -469,7 +468,7 @@ int output_file_write(const struct cli *cli, const char *name,
 
 void key_file_abandon(struct key_file *file)
 {
-	if (file->name != NULL)
+	if (file->name)
 		output_file_abandon(&file->file);
 }
 
@@ -504,11 +503,11 @@ int key_file_prepare(const struct cli *cli, struct key_file *file)
 	int ending;
 
 	file->name = cli->is_dry_run ? "-" : args_value(cli, "recovery-file");
-	if (file->name == NULL && (cli->is_json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
+	if (!file->name && (cli->is_json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
 		return output_fail(cli, MORTISE_INVALID,
 			"the recovery key must go somewhere: use a terminal (without --json), or "
 			"--recovery-file=F");
-	if (file->name == NULL)
+	if (!file->name)
 		return CLI_DONE;
 	ending = create_new(cli, file);
 	if (ending != CLI_DONE || !file->file.is_output || !cli->is_json || cli->is_dry_run)
@@ -543,7 +542,7 @@ static enum mortise_status finish(struct output_file *file)
 enum mortise_status key_file_keep(struct key_file *file, const char *comment, const char *before,
 	const struct key_line *lines, size_t count, const char *after)
 {
-	if (file->name == NULL) {
+	if (!file->name) {
 		TRY(output_write(STDOUT_FILENO, before, strlen(before)));
 		TRY(write_all(STDOUT_FILENO, "    ", lines, count));
 		return output_write(STDOUT_FILENO, after, strlen(after));
@@ -556,5 +555,5 @@ enum mortise_status key_file_keep(struct key_file *file, const char *comment, co
 
 bool key_file_is_output(const struct key_file *file)
 {
-	return file->name != NULL && file->file.is_output;
+	return file->name && file->file.is_output;
 }

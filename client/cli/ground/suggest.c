@@ -44,9 +44,9 @@ void suggest_consider(struct suggest *suggest, const char *candidate)
 	const char *blank = strrchr(candidate, ' ');
 
 	/* Of "policy show" the second word alone is in doubt. */
-	if (distance > 1 + strlen(blank != NULL ? blank + 1 : candidate) / 5)
+	if (distance > 1 + strlen(blank ? blank + 1 : candidate) / 5)
 		return;
-	if (suggest->found != NULL && distance >= suggest->distance)
+	if (suggest->found && distance >= suggest->distance)
 		return;
 	suggest->found = candidate;
 	suggest->distance = distance;
@@ -68,9 +68,9 @@ const struct suggest_word *suggest_find(const char *word)
 {
 	const struct suggest_word *at = suggest_words;
 
-	while (at->word != NULL && strcmp(at->word, word) != 0)
+	while (at->word && strcmp(at->word, word) != 0)
 		at++;
-	return at->word != NULL ? at : NULL;
+	return at->word ? at : NULL;
 }
 
 /* clang-format off */

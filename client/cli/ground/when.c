@@ -137,7 +137,7 @@ static const char *parse_clock(const char *text, struct tm *clock)
 		if (size > 10)
 			copy[10] = ' ';
 		end = strptime(copy, formats[i], clock);
-		return end != NULL && *end == '\0' ? text + size : NULL;
+		return end && *end == '\0' ? text + size : NULL;
 	}
 	return NULL;
 }
@@ -159,7 +159,7 @@ bool when_parse_time(const char *text, uint64_t now_us, uint64_t *out_time_us)
 	int day = clock.tm_mday;
 	time_t seconds;
 
-	if (end == NULL)
+	if (!end)
 		return parse_span_ago(text, now_us, out_time_us);
 	if (strcmp(end, "Z") == 0)
 		seconds = timegm(&clock);
@@ -178,7 +178,7 @@ void when_format_local(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
 	time_t seconds = (time_t)(time_us / MICROS);
 	struct tm clock;
 
-	if (localtime_r(&seconds, &clock) == NULL ||
+	if (!localtime_r(&seconds, &clock) ||
 		strftime(out_text, WHEN_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &clock) == 0)
 		memcpy(out_text, "?", 2);
 }
@@ -189,7 +189,7 @@ void when_format_utc(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
 	char text[WHEN_TEXT_SIZE] = "?";
 	struct tm clock;
 
-	if (gmtime_r(&seconds, &clock) != NULL)
+	if (gmtime_r(&seconds, &clock))
 		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &clock);
 	(void)snprintf(out_text, WHEN_TEXT_SIZE, "%.31s.%06uZ", text, (unsigned)(time_us % MICROS));
 }

@@ -61,7 +61,7 @@ static int show(struct cli *cli)
 	if (args_number_of(cli, "version", 1, 0, &version) != CLI_DONE)
 		return CLI_USAGE;
 	out = open_memstream(&text, &size);
-	if (out == NULL)
+	if (!out)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	ending = policy_fetch(cli, out, &version);
 	if (fclose(out) != 0 && ending == CLI_DONE)
@@ -202,7 +202,7 @@ static int report_json(const struct cli *cli, const struct wire_message *reply)
 		output_json_number(ask_number(reply, WIRE_TAG_NUMBER, 0)), "changed",
 		ask_flag(reply, WIRE_TAG_CHANGED), "dry_run", cli->is_dry_run, "changes", changes,
 		"warnings", warnings);
-	if (object != NULL && wire_text(reply, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK)
+	if (object && wire_text(reply, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK)
 		(void)json_object_set_new(object, "note", output_json_said(text));
 	return output_json(object);
 }
@@ -230,7 +230,7 @@ static enum mortise_status ask(struct cli *cli, const struct policy_change *chan
 	TRY(client_put_token(cli->agent));
 	if (base > 0)
 		wire_put_number(writer, WIRE_TAG_EXPECT, base);
-	if (change->key != NULL)
+	if (change->key)
 		wire_put(writer, WIRE_TAG_RECOVERY, change->key, change->key_size);
 	if (is_dry_run)
 		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
@@ -243,17 +243,16 @@ static enum mortise_status ask(struct cli *cli, const struct policy_change *chan
 static int request(struct cli *cli, const struct policy_change *change, bool is_dry_run,
 	uint64_t base, struct wire_message *out_reply)
 {
-	int ending = change->send != NULL ? change->send(cli, change->context) : CLI_DONE;
+	int ending = change->send ? change->send(cli, change->context) : CLI_DONE;
 	enum mortise_status status;
 
 	if (ending != CLI_DONE)
 		return ending;
-	mortise_set_deadline(
-		cli->agent, CHANGE_DEADLINE_MS, change->send != NULL ? 0 : cli->wait_ms);
+	mortise_set_deadline(cli->agent, CHANGE_DEADLINE_MS, change->send ? 0 : cli->wait_ms);
 	status = ask(cli, change, is_dry_run, base, out_reply);
 	mortise_set_deadline(cli->agent, CLIENT_DEADLINE_MS, cli->wait_ms);
 	/* Who typed a wrong key is told so, not whom to ask for a rule. */
-	if (status == MORTISE_DENIED && change->key != NULL)
+	if (status == MORTISE_DENIED && change->key)
 		return output_fail(
 			cli, status, "%s: %s", cli->command->name, mortise_message(cli->agent));
 	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, NULL);
@@ -272,7 +271,7 @@ static int confirm(const struct cli *cli, const struct wire_message *reply)
 
 int policy_change(struct cli *cli, const struct policy_change *change)
 {
-	enum mortise_status status = change->send != NULL ? client_pin(cli->agent) : MORTISE_OK;
+	enum mortise_status status = change->send ? client_pin(cli->agent) : MORTISE_OK;
 	struct wire_message reply;
 	uint64_t base;
 	int ending;

@@ -19,7 +19,7 @@ static int refuse_verb(const struct cli *cli, const char *word)
 
 	for (size_t i = 0; i < VERB_COUNT; i++)
 		suggest_consider(&nearest, verb_rows[i].name);
-	if (nearest.found != NULL)
+	if (nearest.found)
 		return output_fail(cli, MORTISE_INVALID, "no verb '%s'; did you mean %s?", word,
 			nearest.found);
 	return output_fail(cli, MORTISE_INVALID, "no verb '%s'; verbs are %s", word,
@@ -95,7 +95,7 @@ static int read_time(const struct cli *cli, uint64_t *out_time_us)
 	const char *text = args_value(cli, "at");
 
 	*out_time_us = 0;
-	if (text == NULL || when_parse_time(text, when_now_us(), out_time_us))
+	if (!text || when_parse_time(text, when_now_us(), out_time_us))
 		return CLI_DONE;
 	return output_fail(cli, MORTISE_INVALID,
 		"--at=%s: not a time, such as 2026-11-23T02:30 or 2026-11-23T02:30Z", text);

@@ -30,9 +30,9 @@ static void clear(struct desk *desk)
 	struct dirent *entry;
 
 	policy_files_drop(&desk->files);
-	if (directory == NULL)
+	if (!directory)
 		return;
-	while ((entry = readdir(directory)) != NULL)
+	while ((entry = readdir(directory)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			(void)unlinkat(dirfd(directory), entry->d_name, 0);
 	(void)closedir(directory);
@@ -52,7 +52,7 @@ static void name_on_desk(const struct policy_file *file, char out_name[NAME_ROOM
 /* Names come from whoever applied the files: none leads out of the directory. */
 static int check_name(const struct cli *cli, const char *name)
 {
-	if (name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL)
+	if (name[0] != '\0' && name[0] != '.' && !strchr(name, '/'))
 		return CLI_DONE;
 	return output_fail(cli, MORTISE_REJECTED,
 		"the policy's file '%s' cannot be edited under that name; use policy show and "
@@ -67,7 +67,7 @@ static int fetch(struct cli *cli, struct desk *desk)
 	FILE *out = open_memstream(&text, &size);
 	int ending;
 
-	if (out == NULL)
+	if (!out)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	ending = policy_fetch(cli, out, &desk->version);
 	if (fclose(out) != 0 && ending == CLI_DONE)
@@ -91,10 +91,10 @@ static int lay_out(const struct cli *cli, struct desk *desk)
 	const char *base = secure_getenv("TMPDIR");
 	int directory, ending = CLI_DONE;
 
-	if (base == NULL || base[0] != '/' || strlen(base) > 64)
+	if (!base || base[0] != '/' || strlen(base) > 64)
 		base = "/tmp";
 	(void)snprintf(desk->path, sizeof desk->path, "%s/mortise-policy-XXXXXX", base);
-	if (mkdtemp(desk->path) == NULL) { /* 0700 */
+	if (!mkdtemp(desk->path)) { /* 0700 */
 		desk->path[0] = '\0';
 		return output_fail(cli, MORTISE_IO, "cannot make a directory in %s: %s", base,
 			strerror(errno));

@@ -36,7 +36,7 @@ static int read_all(const struct cli *cli, int fd, const char *path, struct poli
 		if (file->size == room) {
 			char *grown = realloc(file->bytes, room + WIRE_CHUNK_MAX);
 
-			if (grown == NULL)
+			if (!grown)
 				return output_fail(cli, MORTISE_IO, "out of memory");
 			file->bytes = grown;
 			room += WIRE_CHUNK_MAX;
@@ -152,7 +152,7 @@ int policy_files_read(const struct cli *cli, const char *path, struct policy_fil
 			cli, files, "standard-input", STDIN_FILENO, "standard input");
 	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0 && errno == ENOTDIR)
-		return add_file(cli, files, AT_FDCWD, path, slash != NULL ? slash + 1 : path);
+		return add_file(cli, files, AT_FDCWD, path, slash ? slash + 1 : path);
 	if (directory < 0)
 		return fail_errno(cli, path);
 	ending = add_directory(cli, files, directory, path);
@@ -169,7 +169,7 @@ static bool add_piece(struct policy_files *files, const char *name, const char *
 	if (files->count == POLICY_FILES_MAX || name_size >= sizeof file->name)
 		return false;
 	*file = (struct policy_file){.bytes = malloc(size + 1), .size = size};
-	if (file->bytes == NULL)
+	if (!file->bytes)
 		return false;
 	memcpy(file->name, name, name_size);
 	memcpy(file->bytes, text, size);
@@ -188,10 +188,9 @@ bool policy_files_split(const char *text, struct policy_files *files)
 		if (*start++ != '\n')
 			return false;
 		next = strstr(start, "\n" MARK);
-		if (!add_piece(files, name, start,
-			    next != NULL ? (size_t)(next - start) : strlen(start)))
+		if (!add_piece(files, name, start, next ? (size_t)(next - start) : strlen(start)))
 			return false;
-		if (next == NULL)
+		if (!next)
 			return true;
 		text = next + 1;
 	}
@@ -204,7 +203,7 @@ char *policy_files_shown(const struct policy_files *files)
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 
-	if (out == NULL)
+	if (!out)
 		return NULL;
 	for (int i = 0; i < files->count; i++) {
 		const struct policy_file *file = &files->file[i];

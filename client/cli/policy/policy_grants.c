@@ -21,7 +21,7 @@ static int read_groups(const struct cli *cli, char *groups, size_t size)
 
 		if (strcmp(cli->given[i].option->name, "group") != 0)
 			continue;
-		if (value[0] == '\0' || strpbrk(value, " \t") != NULL)
+		if (value[0] == '\0' || strpbrk(value, " \t"))
 			return output_fail(
 				cli, MORTISE_INVALID, "--group=%s: not a group's name", value);
 		if (used + strlen(value) + 2 > size)
@@ -49,8 +49,7 @@ static bool is_unit(const char *text)
 			(strlen(types[i]) != size - at ||
 				memcmp(types[i], text + at, size - at) != 0))
 			i++;
-		if (at < 2 || i == sizeof types / sizeof types[0] ||
-			memchr(text, '/', size) != NULL)
+		if (at < 2 || i == sizeof types / sizeof types[0] || memchr(text, '/', size))
 			return false;
 		text += size;
 	}
@@ -62,10 +61,10 @@ static int check_facts(const struct cli *cli, const struct policy_caller *caller
 {
 	const char *unit = args_value(caller->cli, "unit"), *exe = args_value(caller->cli, "exe");
 
-	if (unit != NULL && !is_unit(unit))
+	if (unit && !is_unit(unit))
 		return output_fail(cli, MORTISE_INVALID,
 			"--unit=%s: a unit's whole name is wanted, such as backup.service", unit);
-	if (exe != NULL && exe[0] != '/' && strcmp(exe, "?") != 0)
+	if (exe && exe[0] != '/' && strcmp(exe, "?") != 0)
 		return output_fail(
 			cli, MORTISE_INVALID, "--exe=%s: a program's absolute path is wanted", exe);
 	return CLI_DONE;
@@ -105,7 +104,7 @@ void policy_caller_put(struct wire_writer *writer, const struct policy_caller *c
 		for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
 			const char *said = fields[i].tag == tag ? said_of(caller, i) : NULL;
 
-			if (said != NULL)
+			if (said)
 				wire_put_text(writer, tag, said);
 		}
 }
@@ -147,7 +146,7 @@ static int show_may(const struct cli *cli, const struct policy_grants *grants)
 		return policy_grants_json(grants, "user", grants->about);
 	output_text(grants->about);
 	puts(grants->count > 0 ? " may"
-		: strstr(grants->about, "(uid 65534)") != NULL
+		: strstr(grants->about, "(uid 65534)")
 			? " may nothing: that uid is never served, whatever the rules say"
 			: " may nothing");
 	return policy_grants_print(cli, grants, POLICY_GRANTS_MAY, "");
@@ -253,7 +252,7 @@ static char *join_secrets(const struct wire_message *item)
 	struct wire_field pattern;
 	size_t used = 0;
 
-	while (text != NULL && wire_list_next(&list, &pattern)) {
+	while (text && wire_list_next(&list, &pattern)) {
 		if (used > 0)
 			text[used++] = ' ';
 		memcpy(text + used, pattern.bytes, pattern.size);
@@ -284,7 +283,7 @@ static bool grow(struct policy_grants *grants)
 	if (grants->count < grants->capacity)
 		return true;
 	list = reallocarray(grants->list, capacity, sizeof *list);
-	if (list == NULL)
+	if (!list)
 		return false;
 	grants->list = list;
 	grants->capacity = capacity;
@@ -331,11 +330,11 @@ enum mortise_status policy_grants_who(
 	do {
 		struct wire_writer *writer = client_begin(cli->agent, WIRE_POLICY_WHO);
 
-		if (path != NULL)
+		if (path)
 			wire_put_text(writer, WIRE_TAG_PATH, path);
 		if (grants->cursor_size > 0)
 			wire_put(writer, WIRE_TAG_CURSOR, grants->cursor, grants->cursor_size);
-		if (verb != NULL)
+		if (verb)
 			wire_put_text(writer, WIRE_TAG_VERB, verb);
 		TRY(policy_grants_call(cli, grants));
 	} while (grants->cursor_size > 0);
@@ -355,12 +354,12 @@ static char *find_members(const char *who)
 		entry = accounts_group(who + 6);
 	else if (strncmp(who, "gid ", 4) == 0)
 		entry = accounts_group_of((gid_t)strtoul(who + 4, NULL, 10));
-	if (entry == NULL || (file = open_memstream(&text, &size)) == NULL)
+	if (!entry || !(file = open_memstream(&text, &size)))
 		return NULL;
-	for (char **member = entry->gr_mem; *member != NULL; member++, gap = " ")
+	for (char **member = entry->gr_mem; *member; member++, gap = " ")
 		(void)fprintf(file, "%s%s", gap, *member);
 	accounts_begin();
-	for (const struct passwd *user; (user = accounts_next_user()) != NULL;)
+	for (const struct passwd *user; (user = accounts_next_user());)
 		if (user->pw_gid == entry->gr_gid) {
 			(void)fprintf(file, "%s%s", gap, user->pw_name);
 			gap = " ";
@@ -399,7 +398,7 @@ json_t *policy_grants_array(const struct policy_grants *grants)
 			grant->is_credential ? "credential" : "rule", "rule",
 			output_json_said(grant->rule));
 
-		if (object != NULL && grant->members != NULL)
+		if (object && grant->members)
 			(void)json_object_set_new(object, "members", split(grant->members));
 		(void)json_array_append_new(array, object);
 	}
@@ -408,9 +407,8 @@ json_t *policy_grants_array(const struct policy_grants *grants)
 
 int policy_grants_json(const struct policy_grants *grants, const char *key, const char *about)
 {
-	return output_json(
-		json_pack("{s:o?, s:o}", key, about != NULL ? output_json_said(about) : NULL,
-			"grants", policy_grants_array(grants)));
+	return output_json(json_pack("{s:o?, s:o}", key, about ? output_json_said(about) : NULL,
+		"grants", policy_grants_array(grants)));
 }
 
 void policy_grants_find_members(struct policy_grants *grants)
@@ -436,7 +434,7 @@ static void cells_of_who(const struct policy_grant *grant, char *cells[COLUMNS_M
 {
 	char members[512] = "";
 
-	if (grant->members != NULL)
+	if (grant->members)
 		(void)snprintf(members, sizeof members, " (%.500s%s)",
 			grant->members[0] != '\0' ? grant->members : "nobody",
 			strlen(grant->members) > 500 ? " ..." : "");
@@ -454,7 +452,7 @@ static const char *fact_of(const char *who)
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
 		if (strncmp(who, ids[i], strlen(ids[i])) == 0)
 			return "";
-	return strchr(who, ' ') != NULL ? who : "";
+	return strchr(who, ' ') ? who : "";
 }
 
 static void cells_of_may(const struct policy_grant *grant, char *cells[COLUMNS_MAX])
@@ -480,7 +478,7 @@ static bool measure(const struct policy_grants *grants, cells_of *describe, row 
 	for (size_t i = 0; i < grants->count; i++) {
 		describe(&grants->list[i], rows[i]);
 		for (int j = 0; j < COLUMNS_MAX; j++) {
-			int size = rows[i][j] != NULL ? (int)strlen(rows[i][j]) : -1;
+			int size = rows[i][j] ? (int)strlen(rows[i][j]) : -1;
 
 			if (size < 0)
 				return false;
@@ -514,9 +512,9 @@ int policy_grants_print(const struct cli *cli, const struct policy_grants *grant
 {
 	row *rows = calloc(grants->count + 1, sizeof *rows);
 	int widths[COLUMNS_MAX] = {0};
-	bool is_whole = rows != NULL && measure(grants, describers[table], rows, widths);
+	bool is_whole = rows && measure(grants, describers[table], rows, widths);
 
-	for (size_t i = 0; rows != NULL && i < grants->count; i++) {
+	for (size_t i = 0; rows && i < grants->count; i++) {
 		if (is_whole)
 			print_row(rows[i], widths, indent);
 		for (int j = 0; j < COLUMNS_MAX; j++)

@@ -53,7 +53,7 @@ static char *read_whole(FILE *file, size_t *out_size)
 	for (;;) {
 		char *more = realloc(text, used + CHUNK_SIZE);
 
-		if (more == NULL)
+		if (!more)
 			break;
 		text = more;
 		used += fread(text + used, 1, CHUNK_SIZE, file);
@@ -80,21 +80,21 @@ static int add_file(const struct cli *cli, struct files *files, const char *path
 	size_t size = 0;
 	char *text;
 
-	if (file == NULL)
+	if (!file)
 		return fail_errno(cli, path);
 	text = read_whole(file, &size);
 	int error = errno;
 	if (file != stdin)
 		(void)fclose(file);
 	errno = error;
-	if (text == NULL && error == EFBIG)
+	if (!text && error == EFBIG)
 		return output_fail(cli, MORTISE_REJECTED,
 			"a policy is at most %d bytes; %s is more", POLICY_TEXT_MAX, path);
-	if (text == NULL)
+	if (!text)
 		return fail_errno(cli, path);
 	*entry = (struct policy_file){strdup(name), text, size};
 	files->count++;
-	return entry->name != NULL ? CLI_DONE : output_fail(cli, MORTISE_IO, "out of memory");
+	return entry->name ? CLI_DONE : output_fail(cli, MORTISE_IO, "out of memory");
 }
 
 static int is_policy(const struct dirent *entry)
@@ -144,7 +144,7 @@ static int add_policy(const struct cli *cli, struct files *files, const char *pa
 		return fail_errno(cli, path);
 	if (S_ISDIR(status.st_mode))
 		return add_directory(cli, files, path);
-	return add_file(cli, files, path, slash != NULL ? slash + 1 : path);
+	return add_file(cli, files, path, slash ? slash + 1 : path);
 }
 
 /* policy.d in the directory of the expectations. */
@@ -154,8 +154,8 @@ static int add_beside(const struct cli *cli, struct files *files, const char *pa
 	char *whole = NULL;
 	int ending;
 
-	if (asprintf(&whole, "%.*s" DIRECTORY_BESIDE, slash != NULL ? (int)(slash + 1 - path) : 0,
-		    path) < 0)
+	if (asprintf(&whole, "%.*s" DIRECTORY_BESIDE, slash ? (int)(slash + 1 - path) : 0, path) <
+		0)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	ending = add_directory(cli, files, whole);
 	free(whole);
@@ -224,7 +224,7 @@ static int test(struct cli *cli)
 	int ending;
 
 	tzset();
-	if (judging == NULL || (judging->failures = json_array()) == NULL) {
+	if (!judging || !(judging->failures = json_array())) {
 		free(judging);
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	}

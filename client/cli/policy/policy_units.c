@@ -43,12 +43,12 @@ static void add(
 {
 	struct policy_unit *unit = units->unit;
 
-	if (size == 0 || size >= sizeof unit->name || memchr(name, '*', size) != NULL ||
-		memchr(name, ':', size) != NULL)
+	if (size == 0 || size >= sizeof unit->name || memchr(name, '*', size) ||
+		memchr(name, ':', size))
 		return;
 	if (units->count % AT_ONCE == 0)
 		unit = realloc(unit, (units->count + AT_ONCE) * sizeof *unit);
-	if (unit == NULL)
+	if (!unit)
 		return;
 	units->unit = unit;
 	unit += units->count;
@@ -82,7 +82,7 @@ static char *copy_text(const struct policy_file *file)
 {
 	char *text = malloc(file->size + 1);
 
-	if (text != NULL) {
+	if (text) {
 		memcpy(text, file->bytes, file->size);
 		text[file->size] = '\0';
 	}
@@ -103,7 +103,7 @@ void policy_units_find(
 		struct place place = {.kind = kind};
 		char *text = copy_text(&files->file[i]);
 
-		for (const char *line = text; line != NULL && *line != '\0';) {
+		for (const char *line = text; line && *line != '\0';) {
 			const char *end = line + strcspn(line, "\n");
 
 			take_line(out_units, &place, line, end);

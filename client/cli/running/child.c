@@ -37,9 +37,9 @@ static bool give(const struct child_given *given)
 	char number[16];
 	int descriptor = given->descriptor;
 
-	if (given->text == NULL && descriptor < 0)
+	if (!given->text && descriptor < 0)
 		return unsetenv(given->name) == 0;
-	if (given->text != NULL)
+	if (given->text)
 		return setenv(given->name, given->text, 1) == 0;
 	(void)snprintf(number, sizeof number, "%d", descriptor);
 	return fcntl(descriptor, F_SETFD, 0) == 0 && lseek(descriptor, 0, SEEK_SET) == 0 &&
@@ -50,7 +50,7 @@ int child_become(const struct child *child)
 {
 	(void)setrlimit(RLIMIT_CORE, &child->core);
 	(void)execvpe(child->arguments[0], child->arguments,
-		child->variables != NULL ? child->variables : environ);
+		child->variables ? child->variables : environ);
 	return errno;
 }
 
@@ -59,12 +59,12 @@ static void name_terminal(const struct child *child)
 {
 	static const char label[] = "GPG_TTY=";
 	static char variable[sizeof label + PATH_MAX];
-	char **at = child->variables != NULL ? (char **)(uintptr_t)child->variables : environ;
+	char **at = child->variables ? (char **)(uintptr_t)child->variables : environ;
 
 	memcpy(variable, label, sizeof label);
 	if (ttyname_r(STDOUT_FILENO, variable + strlen(label), PATH_MAX) != 0)
 		return;
-	for (; *at != NULL; at++)
+	for (; *at; at++)
 		if (strncmp(*at, label, strlen(label)) == 0)
 			*at = variable;
 }
@@ -85,9 +85,9 @@ static void become(void *context)
 		is_ready = give(&child->given[i]);
 	if (is_ready && child->output_to_errors)
 		is_ready = dup2(STDERR_FILENO, STDOUT_FILENO) >= 0;
-	if (is_ready && child->streams != NULL)
+	if (is_ready && child->streams)
 		is_ready = exec_streams_give(child->streams);
-	if (is_ready && child->streams != NULL && exec_streams_want_session(child->streams))
+	if (is_ready && child->streams && exec_streams_want_session(child->streams))
 		name_terminal(child);
 	(void)prctl(PR_SET_PDEATHSIG, child->death_signal);
 	child_signals_as_before();
@@ -127,7 +127,7 @@ static void forget(void *context)
 {
 	const struct becoming *becoming = context;
 
-	if (becoming->child->forget != NULL)
+	if (becoming->child->forget)
 		becoming->child->forget(becoming->child->context);
 }
 
@@ -166,7 +166,7 @@ static int start(struct child_run *run, struct becoming *becoming)
 {
 	const struct exec_streams *streams = run->child->streams;
 
-	if (streams != NULL && exec_streams_want_session(streams))
+	if (streams && exec_streams_want_session(streams))
 		return start_session(run, becoming);
 	run->pid = fork();
 	if (run->pid == 0)
@@ -211,7 +211,7 @@ int child_start(const struct child *child, struct child_run *out_run)
 		error = hear(report[0]);
 	}
 	(void)close(report[0]);
-	if (child->streams != NULL)
+	if (child->streams)
 		exec_streams_let_go(child->streams);
 	if (run->is_commands && error != 0)
 		clean_up(run);
@@ -234,7 +234,7 @@ int child_fail(const struct cli *cli, const char *name, int error)
 /* What it wrote before it stopped is to be seen before the shell's prompt. */
 static void pump_ready(struct exec_streams *streams)
 {
-	for (int i = 0; i < EXEC_STREAM_COUNT && streams != NULL; i++) {
+	for (int i = 0; i < EXEC_STREAM_COUNT && streams; i++) {
 		struct exec_stream *stream = &streams->list[i];
 		struct pollfd ready = {.fd = stream->from, .events = POLLIN};
 
@@ -263,7 +263,7 @@ static bool is_in_front(void)
 static void stop_with_command(const struct child_run *run, int number)
 {
 	pump_ready(run->child->streams);
-	if (run->child->streams != NULL)
+	if (run->child->streams)
 		exec_streams_follow_modes(run->child->streams);
 	if (child_signals_is_stop_wanted() || is_in_front())
 		(void)child_signals_stop(number, false, 0);
@@ -438,7 +438,7 @@ static void refresh(struct child_run *run)
 	struct child_signals_news news = child_signals_news(&run->waiting);
 	bool has_session = run->session.link >= 0;
 
-	if (news.is_resized && run->child->streams != NULL && !run->is_over)
+	if (news.is_resized && run->child->streams && !run->is_over)
 		resize(run);
 	if (news.is_continued && has_session && !run->is_over) {
 		if (run->is_stopped)
@@ -464,7 +464,7 @@ static bool move(struct child_run *run, int timeout_ms)
 
 	for (int i = 0; i < PLACES; i++)
 		ready[i] = (struct pollfd){.fd = -1, .events = POLLIN};
-	for (int i = 0; i < EXEC_STREAM_COUNT && streams != NULL; i++)
+	for (int i = 0; i < EXEC_STREAM_COUNT && streams; i++)
 		ready[i].fd = streams->list[i].from;
 	if (run->terminal.count > 0)
 		ready[0].events |= POLLOUT;
@@ -488,14 +488,14 @@ static bool move(struct child_run *run, int timeout_ms)
 
 static bool are_open(const struct child_run *run)
 {
-	return run->child->streams != NULL && exec_streams_are_open(run->child->streams);
+	return run->child->streams && exec_streams_are_open(run->child->streams);
 }
 
 static bool is_someone_waiting(const struct child_run *run)
 {
 	const struct exec_streams *streams = run->child->streams;
 
-	for (int i = 0; i < EXEC_STREAM_COUNT && streams != NULL; i++)
+	for (int i = 0; i < EXEC_STREAM_COUNT && streams; i++)
 		if (streams->list[i].is_waiting && streams->list[i].from >= 0)
 			return true;
 	return false;
@@ -505,7 +505,7 @@ static void show(struct child_run *run)
 {
 	struct exec_streams *streams = run->child->streams;
 
-	for (int i = 0; i < EXEC_STREAM_COUNT && streams != NULL; i++)
+	for (int i = 0; i < EXEC_STREAM_COUNT && streams; i++)
 		if (streams->list[i].is_waiting && streams->list[i].from >= 0)
 			exec_stream_show(&streams->list[i]);
 }
@@ -544,7 +544,7 @@ struct child_end child_wait(struct child_run *run)
 		if (!has_come)
 			show(run);
 	}
-	if (run->child->streams != NULL)
+	if (run->child->streams)
 		exec_streams_follow_modes(run->child->streams);
 	clean_up(run);
 	leave_behind(run);

@@ -237,7 +237,7 @@ void child_session_signal(
 {
 	struct message message = {.what = SIGNAL, .number = number, .is_to_group = is_to_group};
 
-	message.has_value = info != NULL && info->si_code == SI_QUEUE;
+	message.has_value = info && info->si_code == SI_QUEUE;
 	if (message.has_value)
 		message.value = info->si_value.sival_int;
 	ask(session, &message);

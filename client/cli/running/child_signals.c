@@ -198,7 +198,7 @@ static void handle(int number, siginfo_t *info, void *context)
 
 		if (number == SIGCONT)
 			is_group_continued = to_group;
-		if (hand_on != NULL && !(to_group && is_command_in_group))
+		if (hand_on && !(to_group && is_command_in_group))
 			hand_on(number, info, to_group);
 	}
 	errno = error;
@@ -307,7 +307,7 @@ void child_signals_witness(void (*forget)(void *context), void *context)
 	memset(was_one, 0, sizeof was_one);
 	witness = fork();
 	if (witness == 0) {
-		if (forget != NULL)
+		if (forget)
 			forget(context);
 		witness_run(pair[1], &all);
 	}

@@ -272,7 +272,7 @@ uint64_t exec_streams_replaced(const struct exec_streams *streams, int which)
 {
 	const struct exec_stream *stream = &streams->list[which];
 
-	return stream->is_terminal || stream->mask == NULL ? 0 : mask_replaced(stream->mask);
+	return stream->is_terminal || !stream->mask ? 0 : mask_replaced(stream->mask);
 }
 
 bool exec_streams_are_open(const struct exec_streams *streams)

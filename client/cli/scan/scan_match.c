@@ -30,7 +30,7 @@ static bool scan_region_grow(struct scan_region *region, size_t size)
 		capacity = capacity == 0 ? FIRST_CAPACITY : 2 * capacity;
 	if (capacity == region->capacity)
 		return true;
-	if (region->bytes == NULL)
+	if (!region->bytes)
 		bytes = mmap(
 			NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	else
@@ -46,7 +46,7 @@ static bool scan_region_grow(struct scan_region *region, size_t size)
 /* Takes an empty one. */
 static void scan_region_release(struct scan_region *region)
 {
-	if (region->bytes == NULL)
+	if (!region->bytes)
 		return;
 	mortise_wipe(region->bytes, region->used);
 	(void)munmap(region->bytes, region->capacity);
@@ -119,14 +119,14 @@ struct scan_match *scan_match_new(void)
 {
 	struct scan_match *match = calloc(1, sizeof *match);
 
-	if (match != NULL)
+	if (match)
 		match->shortest = SIZE_MAX;
 	return match;
 }
 
 void scan_match_free(struct scan_match **match)
 {
-	if (*match == NULL)
+	if (!*match)
 		return;
 	scan_region_release(&(*match)->strings);
 	scan_region_release(&(*match)->stems);
@@ -229,10 +229,10 @@ enum mortise_status scan_match_add(
 		needle.before = (uint32_t)part.at;
 	}
 	if (!scan_region_grow(&match->needles, sizeof needle) ||
-		(stem == NULL && !add_stem(match, bytes + part.at, part.size, number)))
+		(!stem && !add_stem(match, bytes + part.at, part.size, number)))
 		return MORTISE_IO;
 	match->before = part.at > match->before ? part.at : match->before;
-	if (stem != NULL) {
+	if (stem) {
 		needle.next = stem->first;
 		stem->first = number;
 	}
@@ -383,7 +383,7 @@ enum mortise_status scan_match_prepare(struct scan_match *match)
 		return MORTISE_IO;
 	census = calloc((size_t)1 << CENSUS_BITS, sizeof *census);
 	windows = calloc(count, sizeof *windows);
-	if (census != NULL && windows != NULL) {
+	if (census && windows) {
 		take_census(match, census);
 		for (size_t i = 0; i < count; i++)
 			windows[i] = choose_window(match, census, &stems_of(match)[i]);
@@ -393,7 +393,7 @@ enum mortise_status scan_match_prepare(struct scan_match *match)
 	free(windows);
 	/* Only now: what is locked may not be allowed to grow. It may fail, too. */
 	(void)mlock(match->strings.bytes, match->strings.used);
-	return census != NULL && windows != NULL ? MORTISE_OK : MORTISE_IO;
+	return census && windows ? MORTISE_OK : MORTISE_IO;
 }
 
 /* The time that this takes tells nobody anything: what is found is reported. */

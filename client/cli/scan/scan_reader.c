@@ -32,7 +32,7 @@ enum mortise_status scan_stream_init(struct scan_stream *stream, const struct sc
 
 void scan_stream_done(struct scan_stream *stream)
 {
-	if (stream->buffer == NULL)
+	if (!stream->buffer)
 		return;
 	mortise_wipe(stream->buffer, stream->capacity);
 	(void)munmap(stream->buffer, stream->capacity + SCAN_MATCH_PADDING);
@@ -163,7 +163,7 @@ static void *allocate(void *context, unsigned count, unsigned size)
 	uint8_t *block = calloc(1, whole);
 
 	(void)context;
-	if (block == NULL)
+	if (!block)
 		return NULL;
 	memcpy(block, &whole, sizeof whole);
 	return block + BLOCK_HEAD;

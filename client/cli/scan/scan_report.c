@@ -41,7 +41,7 @@ static void name_place(const struct scan_report *report, char name[NAME_MAX_SIZE
 	const struct scan_place *place = &report->place;
 	const char *unpacked = report->is_unpacked ? " (unpacked)" : "";
 
-	if (place->git == NULL)
+	if (!place->git)
 		(void)snprintf(name, NAME_MAX_SIZE, "%s%s",
 			strcmp(place->file, "-") == 0 ? "standard input" : place->file, unpacked);
 	else
@@ -71,18 +71,18 @@ static json_t *put_name(json_t *object, const char *key, const char *name)
 	json_t *text = output_json_text(name, strlen(name));
 
 	(void)snprintf(base64_key, sizeof base64_key, "%s_base64", key);
-	if (text == NULL) {
+	if (!text) {
 		text = output_json_base64(name, strlen(name));
 		key = base64_key;
 	}
-	if (object != NULL)
+	if (object)
 		(void)json_object_set_new(object, key, text);
 	return object;
 }
 
 static void keep(struct scan_report *report, json_t *list, json_t *object)
 {
-	if (object == NULL || json_array_append_new(list, object) != 0)
+	if (!object || json_array_append_new(list, object) != 0)
 		report->lacks_memory = true;
 }
 
@@ -94,18 +94,18 @@ static json_t *describe(
 	const struct scan_place *place = &report->place;
 	json_t *object = put_name(json_object(), "file", place->file);
 
-	if (object != NULL && place->git != NULL) {
+	if (object && place->git) {
 		put_name(object, "git", place->git);
 		(void)json_object_set_new(object, "commit", json_string(place->commit));
 	}
-	if (object == NULL || json_object_update_new(object,
-				      json_pack("{s:b, s:o, s:o, s:o, s:o, s:b, s:s}", "unpacked",
-					      report->is_unpacked, "line", output_json_number(line),
-					      "offset", output_json_number(offset), "secret",
-					      output_json_said(secret->path), "version",
-					      output_json_number(value->version), "current",
-					      value->version == secret->current, "encoding",
-					      scan_values_encoding(report->values, tag))) != 0) {
+	if (!object || json_object_update_new(object,
+			       json_pack("{s:b, s:o, s:o, s:o, s:o, s:b, s:s}", "unpacked",
+				       report->is_unpacked, "line", output_json_number(line),
+				       "offset", output_json_number(offset), "secret",
+				       output_json_said(secret->path), "version",
+				       output_json_number(value->version), "current",
+				       value->version == secret->current, "encoding",
+				       scan_values_encoding(report->values, tag))) != 0) {
 		json_decref(object);
 		return NULL;
 	}

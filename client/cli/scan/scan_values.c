@@ -39,7 +39,7 @@ static void *scan_secrets_extend(void *list, size_t count, size_t *room, size_t 
 	if (count < *room)
 		return list;
 	moved = calloc(larger, size);
-	if (moved == NULL)
+	if (!moved)
 		return NULL;
 	if (count > 0)
 		memcpy(moved, list, count * size);
@@ -67,12 +67,12 @@ static enum mortise_status take_secret(
 	}
 	list = scan_secrets_extend(
 		values->secrets, values->secret_count, &values->secret_room, sizeof *list);
-	if (list == NULL)
+	if (!list)
 		return scan_secrets_fail_memory(collector);
 	values->secrets = list;
 	list[values->secret_count] = (struct scan_secret){
 		.path = strdup(entry->path), .current = entry->version, .first = UINT32_MAX};
-	if (list[values->secret_count].path == NULL)
+	if (!list[values->secret_count].path)
 		return scan_secrets_fail_memory(collector);
 	values->secret_count++;
 	return MORTISE_OK;
@@ -95,7 +95,7 @@ static enum mortise_status take_all(
 	for (size_t i = 0; i < listing->count; i++) {
 		const struct listing_entry *entry = &listing->entries[i];
 
-		if (last == NULL || strcmp(last->path, entry->path) != 0)
+		if (!last || strcmp(last->path, entry->path) != 0)
 			TRY(take_secret(collector, entry));
 		last = entry;
 	}
@@ -159,7 +159,7 @@ static enum mortise_status take_versions(
 			continue;
 		list = scan_secrets_extend(collector->wanted, collector->wanted_count,
 			&collector->wanted_room, sizeof *list);
-		if (list == NULL)
+		if (!list)
 			return scan_secrets_fail_memory(collector);
 		collector->wanted = list;
 		list[collector->wanted_count++] = wanted;
@@ -301,7 +301,7 @@ static enum mortise_status add_value(struct scan_collector *collector,
 		return MORTISE_OK;
 	list = scan_secrets_extend(
 		values->values, values->value_count, &values->value_room, sizeof *list);
-	if (list == NULL || values->value_count == UINT32_MAX >> SCAN_NAME_BITS)
+	if (!list || values->value_count == UINT32_MAX >> SCAN_NAME_BITS)
 		return scan_secrets_fail_memory(collector);
 	values->values = list;
 	list[values->value_count] = (struct scan_value){
@@ -400,7 +400,7 @@ int scan_values_collect(struct cli *cli, struct scan_values *values)
 	int ending;
 
 	values->match = scan_match_new();
-	if (values->match == NULL)
+	if (!values->match)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	ending = scan_secrets_list(&collector);
 	if (ending == CLI_DONE) {

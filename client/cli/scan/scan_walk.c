@@ -51,7 +51,7 @@ static void read_file(struct walk *walk, int fd)
 	error = scan_reader_drain(walk->reader, fd, &place, &why);
 	if (error != 0)
 		fail(walk, error);
-	else if (why != NULL)
+	else if (why)
 		scan_report_unreadable(walk->reader->report, walk->name, why);
 }
 
@@ -147,12 +147,12 @@ static char **names_in(DIR *directory, size_t *out_count)
 		if (count == room) {
 			char **larger = reallocarray(names, room = room * 2 + 64, sizeof *names);
 
-			if (larger == NULL)
+			if (!larger)
 				break;
 			names = larger;
 		}
 		names[count] = strdup(entry->d_name);
-		if (names[count] == NULL)
+		if (!names[count])
 			break;
 		count++;
 	}
@@ -170,14 +170,13 @@ static void enter(struct walk *walk, int fd, const struct stat *above)
 	char **names;
 	size_t count;
 
-	if (fstat(fd, &about) == 0 && (above == NULL || about.st_dev != above->st_dev) &&
-		is_made_up(fd)) {
+	if (fstat(fd, &about) == 0 && (!above || about.st_dev != above->st_dev) && is_made_up(fd)) {
 		skip_special(walk);
 		(void)close(fd);
 		return;
 	}
 	directory = walk->depth < DEPTH_MAX ? fdopendir(fd) : NULL;
-	if (directory == NULL) {
+	if (!directory) {
 		scan_report_unreadable(walk->reader->report, walk->name,
 			walk->depth < DEPTH_MAX ? strerror(errno)
 						: "it lies too deep; scan it by itself");
@@ -329,7 +328,7 @@ static bool spawn(
 	for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
 		arguments[count++] = first[i];
 	arguments[count++] = directory;
-	while (*words != NULL)
+	while (*words)
 		arguments[count++] = *words++;
 	arguments[count] = NULL;
 	(void)sigemptyset(&pipe_signal);
@@ -397,7 +396,7 @@ static enum outcome read_header(int fd, uint64_t *out_size)
 	const char *newline = NULL;
 	size_t size = 0;
 
-	while (newline == NULL && size < sizeof line - 1) {
+	while (!newline && size < sizeof line - 1) {
 		ssize_t seen = recv(fd, line + size, sizeof line - 1 - size, MSG_PEEK);
 		size_t wanted;
 
@@ -406,7 +405,7 @@ static enum outcome read_header(int fd, uint64_t *out_size)
 		if (seen <= 0)
 			return BROKEN;
 		newline = memchr(line + size, '\n', (size_t)seen);
-		wanted = newline != NULL ? (size_t)(newline - line) + 1 - size : (size_t)seen;
+		wanted = newline ? (size_t)(newline - line) + 1 - size : (size_t)seen;
 		if (read(fd, line + size, wanted) != (ssize_t)wanted)
 			return BROKEN;
 		size += wanted;
@@ -470,7 +469,7 @@ static enum outcome search_object(struct history *history, const char *id, const
 	scan_reader_begin(history->reader, &place);
 	is_whole = read_content(history, size);
 	why = scan_reader_end(history->reader);
-	if (is_whole && why != NULL)
+	if (is_whole && why)
 		scan_report_unreadable_here(report, why);
 	progress_show(&report->progress, "%s: searched %llu objects: found %llu",
 		history->directory, (unsigned long long)report->texts,
@@ -522,15 +521,15 @@ static bool search_all(struct history *history)
 			continue;
 		}
 		blank = strchr(line, ' ');
-		if (blank != NULL)
+		if (blank)
 			*blank = '\0';
 		else
 			(void)snprintf(
 				history->commit, sizeof history->commit, "%.*s", ID_SIZE, line);
-		if (blank != NULL && strcmp(blank + 1, ".gitmodules") == 0)
+		if (blank && strcmp(blank + 1, ".gitmodules") == 0)
 			history->has_submodules = true;
 		goes_on = take_object(history, line,
-			blank != NULL          ? blank + 1
+			blank                  ? blank + 1
 			: history->has_commits ? ""
 					       : "(object)");
 	}
@@ -563,10 +562,10 @@ static bool search_list(struct history *history, const char *const *words, char 
 	if (start(&history->list, history->directory, words) &&
 		start(&history->read, history->directory, reading)) {
 		history->objects = fdopen(history->list.out, "r");
-		is_whole = history->objects != NULL && search_all(history);
+		is_whole = history->objects && search_all(history);
 	} else
 		error = errno;
-	if (history->objects != NULL) {
+	if (history->objects) {
 		(void)fclose(history->objects);
 		history->objects = NULL;
 		history->list.out = -1;

@@ -28,7 +28,7 @@ int fetch_add(struct cli *cli, struct fetch *fetch, const char *given)
 	if (status != CLI_DONE)
 		return status;
 	hash = strchr(item.path.text, '#');
-	if (hash != NULL) {
+	if (hash) {
 		*hash = '\0';
 		item.field = strchr(given, '#') + 1;
 	}
@@ -48,7 +48,7 @@ static int request(struct cli *cli, const struct fetch *fetch, const struct fetc
 	wire_list_end(writer, mark);
 	if (version->has_number)
 		wire_put_number(writer, WIRE_TAG_VERSION, version->number);
-	if (version->label != NULL)
+	if (version->label)
 		wire_put_text(writer, WIRE_TAG_LABEL, version->label);
 	status = client_call(cli->agent, out_reply);
 	if (status != MORTISE_OK)
@@ -88,7 +88,7 @@ static enum mortise_status take_item(
 	item->version = ask_number(reply, WIRE_TAG_VERSION, 0);
 	item->bytes = wire_field_of(reply, WIRE_TAG_VALUE)->bytes;
 	item->size = wire_field_of(reply, WIRE_TAG_VALUE)->size;
-	return item->field != NULL ? pick_field(cli, item) : MORTISE_OK;
+	return item->field ? pick_field(cli, item) : MORTISE_OK;
 }
 
 static int fetch_all(
@@ -135,7 +135,7 @@ static int choose_version(const struct cli *cli, struct fetch_version *out_versi
 
 	if (args_number_of(cli, "version", 1, 0, &version.number) != CLI_DONE)
 		return CLI_USAGE;
-	if (version.label != NULL && version.has_number)
+	if (version.label && version.has_number)
 		return output_fail(cli, MORTISE_INVALID, "either --version or --label");
 	*out_version = version;
 	return CLI_DONE;
@@ -154,7 +154,7 @@ static json_t *describe_value(const struct fetched *item)
 	const char *name = "value";
 	json_t *object;
 
-	if (value == NULL) {
+	if (!value) {
 		name = "value_base64";
 		value = output_json_base64(item->bytes, item->size);
 	}
@@ -167,7 +167,7 @@ static json_t *describe(const struct fetched *item)
 {
 	json_t *object = item->status == MORTISE_OK ? describe_value(item) : describe_failure(item);
 
-	if (object != NULL && item->field != NULL)
+	if (object && item->field)
 		(void)json_object_set_new(object, "field", json_string(item->field));
 	return object;
 }

@@ -291,14 +291,13 @@ static void add_class(struct generate *generate, const struct wish *wish, int cl
 	const char *from = class_characters[class];
 	size_t size = strlen(from), end = strlen(generate->alphabet);
 
-	if (class == GENERATE_CLASSES - 1 && wish->symbols != NULL) {
+	if (class == GENERATE_CLASSES - 1 && wish->symbols) {
 		from = wish->symbols;
 		size = wish->symbols_size;
 	}
 	for (size_t i = 0; i < size && !wish->is_left_out[class]; i++) {
-		if (strchr(generate->alphabet, from[i]) != NULL ||
-			(wish->exclude != NULL &&
-				memchr(wish->exclude, from[i], wish->exclude_size) != NULL))
+		if (strchr(generate->alphabet, from[i]) ||
+			(wish->exclude && memchr(wish->exclude, from[i], wish->exclude_size)))
 			continue;
 		generate->alphabet[end++] = from[i];
 		generate->class_size[class]++;
@@ -354,14 +353,14 @@ const char *generate_parse(const char *text, struct generate *out_generate)
 	struct wish wish = {.text = text};
 	const char *wrong = take_kind(text, size, &generate);
 
-	while (wrong == NULL && text[size] == ',') {
+	while (!wrong && text[size] == ',') {
 		text += size + 1;
 		size = strcspn(text, ",");
 		wrong = take_option(text, size, &generate, &wish);
 	}
-	if (wrong == NULL && generate.kind == GENERATE_PASSWORD)
+	if (!wrong && generate.kind == GENERATE_PASSWORD)
 		wrong = settle_alphabet(&generate, &wish);
-	if (wrong != NULL)
+	if (wrong)
 		return wrong;
 	generate.bits = bits_of(&generate);
 	*out_generate = generate;

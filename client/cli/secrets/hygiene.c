@@ -41,7 +41,7 @@ static const char *text_of(const json_t *record, const char *name)
 {
 	const char *text = json_string_value(json_object_get(record, name));
 
-	return text != NULL ? text : "";
+	return text ? text : "";
 }
 
 static void note_read(struct hygiene_log *log, const json_t *record)
@@ -53,7 +53,7 @@ static void note_read(struct hygiene_log *log, const json_t *record)
 		return;
 	memcpy(key.path, path, strlen(path) + 1);
 	found = bsearch(&key, log->secrets, log->count, sizeof key, by_path);
-	if (found != NULL)
+	if (found)
 		found->is_read = true;
 }
 
@@ -62,8 +62,8 @@ static bool is_reading(const char *line, size_t size)
 {
 	static const char get[] = "\"op\":\"get\"", credential[] = "\"op\":\"credential\"";
 
-	return memmem(line, size, get, sizeof get - 1) != NULL ||
-	       memmem(line, size, credential, sizeof credential - 1) != NULL;
+	return memmem(line, size, get, sizeof get - 1) ||
+	       memmem(line, size, credential, sizeof credential - 1);
 }
 
 /* Most lines of most logs are gets; the others are not worth taking apart. */
@@ -87,7 +87,7 @@ static enum mortise_status list_secrets(struct cli *cli, struct hygiene_log *log
 
 	if (status == MORTISE_OK && listing.count > 0) {
 		log->secrets = calloc(listing.count, sizeof *log->secrets);
-		if (log->secrets == NULL)
+		if (!log->secrets)
 			status = client_fail(cli->agent, MORTISE_IO, "out of memory");
 	}
 	for (size_t i = 0; i < listing.count && status == MORTISE_OK; i++)
@@ -121,10 +121,10 @@ static json_t *describe(const struct hygiene_finding *finding)
 		output_json_said(finding->path));
 	char made[WHEN_TEXT_SIZE];
 
-	if (object != NULL && finding->group != 0)
+	if (object && finding->group != 0)
 		(void)json_object_set_new(object, "group", output_json_number(finding->group));
 	when_format_utc(finding->made_us, made);
-	if (object != NULL && finding->made_us != 0)
+	if (object && finding->made_us != 0)
 		(void)json_object_set_new(object, "made", json_string(made));
 	return object;
 }
@@ -245,7 +245,7 @@ int hygiene_read_age(const struct cli *cli, uint64_t *out_older_than_us)
 	const char *text = args_value(cli, "older-than");
 
 	*out_older_than_us = 0;
-	if (text != NULL && !when_parse_past(text, out_older_than_us))
+	if (text && !when_parse_past(text, out_older_than_us))
 		return output_fail(cli, MORTISE_INVALID,
 			"--older-than wants how long ago, like 90d, or a time like 2026-01-31");
 	return CLI_DONE;
@@ -260,7 +260,7 @@ static enum mortise_status add(
 		struct hygiene_finding *findings =
 			reallocarray(hygiene->findings, capacity, sizeof *findings);
 
-		if (findings == NULL)
+		if (!findings)
 			return client_fail(cli->agent, MORTISE_IO, "out of memory");
 		hygiene->findings = findings;
 		hygiene->capacity = capacity;

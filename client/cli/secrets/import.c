@@ -20,7 +20,7 @@ static int add_entry(
 	struct import_entry *entries =
 		reallocarray(file->entries, file->count + 1, sizeof *entries);
 
-	if (entries == NULL)
+	if (!entries)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	file->entries = entries;
 	entries[file->count++] = (struct import_entry){.name = found->name,
@@ -56,7 +56,7 @@ static int import_file_read(const struct cli *cli, const char *name, struct impo
 	file->name = name;
 	file->text = input_new();
 	file->parsed = input_new();
-	if (file->text == NULL || file->parsed == NULL)
+	if (!file->text || !file->parsed)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	if (strcmp(name, "-") != 0 && stat(name, &file->info) != 0)
 		return output_fail(cli, MORTISE_IO, "cannot read %s: %s", name, strerror(errno));
@@ -164,7 +164,7 @@ static bool has_name(const char *list, const char *name)
 {
 	size_t size = strlen(name);
 
-	for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+	for (const char *at = list; at; at = strchr(at, ',')) {
 		at += *at == ',';
 		if (strncmp(at, name, size) == 0 && (at[size] == ',' || at[size] == '\0'))
 			return true;
@@ -177,7 +177,7 @@ static int check_names(const struct cli *cli, const struct import_file *file, co
 {
 	const char *list = args_value(cli, option);
 
-	for (const char *at = list; at != NULL && *at != '\0';) {
+	for (const char *at = list; at && *at != '\0';) {
 		size_t size = strcspn(at, ","), i = 0;
 
 		while (i < file->count && (strncmp(file->entries[i].name, at, size) != 0 ||
@@ -214,8 +214,8 @@ static int choose(const struct cli *cli, const char *prefix, struct import_file 
 	for (size_t i = 0; i < file->count && ending == CLI_DONE; i++) {
 		struct import_entry *entry = &file->entries[i];
 
-		if ((only != NULL && !has_name(only, entry->name)) ||
-			has_name(except, entry->name) || import_file_is_reference(entry))
+		if ((only && !has_name(only, entry->name)) || has_name(except, entry->name) ||
+			import_file_is_reference(entry))
 			continue;
 		if (!envfile_path_of(prefix, entry->name, entry->path) ||
 			!ask_looks_like_path(entry->path))
@@ -320,12 +320,12 @@ static void tell_of_names(const struct cli *cli, const struct import_file *file)
 		envfile_name_of(entry->path, name);
 		if (!entry->is_chosen || strcmp(entry->name, name) == 0)
 			continue;
-		first = first != NULL ? first : entry;
+		first = first ? first : entry;
 		if (size < sizeof names)
 			size += (size_t)snprintf(names + size, sizeof names - size, "%s%s as %s",
 				size > 0 ? ", " : "", entry->name, name);
 	}
-	if (first != NULL)
+	if (first)
 		output_note("exec --env-from will give %s; to keep a name: exec -e %s=%s, or a "
 			    "file of import --rewrite",
 			names, first->name, first->path);

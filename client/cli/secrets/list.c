@@ -26,7 +26,7 @@ static bool grow(struct listing *listing)
 	if (listing->count < listing->capacity)
 		return true;
 	entries = reallocarray(listing->entries, capacity, sizeof *entries);
-	if (entries == NULL)
+	if (!entries)
 		return false;
 	listing->entries = entries;
 	listing->capacity = capacity;
@@ -122,7 +122,7 @@ void listing_fold(struct listing *listing, const char *prefix)
 
 		below += size > 0 && *below == '/';
 		slash = strchr(below, '/');
-		if (slash != NULL)
+		if (slash)
 			slash[1] = '\0';
 	}
 }
@@ -192,9 +192,9 @@ static json_t *describe(const struct listing_entry *entry)
 	object = json_pack("{s:o, s:o, s:s}", "path", output_json_said(entry->path), "version",
 		output_json_number(entry->version), "created", created);
 	when_format_utc(entry->due_us, created);
-	if (object != NULL && entry->due_us)
+	if (object && entry->due_us)
 		(void)json_object_set_new(object, "due", json_string(created));
-	if (object != NULL && entry->is_deleted)
+	if (object && entry->is_deleted)
 		(void)json_object_set_new(object, "deleted", json_true());
 	return object;
 }

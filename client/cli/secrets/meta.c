@@ -90,7 +90,7 @@ static void show_pairs(const struct wire_message *reply, json_t *object)
 		const uint8_t *equals = memchr(pair.bytes, '=', pair.size);
 		char key[WIRE_TEXT_MAX];
 
-		if (equals == NULL)
+		if (!equals)
 			continue;
 		(void)shown_text(pair.bytes, (size_t)(equals - pair.bytes), key, sizeof key);
 		(void)json_object_set_new(all, key,
@@ -115,7 +115,7 @@ void metadata_put(const struct wire_message *reply, json_t *object)
 	uint64_t due = due_us(reply);
 	char when[WHEN_TEXT_SIZE];
 
-	if (object == NULL)
+	if (!object)
 		return;
 	put_text(reply, WIRE_TAG_NOTE, "note", object);
 	put_text(reply, WIRE_TAG_HOOK, "hook", object);
@@ -139,7 +139,7 @@ static int read_wishes(const struct cli *cli, struct wishes *wishes)
 {
 	const char *age = args_value(cli, "max-age");
 
-	if (age != NULL && strcmp(age, "never") != 0 &&
+	if (age && strcmp(age, "never") != 0 &&
 		(!when_parse_seconds(age, &wishes->max_age_s) || wishes->max_age_s == 0))
 		return output_fail(cli, MORTISE_INVALID,
 			"--max-age=%s: a number with its unit is wanted, such as 90d or 12h, or "
@@ -149,7 +149,7 @@ static int read_wishes(const struct cli *cli, struct wishes *wishes)
 		return CLI_USAGE;
 	for (int i = 0; i < cli->given_count; i++) {
 		const char *name = cli->given[i].option->name, *value = cli->given[i].value;
-		bool has_equals = value != NULL && strchr(value, '=') != NULL;
+		bool has_equals = value && strchr(value, '=');
 
 		if (strcmp(name, "set") == 0 && !has_equals)
 			return output_fail(
@@ -251,7 +251,7 @@ static int meta(struct cli *cli)
 
 	if (ending != CLI_DONE)
 		return ending;
-	for (const struct option *option = cli->command->options; option->name != NULL; option++)
+	for (const struct option *option = cli->command->options; option->name; option++)
 		has_wish = has_wish || args_has(cli, option->name);
 	return has_wish ? change(cli, path.text) : show(cli, path.text);
 }

@@ -88,16 +88,16 @@ static bool rotate_hook_check(const char *file, char *out_wrong, size_t size)
 
 	if (file[0] != '/')
 		wrong = "is not an absolute path";
-	else if (realpath(file, resolved) == NULL || stat(resolved, &facts) != 0)
+	else if (!realpath(file, resolved) || stat(resolved, &facts) != 0)
 		wrong = strerror(errno);
 	else if (!S_ISREG(facts.st_mode) || access(resolved, X_OK) != 0)
 		wrong = "is not an executable file";
 	else if (!is_way_closed(file) || !is_way_closed(resolved))
 		wrong = "could have been put there by others: it and each directory above it must "
 			"be root's or yours, and not writable by group or others";
-	if (wrong != NULL)
+	if (wrong)
 		(void)snprintf(out_wrong, size, "the hook %s: %s", file, wrong);
-	return wrong == NULL;
+	return !wrong;
 }
 
 /* A descriptor that is given, and its path; nothing of one that is not there. */
@@ -130,7 +130,7 @@ static struct child_end rotate_hook_run(
 
 	give(&child, "MORTISE_PENDING_FD", "MORTISE_PENDING", pending_fd, pending);
 	give(&child, "MORTISE_CURRENT_FD", "MORTISE_CURRENT", hook->current_fd, current);
-	if (cli->socket_path != NULL)
+	if (cli->socket_path)
 		child.given[child.given_count++] =
 			(struct child_given){"MORTISE_SOCKET", cli->socket_path, -1};
 	return child_run(&child);
@@ -201,7 +201,7 @@ static bool look(struct work *work)
 		return fail(rotation, MORTISE_IO, NULL, "the agent's reply is malformed");
 	rotation->has_hook = work->file[0] != '\0';
 	const struct wire_field *value = wire_field_of(&reply, WIRE_TAG_VALUE);
-	if (rotation->was_pending && (value->bytes == NULL || value->size > MORTISE_VALUE_MAX))
+	if (rotation->was_pending && (!value->bytes || value->size > MORTISE_VALUE_MAX))
 		return fail(rotation, MORTISE_IO, NULL, "the agent's reply is malformed");
 	work->value->size = value->size;
 	if (value->size > 0)
@@ -219,7 +219,7 @@ static bool fetch_current(struct work *work)
 	if (!work->may_read || rotation->before == 0)
 		return true;
 	CLEANUP(input_free) struct input *value = input_new();
-	if (value == NULL)
+	if (!value)
 		return fail(rotation, MORTISE_IO, NULL, "out of memory");
 	enum mortise_status status = mortise_get(
 		work->cli->agent, rotation->path.text, value->bytes, MORTISE_VALUE_MAX, &size);
@@ -276,13 +276,13 @@ static bool make_value(struct work *work)
 	const struct generate *generate = work->rotation->generate;
 	struct generate password;
 
-	if (generate == NULL && !ask_hook(work))
+	if (!generate && !ask_hook(work))
 		return false;
-	if (generate == NULL && work->value->size > 0)
+	if (!generate && work->value->size > 0)
 		return true;
-	if (generate == NULL && generate_parse("password:32", &password) == NULL)
+	if (!generate && !generate_parse("password:32", &password))
 		generate = &password;
-	if (generate == NULL || generate_value(generate, work->value) != MORTISE_OK)
+	if (!generate || generate_value(generate, work->value) != MORTISE_OK)
 		return fail(
 			work->rotation, MORTISE_IO, "create", "the kernel gives no random bytes");
 	return true;
@@ -389,7 +389,7 @@ static bool rotation_run(struct cli *cli, struct rotation *rotation)
 		.hook = {.current_fd = -1},
 		.pending_fd = -1};
 
-	return work.value == NULL ? fail(rotation, MORTISE_IO, NULL, "out of memory") : run(&work);
+	return !work.value ? fail(rotation, MORTISE_IO, NULL, "out of memory") : run(&work);
 }
 
 /* Takes the pending value away. False with what went wrong; none is no error: version is 0. */
@@ -402,7 +402,7 @@ static bool rotation_abort(struct cli *cli, struct rotation *rotation)
 		.hook = {.current_fd = -1},
 		.pending_fd = -1};
 
-	if (work.value == NULL)
+	if (!work.value)
 		return fail(rotation, MORTISE_IO, NULL, "out of memory");
 	return look(&work) && (!rotation->was_pending || end(&work, STEP_ABORT, "abort"));
 }
@@ -416,13 +416,13 @@ struct tally {
 
 static void put(json_t *array, json_t *object)
 {
-	if (array != NULL && object != NULL)
+	if (array && object)
 		(void)json_array_append_new(array, object);
 }
 
 static void tell_done(const struct cli *cli, const struct rotation *rotation, struct tally *tally)
 {
-	put(tally->rotated, tally->rotated == NULL
+	put(tally->rotated, !tally->rotated
 				    ? NULL
 				    : json_pack("{s:s, s:o}", "path", rotation->path.text,
 					      "version", output_json_number(rotation->version)));
@@ -439,18 +439,18 @@ static void tell_done(const struct cli *cli, const struct rotation *rotation, st
 /* Of who may not rotate it a secret is none of his business, due or not. */
 static void tell_failure(const struct rotation *rotation, struct tally *tally)
 {
-	if (rotation->status == MORTISE_DENIED && rotation->step == NULL)
+	if (rotation->status == MORTISE_DENIED && !rotation->step)
 		return;
 	if (rotation->status == MORTISE_REJECTED && !rotation->has_hook) {
 		tally->no_hook++;
 		return;
 	}
 	tally->failures++;
-	if (rotation->step != NULL)
+	if (rotation->step)
 		output_note("%s: step %s: %s", rotation->path.text, rotation->step, rotation->text);
 	else
 		output_note("%s: %s", rotation->path.text, rotation->text);
-	if (tally->failed != NULL)
+	if (tally->failed)
 		put(tally->failed, json_pack("{s:s, s:s?, s:s}", "path", rotation->path.text,
 					   "step", rotation->step, "message", rotation->text));
 }
@@ -517,10 +517,10 @@ static int fail_at(struct cli *cli, const struct rotation *rotation)
 	unsigned long long before = rotation->before;
 	char next[MORTISE_PATH_MAX + 160] = "";
 
-	if (rotation->step == NULL &&
+	if (!rotation->step &&
 		(rotation->status == MORTISE_REJECTED || rotation->status == MORTISE_IO))
 		return output_fail(cli, rotation->status, "%s: %s", path, rotation->text);
-	if (rotation->step == NULL)
+	if (!rotation->step)
 		return ask_fail(cli, rotation->status, path);
 	if (rotation->version != 0)
 		(void)snprintf(next, sizeof next,
@@ -583,12 +583,12 @@ static int abort_one(struct cli *cli, struct rotation *rotation)
 static int read_generate(const struct cli *cli, struct generate *generate)
 {
 	const char *text = args_value(cli, "generate");
-	const char *wrong = text != NULL ? generate_parse(text, generate) : NULL;
+	const char *wrong = text ? generate_parse(text, generate) : NULL;
 
-	if (wrong != NULL)
+	if (wrong)
 		return output_fail(
 			cli, MORTISE_INVALID, "--generate: %s; see: mortise set --help", wrong);
-	if (text != NULL && generate->bits < GENERATE_STRONG_BITS)
+	if (text && generate->bits < GENERATE_STRONG_BITS)
 		return output_fail(cli, MORTISE_INVALID,
 			"--generate: %u bits can be guessed, %d are wanted; make it longer",
 			generate->bits, GENERATE_STRONG_BITS);

@@ -33,7 +33,7 @@ static json_t *describe_version(const struct wire_message *item)
 	object = json_pack("{s:o, s:s, s:o}", "version",
 		output_json_number(ask_number(item, WIRE_TAG_VERSION, 0)), "created", created,
 		"uid", output_json_number(ask_number(item, WIRE_TAG_NUMBER, 0)));
-	if (object != NULL)
+	if (object)
 		put_words(item, object);
 	return object;
 }
@@ -111,7 +111,7 @@ static int print_secret(const struct cli *cli, const char *path, const struct wi
 	if (cli->is_json) {
 		json_t *object = describe(path, reply, versions);
 
-		if (readers != NULL)
+		if (readers)
 			(void)json_object_set_new(object, "readers", policy_grants_array(readers));
 		return output_json(object);
 	}
@@ -125,7 +125,7 @@ static int print_secret(const struct cli *cli, const char *path, const struct wi
 		print_version(&item);
 	if (!wire_list_is_whole(&versions))
 		return ask_fail_malformed(cli);
-	return readers != NULL ? print_readers(cli, readers) : CLI_DONE;
+	return readers ? print_readers(cli, readers) : CLI_DONE;
 }
 
 /* Who may read it is policy, which is for administrators. */

@@ -29,7 +29,7 @@ static int ask_twice(const struct cli *cli, const char *path, struct input *valu
 	char prompt[MORTISE_PATH_MAX + 32];
 	enum mortise_status status;
 
-	if (again == NULL)
+	if (!again)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	(void)snprintf(prompt, sizeof prompt, "value of %s", path);
 	status = input_ask_hidden(prompt, value);
@@ -53,8 +53,7 @@ static void take_newline(const struct cli *cli, bool is_stdin, struct input *val
 		value->size--;
 		return;
 	}
-	if (!is_stdin || memchr(value->bytes, '\n', value->size - 1) != NULL ||
-		!input_is_line(value))
+	if (!is_stdin || memchr(value->bytes, '\n', value->size - 1) || !input_is_line(value))
 		return;
 	value->size--;
 	output_note("left out the newline at the end of the line; --raw keeps it");
@@ -63,12 +62,12 @@ static void take_newline(const struct cli *cli, bool is_stdin, struct input *val
 static int obtain(const struct cli *cli, const char *path, struct input *value)
 {
 	const char *name = args_value(cli, "from-file");
-	bool is_stdin = name == NULL || strcmp(name, "-") == 0;
+	bool is_stdin = !name || strcmp(name, "-") == 0;
 	enum mortise_status status;
 
 	if (args_has(cli, "raw") && args_has(cli, "chomp"))
 		return output_fail(cli, MORTISE_INVALID, "either --raw or --chomp");
-	if (name == NULL && isatty(STDIN_FILENO)) {
+	if (!name && isatty(STDIN_FILENO)) {
 		int ending = ask_twice(cli, path, value);
 
 		if (ending != CLI_DONE)
@@ -118,7 +117,7 @@ static int produce(const struct cli *cli, struct generate *generate, struct inpu
 {
 	const char *wrong = generate_parse(args_value(cli, "generate"), generate);
 
-	if (wrong != NULL)
+	if (wrong)
 		return output_fail(
 			cli, MORTISE_INVALID, "--generate: %s; see: mortise set --help", wrong);
 	if (generate->bits < GENERATE_STRONG_BITS && !args_has(cli, "allow-weak"))
@@ -156,9 +155,9 @@ static int report_json(const char *path, unsigned long long version, bool is_cha
 	json_t *object = json_pack("{s:s, s:o, s:b, s:b}", "path", path, "version",
 		output_json_number(version), "changed", is_changed, "dry_run", cli->is_dry_run);
 
-	if (object != NULL && args_has(cli, "generate"))
+	if (object && args_has(cli, "generate"))
 		(void)json_object_set_new(object, "bits", output_json_number(generate->bits));
-	if (object != NULL && args_has(cli, "show"))
+	if (object && args_has(cli, "show"))
 		(void)json_object_set_new(
 			object, "value", output_json_text(value->bytes, value->size));
 	return output_json(object);
@@ -205,7 +204,7 @@ static int set(struct cli *cli)
 	uint64_t expect;
 	int ending;
 
-	if (value == NULL)
+	if (!value)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	if (args_number_of(cli, "expect-version", 0, 0, &expect) != CLI_DONE)
 		return CLI_USAGE;

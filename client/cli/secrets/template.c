@@ -42,7 +42,7 @@ static void go_to(struct template *template, char *to)
 
 static void skip_blanks(struct template *template)
 {
-	while (template->at < template->end && strchr(" \t\r\n", *template->at) != NULL &&
+	while (template->at < template->end && strchr(" \t\r\n", *template->at) &&
 		*template->at != '\0')
 		go_to(template, template->at + 1);
 }
@@ -64,9 +64,9 @@ static enum mortise_status take_string(struct template *template, struct templat
 	if (template->at == template->end || *template->at != '"')
 		return refuse(template, "a string in double quotes is wanted");
 	end = memchr(begin, '"', (size_t)(template->end - begin));
-	if (end == NULL || memchr(begin, '\n', (size_t)(end - begin)) != NULL)
+	if (!end || memchr(begin, '\n', (size_t)(end - begin)))
 		return refuse(template, "a quote is not closed");
-	if (memchr(begin, '\0', (size_t)(end - begin)) != NULL)
+	if (memchr(begin, '\0', (size_t)(end - begin)))
 		return refuse(template, "there is a NUL in a string");
 	*end = '\0';
 	out_part->text = begin;
@@ -106,11 +106,11 @@ enum mortise_status template_next(struct template *template, struct template_par
 	if (begin == template->end)
 		return MORTISE_NOT_FOUND;
 	mark = find(template, "{{");
-	if (mark != NULL && mark == begin) {
+	if (mark && mark == begin) {
 		template->at += 2;
 		return take_directive(template, out_part);
 	}
-	go_to(template, mark != NULL ? mark : template->end);
+	go_to(template, mark ? mark : template->end);
 	*out_part = (struct template_part){begin, (size_t)(template->at - begin), false};
 	return MORTISE_OK;
 }
@@ -147,7 +147,7 @@ static int add_part(struct cli *cli, struct rendering *rendering, const struct t
 		reallocarray(rendering->pieces, rendering->count + 1, sizeof *pieces);
 	struct piece *piece;
 
-	if (pieces == NULL)
+	if (!pieces)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	rendering->pieces = pieces;
 	piece = &pieces[rendering->count++];
@@ -180,7 +180,7 @@ static int read_template(struct cli *cli, struct rendering *rendering)
 	enum mortise_status status;
 
 	rendering->input = input_new();
-	if (rendering->input == NULL)
+	if (!rendering->input)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	status = input_read(cli->operands[0], rendering->input);
 	if (status == MORTISE_OK)

@@ -27,7 +27,7 @@ static int read_operands(struct cli *cli, struct watch *watch)
 
 	if (cli->behind_at > 0)
 		watch->command = cli->argv + cli->behind_at;
-	if (count == 0 || (watch->command != NULL && watch->command[0] == NULL))
+	if (count == 0 || (watch->command && !watch->command[0]))
 		return output_fail(cli, MORTISE_INVALID, "usage: mortise watch [OPTIONS] %s",
 			cli->command->operands);
 	if (count > WIRE_WATCH_MAX)
@@ -139,7 +139,7 @@ static int step(struct watch *watch, int timeout_ms, bool acts, int *out_ending)
 		return fail(watch, status);
 	if (!acts)
 		return CLI_DONE;
-	return watch->command != NULL ? run_command(watch, out_ending) : print_changes(watch);
+	return watch->command ? run_command(watch, out_ending) : print_changes(watch);
 }
 
 static int watch(struct cli *cli)

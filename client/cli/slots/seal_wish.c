@@ -45,7 +45,7 @@ static int read_pcr_key(const struct cli *cli, const char *name, struct seal_wis
 	enum mortise_status status;
 
 	wish->pcr_key = input_new();
-	if (wish->pcr_key == NULL)
+	if (!wish->pcr_key)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	status = input_read(name, wish->pcr_key);
 	if (status == MORTISE_IO)
@@ -65,7 +65,7 @@ static int read_pcr_key(const struct cli *cli, const char *name, struct seal_wis
 static int read_pin(const struct cli *cli, const char *option, struct seal_wish *wish)
 {
 	wish->pin = input_new();
-	if (wish->pin == NULL)
+	if (!wish->pin)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	return typed_pin(cli, option, "new PIN", strcmp(option, "tpm2-pin-file") == 0, wish->pin);
 }
@@ -74,12 +74,12 @@ int seal_wish_kind(const struct cli *cli, const char **out_kind)
 {
 	const char *found = args_has(cli, "no-hardware") ? "none" : NULL;
 
-	for (size_t i = 0; slot_kind_at(i) != NULL; i++) {
+	for (size_t i = 0; slot_kind_at(i); i++) {
 		const struct slot_kind *kind = slot_kind_at(i);
 
 		if (!kind->is_hardware || !args_has(cli, kind->option))
 			continue;
-		if (found != NULL)
+		if (found)
 			return output_fail(cli, MORTISE_INVALID,
 				"either --tpm2, --pkcs11=URI or --no-hardware");
 		found = kind->name;
@@ -92,24 +92,23 @@ int seal_wish_read(const struct cli *cli, const char *kind, struct seal_wish *wi
 {
 	const char *pcrs = args_value(cli, "pcrs"), *key = args_value(cli, "pcr-public-key");
 	const struct slot_kind *row = slot_kind_of(kind);
-	bool is_tpm = row != NULL && row->has_pcrs, is_token = row != NULL && row->has_uri;
+	bool is_tpm = row && row->has_pcrs, is_token = row && row->has_uri;
 	int ending = CLI_DONE;
 
 	wish->kind = kind;
 	wish->uri = is_token ? args_value(cli, row->option) : NULL;
-	if (!is_tpm && (pcrs != NULL || key != NULL || args_has(cli, "tpm2-pin-file")))
+	if (!is_tpm && (pcrs || key || args_has(cli, "tpm2-pin-file")))
 		return output_fail(cli, MORTISE_INVALID,
 			"--pcrs, --pcr-public-key and --tpm2-pin-file are for a TPM slot");
 	if (!is_token && args_has(cli, "pin-file"))
 		return output_fail(cli, MORTISE_INVALID,
 			"--pin-file is for --pkcs11; a TPM's is --tpm2-pin-file");
-	if (pcrs != NULL && !parse_pcrs(pcrs, &wish->pcrs))
+	if (pcrs && !parse_pcrs(pcrs, &wish->pcrs))
 		return output_fail(cli, MORTISE_INVALID,
 			"--pcrs=%s: PCRs are numbers from 0 to 23, like 7,11", pcrs);
-	if (key != NULL)
+	if (key)
 		ending = read_pcr_key(cli, key, wish);
-	if (ending == CLI_DONE && row != NULL && row->pin_option != NULL &&
-		args_has(cli, row->pin_option))
+	if (ending == CLI_DONE && row && row->pin_option && args_has(cli, row->pin_option))
 		ending = read_pin(cli, row->pin_option, wish);
 	return ending;
 }
@@ -125,13 +124,13 @@ void seal_wish_put(const struct cli *cli, const struct seal_wish *wish, struct w
 	wire_put_text(writer, WIRE_TAG_SLOT_KIND, wish->kind);
 	if (cli->is_dry_run)
 		wire_put_number(writer, WIRE_TAG_DRY_RUN, 1);
-	if (wish->pin != NULL)
+	if (wish->pin)
 		wire_put(writer, WIRE_TAG_PIN, wish->pin->bytes, wish->pin->size);
-	if (wish->uri != NULL)
+	if (wish->uri)
 		wire_put_text(writer, WIRE_TAG_URI, wish->uri);
 	if (wish->pcrs != 0)
 		wire_put_number(writer, WIRE_TAG_PCRS, wish->pcrs);
-	if (wish->pcr_key != NULL)
+	if (wish->pcr_key)
 		wire_put(writer, WIRE_TAG_PUBLIC_KEY, wish->pcr_key->bytes, wish->pcr_key->size);
 }
 
@@ -147,7 +146,7 @@ void seal_weak_binding(const json_t *facts, char *text, size_t size)
 	bool is_unbound = json_integer_value(json_object_get(facts, "unbound")) != 0;
 
 	text[0] = '\0';
-	if (pcrs != NULL)
+	if (pcrs)
 		(void)snprintf(text, size,
 			"nothing was measured into PCR %s, which binds it to nothing%s", pcrs,
 			is_unbound
@@ -173,7 +172,7 @@ void seal_wish_warn(struct cli *cli, uint64_t slot)
 	char text[256];
 
 	wire_put_number(client_begin(cli->agent, WIRE_DOCTOR), WIRE_TAG_NUMBER, slot);
-	if (facts != NULL && client_call(cli->agent, &reply) == MORTISE_OK &&
+	if (facts && client_call(cli->agent, &reply) == MORTISE_OK &&
 		ask_put_facts(wire_list_of(&reply, WIRE_TAG_ITEMS), facts)) {
 		seal_weak_binding(facts, text, sizeof text);
 		if (text[0] != '\0')

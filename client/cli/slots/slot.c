@@ -45,7 +45,7 @@ static int begin(struct cli *cli, enum wire_opcode opcode, const struct slot_lin
 	bool has_pin = line->pin[0] != '\0';
 	int ending = CLI_DONE;
 
-	if (!has_pin && option != NULL)
+	if (!has_pin && option)
 		return output_fail(cli, MORTISE_INVALID, "slot %llu has no PIN; leave out --%s",
 			(unsigned long long)line->id, option);
 	if (has_pin && !cli->is_dry_run)
@@ -77,7 +77,7 @@ static int test(struct cli *cli)
 	struct slot_list slots;
 	int ending = slot_list_find(cli, &slots, &line);
 
-	if (ending != CLI_DONE || pin == NULL)
+	if (ending != CLI_DONE || !pin)
 		return ending != CLI_DONE ? ending : output_fail(cli, MORTISE_IO, "out of memory");
 	mortise_set_deadline(cli->agent, SLOT_DEADLINE_MS, cli->wait_ms);
 	if (slot_is_typed(line)) {
@@ -106,7 +106,7 @@ static int reseal(struct cli *cli)
 	char text[160];
 	int ending = slot_list_find(cli, &slots, &line);
 
-	if (ending != CLI_DONE || pin == NULL)
+	if (ending != CLI_DONE || !pin)
 		return ending != CLI_DONE ? ending : output_fail(cli, MORTISE_IO, "out of memory");
 	ending = begin(cli, WIRE_SLOT_RESEAL, line, "PIN", pin);
 	if (ending == CLI_DONE)
@@ -135,7 +135,7 @@ static int suspend(struct cli *cli)
 
 	if (ending == CLI_DONE)
 		ending = slot_list_find(cli, &slots, &line);
-	if (ending != CLI_DONE || pin == NULL)
+	if (ending != CLI_DONE || !pin)
 		return ending != CLI_DONE ? ending : output_fail(cli, MORTISE_IO, "out of memory");
 	if (!cli->is_dry_run &&
 		!input_confirm(
@@ -165,7 +165,7 @@ static int change_pin(struct cli *cli)
 	struct slot_list slots;
 	int ending = slot_list_find(cli, &slots, &line);
 
-	if (ending != CLI_DONE || pin == NULL)
+	if (ending != CLI_DONE || !pin)
 		return ending != CLI_DONE ? ending : output_fail(cli, MORTISE_IO, "out of memory");
 	ending = begin(cli, WIRE_SLOT_CHANGE_PIN, line, "new PIN", pin);
 	if (ending == CLI_DONE)
@@ -355,8 +355,7 @@ static int report_new(const struct cli *cli, const struct wire_message *reply, c
 		puts("would add a slot");
 	else
 		fprintf(goes_to_error ? stderr : stdout, "slot %llu is added%s%s\n",
-			(unsigned long long)id, key_id != NULL ? "; key id " : "",
-			key_id != NULL ? key_id : "");
+			(unsigned long long)id, key_id ? "; key id " : "", key_id ? key_id : "");
 	return CLI_DONE;
 }
 
@@ -469,9 +468,9 @@ static int add_shares(struct cli *cli)
 	uint64_t threshold = 0, shares = 0;
 	char first[8] = "", what[80];
 
-	if (slash != NULL && (size_t)(slash - text) < sizeof first)
+	if (slash && (size_t)(slash - text) < sizeof first)
 		memcpy(first, text, (size_t)(slash - text));
-	if (slash == NULL || !args_number(first, &threshold) || !args_number(slash + 1, &shares) ||
+	if (!slash || !args_number(first, &threshold) || !args_number(slash + 1, &shares) ||
 		threshold < 2 || threshold > shares || shares > SHARES_MAX)
 		return output_fail(cli, MORTISE_INVALID,
 			"--recovery-shares=%s: say how many of how many, like 3/5; at least 2, at "
@@ -514,7 +513,7 @@ static int add(struct cli *cli)
 	const char *kind = NULL;
 	unsigned given = 0;
 
-	for (size_t i = 0; slot_kind_at(i) != NULL; i++)
+	for (size_t i = 0; slot_kind_at(i); i++)
 		if (args_has(cli, slot_kind_at(i)->option)) {
 			kind = slot_kind_at(i)->name;
 			given++;

@@ -124,14 +124,14 @@ bool slot_is_tpm(const struct slot_line *line)
 {
 	const struct slot_kind *kind = slot_kind_of(line->kind);
 
-	return kind != NULL && kind->has_pcrs;
+	return kind && kind->has_pcrs;
 }
 
 bool slot_is_hardware(const struct slot_line *line)
 {
 	const struct slot_kind *kind = slot_kind_of(line->kind);
 
-	return is_to_stay(line) && kind != NULL && kind->is_hardware;
+	return is_to_stay(line) && kind && kind->is_hardware;
 }
 
 bool slot_is_typed(const struct slot_line *line)
@@ -145,7 +145,7 @@ static json_t *facts_of(const struct wire_message *item)
 {
 	json_t *object = json_object();
 
-	if (object == NULL || ask_put_facts(wire_list_of(item, WIRE_TAG_ITEMS), object))
+	if (!object || ask_put_facts(wire_list_of(item, WIRE_TAG_ITEMS), object))
 		return object;
 	json_decref(object);
 	return NULL;

@@ -28,14 +28,14 @@ bool typed_next_line(const struct input *input, size_t *at, const char **out_lin
 	while (*at < input->size) {
 		const char *line = text + *at;
 		const char *newline = memchr(line, '\n', input->size - *at);
-		size_t size = newline != NULL ? (size_t)(newline - line) : input->size - *at;
+		size_t size = newline ? (size_t)(newline - line) : input->size - *at;
 
 		*at += size + (newline != NULL);
 		while (size > 0 && (*line == ' ' || *line == '\t')) {
 			line++;
 			size--;
 		}
-		while (size > 0 && strchr(" \t\r", line[size - 1]) != NULL)
+		while (size > 0 && strchr(" \t\r", line[size - 1]))
 			size--;
 		if (size > 0 && *line != '#') {
 			*out_line = line;
@@ -52,13 +52,13 @@ int typed_file(const struct cli *cli, const char *what, const char *name, struct
 	const char *line;
 	size_t at = 0, size;
 
-	if (out_lines == NULL)
+	if (!out_lines)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	status = input_read(name, out_lines);
 	if (status != MORTISE_OK)
 		return output_fail(cli, status, "cannot read %s from %s: %s", what, name,
 			status == MORTISE_INVALID ? "it is too long" : strerror(errno));
-	if (memchr(out_lines->bytes, '\0', out_lines->size) != NULL)
+	if (memchr(out_lines->bytes, '\0', out_lines->size))
 		return output_fail(cli, MORTISE_INVALID,
 			"%s is no plain text, as UTF-16 is none; save it as UTF-8", name);
 	if (!typed_next_line(out_lines, &at, &line, &size))
@@ -76,10 +76,9 @@ const char *typed_line(struct input *line)
 	}
 	if (has_mark(line))
 		return "begins with a byte order mark; save it without";
-	if (memchr(line->bytes, '\0', line->size) != NULL)
+	if (memchr(line->bytes, '\0', line->size))
 		return "is no plain text, as UTF-16 is none; save it as UTF-8";
-	if (memchr(line->bytes, '\n', line->size) != NULL ||
-		memchr(line->bytes, '\r', line->size) != NULL)
+	if (memchr(line->bytes, '\n', line->size) || memchr(line->bytes, '\r', line->size))
 		return "has more than one line; leave one";
 	for (size_t i = 0; i < line->size; i++)
 		if ((line->bytes[i] < ' ' && line->bytes[i] != '\t') || line->bytes[i] == 0x7f)
@@ -90,8 +89,8 @@ const char *typed_line(struct input *line)
 /* A blank at an end is easily there, and not seen. */
 static void note_blanks(const struct input *pin)
 {
-	if (pin->size > 0 && (strchr(" \t", pin->bytes[0]) != NULL ||
-				     strchr(" \t", pin->bytes[pin->size - 1]) != NULL))
+	if (pin->size > 0 &&
+		(strchr(" \t", pin->bytes[0]) || strchr(" \t", pin->bytes[pin->size - 1])))
 		output_note("the PIN begins or ends with a blank, which is part of it");
 }
 
@@ -99,7 +98,7 @@ static int ask_new_pin(const struct cli *cli, struct input *pin)
 {
 	CLEANUP(input_free) struct input *again = input_new();
 
-	if (again == NULL)
+	if (!again)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	if (input_ask_hidden("the same again", again) != MORTISE_OK)
 		return output_fail(cli, MORTISE_IO, "cannot read the PIN from the terminal");
@@ -111,11 +110,11 @@ static int ask_new_pin(const struct cli *cli, struct input *pin)
 static int read_pin(const struct cli *cli, const char *option, const char *prompt, bool is_new,
 	struct input *pin)
 {
-	const char *name = option != NULL ? args_value(cli, option) : NULL;
-	bool asks = (name == NULL || strcmp(name, "-") == 0) && isatty(STDIN_FILENO);
+	const char *name = option ? args_value(cli, option) : NULL;
+	bool asks = (!name || strcmp(name, "-") == 0) && isatty(STDIN_FILENO);
 	enum mortise_status status;
 
-	if (name == NULL && !asks)
+	if (!name && !asks)
 		return output_fail(cli, MORTISE_INVALID,
 			"a PIN is asked for on a terminal, and there is none; use "
 			"--tpm2-pin-file=F, or --pin-file=F for a token");
@@ -137,7 +136,7 @@ int typed_pin(const struct cli *cli, const char *option, const char *prompt, boo
 	if (ending != CLI_DONE)
 		return ending;
 	wrong = typed_line(pin);
-	if (wrong != NULL)
+	if (wrong)
 		return output_fail(cli, MORTISE_INVALID, "the PIN %s; a PIN is one line", wrong);
 	if (pin->size == 0 || pin->size > PIN_MAX)
 		return output_fail(cli, MORTISE_INVALID, "a PIN has 1 to %d bytes", PIN_MAX);

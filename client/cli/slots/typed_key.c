@@ -70,11 +70,11 @@ static enum mortise_status call_with(struct cli *cli, const struct typed_call *c
 	(void)typed_next_line(lines, &at, &line, &size);
 	if (!is_share(line, size))
 		wire_put(writer, WIRE_TAG_RECOVERY, line, size);
-	if (call->wish != NULL)
+	if (call->wish)
 		seal_wish_put(cli, call->wish, writer);
 	if (is_share(line, size))
 		put_shares(writer, lines);
-	if (call->wish != NULL)
+	if (call->wish)
 		seal_wish_put_anchor(cli, writer);
 	return client_call(cli->agent, out_reply);
 }
@@ -94,7 +94,7 @@ static int ask_line(const struct cli *cli, const char *prompt, struct input *lin
 	CLEANUP(input_free) struct input *line = input_new();
 	enum mortise_status status;
 
-	if (line == NULL)
+	if (!line)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	status = input_ask_hidden(prompt, line);
 	if (status != MORTISE_OK || lines->size + line->size + 1 > MORTISE_VALUE_MAX)
@@ -132,7 +132,7 @@ static int call_by_terminal(
 	size_t kept = 0;
 	int attempts = 0;
 
-	if (lines == NULL)
+	if (!lines)
 		return output_fail(cli, MORTISE_IO, "out of memory");
 	for (;;) {
 		int ending = ask_line(cli, prompt, lines);
@@ -183,16 +183,16 @@ int typed_key(const struct cli *cli, struct input *input, const char **out_key, 
 	size_t at = 0;
 	int ending;
 
-	if (input == NULL)
+	if (!input)
 		return output_fail(cli, MORTISE_IO, "out of memory");
-	if (name == NULL && !isatty(STDIN_FILENO))
+	if (!name && !isatty(STDIN_FILENO))
 		return output_fail(cli, MORTISE_INVALID,
 			"the recovery key is asked for on a terminal, and there is none; "
 			"use --recovery-file=F, or --recovery-file=- for standard input");
-	ending = name != NULL ? typed_file(cli, "the recovery key", name, input)
-			      : ask_line(cli, "recovery key", input);
+	ending = name ? typed_file(cli, "the recovery key", name, input)
+		      : ask_line(cli, "recovery key", input);
 	if (ending == CLI_DONE)
-		ending = check_keys(cli, input, name != NULL ? name : "what was typed");
+		ending = check_keys(cli, input, name ? name : "what was typed");
 	if (ending == CLI_DONE)
 		(void)typed_next_line(input, &at, out_key, out_size);
 	return ending;
@@ -202,9 +202,9 @@ int typed_key_call(struct cli *cli, const struct typed_call *call, struct wire_m
 {
 	const char *name = args_value(cli, "recovery-file");
 
-	if (name != NULL && args_has(cli, "recovery"))
+	if (name && args_has(cli, "recovery"))
 		return output_fail(cli, MORTISE_INVALID, "either --recovery or --recovery-file");
-	if (name != NULL)
+	if (name)
 		return call_by_file(cli, call, name, out_reply);
 	if (!isatty(STDIN_FILENO))
 		return output_fail(cli, MORTISE_INVALID,
