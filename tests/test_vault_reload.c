@@ -97,6 +97,19 @@ static bool has_no_slot(struct fixture *fixture)
 	return vault_next_slot(fixture->vault, 0) == 2;
 }
 
+static enum mortise_status do_date(struct fixture *fixture)
+{
+	return vault_date_slot(fixture->vault, 2, &(struct slot_hints){.tested_us = 77});
+}
+
+static bool has_date(struct fixture *fixture)
+{
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+
+	assert_int_equal(vault_slot(fixture->vault, 2, &copy), MORTISE_OK);
+	return copy.slot.hints.tested_us == 77;
+}
+
 static enum mortise_status do_audit_state(struct fixture *fixture)
 {
 	CLEANUP(secret_drop) struct secret *state = NULL;
@@ -122,6 +135,7 @@ static const struct {
 	{do_delete, has_no_b, 1, 0},
 	{do_policy, has_policy, 1, 1},
 	{do_slot, has_no_slot, 1, 1},
+	{do_date, has_date, 1, 0},
 	{do_audit_state, has_audit_state, 0, 0},
 };
 

@@ -97,6 +97,7 @@ struct index_change {
 	enum store_item kind;      /* 0: none */
 	uint64_t number;
 	struct store_bytes body; /* NULL bytes: the item is deleted */
+	bool is_slight;          /* carries no weight, see struct vault_age */
 };
 
 /* The root as it will be after change (NULL: as it is), for the given identity. */

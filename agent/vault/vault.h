@@ -382,6 +382,12 @@ enum mortise_status vault_put_slot(struct vault *vault, uint64_t id,
 	const struct slot_making *making, uint64_t *out_id) MUST_USE;
 enum mortise_status vault_hint_slot(
 	struct vault *vault, uint64_t id, const struct slot_hints *hints) MUST_USE;
+/*
+ * Sets when the slot was opened and tested last, as hints has it, for people: opens and refuses
+ * nothing, so that it carries no weight (struct vault_age).
+ */
+enum mortise_status vault_date_slot(
+	struct vault *vault, uint64_t id, const struct slot_hints *hints) MUST_USE;
 
 /*
  * Removes it, from the write-ahead log, too. MORTISE_CONFLICT for the last that is there to stay.
@@ -396,7 +402,7 @@ enum mortise_status vault_try_slot(struct vault *vault, uint64_t id, const struc
 struct vault_age {
 	uint64_t generation;
 	uint64_t commits; /* since it was opened, but for those of an audit state or a floor */
-	uint64_t weighty; /* those of them that changed a slot or a policy */
+	uint64_t weighty; /* those of them that changed a policy, or a slot but for its dates */
 };
 
 struct vault_age vault_age(const struct vault *vault);

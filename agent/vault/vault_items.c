@@ -146,18 +146,42 @@ static enum mortise_status put_item(struct store *store, void *context)
 	return store_put_item(store, putting->kind, putting->number, putting->body);
 }
 
+static enum mortise_status commit_item(struct vault *vault, const struct index_change *change)
+{
+	struct putting putting = {change->kind, change->number, change->body};
+
+	TRY(vault_commit(vault, change, put_item, &putting));
+	if (!change->body.bytes)
+		index_delete_item(vault->index, change->kind, change->number);
+	else if (index_put_item(vault->index, change->kind, change->number, change->body) !=
+		 MORTISE_OK)
+		vault->is_stale = true; /* committed, but our index lacks it */
+	return MORTISE_OK;
+}
+
 enum mortise_status vault_commit_item(
 	struct vault *vault, enum store_item kind, uint64_t number, struct store_bytes body)
 {
-	struct index_change change = {.kind = kind, .number = number, .body = body};
-	struct putting putting = {kind, number, body};
+	return commit_item(
+		vault, &(struct index_change){.kind = kind, .number = number, .body = body});
+}
 
-	TRY(vault_commit(vault, &change, put_item, &putting));
-	if (!body.bytes)
-		index_delete_item(vault->index, kind, number);
-	else if (index_put_item(vault->index, kind, number, body) != MORTISE_OK)
-		vault->is_stale = true; /* committed, but our index lacks it */
-	return MORTISE_OK;
+enum mortise_status vault_date_slot(
+	struct vault *vault, uint64_t id, const struct slot_hints *hints)
+{
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+	uint8_t dated[SLOT_RECORD_MAX];
+	size_t size = 0;
+
+	TRY(vault_slot(vault, id, &copy));
+	struct slot_hints dates = copy.slot.hints;
+	dates.opened_us = hints->opened_us;
+	dates.tested_us = hints->tested_us;
+	TRY(slot_hint(&copy.slot, &dates, dated, &size));
+	return commit_item(vault, &(struct index_change){.kind = STORE_SLOT,
+					  .number = id,
+					  .body = {dated, size},
+					  .is_slight = true});
 }
 
 const struct secret *item_key(const struct vault *vault, enum store_item kind)

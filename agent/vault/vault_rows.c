@@ -351,7 +351,8 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 	enum mortise_status (*write_rows)(struct store *, void *), void *context)
 {
 	struct attempt attempt = {vault->meta, raises_generation(change),
-		change && (change->kind == STORE_SLOT || change->kind == STORE_POLICY)};
+		change && !change->is_slight &&
+			(change->kind == STORE_SLOT || change->kind == STORE_POLICY)};
 	struct store_meta *meta = &attempt.meta;
 	enum mortise_status status;
 

@@ -110,10 +110,9 @@ def an_unseal_costs_at_most_8_commands_and_leaves_nothing_in_the_tpm(place):
     tapped.stop()
     tapped.start(place('unseal.log'))
     agent.do('unseal')
-    names = tapped.commands(place('unseal.log'))
-    # What is due behind the unseal, such as a look at the slot's health, may be under way: cut off, it would leave its
-    # session in the TPM.
+    # What is due behind the unseal counts, too; cut off, it would leave its session in the TPM.
     until(lambda: not agent.sealer())
+    names = tapped.commands(place('unseal.log'))
     tapped.stop()
     print('# %d commands: %s' % (len(names), ' '.join(names)))
     assert 'Unseal' in names and len(names) <= 8, names

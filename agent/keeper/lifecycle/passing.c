@@ -58,7 +58,7 @@ static void promote(struct passing *passing, uint64_t id)
 		put_on_record(passing, "slot-reseal", replace_old(passing, id, &hints), note);
 	else if (passing->opened_us - hints.opened_us > OPENED_STALE_US) {
 		hints.opened_us = passing->opened_us;
-		(void)!vault_hint_slot(passing->holding->vault, id, &hints); /* a date for people */
+		(void)!vault_date_slot(passing->holding->vault, id, &hints); /* for people */
 	}
 }
 

@@ -330,7 +330,7 @@ static void note_test(struct slot_worker *worker, uint64_t id)
 	if (vault_slot(holding->vault, id, &copy) != MORTISE_OK)
 		return;
 	copy.slot.hints.tested_us = clock_now().least_us;
-	if (vault_hint_slot(holding->vault, id, &copy.slot.hints) == MORTISE_OK)
+	if (vault_date_slot(holding->vault, id, &copy.slot.hints) == MORTISE_OK)
 		holding_keep_slots(holding);
 }
 
