@@ -3,31 +3,11 @@
 
 #include <string.h>
 
+#include "little_endian.h"
+
 #define FIELD_HEADER_SIZE 6
 #define ITEM_HEADER_SIZE  4
 #define NO_FIELD_HERE     UINT16_MAX /* as last_tag: between a list's items nothing may be put */
-
-static void store16(uint8_t *at, uint16_t number)
-{
-	at[0] = (uint8_t)number;
-	at[1] = (uint8_t)(number >> 8);
-}
-
-static void store32(uint8_t *at, uint32_t number)
-{
-	store16(at, (uint16_t)number);
-	store16(at + 2, (uint16_t)(number >> 16));
-}
-
-static uint16_t load16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] | at[1] << 8);
-}
-
-static uint32_t load32(const uint8_t *at)
-{
-	return load16(at) | (uint32_t)load16(at + 2) << 16;
-}
 
 void wire_begin(struct wire_writer *writer, uint8_t *buffer, size_t capacity, uint16_t code,
 	uint32_t request_id)
@@ -40,10 +20,10 @@ void wire_begin(struct wire_writer *writer, uint8_t *buffer, size_t capacity, ui
 	};
 	if (writer->failed)
 		return;
-	store16(buffer, WIRE_VERSION);
-	store16(buffer + 2, code);
-	store32(buffer + 4, request_id);
-	store32(buffer + 8, 0);
+	le16_put(buffer, WIRE_VERSION);
+	le16_put(buffer + 2, code);
+	le32_put(buffer + 4, request_id);
+	le32_put(buffer + 8, 0);
 }
 
 /* Room for size more bytes, or NULL with the writer failed. */
@@ -69,8 +49,8 @@ static uint8_t *reserve_field(struct wire_writer *writer, unsigned tag, size_t s
 	at = reserve(writer, FIELD_HEADER_SIZE + size);
 	if (!at)
 		return NULL;
-	store16(at, (uint16_t)tag);
-	store32(at + 2, (uint32_t)size);
+	le16_put(at, (uint16_t)tag);
+	le32_put(at + 2, (uint32_t)size);
 	writer->last_tag = (uint16_t)tag;
 	return at + FIELD_HEADER_SIZE;
 }
@@ -92,8 +72,7 @@ void wire_put_number(struct wire_writer *writer, unsigned tag, uint64_t number)
 {
 	uint8_t bytes[8];
 
-	store32(bytes, (uint32_t)number);
-	store32(bytes + 4, (uint32_t)(number >> 32));
+	le64_put(bytes, number);
 	wire_put(writer, tag, bytes, sizeof bytes);
 }
 
@@ -112,8 +91,8 @@ void wire_list_end(struct wire_writer *writer, size_t mark)
 {
 	if (writer->failed)
 		return;
-	store32(writer->bytes + mark + 2, (uint32_t)(writer->size - mark - FIELD_HEADER_SIZE));
-	writer->last_tag = load16(writer->bytes + mark);
+	le32_put(writer->bytes + mark + 2, (uint32_t)(writer->size - mark - FIELD_HEADER_SIZE));
+	writer->last_tag = le16_get(writer->bytes + mark);
 }
 
 void wire_item_put(struct wire_writer *writer, const void *bytes, size_t size)
@@ -125,7 +104,7 @@ void wire_item_put(struct wire_writer *writer, const void *bytes, size_t size)
 	at = reserve(writer, ITEM_HEADER_SIZE + size);
 	if (!at)
 		return;
-	store32(at, (uint32_t)size);
+	le32_put(at, (uint32_t)size);
 	if (size > 0)
 		memcpy(at + ITEM_HEADER_SIZE, bytes, size);
 }
@@ -144,7 +123,7 @@ void wire_item_end(struct wire_writer *writer, size_t mark)
 {
 	if (writer->failed)
 		return;
-	store32(writer->bytes + mark, (uint32_t)(writer->size - mark - ITEM_HEADER_SIZE));
+	le32_put(writer->bytes + mark, (uint32_t)(writer->size - mark - ITEM_HEADER_SIZE));
 	writer->last_tag = NO_FIELD_HERE;
 }
 
@@ -154,7 +133,7 @@ size_t wire_finish(struct wire_writer *writer)
 		writer->failed = true;
 		return 0;
 	}
-	store32(writer->bytes + 8, (uint32_t)(writer->size - WIRE_HEADER_SIZE));
+	le32_put(writer->bytes + 8, (uint32_t)(writer->size - WIRE_HEADER_SIZE));
 	return writer->size;
 }
 
@@ -168,8 +147,8 @@ static enum mortise_status parse_run(const uint8_t *at, size_t size, struct wire
 
 		if (size < FIELD_HEADER_SIZE)
 			return MORTISE_INVALID;
-		tag = load16(at);
-		field_size = load32(at + 2);
+		tag = le16_get(at);
+		field_size = le32_get(at + 2);
 		at += FIELD_HEADER_SIZE;
 		size -= FIELD_HEADER_SIZE;
 		if (tag <= last_tag || tag >= WIRE_TAG_LIMIT || field_size > size ||
@@ -200,17 +179,17 @@ static enum mortise_status parse_message(
 enum mortise_status wire_parse(const uint8_t *frame, size_t size, struct wire_message *out_message)
 {
 	out_message->count = 0;
-	if (size < WIRE_HEADER_SIZE || size > WIRE_RECORD_MAX || load16(frame) != WIRE_VERSION ||
-		load32(frame + 8) != size - WIRE_HEADER_SIZE)
+	if (size < WIRE_HEADER_SIZE || size > WIRE_RECORD_MAX || le16_get(frame) != WIRE_VERSION ||
+		le32_get(frame + 8) != size - WIRE_HEADER_SIZE)
 		return MORTISE_INVALID;
-	out_message->code = load16(frame + 2);
-	out_message->request_id = load32(frame + 4);
+	out_message->code = le16_get(frame + 2);
+	out_message->request_id = le32_get(frame + 4);
 	return parse_message(frame + WIRE_HEADER_SIZE, size - WIRE_HEADER_SIZE, out_message);
 }
 
 uint16_t wire_code(const uint8_t header[WIRE_HEADER_SIZE])
 {
-	return load16(header + 2);
+	return le16_get(header + 2);
 }
 
 enum mortise_status wire_parse_fields(
@@ -258,7 +237,7 @@ enum mortise_status wire_number(
 
 	if (!field->bytes || field->size != 8)
 		return MORTISE_INVALID;
-	*out_number = load32(field->bytes) | (uint64_t)load32(field->bytes + 4) << 32;
+	*out_number = le64_get(field->bytes);
 	return MORTISE_OK;
 }
 
@@ -290,7 +269,7 @@ bool wire_list_next(struct wire_list *list, struct wire_field *out_item)
 
 	if (left < ITEM_HEADER_SIZE)
 		return false;
-	size = load32(list->at);
+	size = le32_get(list->at);
 	if (size > left - ITEM_HEADER_SIZE)
 		return false;
 	*out_item = (struct wire_field){.bytes = list->at + ITEM_HEADER_SIZE, .size = size};

@@ -18,7 +18,7 @@ int clock_gettime(clockid_t clock, struct timespec *out_now)
 {
 	long result = syscall(SYS_clock_gettime, clock, out_now);
 
-	if (clock == CLOCK_MONOTONIC && ahead_s)
+	if (clock == CLOCK_BOOTTIME && ahead_s)
 		out_now->tv_sec += *ahead_s;
 	return (int)result;
 }

@@ -20,6 +20,7 @@
 
 #include "audit_chain.h"
 #include "clock.h"
+#include "little_endian.h"
 
 #define SEED_SIZE       32
 #define SECRET_KEY_SIZE 64
@@ -37,26 +38,11 @@ enum state_layout {
 	AT_FIRST = 120,
 };
 
-static void pack_u64(uint8_t *bytes, uint64_t number)
-{
-	for (unsigned i = 0; i < 8; i++)
-		bytes[i] = (uint8_t)(number >> (8 * i));
-}
-
-static uint64_t unpack_u64(const uint8_t *bytes)
-{
-	uint64_t number = 0;
-
-	for (unsigned i = 0; i < 8; i++)
-		number |= (uint64_t)bytes[i] << (8 * i);
-	return number;
-}
-
 void audit_state_pack(struct secret *state, const struct audit_keys *keys)
 {
 	memcpy(state->bytes + AT_MAGIC, magic, sizeof magic - 1);
-	pack_u64(state->bytes + AT_SEQUENCE, keys->at.sequence);
-	pack_u64(state->bytes + AT_OFFSET, keys->at.offset);
+	le64_put(state->bytes + AT_SEQUENCE, keys->at.sequence);
+	le64_put(state->bytes + AT_OFFSET, keys->at.offset);
 	memcpy(state->bytes + AT_HEAD, keys->at.head, AUDIT_HASH_SIZE);
 	memcpy(state->bytes + AT_CURRENT, keys->current, SEED_SIZE);
 	memcpy(state->bytes + AT_NEXT, keys->next, SEED_SIZE);
@@ -70,8 +56,8 @@ enum mortise_status audit_state_parse(const struct secret *state, struct audit_k
 	if (state->size != AUDIT_STATE_SIZE ||
 		memcmp(state->bytes + AT_MAGIC, magic, sizeof magic - 1) != 0)
 		return MORTISE_INTEGRITY;
-	keys.at.sequence = unpack_u64(state->bytes + AT_SEQUENCE);
-	keys.at.offset = unpack_u64(state->bytes + AT_OFFSET);
+	keys.at.sequence = le64_get(state->bytes + AT_SEQUENCE);
+	keys.at.offset = le64_get(state->bytes + AT_OFFSET);
 	memcpy(keys.at.head, state->bytes + AT_HEAD, AUDIT_HASH_SIZE);
 	keys.current = state->bytes + AT_CURRENT;
 	keys.next = state->bytes + AT_NEXT;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "credential.h"
+#include "little_endian.h"
 #include "log.h"
 #include "proc.h"
 #include "processes.h"
@@ -49,12 +50,6 @@ struct keeper_settings {
 	int credentials;              /* a listener for service managers; -1: none */
 	uint64_t credentials_wait_ms; /* how long it waits while sealed */
 };
-
-static uint32_t read_u32(const uint8_t *at)
-{
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-	       (uint32_t)at[3] << 24;
-}
 
 static enum mortise_status read_entrance(
 	const struct wire_message *item, struct entrance *out_entrance)
@@ -135,7 +130,7 @@ static enum mortise_status read_changeable(
 		TRY(wire_text(frame, PROCESS_TAG_ENVIRONMENT, settings->environment,
 			sizeof settings->environment));
 	for (unsigned i = 0; i < PROCESS_IDS; i++)
-		settings->ids[i] = read_u32(ids->bytes + 4 * i);
+		settings->ids[i] = le32_get(ids->bytes + 4 * i);
 	return MORTISE_OK;
 }
 

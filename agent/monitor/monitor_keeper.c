@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The keeper's life: its start, its configuration, its end, and the next one. */
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -12,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "directory.h"
+#include "little_endian.h"
 #include "log.h"
 #include "monitor_state.h"
 
@@ -21,10 +22,7 @@
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(clock_steady_us() / 1000);
 }
 
 static void put_listeners(struct wire_writer *writer, const struct monitor_settings *settings)
@@ -58,13 +56,12 @@ static size_t build_configuration(
 	const struct monitor_settings *settings, uint8_t *frame, size_t capacity)
 {
 	const struct config *config = settings->config;
-	const uint32_t ids[PROCESS_IDS] = {
-		[PROCESS_ID_AGENT] = htole32(settings->identity->uid),
-		[PROCESS_ID_FIRST] = htole32(settings->first_uid),
-		[PROCESS_ID_OPERATORS] = htole32(settings->operators_gid),
-	};
+	uint8_t ids[4 * PROCESS_IDS];
 	struct wire_writer writer;
 
+	le32_put(ids + 4 * PROCESS_ID_AGENT, settings->identity->uid);
+	le32_put(ids + 4 * PROCESS_ID_FIRST, settings->first_uid);
+	le32_put(ids + 4 * PROCESS_ID_OPERATORS, settings->operators_gid);
 	wire_begin(&writer, frame, capacity, PROCESS_CONFIGURE, 0);
 	put_listeners(&writer, settings);
 	wire_put_number(&writer, PROCESS_TAG_NUMBER, (uint64_t)config->hardware_deadline_ms);

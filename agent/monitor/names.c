@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "names.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <grp.h>
 #include <poll.h>
@@ -12,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "little_endian.h"
 #include "processes.h"
 
 #define ENTRY_SIZE_FIRST 4096
@@ -194,7 +194,7 @@ static enum mortise_status find_group(const struct wire_field *field, uint32_t *
 static void put_groups(struct answer *answer, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		answer->groups[i] = htole32(answer->groups[i]);
+		le32_put((uint8_t *)&answer->groups[i], answer->groups[i]);
 	wire_put(&answer->writer, PROCESS_TAG_IDS, answer->groups, count * sizeof *answer->groups);
 	answer->groups_left -= count;
 }

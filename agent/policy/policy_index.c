@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
+
 static int compare_entries(const void *left, const void *right)
 {
 	const struct id_entry *a = left, *b = right;
@@ -101,8 +103,7 @@ static uint32_t hash_value(const char *value)
 
 static enum mortise_status add_entry(struct id_index *index, uint32_t id, uint32_t rule)
 {
-	struct id_entry *entries = policy_grow(
-		index->entries, index->entry_count, &index->entry_capacity, sizeof *entries);
+	struct id_entry *entries = array_room(index->entries, index->entry_count, sizeof *entries);
 
 	if (!entries)
 		return MORTISE_BUSY;
@@ -113,7 +114,7 @@ static enum mortise_status add_entry(struct id_index *index, uint32_t id, uint32
 
 static enum mortise_status add_to(struct rule_list *list, uint32_t rule)
 {
-	uint32_t *rules = policy_grow(list->rules, list->count, &list->capacity, sizeof *rules);
+	uint32_t *rules = array_room(list->rules, list->count, sizeof *rules);
 
 	if (!rules)
 		return MORTISE_BUSY;

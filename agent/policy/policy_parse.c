@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* From files to rules: sections, keys, and where a rule ends. */
-#include "policy_values.h"
-
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "array.h"
+#include "policy_values.h"
 
 static bool has(const struct draft *draft, enum attribute attribute)
 {
@@ -254,8 +255,7 @@ static enum mortise_status read_key(
 
 static enum mortise_status add_rule(struct policy *policy, const struct rule *rule)
 {
-	struct rule *rules = policy_grow(
-		policy->rules, policy->rule_count, &policy->rule_capacity, sizeof *rules);
+	struct rule *rules = array_room(policy->rules, policy->rule_count, sizeof *rules);
 
 	if (!rules)
 		return MORTISE_BUSY;
@@ -266,8 +266,8 @@ static enum mortise_status add_rule(struct policy *policy, const struct rule *ru
 
 static enum mortise_status add_credential(struct policy *policy, const struct draft *draft)
 {
-	struct credential *credentials = policy_grow(policy->credentials, policy->credential_count,
-		&policy->credential_capacity, sizeof *credentials);
+	struct credential *credentials =
+		array_room(policy->credentials, policy->credential_count, sizeof *credentials);
 
 	if (!credentials)
 		return MORTISE_BUSY;
@@ -279,8 +279,7 @@ static enum mortise_status add_credential(struct policy *policy, const struct dr
 
 static enum mortise_status add_quota(struct policy *policy, const struct draft *draft)
 {
-	struct quota *quotas = policy_grow(
-		policy->quotas, policy->quota_count, &policy->quota_capacity, sizeof *quotas);
+	struct quota *quotas = array_room(policy->quotas, policy->quota_count, sizeof *quotas);
 
 	if (!quotas)
 		return MORTISE_BUSY;

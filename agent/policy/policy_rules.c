@@ -67,19 +67,6 @@ const char *policy_keep_text(struct policy *policy, const char *text, size_t siz
 	return copy;
 }
 
-void *policy_grow(void *items, size_t count, size_t *capacity, size_t size)
-{
-	size_t wanted = count < 32 ? 32 : 2 * count;
-	void *grown;
-
-	if (count < *capacity)
-		return items;
-	grown = reallocarray(items, wanted, size);
-	if (grown)
-		*capacity = wanted;
-	return grown;
-}
-
 size_t policy_name_count(const struct policy *policy)
 {
 	return policy->name_count;

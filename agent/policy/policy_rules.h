@@ -79,14 +79,14 @@ struct id_index {
 	struct id_entry {
 		uint32_t id, rule;
 	} * entries;
-	size_t entry_count, entry_capacity;
+	size_t entry_count;
 	uint32_t *slots; /* numbers of entries, 1 << slot_bits of them */
 	unsigned slot_bits;
 };
 
 struct rule_list {
 	uint32_t *rules; /* ascending */
-	size_t count, capacity;
+	size_t count;
 };
 
 /*
@@ -97,13 +97,13 @@ struct rule_list {
 struct policy {
 	struct arena_block *arena; /* all strings, conditions, origins and names */
 	struct rule *rules;
-	size_t rule_count, rule_capacity;
+	size_t rule_count;
 	struct credential *credentials;
-	size_t credential_count, credential_capacity;
+	size_t credential_count;
 	struct quota *quotas;
-	size_t quota_count, quota_capacity;
+	size_t quota_count;
 	struct name **names;
-	size_t name_count, name_capacity;
+	size_t name_count;
 	struct id_index by[ATTRIBUTE_COUNT];
 	struct rule_list denies_by[ATTRIBUTE_COUNT];
 	struct rule_list for_all;
@@ -119,12 +119,6 @@ void policy_keep_nothing(struct policy *policy);
 
 /* A copy of size bytes and a NUL, likewise. */
 const char *policy_keep_text(struct policy *policy, const char *text, size_t size);
-
-/*
- * Makes room for one more item of size bytes behind count: items, perhaps elsewhere, or NULL
- * without memory, and then they stay where they were.
- */
-void *policy_grow(void *items, size_t count, size_t *capacity, size_t size) MUST_USE;
 
 /* The rule's condition of that kind, or NULL. */
 struct condition *rule_condition(const struct rule *rule, enum attribute attribute);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "inifile.h"
 #include "path.h"
 #include "policy_answers.h"
@@ -34,9 +35,9 @@ struct test_plan {
 	struct policy *policy;
 	const char *file;
 	struct test_account *accounts;
-	size_t account_count, account_capacity;
+	size_t account_count;
 	struct expectation *expectations;
-	size_t expectation_count, expectation_capacity;
+	size_t expectation_count;
 };
 
 struct reading {
@@ -196,8 +197,8 @@ static enum mortise_status add_account(const struct reading *reading)
 {
 	struct test_plan *plan = reading->plan;
 	struct test_account account = {.file = plan->file, .line = reading->entry->line};
-	struct test_account *accounts = policy_grow(
-		plan->accounts, plan->account_count, &plan->account_capacity, sizeof account);
+	struct test_account *accounts =
+		array_room(plan->accounts, plan->account_count, sizeof account);
 
 	if (!accounts)
 		return MORTISE_BUSY;
@@ -212,8 +213,8 @@ static enum mortise_status add_expectation(const struct reading *reading)
 {
 	struct test_plan *plan = reading->plan;
 	struct expectation expectation = {.file = plan->file, .line = reading->entry->line};
-	struct expectation *expectations = policy_grow(plan->expectations, plan->expectation_count,
-		&plan->expectation_capacity, sizeof expectation);
+	struct expectation *expectations =
+		array_room(plan->expectations, plan->expectation_count, sizeof expectation);
 
 	if (!expectations)
 		return MORTISE_BUSY;

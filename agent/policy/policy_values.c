@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "array.h"
 #include "path.h"
 #include "policy_when.h"
 
@@ -161,8 +162,7 @@ static enum mortise_status add_name(
 	name->seen.name = policy_keep_text(policy, seen->seen.name, strlen(seen->seen.name));
 	if (!name->seen.name)
 		return MORTISE_BUSY;
-	names = policy_grow(
-		policy->names, policy->name_count, &policy->name_capacity, sizeof(struct name *));
+	names = array_room(policy->names, policy->name_count, sizeof(struct name *));
 	if (!names)
 		return MORTISE_BUSY;
 	policy->names = names;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Who may, and what one may. */
-#include "policy_answers.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
+#include "policy_answers.h"
 #include "policy_cover.h"
 #include "policy_credential.h"
 #include "policy_rules.h"
@@ -34,7 +34,7 @@ static void drop_asking(struct asking *asking)
 
 static enum mortise_status add(struct rule_list *list, uint32_t rule)
 {
-	uint32_t *rules = policy_grow(list->rules, list->count, &list->capacity, sizeof *rules);
+	uint32_t *rules = array_room(list->rules, list->count, sizeof *rules);
 
 	if (!rules)
 		return MORTISE_BUSY;

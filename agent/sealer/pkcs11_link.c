@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "array.h"
+
 static const struct {
 	CK_RV value;
 	enum token_fault fault;
@@ -201,7 +203,7 @@ static struct seen *find_seen(
 	for (size_t i = 0; i < findings->count; i++)
 		if (memcmp(findings->seen[i].identity, identity, PKCS11_IDENTITY_SIZE) == 0)
 			return &findings->seen[i];
-	seen = reallocarray(findings->seen, findings->count + 1, sizeof *seen);
+	seen = array_room(findings->seen, findings->count, sizeof *seen);
 	if (!seen)
 		return NULL;
 	findings->seen = seen;

@@ -4,6 +4,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "little_endian.h"
+
 #define NONCE_SIZE   crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_SIZE     crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define BINDING_SIZE (1 + ID_SIZE + ID_SIZE + 8 + 8)
@@ -36,12 +38,6 @@ void keyring_done(struct keyring *keyring)
 		secret_drop(&keyring->key[purpose]);
 }
 
-void envelope_put_u64(uint8_t *at, uint64_t number)
-{
-	for (unsigned i = 0; i < 8; i++)
-		at[i] = (uint8_t)(number >> (8 * i));
-}
-
 /* kind 1 | store 16 | row 16 | version 8 | epoch 8 */
 static void write_binding(const struct envelope_binding *binding, uint8_t out[BINDING_SIZE])
 {
@@ -50,8 +46,8 @@ static void write_binding(const struct envelope_binding *binding, uint8_t out[BI
 	memcpy(out + 1, binding->store, ID_SIZE);
 	if (binding->row)
 		memcpy(out + 1 + ID_SIZE, binding->row, ID_SIZE);
-	envelope_put_u64(out + 1 + 2 * ID_SIZE, binding->version);
-	envelope_put_u64(out + 9 + 2 * ID_SIZE, binding->epoch);
+	le64_put(out + 1 + 2 * ID_SIZE, binding->version);
+	le64_put(out + 9 + 2 * ID_SIZE, binding->epoch);
 }
 
 void envelope_seal(const struct secret *key, const struct envelope_binding *binding,

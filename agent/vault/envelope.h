@@ -77,9 +77,6 @@ enum mortise_status envelope_open_into(const struct secret *key,
 	const struct envelope_binding *binding, const uint8_t *sealed, size_t sealed_size,
 	uint8_t *out_plain) MUST_USE;
 
-/* Eight bytes, little-endian, as they stand in bindings and boxes. */
-void envelope_put_u64(uint8_t *at, uint64_t number);
-
 /* Keyed BLAKE2b-256 of bytes. */
 void envelope_hash(
 	const struct secret *key, const void *bytes, size_t size, uint8_t out_hash[ENVELOPE_HASH]);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
+#include "little_endian.h"
+
 #define BUCKETS 256
 
 struct bucket {
@@ -26,7 +29,7 @@ struct index {
 	struct entry **by_hash; /* open addressing; path hashes are uniform already */
 	size_t mask;
 	struct item_digest *items; /* by kind and number */
-	size_t item_count, item_capacity;
+	size_t item_count;
 };
 
 /* First byte of every hash input: no digest of one kind can stand for another. */
@@ -47,8 +50,7 @@ static void tally_number(crypto_generichash_state *state, uint64_t number)
 {
 	uint8_t bytes[8];
 
-	for (unsigned i = 0; i < 8; i++)
-		bytes[i] = (uint8_t)(number >> (8 * i));
+	le64_put(bytes, number);
 	crypto_generichash_update(state, bytes, sizeof bytes);
 }
 
@@ -119,13 +121,11 @@ enum mortise_status index_put_item(
 	bool found = false;
 	size_t position = item_position(index, kind, number, &found);
 
-	if (!found && index->item_count == index->item_capacity) {
-		size_t capacity = index->item_capacity ? index->item_capacity * 2 : 16;
-		void *items = reallocarray(index->items, capacity, sizeof *index->items);
+	if (!found) {
+		void *items = array_room(index->items, index->item_count, sizeof *index->items);
 		if (!items)
 			return MORTISE_BUSY;
 		index->items = items;
-		index->item_capacity = capacity;
 	}
 	struct item_digest *item = &index->items[position];
 	if (!found) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "little_endian.h"
 #include "records.h"
 #include "wire.h"
 
@@ -21,8 +22,8 @@ static const uint8_t escrow_salt[ID_SIZE] = {
 static void write_identity(const struct slot_identity *identity, uint8_t *out)
 {
 	memcpy(out, identity->store, ID_SIZE);
-	envelope_put_u64(out + ID_SIZE, identity->id);
-	envelope_put_u64(out + ID_SIZE + 8, identity->epoch);
+	le64_put(out + ID_SIZE, identity->id);
+	le64_put(out + ID_SIZE + 8, identity->epoch);
 }
 
 static struct store_bytes bytes_of(const struct wire_message *record, unsigned tag)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "vault_rows.h"
 
 static void drop_vault(struct vault **vault)
@@ -23,7 +24,7 @@ static enum mortise_status load_item(
 struct loading {
 	struct vault *vault;
 	struct entry **rows;
-	size_t count, capacity;
+	size_t count;
 	size_t filled; /* rows before this one have their versions */
 };
 
@@ -43,14 +44,10 @@ static enum mortise_status load_secret(void *context, const uint8_t id[STORE_ID_
 	/* A hostile file can hold an id twice, whatever its schema says. */
 	if (loading->count && memcmp(loading->rows[loading->count - 1]->id, id, STORE_ID_SIZE) >= 0)
 		return MORTISE_INTEGRITY;
-	if (loading->count == loading->capacity) {
-		size_t capacity = loading->capacity ? loading->capacity * 2 : 64;
-		void *rows = reallocarray(loading->rows, capacity, sizeof(struct entry *));
-		if (!rows)
-			return MORTISE_BUSY;
-		loading->rows = rows;
-		loading->capacity = capacity;
-	}
+	void *rows = array_room(loading->rows, loading->count, sizeof(struct entry *));
+	if (!rows)
+		return MORTISE_BUSY;
+	loading->rows = rows;
 	TRY(entry_new(id, path_hash, &entry));
 	TRY(entry_set_head(entry, head.bytes, head.size));
 	loading->rows[loading->count++] = entry;

@@ -15,7 +15,7 @@ struct rekey {
 	uint64_t done;
 	uint64_t policies_done; /* the highest number; a policy never changes */
 	uint8_t (*again)[ID_SIZE];
-	size_t again_count, again_capacity;
+	size_t again_count;
 	uint64_t ahead; /* rows written since the last slice, none of which was done yet */
 };
 

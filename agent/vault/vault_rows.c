@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "array.h"
+#include "clock.h"
 #include "records.h"
 #include "vault_rekey.h"
 
@@ -304,16 +305,12 @@ static void note_row(struct vault *vault, const uint8_t id[ID_SIZE])
 		rekey->ahead++;
 		return;
 	}
-	if (rekey->again_count == rekey->again_capacity) {
-		size_t capacity = rekey->again_capacity ? rekey->again_capacity * 2 : 16;
-		void *again = reallocarray(rekey->again, capacity, ID_SIZE);
-		if (!again) {
-			rekey->is_failing = true;
-			return;
-		}
-		rekey->again = again;
-		rekey->again_capacity = capacity;
+	void *again = array_room(rekey->again, rekey->again_count, ID_SIZE);
+	if (!again) {
+		rekey->is_failing = true;
+		return;
 	}
+	rekey->again = again;
 	memcpy(rekey->again[rekey->again_count++], id, ID_SIZE);
 }
 
@@ -378,22 +375,14 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 
 /* ---- slices ---- */
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 uint64_t vault_until(unsigned budget_us)
 {
-	return now_us() + budget_us;
+	return clock_steady_us() + budget_us;
 }
 
 bool vault_has_time(uint64_t until_us)
 {
-	return now_us() < until_us;
+	return clock_steady_us() < until_us;
 }
 
 enum mortise_status vault_begin_slice(struct vault *vault)

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "advice.h"
+#include "clock.h"
 #include "log.h"
 #include "records.h"
 #include "slots.h"
@@ -40,10 +40,7 @@ struct anchor {
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(clock_steady_us() / 1000);
 }
 
 enum mortise_status anchor_new(struct sealer_link *sealer, int window_s, struct anchor **out_anchor)

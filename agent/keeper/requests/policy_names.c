@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 #include "processes.h"
 
@@ -144,18 +144,10 @@ static void policy_lookup_abandon(struct policy_lookup *lookup)
 #define RETRY_MS  10000 /* where the monitor has no time to be asked */
 #define NAMES_MAX 8     /* told by name */
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 void policy_names_watch(struct policy_names *names, struct policy *policy, bool is_fresh)
 {
 	*names = (struct policy_names){
-		.policy = policy, .due_ms = is_fresh ? now_ms() + PERIOD_MS : 0};
+		.policy = policy, .due_ms = is_fresh ? clock_steady_us() / 1000 + PERIOD_MS : 0};
 }
 
 void policy_names_forget(struct policy_names *names)
@@ -232,7 +224,7 @@ static void on_found(void *context, const struct looked_up *found)
 
 void policy_names_upkeep(struct policy_names *names, struct monitor_link *monitor)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_steady_us() / 1000;
 
 	if (!names->policy || names->lookup || now < names->due_ms)
 		return;

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "exchange.h"
+#include "little_endian.h"
 
 #define SLICE_VALUES 128 /* read for one frame */
 #define FOUND_MAX    256 /* told in one */
@@ -24,7 +26,7 @@ struct hygiene {
 	uint8_t after[ID_SIZE];
 	bool has_begun, is_read; /* all values: then seen is in order */
 	struct seen *seen;
-	size_t count, capacity;
+	size_t count;
 	size_t at; /* in seen: all before was told */
 	uint64_t group, pages, examined;
 };
@@ -40,16 +42,12 @@ static void drop(void *state)
 static enum mortise_status remember(struct hygiene *hygiene, const uint8_t id[ID_SIZE],
 	const uint8_t fingerprint[ENVELOPE_HASH])
 {
-	size_t capacity = hygiene->capacity ? hygiene->capacity * 2 : 256;
+	struct seen *seen = array_room(hygiene->seen, hygiene->count, sizeof *seen);
 
-	if (hygiene->count == hygiene->capacity) {
-		struct seen *seen = reallocarray(hygiene->seen, capacity, sizeof *seen);
-		if (!seen)
-			return MORTISE_BUSY;
-		hygiene->seen = seen;
-		hygiene->capacity = capacity;
-	}
-	struct seen *seen = &hygiene->seen[hygiene->count++];
+	if (!seen)
+		return MORTISE_BUSY;
+	hygiene->seen = seen;
+	seen += hygiene->count++;
 	memcpy(seen->fingerprint, fingerprint, sizeof seen->fingerprint);
 	memcpy(seen->id, id, sizeof seen->id);
 	return MORTISE_OK;
@@ -194,7 +192,7 @@ static enum mortise_status go_on(struct exchange *exchange, const struct wire_fi
 
 	if (!hygiene || cursor->size != sizeof expected)
 		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this connection");
-	envelope_put_u64(expected, hygiene->pages);
+	le64_put(expected, hygiene->pages);
 	if (memcmp(cursor->bytes, expected, sizeof expected) != 0)
 		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this connection");
 	exchange_go_on(exchange, cursor->bytes, cursor->size);
@@ -217,7 +215,7 @@ static enum mortise_status put_page(struct exchange *exchange, struct hygiene *h
 	size_t list = wire_list_begin(reply, WIRE_TAG_ITEMS);
 	TRY(hygiene->is_read ? tell_twins(exchange, hygiene) : read_some(exchange, hygiene));
 	wire_list_end(reply, list);
-	envelope_put_u64(cursor, ++hygiene->pages);
+	le64_put(cursor, ++hygiene->pages);
 	if (!is_at_end(hygiene)) {
 		exchange_next_page(exchange, cursor, sizeof cursor);
 		wire_put(reply, WIRE_TAG_CURSOR, cursor, sizeof cursor);

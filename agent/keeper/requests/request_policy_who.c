@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "little_endian.h"
 #include "policy_answers.h"
 #include "processes.h"
 
@@ -199,8 +200,7 @@ static enum mortise_status take_groups(
 		return MORTISE_BUSY;
 	supposed->groups = groups;
 	for (size_t i = 0; i < count; i++, ids += sizeof(uint32_t))
-		groups[(*have)++] = (uint32_t)ids[0] | (uint32_t)ids[1] << 8 |
-				    (uint32_t)ids[2] << 16 | (uint32_t)ids[3] << 24;
+		groups[(*have)++] = le32_get(ids);
 	supposed->subject.groups = groups;
 	supposed->subject.group_count = *have;
 	return MORTISE_OK;
@@ -274,8 +274,8 @@ static enum mortise_status take_names(struct supposed *supposed, struct wire_lis
 		missing = at;
 		kind = "group";
 		status = next_name(list, &id, &fields);
-		const uint8_t bytes[] = {
-			(uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24)};
+		uint8_t bytes[4];
+		le32_put(bytes, id);
 		if (status == MORTISE_OK)
 			TRY(take_groups(supposed, bytes, 1, &have));
 		at += strcspn(at, " ");
@@ -566,21 +566,6 @@ static bool add_grant(void *context, const struct policy_grant *grant)
 	return true;
 }
 
-static uint64_t load(const uint8_t *bytes, unsigned size)
-{
-	uint64_t number = 0;
-
-	while (size-- > 0)
-		number = number << 8 | bytes[size];
-	return number;
-}
-
-static void store(uint8_t *bytes, unsigned size, uint64_t number)
-{
-	for (unsigned i = 0; i < size; i++)
-		bytes[i] = (uint8_t)(number >> 8 * i);
-}
-
 static enum mortise_status begin_page(struct exchange *exchange, struct page *page)
 {
 	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
@@ -591,9 +576,9 @@ static enum mortise_status begin_page(struct exchange *exchange, struct page *pa
 	if (cursor->size != CURSOR_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
 	page->has_cursor = true;
-	page->version = load(cursor->bytes, 8);
-	page->place.rule = (uint32_t)load(cursor->bytes + 8, 4);
-	page->place.value = (uint32_t)load(cursor->bytes + 12, 4);
+	page->version = le64_get(cursor->bytes);
+	page->place.rule = le32_get(cursor->bytes + 8);
+	page->place.value = le32_get(cursor->bytes + 12);
 	page->place.part = page->place.value >> PART_SHIFT;
 	page->place.value &= (1u << PART_SHIFT) - 1;
 	if (page->place.part > POLICY_DENIES)
@@ -604,9 +589,9 @@ static enum mortise_status begin_page(struct exchange *exchange, struct page *pa
 
 static void write_cursor(const struct page *page, uint8_t cursor[CURSOR_SIZE])
 {
-	store(cursor, 8, page->version);
-	store(cursor + 8, 4, page->place.rule);
-	store(cursor + 12, 4, page->place.value | (uint32_t)page->place.part << PART_SHIFT);
+	le64_put(cursor, page->version);
+	le32_put(cursor + 8, page->place.rule);
+	le32_put(cursor + 12, page->place.value | (uint32_t)page->place.part << PART_SHIFT);
 }
 
 /* A place in one policy is none in another. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "little_endian.h"
 #include "request_typed.h"
 #include "slots.h"
 
@@ -324,7 +325,7 @@ static void put_page(struct exchange *exchange, const struct lifecycle_rekeying 
 	struct wire_writer *reply = exchange->reply;
 	uint8_t cursor[CURSOR_SIZE];
 
-	envelope_put_u64(cursor, rekeying->epoch);
+	le64_put(cursor, rekeying->epoch);
 	if (rekeying->is_under_way) {
 		exchange_next_page(exchange, cursor, sizeof cursor);
 		wire_put(reply, WIRE_TAG_CURSOR, cursor, sizeof cursor);
@@ -365,8 +366,7 @@ static enum mortise_status go_on(struct exchange *exchange, const struct wire_fi
 
 	if (cursor->size != CURSOR_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
-	for (unsigned i = 0; i < CURSOR_SIZE; i++)
-		epoch |= (uint64_t)cursor->bytes[i] << (8 * i);
+	epoch = le64_get(cursor->bytes);
 	exchange_go_on(exchange, cursor->bytes, CURSOR_SIZE);
 	if (epoch != rekeying.epoch) {
 		rekeying.epoch = epoch;

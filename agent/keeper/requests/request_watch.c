@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "exchange.h"
 
 #define LIMIT_MS         600000 /* then the caller is told that nothing has changed */
@@ -32,14 +32,6 @@ struct watch {
 	size_t count;
 	struct watched paths[WIRE_WATCH_MAX];
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void drop(void *context)
 {
@@ -172,7 +164,7 @@ static enum mortise_status start(
 		return MORTISE_OK;
 	}
 	watch->uid = exchange->from->caller.subject.uid;
-	watch->until_ms = now_ms() + limit_ms;
+	watch->until_ms = clock_steady_us() / 1000 + limit_ms;
 	if (!has_room(exchange->agent, watch))
 		return exchange_fail(exchange, MORTISE_BUSY,
 			"%d paths are watched at most, and %d of one user; watch fewer, or wait",
@@ -265,7 +257,7 @@ void request_tell_watchers(struct agent *agent)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
 	struct watch_list *list = &agent->watches;
-	uint64_t now = now_ms();
+	uint64_t now = clock_steady_us() / 1000;
 	struct watch *next;
 
 	if (!vault || !list->first)

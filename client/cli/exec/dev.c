@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "array.h"
 #include "ask.h"
 #include "child.h"
 #include "dev_agent.h"
@@ -84,7 +85,7 @@ static int take(void *context, const struct envfile_entry *entry)
 	for (size_t i = 0; i < values->count; i++)
 		if (strcmp(values->list[i].path, value.path) == 0)
 			return refuse_double(reading, entry, &values->list[i]);
-	list = reallocarray(values->list, values->count + 1, sizeof *list);
+	list = array_room(values->list, values->count, sizeof *list);
 	if (!list)
 		return output_fail(reading->cli, MORTISE_IO, "out of memory");
 	values->list = list;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "array.h"
 #include "child.h"
 #include "memory_file.h"
 #include "output.h"
@@ -78,8 +79,8 @@ static enum mortise_status inherit(
 static enum mortise_status put_descriptor(struct exec_environment *environment,
 	const struct exec_variable *variable, const struct fetched *value)
 {
-	int *descriptors = reallocarray(
-		environment->descriptors, environment->descriptor_count + 1, sizeof *descriptors);
+	int *descriptors = array_room(
+		environment->descriptors, environment->descriptor_count, sizeof *descriptors);
 	char path[MEMORY_FILE_PATH_SIZE];
 	int fd;
 

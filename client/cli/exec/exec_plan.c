@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "args.h"
+#include "array.h"
 #include "encodings.h"
 #include "envfile.h"
 #include "list.h"
@@ -44,7 +45,7 @@ static int add_variable(struct cli *cli, struct exec_plan *plan, struct exec_var
 		if (strcmp(plan->variables[i].name, variable.name) == 0)
 			status = refuse_double(cli, &plan->variables[i], &variable);
 	if (status == CLI_DONE && variable.name)
-		variables = reallocarray(plan->variables, plan->count + 1, sizeof *variables);
+		variables = array_room(plan->variables, plan->count, sizeof *variables);
 	if (!variables) {
 		free(variable.name);
 		return status != CLI_DONE ? status : fail_memory(cli);
@@ -131,7 +132,7 @@ static int add_child(
 {
 	struct exec_variable variable = {.from = option};
 	char name[MORTISE_PATH_MAX + 1];
-	char **paths = reallocarray(plan->paths, plan->path_count + 1, sizeof *paths);
+	char **paths = array_room(plan->paths, plan->path_count, sizeof *paths);
 	char *copy = strdup(path);
 	int status;
 

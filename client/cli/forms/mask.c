@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "encodings.h"
 
 #define NEEDLES_SIZE_MIN 8
@@ -421,7 +422,7 @@ static enum mortise_status take(void *context, const struct encodings_form *form
 enum mortise_status mask_add(
 	struct mask *mask, const char *name, const uint8_t *value, size_t size, bool *out_is_masked)
 {
-	char **marks = reallocarray(mask->marks, mask->count + 1, sizeof *marks);
+	char **marks = array_room(mask->marks, mask->count, sizeof *marks);
 	char *mark;
 
 	if (!marks)

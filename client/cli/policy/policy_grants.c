@@ -8,6 +8,7 @@
 
 #include "accounts.h"
 #include "args.h"
+#include "array.h"
 #include "ask.h"
 #include "output.h"
 
@@ -277,17 +278,11 @@ static bool read_grant(const struct wire_message *item, struct policy_grant *gra
 
 static bool grow(struct policy_grants *grants)
 {
-	size_t capacity = grants->capacity == 0 ? 64 : grants->capacity * 2;
-	struct policy_grant *list;
+	struct policy_grant *list = array_room(grants->list, grants->count, sizeof *list);
 
-	if (grants->count < grants->capacity)
-		return true;
-	list = reallocarray(grants->list, capacity, sizeof *list);
-	if (!list)
-		return false;
-	grants->list = list;
-	grants->capacity = capacity;
-	return true;
+	if (list)
+		grants->list = list;
+	return list != NULL;
 }
 
 /* False if it is malformed, or memory is short. */

@@ -15,7 +15,7 @@ struct policy_grant {
 
 struct policy_grants {
 	struct policy_grant *list;
-	size_t count, capacity;
+	size_t count;
 	char about[WIRE_TEXT_MAX]; /* whom POLICY_MAY is about */
 	uint8_t cursor[64];
 	size_t cursor_size; /* 0: there is no more */

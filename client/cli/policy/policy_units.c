@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "output.h"
 #include "program.h"
 
@@ -41,13 +42,12 @@ static bool take_header(struct place *place, const char *line, size_t size)
 static void add(
 	struct policy_units *units, const struct place *place, const char *name, size_t size)
 {
-	struct policy_unit *unit = units->unit;
+	struct policy_unit *unit;
 
 	if (size == 0 || size >= sizeof unit->name || memchr(name, '*', size) ||
 		memchr(name, ':', size))
 		return;
-	if (units->count % AT_ONCE == 0)
-		unit = realloc(unit, (units->count + AT_ONCE) * sizeof *unit);
+	unit = array_room(units->unit, units->count, sizeof *unit);
 	if (!unit)
 		return;
 	units->unit = unit;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "array.h"
 
 #define DEPTH_MAX     256 /* each level keeps a descriptor open */
 #define NAME_MAX_SIZE 4096
@@ -138,19 +139,17 @@ static int compare(const void *one, const void *other)
 static char **names_in(DIR *directory, size_t *out_count)
 {
 	char **names = NULL;
-	size_t count = 0, room = 0;
+	size_t count = 0;
 	struct dirent *entry;
 
 	while (errno = 0, (entry = readdir(directory)) != NULL) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (count == room) {
-			char **larger = reallocarray(names, room = room * 2 + 64, sizeof *names);
+		char **larger = array_room(names, count, sizeof *names);
 
-			if (!larger)
-				break;
-			names = larger;
-		}
+		if (!larger)
+			break;
+		names = larger;
 		names[count] = strdup(entry->d_name);
 		if (!names[count])
 			break;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "array.h"
 #include "audit_log.h"
 #include "list.h"
 #include "output.h"
@@ -254,17 +255,12 @@ int hygiene_read_age(const struct cli *cli, uint64_t *out_older_than_us)
 static enum mortise_status add(
 	struct cli *cli, struct hygiene *hygiene, const struct hygiene_finding *finding)
 {
-	size_t capacity = hygiene->capacity == 0 ? 64 : hygiene->capacity * 2;
+	struct hygiene_finding *findings =
+		array_room(hygiene->findings, hygiene->count, sizeof *findings);
 
-	if (hygiene->count == hygiene->capacity) {
-		struct hygiene_finding *findings =
-			reallocarray(hygiene->findings, capacity, sizeof *findings);
-
-		if (!findings)
-			return client_fail(cli->agent, MORTISE_IO, "out of memory");
-		hygiene->findings = findings;
-		hygiene->capacity = capacity;
-	}
+	if (!findings)
+		return client_fail(cli->agent, MORTISE_IO, "out of memory");
+	hygiene->findings = findings;
 	hygiene->findings[hygiene->count++] = *finding;
 	return MORTISE_OK;
 }

@@ -30,7 +30,7 @@ struct hygiene_finding {
 
 struct hygiene {
 	struct hygiene_finding *findings; /* by kind, group and path */
-	size_t count, capacity;
+	size_t count;
 	uint64_t examined;   /* secrets */
 	bool leaves_out_log; /* set by who asks: the log may be long */
 	bool has_log;        /* else nobody can say what was never read */

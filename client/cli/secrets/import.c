@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "array.h"
 #include "ask.h"
 #include "envfile.h"
 #include "output.h"
@@ -17,8 +18,7 @@
 static int add_entry(
 	const struct cli *cli, const struct envfile_entry *found, struct import_file *file)
 {
-	struct import_entry *entries =
-		reallocarray(file->entries, file->count + 1, sizeof *entries);
+	struct import_entry *entries = array_room(file->entries, file->count, sizeof *entries);
 
 	if (!entries)
 		return output_fail(cli, MORTISE_IO, "out of memory");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "array.h"
 #include "ask.h"
 #include "output.h"
 #include "when.h"
@@ -20,17 +21,12 @@ struct cursor {
 
 static bool grow(struct listing *listing)
 {
-	size_t capacity = listing->capacity == 0 ? 256 : listing->capacity * 2;
-	struct listing_entry *entries;
+	struct listing_entry *entries =
+		array_room(listing->entries, listing->count, sizeof *entries);
 
-	if (listing->count < listing->capacity)
-		return true;
-	entries = reallocarray(listing->entries, capacity, sizeof *entries);
-	if (!entries)
-		return false;
-	listing->entries = entries;
-	listing->capacity = capacity;
-	return true;
+	if (entries)
+		listing->entries = entries;
+	return entries != NULL;
 }
 
 /* Is it the prefix itself, or below it? */

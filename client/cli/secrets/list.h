@@ -14,7 +14,7 @@ struct listing_entry {
 
 struct listing {
 	struct listing_entry *entries;
-	size_t count, capacity;
+	size_t count;
 	uint64_t now_us; /* by the agent's clock, which does not believe the host's at all times */
 };
 

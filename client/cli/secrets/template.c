@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "array.h"
 #include "fetch.h"
 #include "input.h"
 #include "output.h"
@@ -143,8 +144,7 @@ static int add_secret(struct cli *cli, struct rendering *rendering, struct piece
 
 static int add_part(struct cli *cli, struct rendering *rendering, const struct template_part *part)
 {
-	struct piece *pieces =
-		reallocarray(rendering->pieces, rendering->count + 1, sizeof *pieces);
+	struct piece *pieces = array_room(rendering->pieces, rendering->count, sizeof *pieces);
 	struct piece *piece;
 
 	if (!pieces)
