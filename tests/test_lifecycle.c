@@ -844,6 +844,36 @@ static void after_a_recovery_that_failed_half_way_a_key_opens_the_store(void **s
 	assert_int_equal(tear_down_keeper(&other_state), 0);
 }
 
+/* Or two vaults would be open, and whoever made one of them had the key of a file put aside. */
+static void an_init_while_a_backup_is_recovered_is_told_to_wait(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct keeper_fixture *other = keeper_prepare();
+	void *other_state = other;
+
+	keeper_start(other);
+	keeper_init(other);
+	struct asker *asker = asker_open(fixture), *maker = asker_open(fixture);
+	bring_store(fixture, asker, other);
+	fixture->play = play_silent;
+	fixture->questions = 0;
+	struct wire_writer *writer = asker_begin(asker, WIRE_RECOVER);
+	wire_put_number(writer, WIRE_TAG_NUMBER, 1);
+	wire_put_text(writer, WIRE_TAG_RECOVERY, other->recovery);
+	wire_put_text(writer, WIRE_TAG_SLOT_KIND, "tpm2");
+	asker_send_read(asker);
+	keeper_await_questions(fixture, 1);
+	assert_int_equal(ask_init(fixture, maker, "none"), MORTISE_BUSY);
+	assert_int_equal(ask_init(fixture, maker, "tpm2"), MORTISE_BUSY);
+	fixture->play = play_honest;
+	play_death(fixture, NULL);
+	assert_int_equal(asker_receive(fixture, asker), MORTISE_HARDWARE);
+	assert_int_equal(ask_init(fixture, maker, "none"), MORTISE_OK);
+	asker_close(maker);
+	asker_close(asker);
+	assert_int_equal(tear_down_keeper(&other_state), 0);
+}
+
 static void a_policy_counts_the_anchor_up_at_once(void **state)
 {
 	struct keeper_fixture *fixture = *state;
@@ -1030,6 +1060,7 @@ int main(void)
 		WITH_HARDWARE(an_admins_seal_holds_though_a_typed_key_could_not_be_checked),
 		WITH_HARDWARE(hardware_is_tried_again_as_it_was_said_though_a_recovery_failed),
 		WITH_STORE(after_a_recovery_that_failed_half_way_a_key_opens_the_store),
+		WITH_KEEPER(an_init_while_a_backup_is_recovered_is_told_to_wait),
 		WITH_HARDWARE(a_policy_counts_the_anchor_up_at_once),
 		WITH_HARDWARE(a_second_unseal_meanwhile_is_told_to_wait),
 		WITH_HARDWARE(a_seal_holds_over_a_restart_until_unseal),

@@ -14,7 +14,9 @@
 
 #include "directory.h"
 #include "log.h"
-#include "monitor_state.h"
+#include "monitor_children.h"
+#include "monitor_keeper.h"
+#include "monitor_request.h"
 #include "notify.h"
 
 const struct monitor_timing monitor_usual_timing = {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include "monitor_children.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -8,7 +10,6 @@
 
 #include "directory.h"
 #include "log.h"
-#include "monitor_state.h"
 
 /* ---- one sealer at a time, each with a deadline ---- */
 

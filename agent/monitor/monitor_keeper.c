@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The keeper's life: its start, its configuration, its end, and the next one. */
+#include "monitor_keeper.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -15,7 +16,8 @@
 #include "directory.h"
 #include "little_endian.h"
 #include "log.h"
-#include "monitor_state.h"
+#include "monitor_children.h"
+#include "monitor_request.h"
 
 #define DAY_S         86400
 #define CONFIGURE_MAX (4 * 4096 + 1024) /* two paths, names, numbers */

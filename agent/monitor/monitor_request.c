@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * What the keeper asks for. The keeper may have been taken over by a client: its authority is
- * this file's table, and everything else ends it.
- */
+#include "monitor_request.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -13,7 +11,7 @@
 
 #include "directory.h"
 #include "log.h"
-#include "monitor_state.h"
+#include "monitor_children.h"
 #include "names.h"
 #include "notify.h"
 #include "processes.h"

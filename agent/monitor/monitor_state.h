@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * monitor_state: what the monitor knows of itself and its children; timers, frames to the keeper,
- * and the end of both. Below the parts of the monitor (its loop, the keeper's life, what a keeper
- * asks for, sealers, witnesses, credentials); nobody else includes it.
+ * and the end of both. Below what the monitor does (its loop, the keeper's life, what a keeper asks
+ * for, its other children); nobody else includes it.
  */
 #ifndef MORTISE_MONITOR_STATE_H
 #define MORTISE_MONITOR_STATE_H
@@ -90,36 +90,5 @@ void monitor_answer(struct monitor *monitor, uint32_t request_id, enum mortise_s
 void monitor_keeper_stop_reading(struct monitor_keeper *keeper);
 /* why: for the log; NULL: there is nothing to say. */
 void monitor_keeper_kill(struct monitor *monitor, const char *why);
-
-/* monitor_keeper.c */
-void monitor_keeper_start(struct monitor *monitor);
-/* Tells a keeper that runs what has changed. */
-void monitor_keeper_configure(struct monitor *monitor);
-void monitor_keeper_ended(struct monitor *monitor, int wait_status);
-
-/* monitor_request.c */
-/* The keeper's state for the service manager, behind lines that say more: "READY=1\n", "". */
-void monitor_tell_manager(struct monitor *monitor, const char *before);
-void monitor_request(struct monitor *monitor, const struct wire_message *message);
-void monitor_resolver_ended(
-	struct monitor *monitor, struct monitor_resolver *resolver, int wait_status);
-
-/* monitor_credential.c */
-void monitor_credential_accept(struct monitor *monitor, const struct wire_message *message);
-void monitor_credential_release(struct monitor *monitor, const struct wire_message *message);
-/* Before its socket is closed. */
-void monitor_credential_keeper_ended(struct monitor *monitor);
-
-/* monitor_witness.c */
-void monitor_witness_start(struct monitor *monitor, const struct wire_message *message);
-void monitor_witness_kill(struct monitor *monitor);
-/* Nothing happens if pid was none. */
-void monitor_witness_ended(struct monitor *monitor, pid_t pid, int wait_status);
-
-/* monitor_sealer.c */
-void monitor_sealer_start(struct monitor *monitor, uint32_t request_id);
-void monitor_sealer_kill(struct monitor *monitor);
-void monitor_sealer_overdue(evutil_socket_t fd, short what, void *context);
-void monitor_sealer_ended(struct monitor *monitor, int wait_status);
 
 #endif

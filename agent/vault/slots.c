@@ -180,7 +180,7 @@ enum mortise_status slot_copy_read(struct store_bytes record, struct slot_copy *
 {
 	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
 
-	if (record.size > SLOT_RECORD_MAX)
+	if (record.size == 0 || record.size > SLOT_RECORD_MAX)
 		return MORTISE_INTEGRITY;
 	copy.record = malloc(record.size);
 	if (!copy.record)

@@ -101,9 +101,20 @@ struct anchor_report lifecycle_anchor(const struct lifecycle *lifecycle)
 
 /* ---- what is under way ---- */
 
+/* An init or a recovery opens the store by itself. */
+static bool opens_otherwise(const struct lifecycle *lifecycle)
+{
+	return making_is_under_way(&lifecycle->making) ||
+	       recovering_is_under_way(&lifecycle->recovering);
+}
+
 enum mortise_status lifecycle_init(struct lifecycle *lifecycle, const struct making_wish *wish,
 	lifecycle_done *done, void *context)
 {
+	if (lifecycle->holding.state != LIFECYCLE_UNINITIALISED)
+		return MORTISE_CONFLICT;
+	if (opens_otherwise(lifecycle))
+		return MORTISE_BUSY;
 	return making_begin(&lifecycle->making, wish, &(struct waiter){done, context});
 }
 
@@ -111,13 +122,6 @@ void lifecycle_start(struct lifecycle *lifecycle)
 {
 	if (lifecycle->holding.state != LIFECYCLE_UNINITIALISED)
 		unsealing_start(&lifecycle->unsealing);
-}
-
-/* An init or a recovery opens the store by itself. */
-static bool opens_otherwise(const struct lifecycle *lifecycle)
-{
-	return making_is_under_way(&lifecycle->making) ||
-	       recovering_is_under_way(&lifecycle->recovering);
 }
 
 enum mortise_status lifecycle_unseal(struct lifecycle *lifecycle, const struct lifecycle_pin *pin,

@@ -168,6 +168,14 @@ static enum mortise_status make_store(struct making *making)
 	return create(holding->store, &origin);
 }
 
+/* The log was given them before there was a vault to close. */
+static void drop_log_keys(struct making *making)
+{
+	const struct lifecycle_hooks *hooks = &making->holding->hooks;
+
+	hooks->closing(hooks->context);
+}
+
 static void on_opened(void *context, enum mortise_status status)
 {
 	struct making *making = context;
@@ -177,7 +185,7 @@ static void on_opened(void *context, enum mortise_status status)
 		end(making, MORTISE_OK, "");
 		return;
 	}
-	audit_detach(making->holding->audit);
+	drop_log_keys(making);
 	if (making->holding->state == LIFECYCLE_SEALED) {
 		/* It is made, and whoever has its key can open it; it does so by itself, too. */
 		holding_try_later(making->holding);
@@ -250,11 +258,8 @@ static void on_enrolled(void *context, enum mortise_status status, const char *t
 enum mortise_status making_begin(
 	struct making *making, const struct making_wish *wish, const struct waiter *waiter)
 {
-	if (making->holding->state != LIFECYCLE_UNINITIALISED)
-		return MORTISE_CONFLICT;
-	if (making->new)
-		return MORTISE_BUSY;
 	struct new_store *new = calloc(1, sizeof *new);
+
 	if (!new)
 		return MORTISE_BUSY;
 	new->is_wanted = wish->is_wanted;
@@ -286,6 +291,8 @@ bool making_is_under_way(const struct making *making)
 /* Before its check ends it is made already, and whoever has its key can open it. */
 void making_cancel(struct making *making)
 {
-	if (making->new)
-		end(making, MORTISE_OK, "");
+	if (!making->new)
+		return;
+	drop_log_keys(making);
+	end(making, MORTISE_OK, "");
 }

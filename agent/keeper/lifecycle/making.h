@@ -21,7 +21,7 @@ struct making_wish {
 	bool (*is_wanted)(void *context); /* the waiter's; is he still there? */
 };
 
-/* As lifecycle_init(). */
+/* As lifecycle_init(), once it is known that there is no store and nothing else is under way. */
 enum mortise_status making_begin(struct making *making, const struct making_wish *wish,
 	const struct waiter *waiter) MUST_USE;
 bool making_is_under_way(const struct making *making);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "unsealing.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,7 +88,9 @@ static void record(struct unsealing *unsealing, enum mortise_status status, bool
 	bool is_news = status == MORTISE_OK || is_attended ||
 		       strcmp(unsealing->recorded, holding->reason) != 0;
 
-	memcpy(unsealing->recorded, holding->reason, sizeof unsealing->recorded);
+	static_assert(sizeof unsealing->recorded == sizeof unsealing->holding->reason,
+		"no part of a reason is compared");
+	memcpy(unsealing->recorded, unsealing->holding->reason, sizeof unsealing->recorded);
 	if (is_news)
 		holding_record(holding, "unsealed", status, holding->reason);
 }

@@ -32,7 +32,7 @@ struct unsealing {
 	struct turn next;    /* with a PIN that was typed while another turn was under way */
 	uint64_t asked_id;   /* the slot whose hardware was asked last for its h */
 	uint64_t pin_slot;   /* that waits for its PIN, as far as the last turn went; 0: none */
-	char recorded[512];  /* why the last attempt failed that is in the log */
+	char recorded[1000]; /* why the last attempt failed that is in the log */
 	struct waiter asked; /* for the turn */
 	struct waiter typed; /* for what comes of the key that he typed */
 };

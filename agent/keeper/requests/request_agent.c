@@ -320,8 +320,8 @@ enum mortise_status request_init(struct exchange *exchange)
 	enum mortise_status status = lifecycle_init(lifecycle, &wish, on_initialised, pending);
 	if (status != MORTISE_OK) {
 		pending_abandon(exchange, pending);
-		return exchange_fail(
-			exchange, status, "the agent is busy with another init; try again");
+		return exchange_fail(exchange, status,
+			"the agent is busy with another init or with a recover; try again");
 	}
 	return MORTISE_OK;
 }
