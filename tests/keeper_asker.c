@@ -414,3 +414,10 @@ void assert_last_line(const struct keeper_fixture *fixture, const char *expected
 	assert_string_equal(last, expected);
 	free(text);
 }
+
+void assert_sealed_because(struct keeper_fixture *fixture, const char *part)
+{
+	keeper_await_state(fixture, "sealed: ");
+	if (!strstr(fixture->state, part))
+		fail_msg("'%s' is not in '%s'", part, fixture->state);
+}

@@ -213,6 +213,8 @@ void assert_last_line(const struct keeper_fixture *fixture, const char *expected
  */
 void keeper_stop_log(struct keeper_fixture *fixture);
 void keeper_mend_log(struct keeper_fixture *fixture);
+/* What it told when it was sealed last: by now it may be trying again. */
+void assert_sealed_because(struct keeper_fixture *fixture, const char *part);
 bool keeper_log_has(const struct keeper_fixture *fixture, const char *needle);
 
 #define WITH_KEEPER(name) cmocka_unit_test_setup_teardown(name, set_up_keeper, tear_down_keeper)

@@ -224,12 +224,17 @@ def follow(case, chain=()):
     return faults
 
 
-def prepare(place):
-    """An agent with a file for its hardware, and copies of stores: by a TPM, by a token, and by one with a PIN."""
+def fake(place):
+    """The fake sealer's directory, for its agent's user."""
     place.directory('fake')
     shutil.copy(TOOLS + '/sealer_fake', place('fake/sealer'))
     if IS_ROOT:
         shutil.chown(place('fake'), AGENT_USER, AGENT_USER)
+
+
+def prepare(place):
+    """An agent with a file for its hardware, and copies of stores: by a TPM, by a token, and by one with a PIN."""
+    fake(place)
     agent = place.agent(tpm2_lines=('anchor-window = 1',))
     lay_out(place)
     place.file('right-pin', PIN + '\n')
@@ -287,6 +292,21 @@ def register(operation):
 
 for one in ASKED:
     register(one)
+
+
+@test
+def init_says_that_its_store_is_made_and_not_open_where_it_is_so(place):
+    fake(place)
+    agent = place.agent()
+    begin(agent)
+    place.file('fake/fault', json.dumps({'fault': FAULTS['FAILURE_MODE'], 'of': ['read']}))
+    os.chmod(place('fake/fault'), 0o644)
+    said = agent.do('init', '--recovery-file=' + place('recovery')).out
+    has(said, 'the store is made, but not unsealed yet: ')
+    has(agent.status()['state'], 'seal')
+    os.unlink(place('fake/fault'))
+    agent.do('recover', '--yes', '--no-hardware', '--recovery-file=' + place('recovery'))
+    same(agent.status()['state'], 'unsealed')
 
 
 # ---- a TPM ----

@@ -101,20 +101,42 @@ static enum mortise_status keep_key(struct key_file *target, const char *key, co
 		"ever gone, it alone opens the store: mortise recover --recovery\n\n");
 }
 
-static int report(const struct cli *cli, const struct wire_message *reply, const char *key_id,
+/* A store that is made is there, though its hardware may have gone before it was opened. */
+static void report_state(struct cli *cli, FILE *out)
+{
+	char state[32], reason[WIRE_TEXT_MAX + 1];
+
+	if (ask_fact(cli, "state", state, sizeof state) != MORTISE_OK ||
+		strcmp(state, "unsealed") == 0) {
+		fputs("the store is made and unsealed; its first policy lets root do "
+		      "everything.\n",
+			out);
+		return;
+	}
+	if (ask_fact(cli, "reason", reason, sizeof reason) != MORTISE_OK)
+		(void)snprintf(reason, sizeof reason, "see: mortise status");
+	fprintf(out,
+		"the store is made, but not unsealed yet: %s\n"
+		"Its first policy lets root do everything.\n",
+		reason);
+}
+
+static int report(struct cli *cli, const struct wire_message *reply, const char *key_id,
 	const struct key_file *target)
 {
 	FILE *out = key_file_is_output(target) && !cli->is_dry_run ? stderr : stdout;
-	const struct wire_field *policy = wire_field_of(reply, WIRE_TAG_TEXT);
+	char text[WIRE_TEXT_MAX + 1] = "";
 
-	const void *text = policy->size > 0 ? (const char *)policy->bytes : "";
-	const char *kept = cli->is_dry_run ? NULL : policy_first_keep(cli, text, policy->size);
+	/* It lies where the next reply will. One that is no text is none: the store is made. */
+	(void)!wire_text(reply, WIRE_TAG_TEXT, text, sizeof text);
+	size_t size = strlen(text);
+	const char *kept = cli->is_dry_run ? NULL : policy_first_keep(cli, text, size);
 
 	if (cli->is_json)
 		return output_json(json_pack("{s:b, s:b, s:s?, s:o, s:s?}", "changed",
 			ask_flag(reply, WIRE_TAG_CHANGED), "dry_run", cli->is_dry_run,
 			"recovery_key_id", cli->is_dry_run ? NULL : key_id, "policy",
-			output_json_shown(text, policy->size), "policy_file", kept));
+			output_json_shown(text, size), "policy_file", kept));
 	if (cli->is_dry_run) {
 		fputs("would make a new store\n", out);
 		return CLI_DONE;
@@ -128,18 +150,18 @@ static int report(const struct cli *cli, const struct wire_message *reply, const
 		      "the "
 		      "store;\nsee: mortise slot add --help\n",
 			out);
-	fputs("the store is made and unsealed; its first policy lets root do everything.\n", out);
+	report_state(cli, out);
 	if (kept)
 		fprintf(out,
 			"It is %s; put rules of your own beside it, then: mortise policy apply\n",
 			kept);
 	else
 		fprintf(out, "Put it into %s beside your own, then: mortise policy apply\n\n%.*s",
-			POLICY_DIRECTORY, (int)policy->size, (const char *)text);
+			POLICY_DIRECTORY, (int)size, text);
 	return CLI_DONE;
 }
 
-static int finish(const struct cli *cli, const struct wire_message *reply, struct key_file *target)
+static int finish(struct cli *cli, const struct wire_message *reply, struct key_file *target)
 {
 	char key[RECOVERY_MAX], key_id[16];
 	enum mortise_status status = MORTISE_OK;
