@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "lifecycle_fixture.h"
 
-
 int set_up_hardware(void **state)
 {
 	if (set_up_keeper(state) != 0)

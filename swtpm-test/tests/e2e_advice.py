@@ -301,7 +301,7 @@ def init_says_that_its_store_is_made_and_not_open_where_it_is_so(place):
     begin(agent)
     place.file('fake/fault', json.dumps({'fault': FAULTS['FAILURE_MODE'], 'of': ['read']}))
     os.chmod(place('fake/fault'), 0o644)
-    said = agent.do('init', '--recovery-file=' + place('recovery')).out
+    said = agent.do('init', '--recovery-file=' + place('recovery')).out.decode()
     has(said, 'the store is made, but not unsealed yet: ')
     has(agent.status()['state'], 'seal')
     os.unlink(place('fake/fault'))
