@@ -58,7 +58,7 @@ static size_t build_configuration(
 	const struct monitor_settings *settings, uint8_t *frame, size_t capacity)
 {
 	const struct config *config = settings->config;
-	uint8_t ids[4 * PROCESS_IDS];
+	uint8_t ids[4 * PROCESS_IDS] = {0};
 	struct wire_writer writer;
 
 	le32_put(ids + 4 * PROCESS_ID_AGENT, settings->identity->uid);
