@@ -354,6 +354,31 @@ static void a_storm_of_hangups_changes_nothing(void **state)
 	assert_int_equal(monitor_exit_status(fixture), 0);
 }
 
+static void stop_in_a_storm(struct monitor_fixture *fixture)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	siginfo_t gone = {.si_pid = 0};
+
+	monitor_start(fixture, "calm");
+	assert_told(fixture, "READY=1\nSTATUS=calm");
+	kill(fixture->monitor, SIGTERM);
+	for (size_t i = 0; gone.si_pid == 0; i++) {
+		kill(fixture->monitor, numbers[i % 3]);
+		assert_int_equal(
+			waitid(P_PID, (id_t)fixture->monitor, &gone, WEXITED | WNOHANG | WNOWAIT),
+			0);
+	}
+	assert_int_equal(monitor_exit_status(fixture), 0);
+	assert_told(fixture, "STOPPING=1");
+}
+
+/* It ends by its own exit, whenever the next signal comes. */
+static void a_storm_of_stops_is_one_stop(void **state)
+{
+	for (int round = 0; round < 20; round++)
+		stop_in_a_storm(*state);
+}
+
 static void a_stop_lets_the_sealer_tidy_up(void **state)
 {
 	struct monitor_fixture *fixture = *state;
@@ -505,6 +530,7 @@ static int test_all(void)
 		MONITOR_TEST(a_stop_ends_keeper_and_monitor),
 		MONITOR_TEST(a_keeper_that_does_not_stop_is_killed),
 		MONITOR_TEST(a_stop_between_two_keepers_ends_the_monitor),
+		MONITOR_TEST(a_storm_of_stops_is_one_stop),
 		MONITOR_TEST(a_stop_lets_the_sealer_tidy_up),
 		MONITOR_TEST(a_stop_does_not_wait_for_a_sealer_that_hangs),
 		MONITOR_TEST(a_sealer_gets_no_ambient_capability),

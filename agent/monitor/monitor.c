@@ -141,14 +141,14 @@ static void on_restart(evutil_socket_t fd, short what, void *context)
 	monitor_keeper_start(context);
 }
 
+static const struct {
+	int number;
+	event_callback_fn act;
+} watched[MONITOR_SIGNALS] = {
+	{SIGCHLD, on_child}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_hangup}};
+
 static enum mortise_status watch_signals(struct monitor *monitor)
 {
-	static const struct {
-		int number;
-		event_callback_fn act;
-	} watched[MONITOR_SIGNALS] = {
-		{SIGCHLD, on_child}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_hangup}};
-
 	for (size_t i = 0; i < MONITOR_SIGNALS; i++) {
 		monitor->signals[i] =
 			evsignal_new(monitor->base, watched[i].number, watched[i].act, monitor);
@@ -181,9 +181,21 @@ static void free_event(struct event *event)
 		event_free(event);
 }
 
+/* Who is told once more to stop goes on with it: it must not end by that signal. */
+static void block_watched(void)
+{
+	sigset_t all;
+
+	sigemptyset(&all);
+	for (size_t i = 0; i < MONITOR_SIGNALS; i++)
+		sigaddset(&all, watched[i].number);
+	(void)sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
 /* Children that still run die with the monitor (PR_SET_PDEATHSIG); no need to wait for them. */
 static void tear_down(struct monitor *monitor)
 {
+	block_watched();
 	monitor_sealer_kill(monitor);
 	monitor_witness_kill(monitor);
 	for (size_t i = 0; i < MONITOR_RESOLVERS; i++) {
