@@ -477,6 +477,120 @@ static void misbehave(const char *scenario)
 	run_until_killed();
 }
 
+/* What a scenario is played with. */
+struct stage {
+	const struct wire_message *configuration;
+	int listener;
+};
+
+static void play_state(const struct stage *stage)
+{
+	close(stage->listener);
+	tell_state();
+}
+
+static void play_configuration(const struct stage *stage)
+{
+	tell_configuration(stage->configuration, stage->listener);
+}
+
+static void play_spawn_and_die(const struct stage *stage)
+{
+	spawn_and_die(is_first_time(stage->configuration));
+}
+
+static void play_lines(void)
+{
+	say("one\nREADY=0\x1b");
+	say("two");
+}
+
+static void play_calm(void)
+{
+	say("calm");
+}
+
+static void play_pin_and_then_none(void)
+{
+	say_that_it_waits_for_a_pin();
+	say("open");
+}
+
+static void play_listens(void)
+{
+	char environment[64] = "";
+	struct wire_message message;
+	int listener;
+
+	say("listens");
+	message = hear(&listener);
+	(void)!wire_text(&message, PROCESS_TAG_ENVIRONMENT, environment, sizeof environment);
+	say(message.code == PROCESS_CONFIGURE && listener < 0 ? environment : "wrong");
+	say(environment);
+}
+
+static void play_deaf(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	say("deaf");
+}
+
+static void play_dies_often(void)
+{
+	say_number("pid", getpid());
+	exit(1);
+}
+
+static void play_accept_none(void)
+{
+	uint64_t number;
+	int fd;
+
+	say_number("none:", accept_one(&fd, &number));
+}
+
+/* Each needs the stage, or does without. */
+static const struct {
+	const char *scenario;
+	void (*play)(void);
+	void (*play_on)(const struct stage *stage);
+} plays[] = {
+	{.scenario = "state", .play_on = play_state},
+	{.scenario = "configuration", .play_on = play_configuration},
+	{.scenario = "spawn", .play = spawn_one},
+	{.scenario = "spawn-three", .play = spawn_three},
+	{.scenario = "spawn-in-turn", .play = spawn_in_turn},
+	{.scenario = "spawn-and-die", .play_on = play_spawn_and_die},
+	{.scenario = "witness", .play = meet_witness},
+	{.scenario = "witness-again", .play = replace_witness},
+	{.scenario = "witnesses", .play = fetch_witnesses},
+	{.scenario = "resolve", .play = resolve_root},
+	{.scenario = "resolve-many", .play = resolve_too_many},
+	{.scenario = "lines", .play = play_lines},
+	{.scenario = "calm", .play = play_calm},
+	{.scenario = "pin", .play = say_that_it_waits_for_a_pin},
+	{.scenario = "pin and then none", .play = play_pin_and_then_none},
+	{.scenario = "listens", .play = play_listens},
+	{.scenario = "deaf", .play = play_deaf},
+	{.scenario = "dies-often", .play = play_dies_often},
+	{.scenario = "accept-all", .play = accept_all},
+	{.scenario = "accept-none", .play = play_accept_none},
+};
+
+static bool play(const char *scenario, const struct stage *stage)
+{
+	for (size_t i = 0; i < sizeof plays / sizeof *plays; i++) {
+		if (strcmp(scenario, plays[i].scenario) != 0)
+			continue;
+		if (plays[i].play)
+			plays[i].play();
+		else
+			plays[i].play_on(stage);
+		return true;
+	}
+	return false;
+}
+
 static int keeper(void)
 {
 	int listener;
@@ -486,64 +600,15 @@ static int keeper(void)
 	if (message.code != PROCESS_CONFIGURE)
 		return 91;
 	(void)!wire_text(&message, PROCESS_TAG_ENVIRONMENT, scenario, sizeof scenario);
-	if (strcmp(scenario, "state") == 0) {
-		close(listener);
-		tell_state();
-	} else if (strcmp(scenario, "configuration") == 0) {
-		tell_configuration(&message, listener);
-	} else if (strcmp(scenario, "spawn") == 0) {
-		spawn_one();
-	} else if (strcmp(scenario, "spawn-three") == 0) {
-		spawn_three();
-	} else if (strcmp(scenario, "spawn-in-turn") == 0) {
-		spawn_in_turn();
-	} else if (strcmp(scenario, "spawn-and-die") == 0) {
-		spawn_and_die(is_first_time(&message));
-	} else if (strcmp(scenario, "witness") == 0) {
-		meet_witness();
-	} else if (strcmp(scenario, "witness-again") == 0) {
-		replace_witness();
-	} else if (strcmp(scenario, "witnesses") == 0) {
-		fetch_witnesses();
-	} else if (strcmp(scenario, "resolve") == 0) {
-		resolve_root();
-	} else if (strcmp(scenario, "resolve-many") == 0) {
-		resolve_too_many();
-	} else if (strncmp(scenario, "exit-", 5) == 0) {
+	if (strncmp(scenario, "exit-", 5) == 0)
 		return atoi(scenario + 5);
-	} else if (strcmp(scenario, "lines") == 0) {
-		say("one\nREADY=0\x1b");
-		say("two");
-	} else if (strcmp(scenario, "calm") == 0) {
-		say("calm");
-	} else if (strcmp(scenario, "pin") == 0) {
-		say_that_it_waits_for_a_pin();
-	} else if (strcmp(scenario, "pin and then none") == 0) {
-		say_that_it_waits_for_a_pin();
-		say("open");
-	} else if (strcmp(scenario, "listens") == 0) {
-		say("listens");
-		message = hear(&listener);
-		(void)!wire_text(&message, PROCESS_TAG_ENVIRONMENT, scenario, sizeof scenario);
-		say(message.code == PROCESS_CONFIGURE && listener < 0 ? scenario : "wrong");
-		say(scenario);
-	} else if (strcmp(scenario, "deaf") == 0) {
-		signal(SIGTERM, SIG_IGN);
-		say("deaf");
-	} else if (strcmp(scenario, "dies-often") == 0) {
-		say_number("pid", getpid());
-		return 1;
-	} else if (strcmp(scenario, "accept-all") == 0) {
-		accept_all();
-	} else if (strcmp(scenario, "accept-none") == 0) {
-		uint64_t number;
-		say_number("none:", accept_one(&listener, &number));
-	} else if (is_first_time(&message)) {
-		if (strncmp(scenario, "answers", 7) == 0)
+	if (!play(scenario, &(struct stage){&message, listener})) {
+		if (!is_first_time(&message))
+			say("again");
+		else if (strncmp(scenario, "answers", 7) == 0)
 			return answer_and_end(scenario);
-		misbehave(scenario);
-	} else {
-		say("again");
+		else
+			misbehave(scenario);
 	}
 	run_until_killed();
 	return 0;

@@ -69,18 +69,6 @@ enum mortise_status vault_put_slot(
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_hint_slot(
-	struct vault *vault, uint64_t id, const struct slot_hints *hints)
-{
-	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
-	uint8_t hinted[SLOT_RECORD_MAX];
-	size_t size = 0;
-
-	TRY(vault_slot(vault, id, &copy));
-	TRY(slot_hint(&copy.slot, hints, hinted, &size));
-	return vault_commit_item(vault, STORE_SLOT, id, (struct store_bytes){hinted, size});
-}
-
 /* Would a slot that is there to stay remain without this one? */
 static enum mortise_status find_another(struct vault *vault, uint64_t but, bool *out_found)
 {
@@ -166,22 +154,38 @@ enum mortise_status vault_commit_item(
 		vault, &(struct index_change){.kind = kind, .number = number, .body = body});
 }
 
+static enum mortise_status commit_hints(struct vault *vault, uint64_t id, const struct slot *slot,
+	const struct slot_hints *hints, bool is_slight)
+{
+	uint8_t hinted[SLOT_RECORD_MAX];
+	size_t size = 0;
+
+	TRY(slot_hint(slot, hints, hinted, &size));
+	return commit_item(vault, &(struct index_change){.kind = STORE_SLOT,
+					  .number = id,
+					  .body = {hinted, size},
+					  .is_slight = is_slight});
+}
+
+enum mortise_status vault_hint_slot(
+	struct vault *vault, uint64_t id, const struct slot_hints *hints)
+{
+	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
+
+	TRY(vault_slot(vault, id, &copy));
+	return commit_hints(vault, id, &copy.slot, hints, false);
+}
+
 enum mortise_status vault_date_slot(
 	struct vault *vault, uint64_t id, const struct slot_hints *hints)
 {
 	CLEANUP(slot_copy_done) struct slot_copy copy = {.record = NULL};
-	uint8_t dated[SLOT_RECORD_MAX];
-	size_t size = 0;
 
 	TRY(vault_slot(vault, id, &copy));
 	struct slot_hints dates = copy.slot.hints;
 	dates.opened_us = hints->opened_us;
 	dates.tested_us = hints->tested_us;
-	TRY(slot_hint(&copy.slot, &dates, dated, &size));
-	return commit_item(vault, &(struct index_change){.kind = STORE_SLOT,
-					  .number = id,
-					  .body = {dated, size},
-					  .is_slight = true});
+	return commit_hints(vault, id, &copy.slot, &dates, true);
 }
 
 const struct secret *item_key(const struct vault *vault, enum store_item kind)
