@@ -139,7 +139,7 @@ static enum mortise_status record_gets(
 
 enum mortise_status request_get(struct exchange *exchange)
 {
-	struct got gets[WIRE_BATCH_MAX];
+	static struct got gets[WIRE_BATCH_MAX]; /* on the stack the compiler would zero 12 KiB */
 	struct vault_choice choice;
 	size_t count = 0;
 
