@@ -11,8 +11,7 @@
 
 static const uint8_t plain[PLAIN_SIZE] = "four and twenty letters";
 static const uint8_t store_a[ID_SIZE] = {1}, store_b[ID_SIZE] = {2};
-static const uint8_t row_a[ID_SIZE] = {3}, row_b[ID_SIZE] = {4};
-static const struct envelope_binding place_a = {ENVELOPE_HEAD, store_a, row_a, 5, 6};
+static const struct envelope_binding place_a = {ENVELOPE_HEAD, store_a, 3, 5, 6};
 
 struct fixture {
 	struct secret *key;
@@ -104,10 +103,16 @@ static void no_ciphertext_is_valid_in_another_row(void **state)
 {
 	struct envelope_binding place = place_a;
 
-	place.row = row_b;
+	place.row = 4;
 	assert_int_equal(open_at(*state, &place), MORTISE_INTEGRITY);
-	place.row = NULL;
+	place.row = 0;
 	assert_int_equal(open_at(*state, &place), MORTISE_INTEGRITY);
+	for (unsigned bit = 0; bit < 64; bit++) {
+		place.row = 3 ^ (UINT64_C(1) << bit);
+		assert_int_equal(open_at(*state, &place), MORTISE_INTEGRITY);
+	}
+	place.row = 3;
+	assert_int_equal(open_at(*state, &place), MORTISE_OK);
 }
 
 static void no_ciphertext_is_valid_for_another_version_or_epoch(void **state)
@@ -123,6 +128,17 @@ static void no_ciphertext_is_valid_for_another_version_or_epoch(void **state)
 	place.version = 5 + (UINT64_C(1) << 63);
 	place.epoch = 6;
 	assert_int_equal(open_at(*state, &place), MORTISE_INTEGRITY);
+}
+
+/* Three numbers stand side by side in a binding: none is another. */
+static void the_numbers_of_a_place_cannot_change_places(void **state)
+{
+	const struct envelope_binding others[] = {{ENVELOPE_HEAD, store_a, 5, 3, 6},
+		{ENVELOPE_HEAD, store_a, 6, 5, 3}, {ENVELOPE_HEAD, store_a, 3, 6, 5},
+		{ENVELOPE_HEAD, store_a, 5, 6, 3}, {ENVELOPE_HEAD, store_a, 6, 3, 5}};
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		assert_int_equal(open_at(*state, &others[i]), MORTISE_INTEGRITY);
 }
 
 static void no_ciphertext_opens_with_another_key(void **state)
@@ -343,6 +359,7 @@ int main(void)
 		IN_FIXTURE(no_ciphertext_is_valid_in_another_store),
 		IN_FIXTURE(no_ciphertext_is_valid_in_another_row),
 		IN_FIXTURE(no_ciphertext_is_valid_for_another_version_or_epoch),
+		IN_FIXTURE(the_numbers_of_a_place_cannot_change_places),
 		IN_FIXTURE(no_ciphertext_opens_with_another_key),
 		IN_FIXTURE(every_flipped_bit_is_noticed),
 		IN_FIXTURE(every_truncation_is_noticed),

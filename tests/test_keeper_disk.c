@@ -258,10 +258,12 @@ static void a_failed_sync_drops_no_key_and_asks_no_hardware(void **state)
 static void while_the_disk_fails_values_are_served_and_status_says_why(void **state)
 {
 	struct keeper_fixture *fixture = *state;
-	unsigned questions = fixture->questions;
 	char reason[256];
 
 	keeper_put(fixture, "prod/other", "not read yet");
+	keeper_restart(fixture); /* nothing of it is in memory */
+	keeper_await_state(fixture, "unsealed");
+	unsigned questions = fixture->questions;
 	fixture->on_state = assert_stays_unsealed;
 	failing->syncs = EVER;
 	for (unsigned i = 0; i < 3; i++) {

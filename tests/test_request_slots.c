@@ -300,6 +300,7 @@ static void a_slot_whose_hints_were_edited_on_disk_opens_no_store(void **state)
 	uint8_t edited[SLOT_RECORD_MAX];
 	struct store_bytes record = {NULL, 0};
 	struct store *store = NULL;
+	struct store_meta meta;
 	struct slot slot;
 	size_t size = 0;
 
@@ -307,12 +308,14 @@ static void a_slot_whose_hints_were_edited_on_disk_opens_no_store(void **state)
 	asker_close(asker);
 	assert_int_equal(keeper_stop(fixture), 0);
 	assert_int_equal(store_open(fixture->store, &store), MORTISE_OK);
+	assert_int_equal(store_meta(store, &meta), MORTISE_OK);
 	assert_int_equal(store_each_item(store, copy_record, &record), MORTISE_OK);
 	assert_int_equal(slot_read(record, &slot), MORTISE_OK);
 	slot.hints.created_us++;
 	assert_int_equal(slot_hint(&slot, &slot.hints, edited, &size), MORTISE_OK);
 	assert_int_equal(store_begin(store), MORTISE_OK);
-	assert_int_equal(store_put_item(store, STORE_SLOT, 2, (struct store_bytes){edited, size}),
+	assert_int_equal(store_put_item(store, meta.epoch, STORE_SLOT, 2,
+				 (struct store_bytes){edited, size}),
 		MORTISE_OK);
 	assert_int_equal(store_commit(store), MORTISE_OK);
 	store_close(store);

@@ -787,16 +787,11 @@ static void end(void)
 
 /* ---- what there is: the store without the log's own state, and what the keeper says ---- */
 
-#define VERSIONS                                                                                   \
-	"SELECT 'version', epoch, hex(secret), number, value_epoch, hex(key), hex(info) "          \
-	"FROM version ORDER BY 2, 3, 4"
-
 static const char *const queries[] = {
-	"SELECT 'meta', hex(uuid), epoch, generation FROM meta",
+	"SELECT 'meta', hex(uuid), epoch, generation, last FROM meta",
 	"SELECT 'item', epoch, kind, number, hex(body) FROM item WHERE kind<>3 ORDER BY 2, 3, 4",
-	"SELECT 'secret', epoch, hex(id), hex(path_hash), hex(head) FROM secret ORDER BY 2, 3",
-	VERSIONS,
-	"SELECT 'value', hex(secret), number, epoch, hex(bytes) FROM value ORDER BY 2, 3, 4",
+	"SELECT 'secret', number, hex(record) FROM secret ORDER BY 2",
+	"SELECT 'value', place, secret, version, hex(bytes) FROM value ORDER BY 2",
 	"SELECT 'hold', word FROM hold",
 };
 

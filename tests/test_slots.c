@@ -324,7 +324,7 @@ static void the_master_key_finds_the_public_half_again(void **state)
 {
 	struct fixture *fixture = *state;
 	CLEANUP(secret_drop) struct secret *secret_half = NULL;
-	struct envelope_binding place = {ENVELOPE_SLOT_PUBLIC, store_a, NULL, 3, 4};
+	struct envelope_binding place = {ENVELOPE_SLOT_PUBLIC, store_a, 0, 3, 4};
 	uint8_t public_half[32], kept[32];
 	struct slot slot;
 

@@ -8,20 +8,34 @@
 #include "store_db.h"
 #include "vault_fixture.h"
 
-static const uint8_t id_a[STORE_ID_SIZE] = {1, 1}, id_b[STORE_ID_SIZE] = {200, 2};
-static const uint8_t hash_a[STORE_HASH_SIZE] = {3}, hash_b[STORE_HASH_SIZE] = {4};
-static const uint8_t wrapped_key[STORE_KEY_SIZE] = {5};
 #define EPOCH 7
-static const struct store_meta meta_a = {{6}, EPOCH, 8, {9}};
+#define LAST  200
+static const struct store_meta meta_a = {{6}, EPOCH, 8, LAST, {9}};
 
-/* A version with the text "info", as all of these tests have. */
-static enum mortise_status put(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, struct store_bytes value)
+/* Where the rows of odd epochs begin, as SQL has it. */
+#define ODD "4611686018427387904"
+
+/* The value of a version of secret 1, which is put at the place with the version's number. */
+static struct store_place at(uint64_t version)
 {
-	const struct store_version version = {
-		number, EPOCH, wrapped_key, {(const uint8_t *)"info", 4}};
+	return (struct store_place){version, 1, version};
+}
 
-	return put_version(store, id, &version, value);
+static enum mortise_status put(struct store *store, uint64_t version, struct store_bytes value)
+{
+	const struct store_place place = at(version);
+
+	return store_put_value(store, &place, value);
+}
+
+static enum mortise_status get(
+	struct store *store, const struct store_place *place, uint8_t **out_bytes)
+{
+	size_t size = 0;
+
+	TRY(store_value(store, place, out_bytes, &size));
+	assert_int_equal(size, 5);
+	return MORTISE_OK;
 }
 
 static int set_up_store(void **state)
@@ -39,32 +53,42 @@ static enum mortise_status open_again(struct fixture *fixture)
 	return store_open(fixture->directory, &fixture->store);
 }
 
+/* From now on the store is at this epoch. */
+static void go_to(struct store *store, uint64_t epoch)
+{
+	struct store_meta meta = meta_a;
+
+	meta.epoch = epoch;
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	assert_int_equal(store_put_meta(store, &meta), MORTISE_OK);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+}
+
 static void put_two_secrets(struct store *store)
 {
 	assert_int_equal(store_begin(store), MORTISE_OK);
 	assert_int_equal(store_put_meta(store, &meta_a), MORTISE_OK);
-	assert_int_equal(store_put_item(store, STORE_SLOT, 1, bytes_of("slot")), MORTISE_OK);
-	assert_int_equal(store_put_secret(store, id_b, hash_b, bytes_of("head b")), MORTISE_OK);
-	assert_int_equal(store_put_secret(store, id_a, hash_a, bytes_of("head a")), MORTISE_OK);
-	for (uint64_t number = 2; number > 0; number--)
-		assert_int_equal(put(store, id_a, number, bytes_of("value")), MORTISE_OK);
+	assert_int_equal(store_put_item(store, EPOCH, STORE_SLOT, 1, bytes_of("slot")), MORTISE_OK);
+	assert_int_equal(store_put_secret(store, EPOCH, LAST, bytes_of("record b")), MORTISE_OK);
+	assert_int_equal(store_put_secret(store, EPOCH, 1, bytes_of("record a")), MORTISE_OK);
+	for (uint64_t version = 2; version > 0; version--)
+		assert_int_equal(put(store, version, bytes_of("value")), MORTISE_OK);
 	assert_int_equal(store_commit(store), MORTISE_OK);
 }
 
 /* Counts visits; refuses the one after `allowed`. */
 struct count {
 	unsigned visits, allowed;
-	uint8_t last_first_byte;
-	uint64_t last_number;
+	uint64_t last_kind, last_number;
 };
 
-static enum mortise_status count_visit(struct count *count, uint8_t first_byte, uint64_t number)
+static enum mortise_status count_visit(struct count *count, uint64_t kind, uint64_t number)
 {
 	if (count->visits == count->allowed)
 		return MORTISE_CONFLICT;
 	if (count->visits++)
-		assert_true(first_byte > count->last_first_byte || number > count->last_number);
-	count->last_first_byte = first_byte;
+		assert_true(kind > count->last_kind || number > count->last_number);
+	count->last_kind = kind;
 	count->last_number = number;
 	return MORTISE_OK;
 }
@@ -72,52 +96,66 @@ static enum mortise_status count_visit(struct count *count, uint8_t first_byte, 
 static enum mortise_status count_item(
 	void *context, enum store_item kind, uint64_t number, struct store_bytes body)
 {
-	return count_visit(context, (uint8_t)kind, number);
+	return count_visit(context, kind, number);
 }
 
-static enum mortise_status count_secret(void *context, const uint8_t id[STORE_ID_SIZE],
-	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head)
+static enum mortise_status count_secret(void *context, uint64_t number, struct store_bytes record)
 {
-	assert_memory_equal(path_hash, id[0] == 1 ? hash_a : hash_b, STORE_HASH_SIZE);
-	assert_memory_equal(head.bytes, id[0] == 1 ? "head a" : "head b", 6);
-	return count_visit(context, id[0], 0);
+	assert_int_equal(record.size, 8);
+	assert_memory_equal(record.bytes, number == 1 ? "record a" : "record b", 8);
+	return count_visit(context, 0, number);
 }
 
-static enum mortise_status count_version(
-	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
-{
-	assert_memory_equal(version->wrapped_key, wrapped_key, STORE_KEY_SIZE);
-	assert_int_equal(version->info.size, 4);
-	assert_int_equal(version->value_epoch, EPOCH);
-	return count_visit(context, id[0], version->number);
-}
-
-static unsigned secrets_between(struct store *store, uint8_t first, uint8_t last)
+static unsigned secrets_after(struct store *store, uint64_t after, uint64_t limit)
 {
 	struct count count = {.allowed = 100};
 
-	assert_int_equal(store_each_secret(store, first, last, count_secret, &count), MORTISE_OK);
+	assert_int_equal(store_each_secret(store, after, limit, count_secret, &count), MORTISE_OK);
 	return count.visits;
 }
 
-static unsigned versions_between(struct store *store, uint8_t first, uint8_t last)
+static unsigned all_secrets(struct store *store)
+{
+	return secrets_after(store, 0, STORE_NUMBER_MAX);
+}
+
+static unsigned all_items(struct store *store)
 {
 	struct count count = {.allowed = 100};
 
-	assert_int_equal(store_each_version(store, first, last, count_version, &count), MORTISE_OK);
+	assert_int_equal(store_each_item(store, count_item, &count), MORTISE_OK);
 	return count.visits;
+}
+
+static unsigned all_values(struct store *store)
+{
+	static struct store_place places[10000];
+	unsigned count = 0;
+
+	assert_int_equal(store_next_values(store, 0, 10000, places, &count), MORTISE_OK);
+	return count;
+}
+
+static bool has_leftovers(struct store *store)
+{
+	bool has = false;
+
+	assert_int_equal(store_has_leftovers(store, &has), MORTISE_OK);
+	return has;
 }
 
 static void a_new_store_is_empty_and_private(void **state)
 {
 	struct fixture *fixture = *state;
-	struct count count = {0};
 	struct store_meta meta;
 	struct stat status;
 
 	assert_int_equal(store_meta(fixture->store, &meta), MORTISE_NOT_FOUND);
-	assert_int_equal(store_each_item(fixture->store, count_item, &count), MORTISE_OK);
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 0);
+	assert_int_equal(all_items(fixture->store), 0);
+	assert_int_equal(all_secrets(fixture->store), 0);
+	assert_int_equal(all_values(fixture->store), 0);
+	assert_int_equal(store_last_place(fixture->store), 0);
+	assert_false(has_leftovers(fixture->store));
 	assert_int_equal(stat(fixture->path, &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
 }
@@ -133,6 +171,7 @@ static void the_mask_of_the_process_stays_as_it_was(void **state)
 static void what_was_committed_is_there_after_reopening(void **state)
 {
 	struct fixture *fixture = *state;
+	const struct store_place place = at(2);
 	struct store_meta meta;
 	uint8_t *bytes = NULL;
 	size_t size = 0;
@@ -142,14 +181,19 @@ static void what_was_committed_is_there_after_reopening(void **state)
 	assert_int_equal(store_meta(fixture->store, &meta), MORTISE_OK);
 	assert_memory_equal(meta.uuid, meta_a.uuid, STORE_ID_SIZE);
 	assert_memory_equal(meta.tally, meta_a.tally, STORE_HASH_SIZE);
-	assert_int_equal(meta.epoch, 7);
+	assert_int_equal(meta.epoch, EPOCH);
 	assert_int_equal(meta.generation, 8);
-	assert_int_equal(store_value(fixture->store, id_a, 2, EPOCH, &bytes, &size), MORTISE_OK);
-	assert_int_equal(size, 5);
+	assert_int_equal(meta.last, LAST);
+	assert_int_equal(get(fixture->store, &place, &bytes), MORTISE_OK);
 	assert_memory_equal(bytes, "value", 5);
 	free(bytes);
 	assert_int_equal(store_item(fixture->store, STORE_SLOT, 1, &bytes, &size), MORTISE_OK);
+	assert_int_equal(size, 4);
 	assert_memory_equal(bytes, "slot", 4);
+	free(bytes);
+	assert_int_equal(store_secret(fixture->store, EPOCH, LAST, &bytes, &size), MORTISE_OK);
+	assert_int_equal(size, 8);
+	assert_memory_equal(bytes, "record b", 8);
 	free(bytes);
 }
 
@@ -176,39 +220,63 @@ static void what_was_not_committed_is_gone_after_reopening(void **state)
 	assert_int_equal(store_meta(fixture->store, &meta), MORTISE_NOT_FOUND);
 }
 
-static void rows_come_in_order_and_by_range(void **state)
-{
-	struct fixture *fixture = *state;
-
-	put_two_secrets(fixture->store);
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 2);
-	assert_int_equal(secrets_between(fixture->store, 0, 0), 0);
-	assert_int_equal(secrets_between(fixture->store, 1, 1), 1);
-	assert_int_equal(secrets_between(fixture->store, 2, 255), 1);
-	assert_int_equal(secrets_between(fixture->store, 200, 200), 1);
-	assert_int_equal(secrets_between(fixture->store, 201, 255), 0);
-	assert_int_equal(versions_between(fixture->store, 0, 255), 2);
-	assert_int_equal(versions_between(fixture->store, 1, 1), 2);
-	assert_int_equal(versions_between(fixture->store, 2, 255), 0);
-}
-
-static void the_first_and_the_last_ids_are_in_their_ranges(void **state)
+static void secrets_come_by_number_from_any_on_and_in_portions(void **state)
 {
 	struct store *store = ((struct fixture *)*state)->store;
-	uint8_t lowest[STORE_ID_SIZE] = {0}, highest[STORE_ID_SIZE];
-	struct count count = {.allowed = 100};
-	uint64_t values = 0;
 
-	memset(highest, 0xff, sizeof highest);
-	assert_int_equal(store_put_secret(store, lowest, hash_b, bytes_of("head b")), MORTISE_OK);
-	assert_int_equal(secrets_between(store, 0, 0), 1);
-	assert_int_equal(put(store, highest, 1, bytes_of("value")), MORTISE_OK);
-	assert_int_equal(store_each_version(store, 255, 255, count_version, &count), MORTISE_OK);
-	assert_int_equal(count.visits, 1);
-	assert_int_equal(store_count_values(store, 255, 255, &values), MORTISE_OK);
-	assert_int_equal(values, 1);
-	assert_int_equal(store_count_values(store, 0, 254, &values), MORTISE_OK);
-	assert_int_equal(values, 0);
+	put_two_secrets(store);
+	assert_int_equal(all_secrets(store), 2);
+	assert_int_equal(secrets_after(store, 0, 2), 2);
+	assert_int_equal(secrets_after(store, 0, 1), 1);
+	assert_int_equal(secrets_after(store, 0, 0), 0);
+	assert_int_equal(secrets_after(store, 1, 2), 1);
+	assert_int_equal(secrets_after(store, LAST - 1, 2), 1);
+	assert_int_equal(secrets_after(store, LAST, 2), 0);
+	assert_int_equal(secrets_after(store, STORE_NUMBER_MAX, 2), 0);
+}
+
+/* A cursor is whatever a client sends. */
+static void a_walk_from_behind_all_numbers_sees_no_other_half(void **state)
+{
+	static const uint64_t behind[] = {
+		STORE_NUMBER_MAX + 1, UINT64_C(1) << 62, UINT64_C(1) << 63, UINT64_MAX};
+	struct store *store = ((struct fixture *)*state)->store;
+
+	put_two_secrets(store);
+	assert_int_equal(store_put_secret(store, EPOCH + 1, 1, bytes_of("record a")), MORTISE_OK);
+	for (uint64_t epoch = EPOCH - 1; epoch <= EPOCH + 1; epoch++) {
+		go_to(store, epoch);
+		for (size_t i = 0; i < sizeof behind / sizeof behind[0]; i++)
+			assert_int_equal(secrets_after(store, behind[i], 2), 0);
+	}
+}
+
+static void the_first_and_the_last_number_are_in_their_half_and_no_more_are(void **state)
+{
+	struct store *store = ((struct fixture *)*state)->store;
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+
+	for (uint64_t epoch = EPOCH - 1; epoch <= EPOCH; epoch++) {
+		go_to(store, epoch);
+		assert_int_equal(all_secrets(store), 0);
+		assert_int_equal(
+			store_put_secret(store, epoch, 0, bytes_of("none")), MORTISE_INVALID);
+		assert_int_equal(
+			store_put_secret(store, epoch, STORE_NUMBER_MAX + 1, bytes_of("none")),
+			MORTISE_INVALID);
+		assert_int_equal(
+			store_put_secret(store, epoch, 1, bytes_of("record a")), MORTISE_OK);
+		assert_int_equal(
+			store_put_secret(store, epoch, STORE_NUMBER_MAX, bytes_of("record b")),
+			MORTISE_OK);
+		assert_int_equal(all_secrets(store), 2);
+		assert_int_equal(secrets_after(store, STORE_NUMBER_MAX - 1, 2), 1);
+		assert_int_equal(
+			store_secret(store, epoch, STORE_NUMBER_MAX, &bytes, &size), MORTISE_OK);
+		assert_memory_equal(bytes, "record b", 8);
+		free(bytes);
+	}
 }
 
 static void a_visit_that_fails_ends_the_walk_with_its_status(void **state)
@@ -218,9 +286,10 @@ static void a_visit_that_fails_ends_the_walk_with_its_status(void **state)
 
 	put_two_secrets(fixture->store);
 	assert_int_equal(
-		store_each_secret(fixture->store, 0, 255, count_secret, &count), MORTISE_CONFLICT);
+		store_each_secret(fixture->store, 0, STORE_NUMBER_MAX, count_secret, &count),
+		MORTISE_CONFLICT);
 	assert_int_equal(count.visits, 1);
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 2);
+	assert_int_equal(all_secrets(fixture->store), 2);
 }
 
 static void an_item_is_replaced_and_deleted(void **state)
@@ -229,63 +298,160 @@ static void an_item_is_replaced_and_deleted(void **state)
 	uint8_t *bytes = NULL;
 	size_t size = 0;
 
-	assert_int_equal(store_put_item(store, STORE_POLICY, 1, bytes_of("old")), MORTISE_OK);
-	assert_int_equal(store_put_item(store, STORE_POLICY, 1, bytes_of("newer")), MORTISE_OK);
+	assert_int_equal(store_put_item(store, 1, STORE_POLICY, 1, bytes_of("old")), MORTISE_OK);
+	assert_int_equal(store_put_item(store, 1, STORE_POLICY, 1, bytes_of("newer")), MORTISE_OK);
 	assert_int_equal(store_item(store, STORE_POLICY, 1, &bytes, &size), MORTISE_OK);
 	assert_int_equal(size, 5);
 	free(bytes);
 	bytes = NULL;
-	assert_int_equal(store_delete_item(store, STORE_POLICY, 1), MORTISE_OK);
+	assert_int_equal(store_delete_item(store, 1, STORE_POLICY, 1), MORTISE_OK);
 	assert_int_equal(store_item(store, STORE_POLICY, 1, &bytes, &size), MORTISE_NOT_FOUND);
 	assert_null(bytes);
 }
 
-static void an_item_that_is_too_large_is_refused(void **state)
+static void a_secret_is_replaced_and_deleted(void **state)
 {
 	struct store *store = ((struct fixture *)*state)->store;
-	const struct store_bytes large = {(const uint8_t *)"", STORE_ITEM_MAX + 1};
+	uint8_t *bytes = NULL;
+	size_t size = 0;
 
-	assert_int_equal(store_put_item(store, STORE_POLICY, 1, large), MORTISE_INVALID);
+	assert_int_equal(store_put_secret(store, 1, 5, bytes_of("record, old")), MORTISE_OK);
+	assert_int_equal(store_put_secret(store, 1, 5, bytes_of("record b")), MORTISE_OK);
+	assert_int_equal(all_secrets(store), 1);
+	assert_int_equal(store_secret(store, 1, 5, &bytes, &size), MORTISE_OK);
+	assert_int_equal(size, 8);
+	assert_memory_equal(bytes, "record b", 8);
+	free(bytes);
+	bytes = NULL;
+	for (unsigned pass = 0; pass < 2; pass++) {
+		assert_int_equal(store_delete_secret(store, 1, 5), MORTISE_OK);
+		assert_int_equal(store_secret(store, 1, 5, &bytes, &size), MORTISE_NOT_FOUND);
+	}
+	assert_null(bytes);
+	assert_int_equal(all_secrets(store), 0);
+}
+
+static void an_item_or_record_that_is_too_large_is_refused(void **state)
+{
+	struct store *store = ((struct fixture *)*state)->store;
+	const struct store_bytes item = {(const uint8_t *)"", STORE_ITEM_MAX + 1};
+	const struct store_bytes record = {(const uint8_t *)"", STORE_RECORD_MAX + 1};
+
+	assert_int_equal(store_put_item(store, 1, STORE_POLICY, 1, item), MORTISE_INVALID);
+	assert_int_equal(store_put_secret(store, 1, 1, record), MORTISE_INVALID);
+}
+
+static void the_largest_record_is_taken_and_read(void **state)
+{
+	static uint8_t large[STORE_RECORD_MAX];
+	struct store *store = ((struct fixture *)*state)->store;
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+
+	large[STORE_RECORD_MAX - 1] = 7;
+	assert_int_equal(store_put_secret(store, 1, 1, (struct store_bytes){large, sizeof large}),
+		MORTISE_OK);
+	assert_int_equal(store_secret(store, 1, 1, &bytes, &size), MORTISE_OK);
+	assert_int_equal(size, STORE_RECORD_MAX);
+	assert_int_equal(bytes[STORE_RECORD_MAX - 1], 7);
+	free(bytes);
 }
 
 static void a_value_is_never_replaced(void **state)
 {
 	struct fixture *fixture = *state;
 	struct store *store = fixture->store;
+	const struct store_place place = at(2), others = {2, LAST, 1};
 	uint8_t *bytes = NULL;
-	size_t size = 0;
 
 	put_two_secrets(store);
 	assert_int_equal(store_begin(store), MORTISE_OK);
-	assert_int_equal(put(store, id_a, 2, bytes_of("other")), MORTISE_INTEGRITY);
+	assert_int_equal(put(store, 2, bytes_of("other")), MORTISE_INTEGRITY);
+	assert_int_equal(store_put_value(store, &others, bytes_of("other")), MORTISE_INTEGRITY);
 	store_rollback(store);
-	assert_int_equal(store_value(store, id_a, 2, EPOCH, &bytes, &size), MORTISE_OK);
+	assert_int_equal(get(store, &place, &bytes), MORTISE_OK);
 	assert_memory_equal(bytes, "value", 5);
 	free(bytes);
 }
 
-static void a_path_stands_for_one_secret_only(void **state)
+static void a_deleted_value_is_gone(void **state)
 {
 	struct store *store = ((struct fixture *)*state)->store;
+	const struct store_place place = at(1);
+	uint8_t *bytes = NULL;
 
 	put_two_secrets(store);
-	assert_int_equal(
-		store_put_secret(store, id_b, hash_a, bytes_of("head")), MORTISE_INTEGRITY);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		assert_int_equal(store_delete_value(store, &place), MORTISE_OK);
+		assert_int_equal(get(store, &place, &bytes), MORTISE_INTEGRITY);
+	}
+	assert_null(bytes);
+	assert_int_equal(all_values(store), 1);
 }
 
-static void a_deleted_version_and_its_value_are_gone(void **state)
+static void a_value_is_neither_found_nor_deleted_as_anothers(void **state)
+{
+	static const struct store_place wrong[] = {{2, 1, 1}, {1, 2, 1}, {1, 1, 2}, {3, 1, 1}};
+	struct store *store = ((struct fixture *)*state)->store;
+	uint8_t *bytes = NULL;
+
+	put_two_secrets(store);
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		assert_int_equal(get(store, &wrong[i], &bytes), MORTISE_INTEGRITY);
+		assert_int_equal(store_delete_value(store, &wrong[i]), MORTISE_OK);
+		assert_int_equal(all_values(store), 2);
+	}
+	assert_null(bytes);
+}
+
+static void a_new_place_is_behind_all_others(void **state)
 {
 	struct fixture *fixture = *state;
-	uint8_t *bytes = NULL;
-	size_t size = 0;
+	uint64_t place = 0;
 
+	assert_int_equal(store_new_place(fixture->store, &place), MORTISE_OK);
+	assert_int_equal(place, 1);
+	assert_int_equal(store_last_place(fixture->store), 1);
 	put_two_secrets(fixture->store);
-	assert_int_equal(store_delete_version(fixture->store, id_a, 1), MORTISE_OK);
-	assert_int_equal(store_delete_value(fixture->store, id_a, 1, EPOCH), MORTISE_OK);
-	assert_int_equal(
-		store_value(fixture->store, id_a, 1, EPOCH, &bytes, &size), MORTISE_INTEGRITY);
-	assert_null(bytes);
-	assert_int_equal(versions_between(fixture->store, 0, 255), 1);
+	assert_int_equal(open_again(fixture), MORTISE_OK);
+	assert_int_equal(store_last_place(fixture->store), 2);
+	for (uint64_t expected = 3; expected < 6; expected++) {
+		assert_int_equal(store_new_place(fixture->store, &place), MORTISE_OK);
+		assert_int_equal(place, expected);
+	}
+	assert_int_equal(store_last_place(fixture->store), 5);
+	assert_int_equal(put(fixture->store, 5, bytes_of("value")), MORTISE_OK);
+	store_shut(fixture->store);
+	assert_int_equal(store_reopen(fixture->store), MORTISE_OK);
+	assert_int_equal(store_last_place(fixture->store), 5);
+}
+
+static void behind_the_last_place_there_is_no_other(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t place = 34;
+
+	edit(fixture, "INSERT INTO value VALUES(4611686018427387902, 1, 1, x'00')");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(store_new_place(fixture->store, &place), MORTISE_OK);
+	assert_int_equal(place, STORE_PLACE_MAX);
+	assert_int_equal(store_new_place(fixture->store, &place), MORTISE_INTEGRITY);
+	edit(fixture, "INSERT INTO value VALUES(9223372036854775807, 1, 1, x'00')");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(store_new_place(fixture->store, &place), MORTISE_INTEGRITY);
+	assert_int_equal(place, STORE_PLACE_MAX);
+}
+
+/* An edited file: no place of ours, so that no other is behind it. */
+static void a_value_before_the_first_place_is_in_nobodys_way(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t place = 0;
+
+	edit(fixture, "INSERT INTO value VALUES(-1, 1, 1, x'00')");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(store_new_place(fixture->store, &place), MORTISE_OK);
+	assert_int_equal(place, 1);
 }
 
 static unsigned sweep(struct store *store)
@@ -300,95 +466,161 @@ static unsigned sweep(struct store *store)
 static void rows_of_another_epoch_are_not_seen_until_it_is_the_store_s(void **state)
 {
 	struct fixture *fixture = *state;
-	struct store_meta meta = meta_a;
 	uint8_t *bytes = NULL;
 	size_t size = 0;
-	bool has = true;
 
 	put_two_secrets(fixture->store);
-	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
-	assert_false(has);
-	store_use_epoch(fixture->store, EPOCH + 1);
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 0);
-	assert_int_equal(versions_between(fixture->store, 0, 255), 0);
+	assert_false(has_leftovers(fixture->store));
+	assert_int_equal(
+		store_put_secret(fixture->store, EPOCH + 1, 1, bytes_of("record a")), MORTISE_OK);
+	assert_int_equal(
+		store_put_item(fixture->store, EPOCH + 1, STORE_POLICY, 1, bytes_of("policy")),
+		MORTISE_OK);
+	assert_int_equal(open_again(fixture), MORTISE_OK);
+	assert_true(has_leftovers(fixture->store));
+	assert_int_equal(all_secrets(fixture->store), 2);
+	assert_int_equal(all_items(fixture->store), 1);
+	assert_int_equal(
+		store_item(fixture->store, STORE_POLICY, 1, &bytes, &size), MORTISE_NOT_FOUND);
+	go_to(fixture->store, EPOCH + 1);
+	assert_int_equal(all_secrets(fixture->store), 1);
+	assert_int_equal(all_items(fixture->store), 1);
 	assert_int_equal(
 		store_item(fixture->store, STORE_SLOT, 1, &bytes, &size), MORTISE_NOT_FOUND);
-	assert_int_equal(
-		store_put_secret(fixture->store, id_a, hash_a, bytes_of("head a")), MORTISE_OK);
-	assert_int_equal(open_again(fixture), MORTISE_OK);
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 2);
-	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
-	assert_true(has);
+	assert_null(bytes);
+	assert_int_equal(sweep(fixture->store), 3);
+	assert_false(has_leftovers(fixture->store));
+	assert_int_equal(all_secrets(fixture->store), 1);
+	assert_int_equal(all_items(fixture->store), 1);
+	assert_int_equal(all_values(fixture->store), 2);
+}
+
+static void an_epoch_that_was_rolled_back_is_not_the_store_s(void **state)
+{
+	struct store *store = ((struct fixture *)*state)->store;
+	struct store_meta meta = meta_a;
+
+	put_two_secrets(store);
 	meta.epoch++;
-	assert_int_equal(store_put_meta(fixture->store, &meta), MORTISE_OK);
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 1);
-	assert_int_equal(sweep(fixture->store), 5);
-	assert_int_equal(store_has_leftovers(fixture->store, &has), MORTISE_OK);
-	assert_false(has);
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 1);
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	assert_int_equal(store_put_meta(store, &meta), MORTISE_OK);
+	assert_int_equal(all_secrets(store), 2);
+	store_rollback(store);
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+	assert_int_equal(all_secrets(store), 2);
+	assert_int_equal(all_items(store), 1);
+	assert_false(has_leftovers(store));
+}
+
+static void a_secret_of_the_other_half_is_another_one(void **state)
+{
+	struct store *store = ((struct fixture *)*state)->store;
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+
+	put_two_secrets(store);
+	assert_int_equal(store_secret(store, EPOCH + 1, 1, &bytes, &size), MORTISE_NOT_FOUND);
+	assert_int_equal(store_put_secret(store, EPOCH + 1, 1, bytes_of("another")), MORTISE_OK);
+	assert_int_equal(all_secrets(store), 2);
+	/* Two epochs that are next to one that is between them share their half. */
+	assert_int_equal(store_secret(store, EPOCH - 1, 1, &bytes, &size), MORTISE_OK);
+	assert_int_equal(size, 7);
+	free(bytes);
+	bytes = NULL;
+	assert_int_equal(store_delete_secret(store, EPOCH - 1, 1), MORTISE_OK);
+	assert_int_equal(store_secret(store, EPOCH + 1, 1, &bytes, &size), MORTISE_NOT_FOUND);
+	assert_null(bytes);
+	assert_int_equal(all_secrets(store), 2);
+	assert_false(has_leftovers(store));
+}
+
+/* Of an edited file: before, between and behind the halves. */
+static void rows_of_no_half_are_not_seen_and_are_swept(void **state)
+{
+	static const char *const numbers[] = {"(-9223372036854775807-1)", "-1", "0", "1",
+		"1099511627775", "1099511627776", ODD "-1", ODD, ODD "+1099511627776",
+		"9223372036854775807"};
+	struct fixture *fixture = *state;
+	char text[128];
+
+	put_two_secrets(fixture->store);
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		snprintf(text, sizeof text, "INSERT INTO secret VALUES(%s, x'00')", numbers[i]);
+		edit(fixture, text);
+		assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+		assert_true(has_leftovers(fixture->store));
+		assert_int_equal(all_secrets(fixture->store), 2);
+		assert_int_equal(sweep(fixture->store), 1);
+		assert_false(has_leftovers(fixture->store));
+		assert_int_equal(all_secrets(fixture->store), 2);
+	}
 }
 
 static void values_are_walked_in_portions(void **state)
 {
 	struct fixture *fixture = *state;
-	struct store_place places[2] = {{{0}, 0, 0}};
-	unsigned count = 0;
+	struct store_place places[2] = {{0, 0, 0}};
+	unsigned count = 34;
 
 	put_two_secrets(fixture->store);
-	assert_int_equal(
-		store_next_values(fixture->store, &places[0], 1, places, &count), MORTISE_OK);
+	assert_int_equal(store_next_values(fixture->store, 0, 0, places, &count), MORTISE_OK);
+	assert_int_equal(count, 0);
+	assert_int_equal(store_next_values(fixture->store, 0, 1, places, &count), MORTISE_OK);
 	assert_int_equal(count, 1);
-	assert_memory_equal(places[0].id, id_a, STORE_ID_SIZE);
-	assert_int_equal(places[0].number, 1);
-	assert_int_equal(places[0].value_epoch, EPOCH);
-	assert_int_equal(
-		store_next_values(fixture->store, &places[0], 2, places, &count), MORTISE_OK);
+	assert_int_equal(places[0].place, 1);
+	assert_int_equal(places[0].secret, 1);
+	assert_int_equal(places[0].version, 1);
+	assert_int_equal(store_next_values(fixture->store, 1, 2, places, &count), MORTISE_OK);
 	assert_int_equal(count, 1);
-	assert_int_equal(places[0].number, 2);
-	assert_int_equal(
-		store_next_values(fixture->store, &places[0], 2, places, &count), MORTISE_OK);
+	assert_int_equal(places[0].place, 2);
+	assert_int_equal(places[0].version, 2);
+	assert_int_equal(store_next_values(fixture->store, 2, 2, places, &count), MORTISE_OK);
 	assert_int_equal(count, 0);
 }
 
 static void deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated(void **state)
 {
 	struct fixture *fixture = *state;
+	const struct store_place place = at(1);
 	const char canary[] = "the canary's ciphertext, which is to vanish";
+	const char other[] = "a canary's row, which is to vanish as well";
 
-	assert_int_equal(put(fixture->store, id_a, 1, bytes_of(canary)), MORTISE_OK);
+	assert_int_equal(put(fixture->store, 1, bytes_of(canary)), MORTISE_OK);
+	assert_int_equal(store_put_secret(fixture->store, 1, 1, bytes_of(other)), MORTISE_OK);
 	assert_true(file_has(fixture, "-wal", canary, strlen(canary)));
-	assert_int_equal(store_delete_version(fixture->store, id_a, 1), MORTISE_OK);
-	assert_int_equal(store_delete_value(fixture->store, id_a, 1, EPOCH), MORTISE_OK);
+	assert_true(file_has(fixture, "-wal", other, strlen(other)));
+	assert_int_equal(store_delete_value(fixture->store, &place), MORTISE_OK);
+	assert_int_equal(store_put_secret(fixture->store, 1, 1, bytes_of("short")), MORTISE_OK);
 	assert_true(file_has(fixture, "-wal", canary, strlen(canary)));
 	assert_int_equal(store_truncate_log(fixture->store), MORTISE_OK);
 	assert_false(file_has(fixture, "-wal", canary, strlen(canary)));
 	assert_false(file_has(fixture, "", canary, strlen(canary)));
+	assert_false(file_has(fixture, "-wal", other, strlen(other)));
+	assert_false(file_has(fixture, "", other, strlen(other)));
 }
 
 enum { ROWS = 6000, TO_GO = 3 }; /* every third is to go */
 
 static const char to_go[] = "is to go", stays[] = "stays, here";
 
-/* Anywhere among the others, as random ids are; of a size of its own. */
-static const uint8_t *scattered_id(unsigned i)
+/* Anywhere among the others, and a second one just behind the first. */
+static uint64_t scattered(unsigned i, unsigned which)
 {
-	static uint8_t id[STORE_ID_SIZE];
-	uint64_t random = (i + 1) * 0x9e3779b97f4a7c15;
-
-	memcpy(id, &random, sizeof random);
-	return id;
+	return (((i + 1) * UINT64_C(0x9e3779b97f4a7c15)) >> 26) * 2 + which;
 }
 
-static void put_scattered(struct store *store, unsigned i, uint64_t number)
+/* Of a size of its own. */
+static void put_scattered(struct store *store, unsigned i, unsigned which)
 {
-	static char info[600];
+	static char record[700];
 	const char *text = i % TO_GO ? stays : to_go;
 
-	for (size_t at = 0; at + strlen(text) < sizeof info; at += strlen(text))
-		memcpy(info + at, text, strlen(text) + 1);
-	const struct store_version version = {
-		number, EPOCH, wrapped_key, {(const uint8_t *)info, 100 + i % 7 * 64}};
-	assert_int_equal(store_put_version(store, scattered_id(i), &version), MORTISE_OK);
+	for (size_t from = 0; from + strlen(text) < sizeof record; from += strlen(text))
+		memcpy(record + from, text, strlen(text) + 1);
+	assert_int_equal(store_put_secret(store, EPOCH, scattered(i, which),
+				 (struct store_bytes){(const uint8_t *)record, 172 + i % 7 * 64}),
+		MORTISE_OK);
 }
 
 /*
@@ -408,7 +640,7 @@ static void of_rows_that_were_moved_no_copy_stays_and_none_comes_back(void **sta
 	assert_true(file_has(fixture, "-wal", to_go, strlen(to_go)));
 	assert_int_equal(store_begin(store), MORTISE_OK);
 	for (unsigned i = 0; i < ROWS; i += TO_GO)
-		assert_int_equal(store_delete_version(store, scattered_id(i), 1), MORTISE_OK);
+		assert_int_equal(store_delete_secret(store, EPOCH, scattered(i, 1)), MORTISE_OK);
 	assert_int_equal(store_commit(store), MORTISE_OK);
 	assert_int_equal(store_truncate_log(store), MORTISE_OK);
 	assert_true(file_has(fixture, "", stays, strlen(stays)));
@@ -434,7 +666,7 @@ static void what_no_row_takes_of_the_file_is_counted(void **state)
 	assert_int_equal(store_unused(store), before);
 	assert_int_equal(store_begin(store), MORTISE_OK);
 	for (unsigned i = 0; i < ROWS; i++)
-		assert_int_equal(store_delete_version(store, scattered_id(i), 1), MORTISE_OK);
+		assert_int_equal(store_delete_secret(store, EPOCH, scattered(i, 1)), MORTISE_OK);
 	assert_int_equal(store_commit(store), MORTISE_OK);
 	assert_true(store_unused(store) > ROWS * 100);
 	store_shut(store);
@@ -517,8 +749,43 @@ static enum mortise_status open_after(struct fixture *fixture, const char *text)
 static void a_store_of_another_format_is_rejected(void **state)
 {
 	assert_int_equal(open_after(*state, "ALTER TABLE item DROP COLUMN body;"
-					    "INSERT INTO meta VALUES(1, 1, x'', 1, 1, x'')"),
+					    "INSERT INTO meta VALUES(1, 1, x'', 1, 1, 0, x'')"),
 		MORTISE_REJECTED);
+}
+
+/* As the last release made one. */
+#define FORMAT_2                                                                                   \
+	"DROP TABLE item; DROP TABLE meta; DROP TABLE secret; DROP TABLE value;"                   \
+	"CREATE TABLE item(epoch INTEGER NOT NULL, kind INTEGER NOT NULL, "                        \
+	"number INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(epoch, kind, number)) STRICT, "  \
+	"WITHOUT ROWID;"                                                                           \
+	"CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, "          \
+	"uuid BLOB NOT NULL, epoch INTEGER NOT NULL, generation INTEGER NOT NULL, "                \
+	"tally BLOB NOT NULL) STRICT;"                                                             \
+	"CREATE TABLE secret(epoch INTEGER NOT NULL, id BLOB NOT NULL, path_hash BLOB NOT NULL, "  \
+	"head BLOB NOT NULL, PRIMARY KEY(epoch, id), UNIQUE(epoch, path_hash)) STRICT, "           \
+	"WITHOUT ROWID;"                                                                           \
+	"CREATE TABLE value(secret BLOB NOT NULL, number INTEGER NOT NULL, "                       \
+	"epoch INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY(secret, number, epoch)) STRICT;" \
+	"CREATE TABLE version(epoch INTEGER NOT NULL, secret BLOB NOT NULL, "                      \
+	"number INTEGER NOT NULL, value_epoch INTEGER NOT NULL, key BLOB NOT NULL, "               \
+	"info BLOB NOT NULL, PRIMARY KEY(epoch, secret, number)) STRICT, WITHOUT ROWID;"
+
+static void a_store_of_format_2_is_rejected(void **state)
+{
+	assert_int_equal(
+		open_after(*state, FORMAT_2 "INSERT INTO meta VALUES(1, 2, zeroblob(16), 1, 1, "
+					    "zeroblob(32))"),
+		MORTISE_REJECTED);
+}
+
+/* It is its word against its tables. */
+static void other_tables_that_say_our_format_are_refused(void **state)
+{
+	assert_int_equal(open_after(*state, FORMAT_2), MORTISE_INTEGRITY);
+	assert_int_equal(open_after(*state, "INSERT INTO meta VALUES(1, 3, zeroblob(16), 1, 1, "
+					    "zeroblob(32))"),
+		MORTISE_INTEGRITY);
 }
 
 static void an_unedited_schema_is_taken(void **state)
@@ -555,7 +822,7 @@ static void a_view_is_refused(void **state)
 static void an_index_is_refused(void **state)
 {
 	assert_int_equal(
-		open_after(*state, "CREATE INDEX spy ON value(number)"), MORTISE_INTEGRITY);
+		open_after(*state, "CREATE INDEX spy ON value(secret)"), MORTISE_INTEGRITY);
 }
 
 static void an_altered_column_is_refused(void **state)
@@ -569,7 +836,7 @@ static void an_altered_column_is_refused(void **state)
 
 static void a_missing_table_is_refused(void **state)
 {
-	assert_int_equal(open_after(*state, "DROP TABLE version"), MORTISE_INTEGRITY);
+	assert_int_equal(open_after(*state, "DROP TABLE value"), MORTISE_INTEGRITY);
 	assert_int_equal(open_after(*state, "DROP TABLE hold"), MORTISE_INTEGRITY);
 }
 
@@ -623,14 +890,7 @@ static enum mortise_status take_item(
 	return MORTISE_OK;
 }
 
-static enum mortise_status take_secret(void *context, const uint8_t id[STORE_ID_SIZE],
-	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head)
-{
-	return MORTISE_OK;
-}
-
-static enum mortise_status take_version(
-	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
+static enum mortise_status take_secret(void *context, uint64_t number, struct store_bytes record)
 {
 	return MORTISE_OK;
 }
@@ -638,22 +898,23 @@ static enum mortise_status take_version(
 /* The walk or look-up that sees the edited row refuses it. */
 static void assert_malformed(struct fixture *fixture, const char *text)
 {
+	const struct store_place place = at(1);
 	struct store *store = NULL;
 	uint8_t *bytes = NULL;
 	size_t size = 0;
 
 	close_all(fixture);
-	sql(fixture,
-		"DELETE FROM secret; DELETE FROM version; DELETE FROM value; DELETE FROM item");
+	sql(fixture, "DELETE FROM secret; DELETE FROM value; DELETE FROM item");
 	sql(fixture, text);
 	assert_int_equal(store_open(fixture->directory, &store), MORTISE_OK);
-	enum mortise_status status = store_each_secret(store, 0, 255, take_secret, NULL);
-	if (strstr(text, "INTO version"))
-		status = store_each_version(store, 0, 255, take_version, NULL);
+	enum mortise_status status =
+		store_each_secret(store, 0, STORE_NUMBER_MAX, take_secret, NULL);
 	if (strstr(text, "INTO item"))
 		status = store_each_item(store, take_item, NULL);
 	if (strstr(text, "INTO value"))
-		status = store_value(store, id_a, 1, EPOCH, &bytes, &size);
+		status = store_value(store, &place, &bytes, &size);
+	if (strstr(text, "INTO secret"))
+		assert_int_equal(store_secret(store, 1, 1, &bytes, &size), MORTISE_INTEGRITY);
 	store_close(store);
 	assert_null(bytes);
 	if (status != MORTISE_INTEGRITY)
@@ -663,38 +924,40 @@ static void assert_malformed(struct fixture *fixture, const char *text)
 static void blobs_of_a_wrong_size_are_refused(void **state)
 {
 	static const char *const texts[] = {
-		"INSERT INTO secret VALUES(1, zeroblob(15), zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(1, zeroblob(17), zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(1, x'', zeroblob(32), x'00')",
-		("INSERT INTO secret VALUES(1, x'ffffffffffffffffffffffffffffffffffffff', "
-		 "zeroblob(32), x'00')"),
-		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(31), x'00')",
-		"INSERT INTO secret VALUES(1, zeroblob(16), x'', x'00')",
-		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(32), zeroblob(65537))",
-		"INSERT INTO version VALUES(1, zeroblob(15), 1, 7, zeroblob(72), x'00')",
-		"INSERT INTO version VALUES(1, x'', 1, 7, zeroblob(72), x'00')",
-		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(71), x'00')",
-		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(73), x'00')",
-		"INSERT INTO version VALUES(1, zeroblob(16), 1, 7, zeroblob(72), zeroblob(4097))",
+		"INSERT INTO secret VALUES(" ODD "+1, zeroblob(131073))",
 		"INSERT INTO item VALUES(1, 0, 1, x'00')",
 		"INSERT INTO item VALUES(1, 7, 1, x'00')",
 		"INSERT INTO item VALUES(1, -1, 1, x'00')",
-		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, x'')",
-		"INSERT INTO value VALUES(x'01010000000000000000000000000000', 1, 7, "
-		"zeroblob(65577))",
+		"INSERT INTO value VALUES(1, 1, 1, x'')",
+		"INSERT INTO value VALUES(1, 1, 1, zeroblob(65577))",
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		assert_malformed(*state, texts[i]);
 }
 
+static void a_record_without_a_byte_is_none(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+
+	edit(fixture, "INSERT INTO secret VALUES(" ODD "+1, x'')");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(store_secret(fixture->store, 1, 1, &bytes, &size), MORTISE_INTEGRITY);
+	assert_null(bytes);
+}
+
 static void an_identity_of_a_wrong_size_or_format_is_refused(void **state)
 {
 	static const char *const texts[] = {
-		"INSERT INTO meta VALUES(1, 3, zeroblob(16), 1, 1, zeroblob(32))",
-		"INSERT INTO meta VALUES(1, 2, zeroblob(15), 1, 1, zeroblob(32))",
-		"INSERT INTO meta VALUES(1, 2, zeroblob(16), 1, 1, zeroblob(33))",
-		"INSERT INTO meta VALUES(1, 2, x'', 1, 1, x'')",
+		"INSERT INTO meta VALUES(1, 2, zeroblob(16), 1, 1, 0, zeroblob(32))",
+		"INSERT INTO meta VALUES(1, 4, zeroblob(16), 1, 1, 0, zeroblob(32))",
+		"INSERT INTO meta VALUES(1, 3, zeroblob(15), 1, 1, 0, zeroblob(32))",
+		"INSERT INTO meta VALUES(1, 3, zeroblob(16), 1, 1, 0, zeroblob(33))",
+		"INSERT INTO meta VALUES(1, 3, x'', 1, 1, 0, x'')",
+		"INSERT INTO meta VALUES(1, 3, zeroblob(16), 1, 1, 1099511627776, zeroblob(32))",
+		"INSERT INTO meta VALUES(1, 3, zeroblob(16), 1, 1, -1, zeroblob(32))",
 	};
 	struct fixture *fixture = *state;
 	struct store_meta meta = meta_a;
@@ -706,29 +969,42 @@ static void an_identity_of_a_wrong_size_or_format_is_refused(void **state)
 		assert_int_equal(store_meta(fixture->store, &meta), MORTISE_INTEGRITY);
 		assert_int_equal(meta.epoch, meta_a.epoch);
 	}
+	edit(fixture, "DELETE FROM meta;"
+		      "INSERT INTO meta VALUES(1, 3, zeroblob(16), 5, 1, 1099511627775, "
+		      "zeroblob(32))");
+	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
+	assert_int_equal(store_meta(fixture->store, &meta), MORTISE_OK);
+	assert_int_equal(meta.last, STORE_NUMBER_MAX);
 }
 
 /* As with a file edited byte by byte: the columns hold other types than their table says. */
 static void columns_of_another_type_are_refused(void **state)
 {
-	static const char *const texts[] = {
-		"INSERT INTO secret VALUES(1, 'sixteen letters.', zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(1, zeroblob(16), zeroblob(32), 'a head')",
-		"INSERT INTO secret VALUES(1, 17, zeroblob(32), x'00')",
-		"INSERT INTO secret VALUES(1, zeroblob(16), 1.5, x'00')",
+	static const struct {
+		const char *table, *text;
+	} edits[] = {
+		{"secret", "INSERT INTO secret VALUES(" ODD "+1, 'a record')"},
+		{"secret", "INSERT INTO secret VALUES(" ODD "+1, '')"},
+		{"secret", "INSERT INTO secret VALUES(" ODD "+1, 17)"},
+		{"secret", "INSERT INTO secret VALUES(" ODD "+1, 1.5)"},
+		{"value", "INSERT INTO value VALUES(1, 1, 1, 'a value')"},
+		{"value", "INSERT INTO value VALUES(1, 1, 1, 17)"},
+		{"item", "INSERT INTO item VALUES(1, 1, 1, 'a slot')"},
+		{"item", "INSERT INTO item VALUES(1, 1, 1, 1.5)"},
 	};
 	struct fixture *fixture = *state;
 
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+	for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
 		char text[800];
 		snprintf(text, sizeof text,
 			"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET "
-			"sql=replace(sql, ') STRICT, WITHOUT', ') WITHOUT') WHERE name='secret'; "
+			"sql=replace(replace(sql, ') STRICT, WITHOUT', ') WITHOUT'), ') STRICT', "
+			"')') WHERE name='%s'; "
 			"PRAGMA writable_schema=RESET; %s; PRAGMA writable_schema=ON; "
-			"UPDATE sqlite_schema SET sql=replace(sql, ') WITHOUT', ') STRICT, "
-			"WITHOUT') "
-			"WHERE name='secret'",
-			texts[i]);
+			"UPDATE sqlite_schema SET sql=iif(sql LIKE '%%) WITHOUT ROWID', "
+			"replace(sql, ') WITHOUT', ') STRICT, WITHOUT'), sql || ' STRICT') "
+			"WHERE name='%s'",
+			edits[i].table, edits[i].text, edits[i].table);
 		assert_malformed(fixture, text);
 	}
 }
@@ -759,19 +1035,18 @@ static void a_store_that_another_process_holds_is_refused(void **state)
 
 	put_two_secrets(fixture->store);
 	assert_true(in_a_child(is_refused, fixture));
-	assert_int_equal(secrets_between(fixture->store, 0, 255), 2);
+	assert_int_equal(all_secrets(fixture->store), 2);
 	assert_int_equal(store_set_hold(fixture->store, "still works"), MORTISE_OK);
 	close_all(fixture);
 	assert_false(in_a_child(is_refused, fixture));
 }
 
-static enum mortise_status put_large(struct store *store, uint64_t number)
+static enum mortise_status put_large(struct store *store, uint64_t version)
 {
 	static uint8_t large[STORE_VALUE_MAX];
 
 	TRY(store_begin(store));
-	enum mortise_status status =
-		put(store, id_a, number, (struct store_bytes){large, sizeof large});
+	enum mortise_status status = put(store, version, (struct store_bytes){large, sizeof large});
 	if (status == MORTISE_OK)
 		status = store_commit(store);
 	store_rollback(store);
@@ -815,33 +1090,35 @@ static void a_store_without_a_descriptor_left_is_said_to_lack_that(void **state)
 	store_close(store);
 }
 
+static void assert_large_values(struct store *store, uint64_t last)
+{
+	for (uint64_t version = 1; version <= last; version++) {
+		const struct store_place place = at(version);
+		uint8_t *bytes = NULL;
+		size_t size = 0;
+		assert_int_equal(store_value(store, &place, &bytes, &size), MORTISE_OK);
+		assert_int_equal(size, STORE_VALUE_MAX);
+		free(bytes);
+	}
+	assert_int_equal(all_values(store), last);
+}
+
 /* The disk is full: a clean error, nothing of it stays, and what is there is there. */
 static void fill_the_disk(struct fixture *fixture)
 {
-	uint8_t *bytes = NULL;
-	uint64_t number = 1;
-	size_t size = 0;
+	uint64_t version = 1;
 	enum mortise_status status;
 
 	assert_int_equal(store_open(fixture->directory, &fixture->store), MORTISE_OK);
-	while ((status = put_large(fixture->store, number)) == MORTISE_OK)
-		number++;
+	while ((status = put_large(fixture->store, version)) == MORTISE_OK)
+		version++;
 	assert_int_equal(status, MORTISE_IO);
-	assert_true(number > 2);
+	assert_true(version > 2);
+	assert_true(store_is_full(fixture->store));
 	assert_non_null(strstr(store_describe_failure(fixture->store), "full"));
-	for (unsigned pass = 0; pass < 2; pass++) {
-		for (uint64_t i = 1; i < number; i++) {
-			assert_int_equal(store_value(fixture->store, id_a, i, EPOCH, &bytes, &size),
-				MORTISE_OK);
-			assert_int_equal(size, STORE_VALUE_MAX);
-			free(bytes);
-		}
-		bytes = NULL;
-		assert_int_equal(store_value(fixture->store, id_a, number, EPOCH, &bytes, &size),
-			MORTISE_INTEGRITY);
-		assert_int_equal(versions_between(fixture->store, 0, 255), number - 1);
-		assert_int_equal(open_again(fixture), MORTISE_OK);
-	}
+	assert_large_values(fixture->store, version - 1);
+	assert_int_equal(open_again(fixture), MORTISE_OK);
+	assert_large_values(fixture->store, version - 1);
 }
 
 static void a_full_disk_is_a_clean_error(void **state)
@@ -873,17 +1150,28 @@ int main(void)
 		IN_STORE(what_was_not_committed_is_gone_after_reopening),
 		IN_STORE(a_store_that_another_process_has_open_is_said_to_be_held),
 		IN_STORE(a_store_without_a_descriptor_left_is_said_to_lack_that),
-		IN_STORE(rows_come_in_order_and_by_range),
-		IN_STORE(the_first_and_the_last_ids_are_in_their_ranges),
+		IN_STORE(secrets_come_by_number_from_any_on_and_in_portions),
+		IN_STORE(a_walk_from_behind_all_numbers_sees_no_other_half),
+		IN_STORE(the_first_and_the_last_number_are_in_their_half_and_no_more_are),
 		IN_STORE(a_visit_that_fails_ends_the_walk_with_its_status),
 		IN_STORE(an_item_is_replaced_and_deleted),
-		IN_STORE(an_item_that_is_too_large_is_refused),
+		IN_STORE(a_secret_is_replaced_and_deleted),
+		IN_STORE(an_item_or_record_that_is_too_large_is_refused),
+		IN_STORE(the_largest_record_is_taken_and_read),
 		IN_STORE(a_value_is_never_replaced),
-		IN_STORE(a_path_stands_for_one_secret_only),
-		IN_STORE(a_deleted_version_and_its_value_are_gone),
+		IN_STORE(a_deleted_value_is_gone),
+		IN_STORE(a_value_is_neither_found_nor_deleted_as_anothers),
+		IN_STORE(a_new_place_is_behind_all_others),
+		IN_STORE(behind_the_last_place_there_is_no_other),
+		IN_STORE(a_value_before_the_first_place_is_in_nobodys_way),
 		IN_STORE(rows_of_another_epoch_are_not_seen_until_it_is_the_store_s),
+		IN_STORE(an_epoch_that_was_rolled_back_is_not_the_store_s),
+		IN_STORE(a_secret_of_the_other_half_is_another_one),
+		IN_STORE(rows_of_no_half_are_not_seen_and_are_swept),
 		IN_STORE(values_are_walked_in_portions),
 		IN_STORE(a_store_of_another_format_is_rejected),
+		IN_STORE(a_store_of_format_2_is_rejected),
+		IN_STORE(other_tables_that_say_our_format_are_refused),
 		IN_STORE(deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated),
 		IN_STORE(of_rows_that_were_moved_no_copy_stays_and_none_comes_back),
 		IN_STORE(what_no_row_takes_of_the_file_is_counted),
@@ -904,6 +1192,7 @@ int main(void)
 		IN_STORE(a_symlink_is_not_followed),
 		IN_STORE(a_directory_that_is_not_there_is_a_clean_error),
 		IN_STORE(blobs_of_a_wrong_size_are_refused),
+		IN_STORE(a_record_without_a_byte_is_none),
 		IN_STORE(an_identity_of_a_wrong_size_or_format_is_refused),
 		IN_STORE(columns_of_another_type_are_refused),
 		IN_STORE(a_store_that_another_process_holds_is_refused),

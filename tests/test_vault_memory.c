@@ -110,18 +110,17 @@ static enum mortise_status look_around(struct fixture *fixture)
 	struct vault_version versions[VAULT_VERSIONS_MAX];
 	CLEANUP(secret_drop) struct secret *audit_state = NULL;
 	struct vault_head head;
-	uint8_t id[ID_SIZE], *policy = NULL;
+	uint8_t *policy = NULL;
 	char complaint[320];
-	uint64_t version;
+	uint64_t number, version;
 	size_t count, size;
 
-	TRY(vault_next(fixture->vault, NULL, id, &head));
+	TRY(vault_next(fixture->vault, 0, &number, &head));
 	TRY(vault_show(fixture->vault, "prod/a", &head, versions, &count));
 	TRY(vault_audit_state(fixture->vault, &audit_state));
 	TRY(vault_policy(fixture->vault, 0, &policy, &size, &version));
 	free(policy);
-	TRY(vault_verify(fixture->vault, 0, &count, complaint, sizeof complaint));
-	return vault_verify(fixture->vault, id[0], &count, complaint, sizeof complaint);
+	return verify_all(fixture, &count, complaint, sizeof complaint);
 }
 
 static enum mortise_status rekey(struct fixture *fixture)
@@ -167,9 +166,7 @@ static bool is_value(struct fixture *fixture, const char *path, const char *expe
 /* Acknowledged is there; what failed is there whole or not at all. */
 static void assert_told(struct fixture *fixture, const struct told *told)
 {
-	uint8_t id[ID_SIZE], *policy = NULL;
-	const uint8_t *after = NULL;
-	struct vault_head head;
+	uint8_t *policy = NULL;
 	uint64_t version = 0;
 	char complaint[320];
 	size_t size;
@@ -183,12 +180,7 @@ static void assert_told(struct fixture *fixture, const struct told *told)
 	assert_int_equal(vault_policy(fixture->vault, 0, &policy, &size, &version), MORTISE_OK);
 	free(policy);
 	assert_in_range(version, told->policy ? 2 : 1, 2);
-	assert_int_equal(
-		vault_verify(fixture->vault, 0, &size, complaint, sizeof complaint), MORTISE_OK);
-	for (; vault_next(fixture->vault, after, id, &head) == MORTISE_OK; after = id)
-		assert_int_equal(
-			vault_verify(fixture->vault, id[0], &size, complaint, sizeof complaint),
-			MORTISE_OK);
+	assert_int_equal(verify_all(fixture, &size, complaint, sizeof complaint), MORTISE_OK);
 }
 
 /* Brings the store back to how it was; runs the session; false once nothing failed any more. */

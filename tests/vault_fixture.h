@@ -13,6 +13,7 @@
 
 #include <sqlite3.h>
 
+#include "entry.h"
 #include "mortise_test.h"
 #include "slots.h"
 #include "vault.h"
@@ -85,14 +86,6 @@ static inline int tear_down(void **state)
 static inline struct store_bytes bytes_of(const char *text)
 {
 	return (struct store_bytes){(const uint8_t *)text, strlen(text)};
-}
-
-/* A version and its value, as a write has them. */
-static inline enum mortise_status put_version(struct store *store, const uint8_t id[ID_SIZE],
-	const struct store_version *version, struct store_bytes value)
-{
-	TRY(store_put_version(store, id, version));
-	return store_put_value(store, id, version, value);
 }
 
 /* Two slots, of which each opens the master key. */
@@ -247,6 +240,57 @@ static inline void assert_unreadable(
 
 	assert_int_equal(get_version(fixture, path, number, &value), expected);
 	assert_null(value);
+}
+
+/* The number of a secret, by which it stands on disk. */
+static inline uint64_t number_of(struct fixture *fixture, const char *path)
+{
+	struct vault_head head;
+	uint64_t number = 0;
+
+	while (vault_next(fixture->vault, number, &number, &head) == MORTISE_OK)
+		if (strcmp(head.path, path) == 0)
+			return number;
+	fail_msg("there is no %s", path);
+	return 0;
+}
+
+/* The row of a secret, as it is on disk. */
+static inline struct entry *entry_of(struct fixture *fixture, const char *path)
+{
+	uint64_t number = number_of(fixture, path);
+	struct entry *entry = NULL;
+	uint8_t *record = NULL;
+	size_t size = 0;
+
+	assert_int_equal(
+		store_secret(fixture->store, vault_epoch(fixture->vault), number, &record, &size),
+		MORTISE_OK);
+	assert_int_equal(entry_take(number, record, size, &entry), MORTISE_OK);
+	return entry;
+}
+
+/* Where the value of a version stands. */
+static inline struct store_place place_of(
+	struct fixture *fixture, const char *path, uint64_t version)
+{
+	CLEANUP(entry_drop) struct entry *entry = entry_of(fixture, path);
+	const struct entry_version *found = entry_version(entry, version);
+
+	assert_non_null(found);
+	return entry_place(entry, found);
+}
+
+/* Reads all of it again. */
+static inline enum mortise_status verify_all(
+	struct fixture *fixture, size_t *out_values, char *out_complaint, size_t size)
+{
+	struct vault_check check = {0};
+	size_t values = 0;
+
+	for (*out_values = 0; !check.is_done; *out_values += values)
+		TRY(vault_verify(fixture->vault, &check, 0, &values, out_complaint, size));
+	return MORTISE_OK;
 }
 
 /* Runs SQL on the closed store. */

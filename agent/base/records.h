@@ -34,6 +34,11 @@ enum record_tag {
 	RECORD_TAG_NOTE = 61,      /* of a secret or one of its versions; one line */
 	RECORD_TAG_MAX_AGE = 62,   /* number: seconds that a version may be current */
 	RECORD_TAG_HOOK = 63,      /* absolute path of what makes new values */
+	RECORD_TAG_PLACE = 64,     /* number: where a value stands */
+	RECORD_TAG_HEAD = 65,      /* of a secret, encrypted */
+	RECORD_TAG_INFO = 66,      /* of a version, encrypted */
+	RECORD_TAG_WRAPPED = 67,   /* a data key, encrypted */
+	RECORD_TAG_PATH_HASH = 68, /* 16 bytes */
 };
 
 #endif

@@ -67,6 +67,12 @@ enum mortise_status census_add(
 	return MORTISE_OK;
 }
 
+/* What could not be counted, since it could not be read, may be taken off once it can. */
+static void take_off(uint64_t *total, uint64_t part)
+{
+	*total -= part < *total ? part : *total;
+}
+
 void census_take(
 	struct census *census, const struct census_class *class_of, const struct census_sum *sum)
 {
@@ -74,8 +80,8 @@ void census_take(
 
 	if (!counted)
 		return;
-	counted->sum.size_bytes -= sum->size_bytes;
-	counted->sum.secrets -= sum->secrets;
+	take_off(&counted->sum.size_bytes, sum->size_bytes);
+	take_off(&counted->sum.secrets, sum->secrets);
 }
 
 struct census_sum census_sum_of(const struct census *census, const struct census_class *class_of)

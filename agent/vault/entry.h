@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * entry: one secret's row in memory, with its versions, still encrypted.
- * Knows nothing of keys, nor of the index that holds it.
+ * entry: one secret's row, with its versions, still encrypted: the record that the store keeps,
+ * and what stands where in it. It never changes, but that whoever made it says what its head says;
+ * who holds it keeps it.
+ * Knows nothing of keys, nor of who has it.
  */
 #ifndef MORTISE_ENTRY_H
 #define MORTISE_ENTRY_H
@@ -10,42 +12,70 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "index.h"
 #include "store.h"
+
+#define ENTRY_KEY_SIZE     72        /* a wrapped data key */
+#define ENTRY_VERSIONS_MAX 128       /* of one secret */
+#define ENTRY_NUMBER_MAX   INT64_MAX /* of a version */
 
 struct entry_version {
 	uint64_t number;
-	uint64_t value_epoch; /* when its data key was made */
-	uint8_t wrapped_key[STORE_KEY_SIZE];
-	uint8_t *info; /* encrypted */
-	size_t info_size;
+	uint64_t place;             /* of its value */
+	const uint8_t *wrapped_key; /* ENTRY_KEY_SIZE bytes */
+	struct store_bytes info;    /* encrypted */
 };
 
-/* One secret. Owned by the index once it is swapped in. */
-struct entry {
-	uint8_t id[STORE_ID_SIZE];
-	uint8_t path_hash[STORE_HASH_SIZE];
-	uint8_t digest[STORE_HASH_SIZE];
-	uint64_t current;           /* the version that is served; 0: none */
-	uint64_t previous, pending; /* the one served before; the one to come; 0: none */
-	bool is_deleted;
-	uint8_t *head; /* encrypted */
-	size_t head_size;
-	struct entry_version *versions; /* by number */
+/* What a record says. */
+struct entry_parts {
+	uint8_t path_hash[INDEX_PATH_SIZE];
+	struct store_bytes head;                           /* encrypted */
+	struct entry_version versions[ENTRY_VERSIONS_MAX]; /* by number */
 	size_t version_count;
 };
 
-enum mortise_status entry_new(const uint8_t id[STORE_ID_SIZE],
-	const uint8_t path_hash[STORE_HASH_SIZE], struct entry **out_entry) MUST_USE;
-enum mortise_status entry_clone(const struct entry *entry, struct entry **out_entry) MUST_USE;
-enum mortise_status entry_set_head(struct entry *entry, const uint8_t *head, size_t size) MUST_USE;
-/* Its number must be above all others of the entry. */
-enum mortise_status entry_add_version(struct entry *entry, const struct store_version *version)
-	MUST_USE;
-/* The version's row; valid as long as the version. */
-struct store_version entry_row(const struct entry_version *version);
-void entry_remove_version(struct entry *entry, size_t position);
+struct entry {
+	uint64_t number;
+	uint64_t current;           /* the version that is served; 0: none */
+	uint64_t previous, pending; /* the one served before; the one to come; 0: none */
+	bool is_deleted;
+	unsigned holders;
+	uint8_t path_hash[INDEX_PATH_SIZE];
+	uint8_t *record;
+	size_t record_size;
+	struct store_bytes head;
+	size_t version_count;
+	struct entry_version versions[];
+};
+
+/*
+ * The record of a secret: what its parts say, put together. MORTISE_INVALID: too much;
+ * MORTISE_INTEGRITY: it would be none.
+ */
+enum mortise_status entry_new(
+	uint64_t number, const struct entry_parts *parts, struct entry **out_entry) MUST_USE;
+/*
+ * Takes a malloc'ed record over, whatever comes of it. MORTISE_INTEGRITY: it is none. What its head
+ * says is not known yet.
+ */
+enum mortise_status entry_take(
+	uint64_t number, uint8_t *record, size_t size, struct entry **out_entry) MUST_USE;
+
+struct entry *entry_hold(struct entry *entry);
+void entry_drop(struct entry **entry); /* also for CLEANUP */
+
+/* NULL: it has none of this number. */
 const struct entry_version *entry_version(const struct entry *entry, uint64_t number);
-void entry_free(struct entry *entry);
-void entry_drop(struct entry **entry); /* for CLEANUP */
+/* The value of a version: where it stands. */
+struct store_place entry_place(const struct entry *entry, const struct entry_version *version);
+/* Bytes in memory. */
+size_t entry_size(const struct entry *entry);
+
+/* To parts, which stay the entry's, and are changed there. */
+void entry_part(const struct entry *entry, struct entry_parts *out_parts);
+/* MORTISE_CONFLICT: there are ENTRY_VERSIONS_MAX; its number must be above all others. */
+enum mortise_status entry_parts_add(struct entry_parts *parts, const struct entry_version *version)
+	MUST_USE;
+void entry_parts_remove(struct entry_parts *parts, size_t position);
 
 #endif

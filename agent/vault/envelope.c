@@ -8,7 +8,7 @@
 
 #define NONCE_SIZE   crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_SIZE     crypto_aead_xchacha20poly1305_ietf_ABYTES
-#define BINDING_SIZE (1 + ID_SIZE + ID_SIZE + 8 + 8)
+#define BINDING_SIZE (1 + ID_SIZE + 3 * 8)
 
 _Static_assert(ENVELOPE_OVERHEAD == NONCE_SIZE + TAG_SIZE, "the store's layout rests on it");
 _Static_assert(ENVELOPE_BOX == crypto_box_SEALBYTES, "the store's layout rests on it");
@@ -38,16 +38,15 @@ void keyring_done(struct keyring *keyring)
 		secret_drop(&keyring->key[purpose]);
 }
 
-/* kind 1 | store 16 | row 16 | version 8 | epoch 8 */
+/* kind 1 | store 16 | row 8 | version 8 | epoch 8 */
 static void write_binding(const struct envelope_binding *binding, uint8_t out[BINDING_SIZE])
 {
 	memset(out, 0, BINDING_SIZE);
 	out[0] = (uint8_t)binding->kind;
 	memcpy(out + 1, binding->store, ID_SIZE);
-	if (binding->row)
-		memcpy(out + 1 + ID_SIZE, binding->row, ID_SIZE);
-	le64_put(out + 1 + 2 * ID_SIZE, binding->version);
-	le64_put(out + 9 + 2 * ID_SIZE, binding->epoch);
+	le64_put(out + 1 + ID_SIZE, binding->row);
+	le64_put(out + 9 + ID_SIZE, binding->version);
+	le64_put(out + 17 + ID_SIZE, binding->epoch);
 }
 
 void envelope_seal(const struct secret *key, const struct envelope_binding *binding,

@@ -56,7 +56,7 @@ enum envelope_kind {
 struct envelope_binding {
 	enum envelope_kind kind;
 	const uint8_t *store; /* ID_SIZE bytes */
-	const uint8_t *row;   /* ID_SIZE bytes, or NULL: the store as a whole */
+	uint64_t row;         /* a secret's number; 0: the store as a whole */
 	uint64_t version;
 	uint64_t epoch; /* 0 for a value, which outlives a rekey */
 };

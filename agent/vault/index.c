@@ -8,12 +8,38 @@
 #include "array.h"
 #include "little_endian.h"
 
-#define BUCKETS 256
+#define FAN_OUT_BITS 4
+#define FAN_OUT      16 /* children of a node; rows of a node of level 0 */
+#define LEVELS_MAX   10 /* 16^10 numbers: STORE_NUMBER_MAX and 0 */
 
-struct bucket {
-	struct entry **entries; /* by id */
-	size_t count, capacity;
+/* In a table's slot: the number below, above it the first bits of the path's hash. */
+#define NUMBER_BITS 40
+#define MARK_BITS   24
+#define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
+#define DELETED_BIT (UINT64_C(1) << 63)
+
+_Static_assert(STORE_NUMBER_MAX == NUMBER_MASK, "a number fits into a slot, and into the tree");
+
+/* A row as it is kept: its number is its place. */
+struct row {
 	uint8_t digest[STORE_HASH_SIZE];
+	uint8_t path_hash[INDEX_PATH_SIZE];
+	uint64_t current; /* and DELETED_BIT */
+};
+
+/*
+ * Of level 0 it has rows, those that are there side by side; of another, children. Node n of level
+ * l is over the numbers from n * 16^(l + 1) on.
+ */
+struct node {
+	uint8_t digest[STORE_HASH_SIZE];
+	uint16_t present; /* a bit for each place: a row, or a child below which there is one */
+	uint8_t room;     /* rows that there is memory for */
+	bool is_changed;  /* the digest is not of what is below it now */
+	union {
+		struct row *rows;
+		struct node **children; /* FAN_OUT of them, NULL where nothing ever was */
+	};
 };
 
 struct item_digest {
@@ -24,16 +50,17 @@ struct item_digest {
 
 struct index {
 	const struct secret *tally_key;
-	struct bucket bucket[BUCKETS];
+	struct node *top; /* NULL: nothing yet */
+	unsigned level;   /* of top */
 	size_t count;
-	struct entry **by_hash; /* open addressing; path hashes are uniform already */
+	uint64_t *by_path; /* open addressing; path hashes are uniform already; 0: empty */
 	size_t mask;
 	struct item_digest *items; /* by kind and number */
 	size_t item_count;
 };
 
 /* First byte of every hash input: no digest of one kind can stand for another. */
-enum tally_kind { TALLY_ROW = 1, TALLY_BUCKET = 2, TALLY_ITEM = 3, TALLY_ROOT = 4 };
+enum tally_kind { TALLY_ROW = 1, TALLY_NODE = 2, TALLY_ITEM = 3, TALLY_ROOT = 4 };
 
 /* ---- hashing ---- */
 
@@ -61,25 +88,15 @@ static void tally_sized(crypto_generichash_state *state, const uint8_t *bytes, s
 	crypto_generichash_update(state, bytes, size);
 }
 
-/* Where id stands in the bucket, or would. */
-static size_t bucket_position(const struct bucket *bucket, const uint8_t *id, bool *out_found)
+void index_digest(const struct index *index, uint64_t number, struct store_bytes record,
+	uint8_t out_digest[STORE_HASH_SIZE])
 {
-	size_t low = 0, high = bucket->count;
+	crypto_generichash_state state;
 
-	*out_found = false;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = memcmp(bucket->entries[middle]->id, id, STORE_ID_SIZE);
-		if (order == 0) {
-			*out_found = true;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	tally_begin(index, &state, TALLY_ROW);
+	tally_number(&state, number);
+	tally_sized(&state, record.bytes, record.size);
+	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
 }
 
 /* ---- items: slots, policies, audit state ---- */
@@ -212,189 +229,175 @@ static void tally_items(const struct index *index, const struct index_change *ch
 	}
 }
 
-/* ---- the tally ---- */
+/* ---- the tree ---- */
 
-void index_digest(const struct index *index, struct entry *entry)
+static unsigned place_in(uint64_t number, unsigned level)
 {
-	crypto_generichash_state state;
-
-	tally_begin(index, &state, TALLY_ROW);
-	crypto_generichash_update(&state, entry->id, STORE_ID_SIZE);
-	crypto_generichash_update(&state, entry->path_hash, STORE_HASH_SIZE);
-	tally_sized(&state, entry->head, entry->head_size);
-	tally_number(&state, entry->version_count);
-	for (size_t i = 0; i < entry->version_count; i++) {
-		const struct entry_version *version = &entry->versions[i];
-		tally_number(&state, version->number);
-		tally_number(&state, version->value_epoch);
-		crypto_generichash_update(&state, version->wrapped_key, STORE_KEY_SIZE);
-		tally_sized(&state, version->info, version->info_size);
-	}
-	crypto_generichash_final(&state, entry->digest, STORE_HASH_SIZE);
+	return number >> (level * FAN_OUT_BITS) & (FAN_OUT - 1);
 }
 
-/* What becomes of one bucket: entries that are swapped in, by id, and one that goes. */
-struct swaps {
-	const struct entry *const *entries;
-	size_t count;
-	const uint8_t *removed_id;
+/* The level of the node that is over all numbers up to last. */
+static unsigned level_over(uint64_t last)
+{
+	unsigned level = 0;
+
+	while (level + 1 < LEVELS_MAX && last >> ((level + 1) * FAN_OUT_BITS))
+		level++;
+	return level;
+}
+
+static bool has(const struct node *node, unsigned place)
+{
+	return (node->present >> place & 1) != 0;
+}
+
+/* How many rows stand before this place. */
+static unsigned position_of(const struct node *node, unsigned place)
+{
+	return (unsigned)__builtin_popcount(node->present & ((1U << place) - 1));
+}
+
+static struct node *node_new(unsigned level)
+{
+	struct node *node = calloc(1, sizeof *node);
+
+	if (node && level > 0)
+		node->children = calloc(FAN_OUT, sizeof(struct node *));
+	if (node && level > 0 && !node->children) {
+		free(node);
+		return NULL;
+	}
+	return node;
+}
+
+static void node_free(struct node *node, unsigned level)
+{
+	if (!node)
+		return;
+	for (unsigned i = 0; level > 0 && i < FAN_OUT; i++)
+		node_free(node->children[i], level - 1);
+	if (level > 0)
+		free(node->children);
+	else
+		free(node->rows);
+	free(node);
+}
+
+/* The nodes above a number, from the top down to that of level 0; NULL: there is none. */
+struct path {
+	struct node *at[LEVELS_MAX];
 };
 
-static size_t count_with(const struct bucket *bucket, const struct swaps *swaps)
+static struct node *walk(const struct index *index, uint64_t number, struct path *out_path)
 {
-	size_t count = bucket->count;
-	bool found = false;
+	struct node *node = index->top;
 
-	for (size_t i = 0; i < swaps->count; i++) {
-		(void)bucket_position(bucket, swaps->entries[i]->id, &found);
-		count += !found;
+	if (!node || number >> ((index->level + 1) * FAN_OUT_BITS))
+		return NULL;
+	for (unsigned level = index->level; node && level > 0; level--) {
+		if (out_path)
+			out_path->at[level] = node;
+		node = node->children[place_in(number, level)];
 	}
-	if (swaps->removed_id) {
-		(void)bucket_position(bucket, swaps->removed_id, &found);
-		count -= found;
+	if (out_path)
+		out_path->at[0] = node;
+	return node;
+}
+
+static const struct row *row_of(const struct index *index, uint64_t number)
+{
+	const struct node *node = walk(index, number, NULL);
+	unsigned place = place_in(number, 0);
+
+	return node && has(node, place) ? &node->rows[position_of(node, place)] : NULL;
+}
+
+static struct index_row describe(uint64_t number, const struct row *row)
+{
+	struct index_row shown = {.number = number,
+		.current = row->current & ~DELETED_BIT,
+		.is_deleted = (row->current & DELETED_BIT) != 0};
+
+	memcpy(shown.digest, row->digest, sizeof shown.digest);
+	memcpy(shown.path_hash, row->path_hash, sizeof shown.path_hash);
+	return shown;
+}
+
+bool index_get(const struct index *index, uint64_t number, struct index_row *out_row)
+{
+	const struct row *row = row_of(index, number);
+
+	if (row)
+		*out_row = describe(number, row);
+	return row != NULL;
+}
+
+/* The lowest number from `from` on below this node; 0: none. */
+static uint64_t first_below(
+	const struct node *node, unsigned level, uint64_t node_number, uint64_t from)
+{
+	for (unsigned i = 0; i < FAN_OUT; i++) {
+		uint64_t below = node_number * FAN_OUT + i;
+		uint64_t last = ((below + 1) << (level * FAN_OUT_BITS)) - 1;
+
+		if (!has(node, i) || last < from)
+			continue;
+		uint64_t found =
+			level == 0 ? below : first_below(node->children[i], level - 1, below, from);
+		if (found)
+			return found;
 	}
-	return count;
+	return 0;
 }
 
-/* The bucket's digest as it will be: two sorted runs merged. */
-static void digest_bucket(const struct index *index, unsigned number, const struct swaps *swaps,
-	uint8_t out_digest[STORE_HASH_SIZE])
+bool index_next(const struct index *index, uint64_t after, struct index_row *out_row)
 {
-	const struct bucket *bucket = &index->bucket[number];
-	crypto_generichash_state state;
-	size_t next = 0;
+	uint64_t number = index->top && after < STORE_NUMBER_MAX
+				  ? first_below(index->top, index->level, 0, after + 1)
+				  : 0;
 
-	tally_begin(index, &state, TALLY_BUCKET);
-	tally_number(&state, number);
-	tally_number(&state, count_with(bucket, swaps));
-	for (size_t i = 0; i <= bucket->count; i++) {
-		const struct entry *entry = i < bucket->count ? bucket->entries[i] : NULL;
-		int order = 1;
-		while (next < swaps->count &&
-			(order = entry ? memcmp(entry->id, swaps->entries[next]->id, STORE_ID_SIZE)
-				       : 1) >= 0) {
-			crypto_generichash_update(
-				&state, swaps->entries[next++]->digest, STORE_HASH_SIZE);
-			if (order == 0)
-				break;
-		}
-		bool is_gone = order == 0 ||
-			       (entry && swaps->removed_id &&
-				       memcmp(entry->id, swaps->removed_id, STORE_ID_SIZE) == 0);
-		if (entry && !is_gone)
-			crypto_generichash_update(&state, entry->digest, STORE_HASH_SIZE);
-	}
-	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
+	return number && index_get(index, number, out_row);
 }
 
-static const struct swaps no_swaps;
+/* ---- by path ---- */
 
-void index_settle(struct index *index, unsigned bucket)
+/* What of a path's hash stands in a slot. */
+static uint64_t mark_of(const uint8_t path_hash[INDEX_PATH_SIZE])
 {
-	digest_bucket(index, bucket, &no_swaps, index->bucket[bucket].digest);
+	uint64_t mark = (uint64_t)path_hash[0] << 16 | (uint64_t)path_hash[1] << 8 | path_hash[2];
+
+	return mark << NUMBER_BITS;
 }
 
-/* The changes of the next bucket, from those that are left. */
-static struct swaps take_swaps(struct swaps *left, unsigned bucket)
+/* Where a search for what is in a slot begins: what a table has more than marks there are is room.
+ */
+static size_t home_of(const struct index *index, uint64_t slot)
 {
-	struct swaps taken = {left->entries, 0, NULL};
-
-	while (left->count && left->entries[0]->id[0] == bucket) {
-		left->entries++;
-		left->count--;
-		taken.count++;
-	}
-	if (left->removed_id && left->removed_id[0] == bucket)
-		taken.removed_id = left->removed_id;
-	return taken;
+	return (size_t)(((slot >> NUMBER_BITS) * (index->mask + 1)) >> MARK_BITS);
 }
 
-static struct swaps swaps_of(const struct index_change *change)
+/* Where the path stands, or the empty slot where it would. */
+static size_t slot_of(const struct index *index, const uint8_t path_hash[INDEX_PATH_SIZE])
 {
-	if (!change)
-		return no_swaps;
-	if (change->entry)
-		return (struct swaps){&change->entry, 1, NULL};
-	return (struct swaps){change->entries, change->entry_count, change->removed_id};
-}
+	uint64_t mark = mark_of(path_hash);
+	size_t slot = home_of(index, mark);
 
-void index_root(const struct index *index, const struct store_meta *meta,
-	const struct index_change *change, uint8_t out_root[STORE_HASH_SIZE])
-{
-	struct swaps left = swaps_of(change);
-	crypto_generichash_state state;
-	uint8_t digest[STORE_HASH_SIZE];
-
-	tally_begin(index, &state, TALLY_ROOT);
-	tally_number(&state, STORE_FORMAT);
-	crypto_generichash_update(&state, meta->uuid, STORE_ID_SIZE);
-	tally_number(&state, meta->epoch);
-	tally_number(&state, meta->generation);
-	tally_items(index, change, &state);
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		const struct swaps swaps = take_swaps(&left, i);
-		if (swaps.count || swaps.removed_id) {
-			digest_bucket(index, i, &swaps, digest);
-			crypto_generichash_update(&state, digest, STORE_HASH_SIZE);
-		} else {
-			crypto_generichash_update(&state, index->bucket[i].digest, STORE_HASH_SIZE);
-		}
-	}
-	crypto_generichash_final(&state, out_root, STORE_HASH_SIZE);
-}
-
-/* ---- rows ---- */
-
-#define DRAINED_AT_ONCE 1000
-
-enum mortise_status index_new(const struct secret *tally_key, struct index **out_index)
-{
-	struct index *index = calloc(1, sizeof *index);
-
-	if (!index)
-		return MORTISE_BUSY;
-	index->mask = 1023;
-	index->by_hash = calloc(index->mask + 1, sizeof(struct entry *));
-	if (!index->by_hash) {
-		free(index);
-		return MORTISE_BUSY;
-	}
-	index->tally_key = tally_key;
-	for (unsigned i = 0; i < BUCKETS; i++)
-		index_settle(index, i);
-	*out_index = index;
-	return MORTISE_OK;
-}
-
-void index_free(struct index *index)
-{
-	if (!index)
-		return;
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		for (size_t j = 0; j < index->bucket[i].count; j++)
-			entry_free(index->bucket[i].entries[j]);
-		free(index->bucket[i].entries);
-	}
-	free(index->by_hash);
-	free(index->items);
-	free(index);
-}
-
-/* The slot where path_hash stands, or the empty one where it would. */
-static size_t hash_slot(const struct index *index, const uint8_t path_hash[STORE_HASH_SIZE])
-{
-	size_t slot;
-
-	memcpy(&slot, path_hash, sizeof slot);
-	for (slot &= index->mask; index->by_hash[slot]; slot = (slot + 1) & index->mask)
-		if (memcmp(index->by_hash[slot]->path_hash, path_hash, STORE_HASH_SIZE) == 0)
+	for (; index->by_path[slot]; slot = (slot + 1) & index->mask) {
+		if ((index->by_path[slot] & ~NUMBER_MASK) != mark)
+			continue;
+		const struct row *row = row_of(index, index->by_path[slot] & NUMBER_MASK);
+		if (row && memcmp(row->path_hash, path_hash, INDEX_PATH_SIZE) == 0)
 			break;
+	}
 	return slot;
 }
 
-const struct entry *index_find(const struct index *index, const uint8_t path_hash[STORE_HASH_SIZE])
+bool index_find(const struct index *index, const uint8_t path_hash[INDEX_PATH_SIZE],
+	struct index_row *out_row)
 {
-	return index->by_hash[hash_slot(index, path_hash)];
+	uint64_t number = index->by_path[slot_of(index, path_hash)] & NUMBER_MASK;
+
+	return number && index_get(index, number, out_row);
 }
 
 size_t index_count(const struct index *index)
@@ -404,194 +407,351 @@ size_t index_count(const struct index *index)
 
 static enum mortise_status grow_table(struct index *index)
 {
-	struct entry **old = index->by_hash;
+	uint64_t *old = index->by_path;
 	size_t old_size = index->mask + 1;
-	struct entry **table = calloc(old_size * 2, sizeof *table);
+	uint64_t *table = calloc(old_size * 2, sizeof *table);
 
 	if (!table)
 		return MORTISE_BUSY;
-	index->by_hash = table;
+	index->by_path = table;
 	index->mask = old_size * 2 - 1;
-	for (size_t i = 0; i < old_size; i++)
+	for (size_t i = 0; i < old_size; i++) {
+		size_t slot = home_of(index, old[i]);
+		while (old[i] && table[slot])
+			slot = (slot + 1) & index->mask;
 		if (old[i])
-			table[hash_slot(index, old[i]->path_hash)] = old[i];
+			table[slot] = old[i];
+	}
 	free(old);
 	return MORTISE_OK;
 }
 
-enum mortise_status index_reserve_many(
-	struct index *index, const uint8_t id[STORE_ID_SIZE], size_t count)
+/* Takes a row out of the table; those behind it that were pushed on by it move up. */
+static void unhash(struct index *index, uint64_t number, const struct row *row)
 {
-	struct bucket *bucket = &index->bucket[id[0]];
+	size_t hole = slot_of(index, row->path_hash);
 
-	if (bucket->count + count > bucket->capacity) {
-		size_t capacity = bucket->capacity ? bucket->capacity * 2 : 4;
-		while (capacity < bucket->count + count)
-			capacity *= 2;
-		void *entries = reallocarray(bucket->entries, capacity, sizeof(struct entry *));
-		if (!entries)
-			return MORTISE_BUSY;
-		bucket->entries = entries;
-		bucket->capacity = capacity;
+	if ((index->by_path[hole] & NUMBER_MASK) != number)
+		return; /* another one has this path by now */
+	for (size_t slot = (hole + 1) & index->mask; index->by_path[slot];
+		slot = (slot + 1) & index->mask) {
+		size_t home = home_of(index, index->by_path[slot]);
+		if (((slot - home) & index->mask) < ((slot - hole) & index->mask))
+			continue; /* it stands between its place and the hole's */
+		index->by_path[hole] = index->by_path[slot];
+		hole = slot;
 	}
-	while ((index->count + count) * 2 > index->mask)
+	index->by_path[hole] = 0;
+}
+
+/* ---- rows that come and go ---- */
+
+/* A tree that is higher, with the old one as its first part. */
+static enum mortise_status raise_top(struct index *index)
+{
+	struct node *top = node_new(index->level + 1);
+
+	if (!top)
+		return MORTISE_BUSY;
+	top->children[0] = index->top;
+	top->present = index->top->present != 0;
+	top->is_changed = true;
+	index->top = top;
+	index->level++;
+	return MORTISE_OK;
+}
+
+static enum mortise_status make_nodes(struct index *index, uint64_t number, struct node **out_node)
+{
+	if (!index->top)
+		index->top = node_new(0);
+	if (!index->top)
+		return MORTISE_BUSY;
+	while (level_over(number) > index->level)
+		TRY(raise_top(index));
+	struct node *node = index->top;
+	for (unsigned level = index->level; level > 0; level--) {
+		struct node **child = &node->children[place_in(number, level)];
+		if (!*child)
+			*child = node_new(level - 1);
+		if (!*child)
+			return MORTISE_BUSY;
+		node = *child;
+	}
+	*out_node = node;
+	return MORTISE_OK;
+}
+
+enum mortise_status index_reserve(struct index *index, uint64_t number, size_t count)
+{
+	struct node *node = NULL;
+
+	if (number == 0 || number > STORE_NUMBER_MAX)
+		return MORTISE_INVALID;
+	TRY(make_nodes(index, number, &node));
+	unsigned held = (unsigned)__builtin_popcount(node->present);
+	if (!has(node, place_in(number, 0)) && held + count > node->room) {
+		unsigned room = node->room ? node->room : 1;
+		while (room < FAN_OUT && room < held + count)
+			room *= 2;
+		void *rows = reallocarray(node->rows, room, sizeof *node->rows);
+		if (!rows)
+			return MORTISE_BUSY;
+		node->rows = rows;
+		node->room = (uint8_t)room;
+	}
+	while ((index->count + count) * 4 > index->mask * 3)
 		TRY(grow_table(index));
 	return MORTISE_OK;
 }
 
-enum mortise_status index_reserve(struct index *index, const uint8_t id[STORE_ID_SIZE])
+void index_put(struct index *index, const struct index_row *row)
 {
-	return index_reserve_many(index, id, 1);
-}
+	struct path path;
+	struct node *node = walk(index, row->number, &path);
+	unsigned place = place_in(row->number, 0), position = position_of(node, place);
+	struct row *kept = &node->rows[position];
 
-/* Takes an entry out of the table; those behind it that were pushed on by it move up. */
-static void unhash(struct index *index, const struct entry *entry)
-{
-	size_t hole = hash_slot(index, entry->path_hash);
-
-	if (index->by_hash[hole] != entry)
-		return; /* another one has this path by now */
-	for (size_t slot = (hole + 1) & index->mask; index->by_hash[slot];
-		slot = (slot + 1) & index->mask) {
-		size_t home;
-		memcpy(&home, index->by_hash[slot]->path_hash, sizeof home);
-		if (((slot - home) & index->mask) < ((slot - hole) & index->mask))
-			continue; /* it stands between its place and the hole's */
-		index->by_hash[hole] = index->by_hash[slot];
-		hole = slot;
-	}
-	index->by_hash[hole] = NULL;
-}
-
-static void place(struct index *index, struct entry *entry)
-{
-	struct bucket *bucket = &index->bucket[entry->id[0]];
-	bool found = false;
-	size_t position = bucket_position(bucket, entry->id, &found);
-
-	if (found) {
-		unhash(index, bucket->entries[position]);
-		entry_free(bucket->entries[position]);
+	if (has(node, place)) {
+		unhash(index, row->number, kept);
 	} else {
-		memmove(bucket->entries + position + 1, bucket->entries + position,
-			(bucket->count - position) * sizeof *bucket->entries);
-		bucket->count++;
+		memmove(kept + 1, kept,
+			((unsigned)__builtin_popcount(node->present) - position) * sizeof *kept);
 		index->count++;
 	}
-	bucket->entries[position] = entry;
-	index->by_hash[hash_slot(index, entry->path_hash)] = entry;
+	kept->current = row->current | (row->is_deleted ? DELETED_BIT : 0);
+	memcpy(kept->digest, row->digest, sizeof kept->digest);
+	memcpy(kept->path_hash, row->path_hash, sizeof kept->path_hash);
+	for (unsigned level = 0; level <= index->level; level++) {
+		path.at[level]->present |= (uint16_t)(1U << place_in(row->number, level));
+		path.at[level]->is_changed = true;
+	}
+	index->by_path[slot_of(index, row->path_hash)] = mark_of(row->path_hash) | row->number;
 }
 
-void index_remove(struct index *index, const uint8_t id[STORE_ID_SIZE])
+void index_remove(struct index *index, uint64_t number)
 {
-	struct bucket *bucket = &index->bucket[id[0]];
-	bool found = false;
-	unsigned number = id[0]; /* id may be the entry's own */
-	size_t position = bucket_position(bucket, id, &found);
+	struct path path;
+	struct node *node = walk(index, number, &path);
+	unsigned place = place_in(number, 0);
 
-	if (!found)
+	if (!node || !has(node, place))
 		return;
-	unhash(index, bucket->entries[position]);
-	entry_free(bucket->entries[position]);
-	bucket->count--;
-	memmove(bucket->entries + position, bucket->entries + position + 1,
-		(bucket->count - position) * sizeof *bucket->entries);
+	unsigned position = position_of(node, place);
+	unsigned behind = (unsigned)__builtin_popcount(node->present) - position - 1;
+	unhash(index, number, &node->rows[position]);
+	memmove(node->rows + position, node->rows + position + 1, behind * sizeof *node->rows);
 	index->count--;
-	index_settle(index, number);
+	bool is_gone = true; /* with all that was below */
+	for (unsigned level = 0; level <= index->level; level++) {
+		struct node *above = path.at[level];
+		if (is_gone && level > 0) {
+			struct node **child = &above->children[place_in(number, level)];
+			node_free(*child, level - 1);
+			*child = NULL;
+		}
+		if (is_gone)
+			above->present &= (uint16_t) ~(1U << place_in(number, level));
+		is_gone = is_gone && !above->present;
+		above->is_changed = true;
+	}
 }
 
-void index_swap(struct index *index, struct entry *entry)
+enum mortise_status index_new(const struct secret *tally_key, struct index **out_index)
 {
-	unsigned number = entry->id[0];
+	struct index *index = calloc(1, sizeof *index);
 
-	place(index, entry);
-	index_settle(index, number);
-}
-
-enum mortise_status index_make_room(struct index *index, size_t count)
-{
-	size_t size = index->mask + 1;
-
-	while (count * 2 >= size)
-		size *= 2;
-	struct entry **table = calloc(size, sizeof *table);
-	if (!table)
+	if (!index)
 		return MORTISE_BUSY;
-	free(index->by_hash);
-	index->by_hash = table;
-	index->mask = size - 1;
+	index->mask = 1023;
+	index->by_path = calloc(index->mask + 1, sizeof *index->by_path);
+	if (!index->by_path) {
+		free(index);
+		return MORTISE_BUSY;
+	}
+	index->tally_key = tally_key;
+	*out_index = index;
 	return MORTISE_OK;
 }
 
-void index_place(struct index *index, struct entry *entry)
+void index_free(struct index *index)
 {
-	place(index, entry);
+	if (!index)
+		return;
+	node_free(index->top, index->level);
+	free(index->by_path);
+	free(index->items);
+	free(index);
 }
 
-bool index_drain(struct index *index)
-{
-	unsigned freed = 0;
+#define DRAINED_LEVEL 2 /* of what is freed at once: 4,096 rows */
 
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		struct bucket *bucket = &index->bucket[i];
-		for (; bucket->count > 0; freed++) {
-			if (freed == DRAINED_AT_ONCE)
-				return true;
-			entry_free(bucket->entries[--bucket->count]);
-		}
+/* Frees a part that is small enough; false: there was none. */
+static bool drain_below(struct node *node, unsigned level)
+{
+	for (unsigned i = 0; i < FAN_OUT; i++) {
+		if (!node->children[i])
+			continue;
+		if (level - 1 > DRAINED_LEVEL && drain_below(node->children[i], level - 1))
+			return true;
+		node_free(node->children[i], level - 1);
+		node->children[i] = NULL;
+		return true;
 	}
 	return false;
 }
 
-enum mortise_status index_fill(struct index *index, struct entry **entries, size_t count)
+bool index_drain(struct index *index)
 {
-	for (size_t i = 0; i < count; i++) {
-		TRY(index_reserve(index, entries[i]->id));
-		place(index, entries[i]);
-		entries[i] = NULL;
-	}
-	for (unsigned i = 0; i < BUCKETS; i++)
-		index_settle(index, i);
-	return MORTISE_OK;
+	return index->top && index->level > DRAINED_LEVEL && drain_below(index->top, index->level);
 }
 
-void index_mark(
-	struct index *index, const uint8_t id[STORE_ID_SIZE], const struct index_marks *marks)
-{
-	bool found = false;
-	const struct bucket *bucket = &index->bucket[id[0]];
-	size_t position = bucket_position(bucket, id, &found);
+/* ---- the tally ---- */
 
-	if (!found)
+/* What becomes of some rows, by number: they are replaced, or come; or one goes. */
+struct swaps {
+	const struct index_row *rows;
+	size_t count;
+	uint64_t removed; /* 0: none */
+};
+
+/* Those up to a number, from those that are left. */
+static struct swaps take_swaps(struct swaps *left, uint64_t last)
+{
+	struct swaps taken = {left->rows, 0, 0};
+
+	while (left->count && left->rows[0].number <= last) {
+		left->rows++;
+		left->count--;
+		taken.count++;
+	}
+	if (left->removed && left->removed <= last) {
+		taken.removed = left->removed;
+		left->removed = 0;
+	}
+	return taken;
+}
+
+static const struct swaps no_swaps;
+
+static void digest_present(const struct index *index, unsigned level, uint64_t number,
+	unsigned present, const uint8_t (*digests)[STORE_HASH_SIZE],
+	uint8_t out_digest[STORE_HASH_SIZE])
+{
+	size_t count = (size_t)__builtin_popcount(present);
+	crypto_generichash_state state;
+
+	tally_begin(index, &state, TALLY_NODE);
+	tally_number(&state, level);
+	tally_number(&state, number);
+	tally_number(&state, present);
+	crypto_generichash_update(&state, digests[0], count * STORE_HASH_SIZE);
+	crypto_generichash_final(&state, out_digest, STORE_HASH_SIZE);
+}
+
+static bool digest_node(const struct index *index, struct node *node, unsigned level,
+	uint64_t number, struct swaps swaps, uint8_t out_digest[STORE_HASH_SIZE]);
+
+/* The digest of a row or node at a place of a node, which may be NULL; false: there is none. */
+static bool digest_child(const struct index *index, const struct node *node, unsigned level,
+	uint64_t number, unsigned place, const struct swaps *swaps,
+	uint8_t out_digest[STORE_HASH_SIZE])
+{
+	bool is_there = node && has(node, place);
+
+	if (level > 0)
+		return digest_node(index, node ? node->children[place] : NULL, level - 1,
+			number * FAN_OUT + place, *swaps, out_digest);
+	if (swaps->count) {
+		memcpy(out_digest, swaps->rows[0].digest, STORE_HASH_SIZE);
+		return true;
+	}
+	if (swaps->removed || !is_there)
+		return false;
+	memcpy(out_digest, node->rows[position_of(node, place)].digest, STORE_HASH_SIZE);
+	return true;
+}
+
+/* As it will be with swaps; without any, a digest that was made anew is kept. */
+static bool digest_node(const struct index *index, struct node *node, unsigned level,
+	uint64_t number, struct swaps swaps, uint8_t out_digest[STORE_HASH_SIZE])
+{
+	uint8_t digests[FAN_OUT][STORE_HASH_SIZE];
+	bool is_as_it_was = !swaps.count && !swaps.removed;
+	unsigned present = 0, count = 0;
+
+	if (is_as_it_was && (!node || !node->present))
+		return false;
+	if (is_as_it_was && !node->is_changed) {
+		memcpy(out_digest, node->digest, STORE_HASH_SIZE);
+		return true;
+	}
+	for (unsigned i = 0; i < FAN_OUT; i++) {
+		uint64_t last = ((number * FAN_OUT + i + 1) << (level * FAN_OUT_BITS)) - 1;
+		const struct swaps below = take_swaps(&swaps, last);
+		if (digest_child(index, node, level, number, i, &below, digests[count])) {
+			present |= 1U << i;
+			count++;
+		}
+	}
+	if (!present)
+		return false;
+	digest_present(index, level, number, present, digests, out_digest);
+	if (is_as_it_was) {
+		memcpy(node->digest, out_digest, STORE_HASH_SIZE);
+		node->is_changed = false;
+	}
+	return true;
+}
+
+void index_settle(struct index *index)
+{
+	uint8_t digest[STORE_HASH_SIZE];
+
+	(void)digest_node(index, index->top, index->level, 0, no_swaps, digest);
+}
+
+/*
+ * The node over all numbers up to last, or zeros. The tree may be higher, for a change that came to
+ * nothing; or lower, where the highest rows are gone.
+ */
+static void digest_tree(struct index *index, uint64_t last, const struct swaps *swaps,
+	uint8_t out_digest[STORE_HASH_SIZE])
+{
+	unsigned over = level_over(last), level = index->level;
+	struct node *node = index->top;
+	uint8_t below[1][STORE_HASH_SIZE];
+
+	for (; node && level > over; level--)
+		node = node->children[0];
+	if (!digest_node(index, node, level, 0, *swaps, out_digest)) {
+		memset(out_digest, 0, STORE_HASH_SIZE);
 		return;
-	bucket->entries[position]->current = marks->current;
-	bucket->entries[position]->previous = marks->previous;
-	bucket->entries[position]->pending = marks->pending;
-	bucket->entries[position]->is_deleted = marks->is_deleted;
-}
-
-const struct entry *index_get(const struct index *index, const uint8_t id[STORE_ID_SIZE])
-{
-	bool found = false;
-	const struct bucket *bucket = &index->bucket[id[0]];
-	size_t position = bucket_position(bucket, id, &found);
-
-	return found ? bucket->entries[position] : NULL;
-}
-
-const struct entry *index_next(const struct index *index, const uint8_t after[STORE_ID_SIZE])
-{
-	unsigned number = 0;
-	size_t position = 0;
-
-	if (after) {
-		bool found = false;
-		number = after[0];
-		position = bucket_position(&index->bucket[number], after, &found);
-		position += found;
 	}
-	for (; number < BUCKETS; number++, position = 0)
-		if (position < index->bucket[number].count)
-			return index->bucket[number].entries[position];
-	return NULL;
+	for (; level < over; level++) {
+		memcpy(below[0], out_digest, STORE_HASH_SIZE);
+		digest_present(index, level + 1, 0, 1, below, out_digest);
+	}
+}
+
+void index_root(struct index *index, const struct store_meta *meta,
+	const struct index_change *change, uint8_t out_root[STORE_HASH_SIZE])
+{
+	const struct swaps swaps =
+		change ? (struct swaps){change->rows, change->row_count, change->removed}
+		       : no_swaps;
+	crypto_generichash_state state;
+	uint8_t digest[STORE_HASH_SIZE];
+
+	index_settle(index);
+	digest_tree(index, meta->last, &swaps, digest);
+	tally_begin(index, &state, TALLY_ROOT);
+	tally_number(&state, STORE_FORMAT);
+	crypto_generichash_update(&state, meta->uuid, STORE_ID_SIZE);
+	tally_number(&state, meta->epoch);
+	tally_number(&state, meta->generation);
+	tally_number(&state, meta->last);
+	tally_items(index, change, &state);
+	crypto_generichash_update(&state, digest, STORE_HASH_SIZE);
+	crypto_generichash_final(&state, out_root, STORE_HASH_SIZE);
 }

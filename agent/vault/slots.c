@@ -280,7 +280,7 @@ enum mortise_status slot_make(const struct slot_identity *identity,
 	uint8_t public_half[PUBLIC_SIZE];
 	uint8_t box[PAYLOAD_SIZE + ENVELOPE_BOX], sealed_public[PUBLIC_SIZE + ENVELOPE_OVERHEAD];
 	struct envelope_binding place = {
-		ENVELOPE_SLOT_PUBLIC, identity->store, NULL, identity->id, identity->epoch};
+		ENVELOPE_SLOT_PUBLIC, identity->store, 0, identity->id, identity->epoch};
 	struct slot slot = {.blob = making->blob,
 		.box = {box, sizeof box},
 		.public_half = {sealed_public, sizeof sealed_public},
@@ -354,8 +354,7 @@ enum mortise_status slot_reseal(const struct slot_resealing *resealing, struct s
 	const struct slot_identity *old = &resealing->old, *new = &resealing->new;
 	uint8_t public_half[PUBLIC_SIZE], sealed_public[PUBLIC_SIZE + ENVELOPE_OVERHEAD];
 	uint8_t box[PAYLOAD_SIZE + ENVELOPE_BOX];
-	struct envelope_binding place = {
-		ENVELOPE_SLOT_PUBLIC, old->store, NULL, old->id, old->epoch};
+	struct envelope_binding place = {ENVELOPE_SLOT_PUBLIC, old->store, 0, old->id, old->epoch};
 	struct slot slot;
 
 	if (resealing->master_key->size != KEY_SIZE)

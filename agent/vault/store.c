@@ -15,68 +15,40 @@ static const char *const schema[] = {
 	"body BLOB NOT NULL, PRIMARY KEY(epoch, kind, number)) STRICT, WITHOUT ROWID",
 	"CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, "
 	"uuid BLOB NOT NULL, epoch INTEGER NOT NULL, generation INTEGER NOT NULL, "
-	"tally BLOB NOT NULL) STRICT",
-	"CREATE TABLE secret(epoch INTEGER NOT NULL, id BLOB NOT NULL, path_hash BLOB NOT NULL, "
-	"head BLOB NOT NULL, PRIMARY KEY(epoch, id), UNIQUE(epoch, path_hash)) STRICT, "
-	"WITHOUT ROWID",
-	"CREATE TABLE value(secret BLOB NOT NULL, number INTEGER NOT NULL, epoch INTEGER NOT NULL, "
-	"bytes BLOB NOT NULL, PRIMARY KEY(secret, number, epoch)) STRICT",
-	"CREATE TABLE version(epoch INTEGER NOT NULL, secret BLOB NOT NULL, "
-	"number INTEGER NOT NULL, value_epoch INTEGER NOT NULL, key BLOB NOT NULL, "
-	"info BLOB NOT NULL, PRIMARY KEY(epoch, secret, number)) STRICT, WITHOUT ROWID",
+	"last INTEGER NOT NULL, tally BLOB NOT NULL) STRICT",
+	"CREATE TABLE secret(number INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT",
+	"CREATE TABLE value(place INTEGER PRIMARY KEY, secret INTEGER NOT NULL, "
+	"version INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT",
 };
 
 #define TABLES (sizeof schema / sizeof schema[0])
 
-/* Of what is redone by a rekey the lowest or highest epoch that is not the store's, if any. */
-#define OTHER_EPOCH(table)                                                                         \
-	"SELECT e FROM (SELECT (SELECT min(epoch) FROM " table ") AS e UNION ALL "                 \
-	"SELECT (SELECT max(epoch) FROM " table ")) WHERE e<>?9 LIMIT 1"
-#define SWEEP(table, key)                                                                          \
-	"DELETE FROM " table " WHERE epoch=?1 AND (" key ") IN "                                   \
-	"(SELECT " key " FROM " table " WHERE epoch=?1 LIMIT ?2)"
-
-/* ?9 is the epoch that the store is at. */
 static const char *const sql[STATEMENTS] = {
-	[GET_META] = "SELECT format, uuid, epoch, generation, tally FROM meta WHERE id=1",
-	[PUT_META] = "INSERT INTO meta VALUES(1,?1,?2,?3,?4,?5) ON CONFLICT(id) DO UPDATE SET "
-		     "epoch=?3, generation=?4, tally=?5",
-	[PUT_ITEM] = "INSERT INTO item VALUES(?9,?1,?2,?3) ON CONFLICT DO UPDATE SET body=?3",
-	[DELETE_ITEM] = "DELETE FROM item WHERE epoch=?9 AND kind=?1 AND number=?2",
-	[GET_ITEM] = "SELECT body FROM item WHERE epoch=?9 AND kind=?1 AND number=?2",
-	[EACH_ITEM] = "SELECT kind, number, body FROM item WHERE epoch=?9 ORDER BY kind, number",
-	[PUT_SECRET] = "INSERT INTO secret VALUES(?9,?1,?2,?3) ON CONFLICT(epoch, id) DO UPDATE "
-		       "SET path_hash=?2, head=?3",
-	[DELETE_SECRET] = "DELETE FROM secret WHERE epoch=?9 AND id=?1",
-	[ALL_SECRETS] = "SELECT id, path_hash, head FROM secret WHERE epoch=?9 ORDER BY id",
-	[EACH_SECRET] = "SELECT id, path_hash, head FROM secret WHERE epoch=?9 AND id>=?1 AND "
-			"id<?2 ORDER BY id",
-	[PUT_VERSION] = "INSERT INTO version VALUES(?9,?1,?2,?5,?3,?4) ON CONFLICT DO UPDATE SET "
-			"key=?3, info=?4, value_epoch=?5",
-	[DELETE_VERSION] = "DELETE FROM version WHERE epoch=?9 AND secret=?1 AND number=?2",
-	[ALL_VERSIONS] = "SELECT secret, number, key, info, value_epoch FROM version WHERE "
-			 "epoch=?9 ORDER BY secret, number",
-	[EACH_VERSION] = "SELECT secret, number, key, info, value_epoch FROM version WHERE "
-			 "epoch=?9 AND secret>=?1 AND secret<?2 ORDER BY secret, number",
-	[PUT_VALUE] = "INSERT INTO value VALUES(?1,?2,?4,?3)",
-	[DELETE_VALUE] = "DELETE FROM value WHERE secret=?1 AND number=?2 AND epoch=?3",
-	[GET_VALUE] = "SELECT bytes FROM value WHERE secret=?1 AND number=?2 AND epoch=?3",
-	[COUNT_VALUES] = "SELECT count(*) FROM value WHERE secret>=?1 AND secret<?2",
-	[NEXT_VALUES] = "SELECT secret, number, epoch FROM value WHERE (secret, number, epoch) > "
-			"(?1,?2,?3) ORDER BY secret, number, epoch LIMIT ?4",
-	[OTHER_VERSIONS] = OTHER_EPOCH("version"),
-	[OTHER_SECRETS] = OTHER_EPOCH("secret"),
-	[OTHER_ITEMS] = OTHER_EPOCH("item"),
-	[SWEEP_VERSIONS] = SWEEP("version", "secret, number"),
-	[SWEEP_SECRETS] = SWEEP("secret", "id"),
-	[SWEEP_ITEMS] = SWEEP("item", "kind, number"),
-	/* A rekey's rows are of the epoch behind, what one has left of that before. */
-	[WIPE_VERSION] = "DELETE FROM version WHERE epoch IN (?9-1,?9,?9+1) AND secret=?1 AND "
-			 "number=?2",
-	[WIPE_VALUE] = "DELETE FROM value WHERE secret=?1 AND number=?2",
-	[WIPE_SECRET] = "DELETE FROM secret WHERE epoch IN (?9-1,?9,?9+1) AND id=?1",
-	[WIPE_VERSIONS] = "DELETE FROM version WHERE epoch IN (?9-1,?9,?9+1) AND secret=?1",
-	[WIPE_VALUES] = "DELETE FROM value WHERE secret=?1",
+	[GET_META] = "SELECT format, uuid, epoch, generation, last, tally FROM meta WHERE id=1",
+	[PUT_META] = "INSERT INTO meta VALUES(1,?1,?2,?3,?4,?5,?6) ON CONFLICT(id) DO UPDATE SET "
+		     "epoch=?3, generation=?4, last=?5, tally=?6",
+	[PUT_ITEM] = "INSERT INTO item VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET body=?4",
+	[DELETE_ITEM] = "DELETE FROM item WHERE epoch=?1 AND kind=?2 AND number=?3",
+	[GET_ITEM] = "SELECT body FROM item WHERE epoch=?1 AND kind=?2 AND number=?3",
+	[EACH_ITEM] = "SELECT kind, number, body FROM item WHERE epoch=?1 ORDER BY kind, number",
+	[PUT_SECRET] = "INSERT INTO secret VALUES(?1,?2) ON CONFLICT DO UPDATE SET record=?2",
+	[DELETE_SECRET] = "DELETE FROM secret WHERE number=?1",
+	[GET_SECRET] = "SELECT record FROM secret WHERE number=?1",
+	[EACH_SECRET] = "SELECT number, record FROM secret WHERE number>?1 AND number<=?2 "
+			"ORDER BY number LIMIT ?3",
+	[PUT_VALUE] = "INSERT INTO value VALUES(?1,?2,?3,?4)",
+	[DELETE_VALUE] = "DELETE FROM value WHERE place=?1 AND secret=?2 AND version=?3",
+	[GET_VALUE] = "SELECT bytes FROM value WHERE place=?1 AND secret=?2 AND version=?3",
+	[NEXT_VALUES] = "SELECT place, secret, version FROM value WHERE place>=?1 ORDER BY place "
+			"LIMIT ?2",
+	[LAST_VALUE] = "SELECT max(place) FROM value WHERE place>0",
+	/* Rows that are no half's at all among them. */
+	[OTHER_SECRETS] = "SELECT 1 FROM secret WHERE number<?1 OR number>?2 LIMIT 1",
+	[SWEEP_SECRETS] = "DELETE FROM secret WHERE number IN (SELECT number FROM secret WHERE "
+			  "number<?1 OR number>?2 LIMIT ?3)",
+	[OTHER_ITEMS] = "SELECT 1 FROM item WHERE epoch<>?1 LIMIT 1",
+	[SWEEP_ITEMS] = "DELETE FROM item WHERE (epoch, kind, number) IN (SELECT epoch, kind, "
+			"number FROM item WHERE epoch<>?1 LIMIT ?2)",
 	[GET_HOLD] = "SELECT word FROM hold WHERE id=1",
 	[PUT_HOLD] = "INSERT INTO hold VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET word=?1",
 	/* Prepared, so that they do without memory. */
@@ -208,7 +180,7 @@ static enum mortise_status find_epoch(struct store *store)
 	struct store_meta meta = {.epoch = 1};
 	enum mortise_status status = store_meta(store, &meta);
 
-	store_use_epoch(store, meta.epoch);
+	store->epoch = store->next_epoch = meta.epoch;
 	/* Whoever asks for the meta is told what is wrong with it. */
 	return status == MORTISE_NOT_FOUND || status == MORTISE_INTEGRITY ? MORTISE_OK : status;
 }
@@ -229,7 +201,8 @@ static enum mortise_status open_file(struct store *store, bool may_make)
 		TRY(create_schema(store));
 	TRY(check_schema(store));
 	TRY(prepare(store));
-	return find_epoch(store);
+	TRY(find_epoch(store));
+	return store_find_last_place(store);
 }
 
 static void drop_store(struct store **store)

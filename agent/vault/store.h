@@ -6,16 +6,16 @@
  * ours is refused. One process opens a store (the monitor holds its lock), after its last fork.
  * Knows nothing of keys, paths or meaning.
  *
- *	meta     one row: format, uuid, epoch, generation, tally
+ *	meta     one row: format, uuid, epoch, generation, the last secret's number, tally
  *	item     (epoch, kind, number) -> body: slots, policies, the audit log's state, a time
- *	secret   (epoch, id) -> path hash, head
- *	version  (epoch, secret, number) -> the epoch of its value, wrapped data key, info
- *	value    (secret, number, epoch of its data key) -> encrypted bytes
+ *	secret   half and number -> record: what is known of a secret and its versions
+ *	value    place -> secret, number, encrypted bytes
  *	hold     a seal that outlives a restart; outside the tally, since it is read while sealed
  *
- * The store is at one epoch, meta's: all calls read and write its rows and no others. A rekey
- * turns it to the next for as long as it writes there (store_use_epoch). What other epochs have
- * is no part of the store, and is swept.
+ * The store is at one epoch, meta's. Secrets have numbers that ascend, and values have places that
+ * do: what is new stands at the end of its table. Secrets of even epochs are in one half of their
+ * table and those of odd ones in the other: a rekey writes the next epoch's rows there. What the
+ * other half has is no part of the store, and is swept; so are items of other epochs.
  */
 #ifndef MORTISE_STORE_H
 #define MORTISE_STORE_H
@@ -26,17 +26,16 @@
 
 #include "status.h"
 
-#define STORE_NAME         "store.db"
-#define STORE_FORMAT       2
-#define STORE_ID_SIZE      16
-#define STORE_HASH_SIZE    32
-#define STORE_KEY_SIZE     72 /* a wrapped data key */
-#define STORE_HEAD_MAX     65536
-#define STORE_INFO_MAX     4096
-#define STORE_VALUE_MAX    (65536 + 40)
-#define STORE_ITEM_MAX     (32 * 1024 * 1024)
-#define STORE_HOLD_MAX     128
-#define STORE_VERSIONS_MAX 1024 /* of one secret */
+#define STORE_NAME       "store.db"
+#define STORE_FORMAT     3
+#define STORE_ID_SIZE    16
+#define STORE_HASH_SIZE  32
+#define STORE_RECORD_MAX (128 * 1024)
+#define STORE_VALUE_MAX  (65536 + 40)
+#define STORE_ITEM_MAX   (32 * 1024 * 1024)
+#define STORE_HOLD_MAX   128
+#define STORE_NUMBER_MAX ((UINT64_C(1) << 40) - 1) /* of a secret */
+#define STORE_PLACE_MAX  ((UINT64_C(1) << 62) - 1)
 
 /* The kinds of item; the numbers never change. */
 enum store_item {
@@ -56,18 +55,11 @@ struct store_bytes {
 	size_t size;
 };
 
-/* A version's row. */
-struct store_version {
-	uint64_t number;
-	uint64_t value_epoch;       /* when its data key was made: says which value is its own */
-	const uint8_t *wrapped_key; /* STORE_KEY_SIZE bytes */
-	struct store_bytes info;
-};
-
 struct store_meta {
 	uint8_t uuid[STORE_ID_SIZE];
 	uint64_t epoch;
 	uint64_t generation;
+	uint64_t last; /* the highest number that a secret was ever given */
 	uint8_t tally[STORE_HASH_SIZE];
 };
 
@@ -125,54 +117,60 @@ enum mortise_status store_commit(struct store *store) MUST_USE;
 void store_rollback(struct store *store);
 
 enum mortise_status store_put_meta(struct store *store, const struct store_meta *meta) MUST_USE;
-enum mortise_status store_put_item(struct store *store, enum store_item kind, uint64_t number,
-	struct store_bytes body) MUST_USE;
-enum mortise_status store_delete_item(struct store *store, enum store_item kind, uint64_t number)
+enum mortise_status store_put_item(struct store *store, uint64_t epoch, enum store_item kind,
+	uint64_t number, struct store_bytes body) MUST_USE;
+enum mortise_status store_delete_item(
+	struct store *store, uint64_t epoch, enum store_item kind, uint64_t number) MUST_USE;
+enum mortise_status store_put_secret(
+	struct store *store, uint64_t epoch, uint64_t number, struct store_bytes record) MUST_USE;
+/* One that is not there is no error. */
+enum mortise_status store_delete_secret(struct store *store, uint64_t epoch, uint64_t number)
 	MUST_USE;
-enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head) MUST_USE;
-enum mortise_status store_delete_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
+
+/* Where a value stands, and whose it is. */
+struct store_place {
+	uint64_t place; /* from 1 */
+	uint64_t secret, version;
+};
+
+/* A place that is free, behind all others. MORTISE_INTEGRITY where there is none left. */
+enum mortise_status store_new_place(struct store *store, uint64_t *out_place) MUST_USE;
+/* Looks where the last value stands now; new ones are put behind that. */
+enum mortise_status store_find_last_place(struct store *store) MUST_USE;
+/* The highest that was given so far, or 0. */
+uint64_t store_last_place(const struct store *store);
+/* MORTISE_INTEGRITY if there is one already. */
+enum mortise_status store_put_value(
+	struct store *store, const struct store_place *place, struct store_bytes value) MUST_USE;
+/* Deleted is overwritten on disk, by secure_delete. Nothing happens where the place is another's.
+ */
+enum mortise_status store_delete_value(struct store *store, const struct store_place *place)
 	MUST_USE;
-/* A version without its value, which may be another epoch's. */
-enum mortise_status store_put_version(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	const struct store_version *version) MUST_USE;
-/* MORTISE_INTEGRITY if it is there already. */
-enum mortise_status store_put_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	const struct store_version *version, struct store_bytes value) MUST_USE;
-/* Deleted is overwritten on disk, by secure_delete. */
-enum mortise_status store_delete_version(
-	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number) MUST_USE;
-enum mortise_status store_delete_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, uint64_t value_epoch) MUST_USE;
 
 /* The visits return MORTISE_OK to go on. Bytes are valid during the visit only. */
 typedef enum mortise_status store_item_visit(
 	void *context, enum store_item kind, uint64_t number, struct store_bytes body);
-typedef enum mortise_status store_secret_visit(void *context, const uint8_t id[STORE_ID_SIZE],
-	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head);
-typedef enum mortise_status store_version_visit(
-	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version);
+typedef enum mortise_status store_secret_visit(
+	void *context, uint64_t number, struct store_bytes record);
 
-/* Items by kind and number; secrets by id; versions by id and number. */
+/* Items of the store's epoch, by kind and number. */
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
 	MUST_USE;
-/* Rows whose id's first byte lies in first..last. */
-enum mortise_status store_each_secret(struct store *store, uint8_t first, uint8_t last,
+/* Secrets with a number above `after`, by number; at most limit of them. */
+enum mortise_status store_each_secret(struct store *store, uint64_t after, uint64_t limit,
 	store_secret_visit *visit, void *context) MUST_USE;
-enum mortise_status store_each_version(struct store *store, uint8_t first, uint8_t last,
-	store_version_visit *visit, void *context) MUST_USE;
+
+/* A secret's record, malloc'ed. MORTISE_NOT_FOUND. */
+enum mortise_status store_secret(struct store *store, uint64_t epoch, uint64_t number,
+	uint8_t **out_bytes, size_t *out_size) MUST_USE;
 
 /* An item's body, malloc'ed. MORTISE_NOT_FOUND. */
 enum mortise_status store_item(struct store *store, enum store_item kind, uint64_t number,
 	uint8_t **out_bytes, size_t *out_size) MUST_USE;
 
-/* A value's ciphertext, malloc'ed. MORTISE_INTEGRITY if the row is missing. */
-enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, uint64_t value_epoch, uint8_t **out_bytes, size_t *out_size) MUST_USE;
-
-/* The values, whatever their number, of rows whose id's first byte lies in first..last. */
-enum mortise_status store_count_values(
-	struct store *store, uint8_t first, uint8_t last, uint64_t *out_count) MUST_USE;
+/* A value's ciphertext, malloc'ed. MORTISE_INTEGRITY if it is not there, or is another's. */
+enum mortise_status store_value(struct store *store, const struct store_place *place,
+	uint8_t **out_bytes, size_t *out_size) MUST_USE;
 
 /*
  * The hold: "" for none, else a word of lifecycle's. Each call is its own transaction.
@@ -181,29 +179,14 @@ enum mortise_status store_count_values(
 enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX]) MUST_USE;
 enum mortise_status store_set_hold(struct store *store, const char *word) MUST_USE;
 
-/* Which epoch's rows are read and written from now on; store_put_meta() says so, too. */
-void store_use_epoch(struct store *store, uint64_t epoch);
-
 /* Has it rows of other epochs (values aside, which are not looked at)? */
 enum mortise_status store_has_leftovers(struct store *store, bool *out_has) MUST_USE;
 /* Deletes about `limit` of them; *out_count 0: there are no more. */
 enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *out_count) MUST_USE;
 
-/* Deletes one version with its values, of all epochs; and a whole secret. */
-enum mortise_status store_wipe_version(
-	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number) MUST_USE;
-enum mortise_status store_wipe_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
-	MUST_USE;
-
-/* Where a value stands. */
-struct store_place {
-	uint8_t id[STORE_ID_SIZE];
-	uint64_t number, value_epoch;
-};
-
-/* At most `limit` values behind `after`, in order. MORTISE_INTEGRITY for a row that is none. */
-enum mortise_status store_next_values(struct store *store, const struct store_place *after,
-	unsigned limit, struct store_place *out_places, unsigned *out_count) MUST_USE;
+/* At most `limit` values with a place above `after`, in order. */
+enum mortise_status store_next_values(struct store *store, uint64_t after, unsigned limit,
+	struct store_place *out_places, unsigned *out_count) MUST_USE;
 
 /*
  * Without it a commit is not on disk when it returns, but what is lost with the power is only

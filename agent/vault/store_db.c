@@ -70,19 +70,13 @@ void store_describe_lack(
 
 /* ---- transactions and statements ---- */
 
-#define EPOCH 9
-
 sqlite3_stmt *store_statement(struct store *store, enum statement which)
 {
 	sqlite3_stmt *statement = store->statement[which];
 
 	if (store->is_torn)
 		store_rollback(store);
-	if (store->is_torn)
-		return NULL;
-	/* Statements that do without it have no such parameter, and say so. */
-	(void)sqlite3_bind_int64(statement, EPOCH, (sqlite3_int64)store->epoch);
-	return statement;
+	return store->is_torn ? NULL : statement;
 }
 
 void store_rest(sqlite3_stmt *statement)
@@ -140,12 +134,15 @@ enum mortise_status store_begin(struct store *store)
 
 enum mortise_status store_commit(struct store *store)
 {
-	return store_finish(store, store_statement(store, COMMIT));
+	TRY(store_finish(store, store_statement(store, COMMIT)));
+	store->epoch = store->next_epoch;
+	return MORTISE_OK;
 }
 
 /* What is not taken back would be seen as done, and whatever is written next would not be. */
 void store_rollback(struct store *store)
 {
+	store->next_epoch = store->epoch;
 	if (!store->db || sqlite3_get_autocommit(store->db))
 		return;
 	(void)sqlite3_step(store->statement[ROLLBACK]);

@@ -20,28 +20,17 @@ enum statement {
 	EACH_ITEM,
 	PUT_SECRET,
 	DELETE_SECRET,
-	ALL_SECRETS,
+	GET_SECRET,
 	EACH_SECRET,
-	PUT_VERSION,
-	DELETE_VERSION,
-	ALL_VERSIONS,
-	EACH_VERSION,
 	PUT_VALUE,
 	DELETE_VALUE,
 	GET_VALUE,
-	COUNT_VALUES,
 	NEXT_VALUES,
-	OTHER_VERSIONS,
+	LAST_VALUE,
 	OTHER_SECRETS,
 	OTHER_ITEMS,
-	SWEEP_VERSIONS,
 	SWEEP_SECRETS,
 	SWEEP_ITEMS,
-	WIPE_VERSION,
-	WIPE_VALUE,
-	WIPE_SECRET,
-	WIPE_VERSIONS,
-	WIPE_VALUES,
 	GET_HOLD,
 	PUT_HOLD,
 	BEGIN,
@@ -55,9 +44,11 @@ struct store {
 	sqlite3 *db; /* NULL: it is shut */
 	sqlite3_stmt *statement[STATEMENTS];
 	char failure[256];
-	uint64_t epoch; /* of the rows that are read and written */
-	bool is_frozen; /* nothing is written */
-	bool is_torn;   /* a transaction could not be rolled back: nothing is read or written */
+	uint64_t epoch;      /* meta's; 1 before there is one */
+	uint64_t next_epoch; /* as it will be when what is written is committed */
+	uint64_t last_place; /* the highest that a value was given */
+	bool is_frozen;      /* nothing is written */
+	bool is_torn; /* a transaction could not be rolled back: nothing is read or written */
 	/* What failed last: */
 	bool is_full;     /* the disk is full: SQLite took it all back */
 	bool is_held;     /* by another process */
@@ -74,7 +65,7 @@ const char *store_disk(void);
 /* Keeps SQLite's words for a failed call and says which status it is. */
 enum mortise_status store_judge(struct store *store, int code) MUST_USE;
 
-/* The statement, for the epoch that the store is at; NULL while it is shut or torn. */
+/* NULL while it is shut or torn. */
 sqlite3_stmt *store_statement(struct store *store, enum statement which);
 /* Resets a statement and forgets what was bound; NULL is allowed. */
 void store_rest(sqlite3_stmt *statement);

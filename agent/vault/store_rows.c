@@ -14,14 +14,15 @@ enum mortise_status store_meta(struct store *store, struct store_meta *out_meta)
 
 	if (code == SQLITE_ROW) {
 		struct store_bytes uuid = store_column_bytes(statement, 1);
-		struct store_bytes tally = store_column_bytes(statement, 4);
+		struct store_bytes tally = store_column_bytes(statement, 5);
 		if (store_column_number(statement, 0) == STORE_FORMAT &&
 			uuid.size == STORE_ID_SIZE && tally.size == STORE_HASH_SIZE) {
 			memcpy(meta.uuid, uuid.bytes, STORE_ID_SIZE);
 			memcpy(meta.tally, tally.bytes, STORE_HASH_SIZE);
 			meta.epoch = store_column_number(statement, 2);
 			meta.generation = store_column_number(statement, 3);
-			status = MORTISE_OK;
+			meta.last = store_column_number(statement, 4);
+			status = meta.last <= STORE_NUMBER_MAX ? MORTISE_OK : MORTISE_INTEGRITY;
 		}
 	} else {
 		status = code == SQLITE_DONE ? MORTISE_NOT_FOUND : store_judge(store, code);
@@ -40,88 +41,115 @@ enum mortise_status store_put_meta(struct store *store, const struct store_meta 
 	store_bind_bytes(statement, 2, meta->uuid, STORE_ID_SIZE);
 	store_bind_number(statement, 3, meta->epoch);
 	store_bind_number(statement, 4, meta->generation);
-	store_bind_bytes(statement, 5, meta->tally, STORE_HASH_SIZE);
+	store_bind_number(statement, 5, meta->last);
+	store_bind_bytes(statement, 6, meta->tally, STORE_HASH_SIZE);
 	TRY(store_finish(store, statement));
-	store->epoch = meta->epoch;
+	store->next_epoch = meta->epoch;
 	return MORTISE_OK;
 }
 
-enum mortise_status store_put_item(
-	struct store *store, enum store_item kind, uint64_t number, struct store_bytes body)
+enum mortise_status store_put_item(struct store *store, uint64_t epoch, enum store_item kind,
+	uint64_t number, struct store_bytes body)
 {
 	sqlite3_stmt *statement = store_statement(store, PUT_ITEM);
 
 	if (body.size > STORE_ITEM_MAX)
 		return MORTISE_INVALID;
-	store_bind_number(statement, 1, kind);
-	store_bind_number(statement, 2, number);
-	store_bind_bytes(statement, 3, body.bytes, body.size);
+	store_bind_number(statement, 1, epoch);
+	store_bind_number(statement, 2, kind);
+	store_bind_number(statement, 3, number);
+	store_bind_bytes(statement, 4, body.bytes, body.size);
 	return store_finish(store, statement);
 }
 
-enum mortise_status store_delete_item(struct store *store, enum store_item kind, uint64_t number)
+enum mortise_status store_delete_item(
+	struct store *store, uint64_t epoch, enum store_item kind, uint64_t number)
 {
 	sqlite3_stmt *statement = store_statement(store, DELETE_ITEM);
 
-	store_bind_number(statement, 1, kind);
-	store_bind_number(statement, 2, number);
+	store_bind_number(statement, 1, epoch);
+	store_bind_number(statement, 2, kind);
+	store_bind_number(statement, 3, number);
 	return store_finish(store, statement);
 }
 
-enum mortise_status store_put_secret(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head)
+/* The row before an epoch's first: secrets of even epochs are in one half, of odd ones in the
+ * other. */
+static uint64_t half_of(uint64_t epoch)
+{
+	return (epoch & 1) << 62;
+}
+
+enum mortise_status store_put_secret(
+	struct store *store, uint64_t epoch, uint64_t number, struct store_bytes record)
 {
 	sqlite3_stmt *statement = store_statement(store, PUT_SECRET);
 
-	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	store_bind_bytes(statement, 2, path_hash, STORE_HASH_SIZE);
-	store_bind_bytes(statement, 3, head.bytes, head.size);
+	if (number == 0 || number > STORE_NUMBER_MAX || record.size > STORE_RECORD_MAX)
+		return MORTISE_INVALID;
+	store_bind_number(statement, 1, half_of(epoch) + number);
+	store_bind_bytes(statement, 2, record.bytes, record.size);
 	return store_finish(store, statement);
 }
 
-enum mortise_status store_put_version(
-	struct store *store, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
+enum mortise_status store_delete_secret(struct store *store, uint64_t epoch, uint64_t number)
 {
-	sqlite3_stmt *statement = store_statement(store, PUT_VERSION);
+	sqlite3_stmt *statement = store_statement(store, DELETE_SECRET);
 
-	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	store_bind_number(statement, 2, version->number);
-	store_bind_bytes(statement, 3, version->wrapped_key, STORE_KEY_SIZE);
-	store_bind_bytes(statement, 4, version->info.bytes, version->info.size);
-	store_bind_number(statement, 5, version->value_epoch);
+	store_bind_number(statement, 1, half_of(epoch) + number);
 	return store_finish(store, statement);
 }
 
-enum mortise_status store_put_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	const struct store_version *version, struct store_bytes value)
+static void bind_place(sqlite3_stmt *statement, const struct store_place *place)
+{
+	store_bind_number(statement, 1, place->place);
+	store_bind_number(statement, 2, place->secret);
+	store_bind_number(statement, 3, place->version);
+}
+
+enum mortise_status store_find_last_place(struct store *store)
+{
+	sqlite3_stmt *statement = store_statement(store, LAST_VALUE);
+	int code = sqlite3_step(statement);
+	enum mortise_status status = code == SQLITE_ROW ? MORTISE_OK : store_judge(store, code);
+
+	/* Where the end of the table is damaged what is there can be read, and nothing be added. */
+	if (status == MORTISE_OK)
+		store->last_place = store_column_number(statement, 0);
+	else if (status == MORTISE_INTEGRITY)
+		store->last_place = STORE_PLACE_MAX;
+	store_rest(statement);
+	return status == MORTISE_INTEGRITY ? MORTISE_OK : status;
+}
+
+enum mortise_status store_new_place(struct store *store, uint64_t *out_place)
+{
+	if (store->last_place >= STORE_PLACE_MAX)
+		return MORTISE_INTEGRITY;
+	*out_place = ++store->last_place;
+	return MORTISE_OK;
+}
+
+uint64_t store_last_place(const struct store *store)
+{
+	return store->last_place;
+}
+
+enum mortise_status store_put_value(
+	struct store *store, const struct store_place *place, struct store_bytes value)
 {
 	sqlite3_stmt *statement = store_statement(store, PUT_VALUE);
 
-	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	store_bind_number(statement, 2, version->number);
-	store_bind_bytes(statement, 3, value.bytes, value.size);
-	store_bind_number(statement, 4, version->value_epoch);
+	bind_place(statement, place);
+	store_bind_bytes(statement, 4, value.bytes, value.size);
 	return store_finish(store, statement);
 }
 
-enum mortise_status store_delete_version(
-	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number)
-{
-	sqlite3_stmt *statement = store_statement(store, DELETE_VERSION);
-
-	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	store_bind_number(statement, 2, number);
-	return store_finish(store, statement);
-}
-
-enum mortise_status store_delete_value(
-	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number, uint64_t value_epoch)
+enum mortise_status store_delete_value(struct store *store, const struct store_place *place)
 {
 	sqlite3_stmt *statement = store_statement(store, DELETE_VALUE);
 
-	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	store_bind_number(statement, 2, number);
-	store_bind_number(statement, 3, value_epoch);
+	bind_place(statement, place);
 	return store_finish(store, statement);
 }
 
@@ -138,39 +166,6 @@ static enum mortise_status each(struct store *store, sqlite3_stmt *statement,
 		status = store_judge(store, code);
 	store_rest(statement);
 	return status;
-}
-
-/* The bounds of the ids that start with first..last: lower <= id < upper. */
-struct range {
-	uint8_t lower[1], upper[STORE_ID_SIZE + 1];
-	size_t lower_size, upper_size;
-};
-
-static void bind_range(
-	sqlite3_stmt *statement, uint8_t first, uint8_t last, struct range *out_range)
-{
-	memset(out_range->upper, 0xff, sizeof out_range->upper);
-	out_range->lower[0] = first;
-	out_range->lower_size = first > 0;
-	out_range->upper_size = sizeof out_range->upper;
-	if (last < 255) {
-		out_range->upper[0] = (uint8_t)(last + 1);
-		out_range->upper_size = 1;
-	}
-	store_bind_bytes(statement, 1, out_range->lower, out_range->lower_size);
-	store_bind_bytes(statement, 2, out_range->upper, out_range->upper_size);
-}
-
-/* All means all: a hostile file has ids that no range would find. */
-static sqlite3_stmt *ranged(struct store *store, enum statement all, enum statement each_of_range,
-	uint8_t first, uint8_t last, struct range *out_range)
-{
-	sqlite3_stmt *statement = store_statement(store, each_of_range);
-
-	if (first == 0 && last == 255)
-		return store_statement(store, all);
-	bind_range(statement, first, last, out_range);
-	return statement;
 }
 
 struct item_walk {
@@ -193,11 +188,14 @@ static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
 {
 	struct item_walk walk = {visit, context};
+	sqlite3_stmt *statement = store_statement(store, EACH_ITEM);
 
-	return each(store, store_statement(store, EACH_ITEM), item_row, &walk);
+	store_bind_number(statement, 1, store->epoch);
+	return each(store, statement, item_row, &walk);
 }
 
 struct secret_walk {
+	uint64_t half;
 	store_secret_visit *visit;
 	void *context;
 };
@@ -205,53 +203,27 @@ struct secret_walk {
 static enum mortise_status secret_row(sqlite3_stmt *statement, void *context)
 {
 	const struct secret_walk *walk = context;
-	struct store_bytes id = store_column_bytes(statement, 0);
-	struct store_bytes path_hash = store_column_bytes(statement, 1);
-	struct store_bytes head = store_column_bytes(statement, 2);
+	uint64_t number = store_column_number(statement, 0) - walk->half;
+	struct store_bytes record = store_column_bytes(statement, 1);
 
-	if (id.size != STORE_ID_SIZE || path_hash.size != STORE_HASH_SIZE ||
-		head.size > STORE_HEAD_MAX)
+	if (number == 0 || number > STORE_NUMBER_MAX || record.size == 0 ||
+		record.size > STORE_RECORD_MAX)
 		return MORTISE_INTEGRITY;
-	return walk->visit(walk->context, id.bytes, path_hash.bytes, head);
+	return walk->visit(walk->context, number, record);
 }
 
-enum mortise_status store_each_secret(
-	struct store *store, uint8_t first, uint8_t last, store_secret_visit *visit, void *context)
+enum mortise_status store_each_secret(struct store *store, uint64_t after, uint64_t limit,
+	store_secret_visit *visit, void *context)
 {
-	struct secret_walk walk = {visit, context};
-	struct range range;
+	const struct secret_walk walk = {half_of(store->epoch), visit, context};
+	sqlite3_stmt *statement = store_statement(store, EACH_SECRET);
 
-	return each(store, ranged(store, ALL_SECRETS, EACH_SECRET, first, last, &range), secret_row,
-		&walk);
-}
-
-struct version_walk {
-	store_version_visit *visit;
-	void *context;
-};
-
-static enum mortise_status version_row(sqlite3_stmt *statement, void *context)
-{
-	const struct version_walk *walk = context;
-	struct store_bytes id = store_column_bytes(statement, 0);
-	struct store_bytes key = store_column_bytes(statement, 2);
-	struct store_bytes info = store_column_bytes(statement, 3);
-
-	if (id.size != STORE_ID_SIZE || key.size != STORE_KEY_SIZE || info.size > STORE_INFO_MAX)
-		return MORTISE_INTEGRITY;
-	const struct store_version version = {store_column_number(statement, 1),
-		store_column_number(statement, 4), key.bytes, info};
-	return walk->visit(walk->context, id.bytes, &version);
-}
-
-enum mortise_status store_each_version(
-	struct store *store, uint8_t first, uint8_t last, store_version_visit *visit, void *context)
-{
-	struct version_walk walk = {visit, context};
-	struct range range;
-
-	return each(store, ranged(store, ALL_VERSIONS, EACH_VERSION, first, last, &range),
-		version_row, &walk);
+	if (after > STORE_NUMBER_MAX)
+		after = STORE_NUMBER_MAX;
+	store_bind_number(statement, 1, walk.half + after);
+	store_bind_number(statement, 2, walk.half + STORE_NUMBER_MAX);
+	store_bind_number(statement, 3, limit);
+	return each(store, statement, secret_row, (void *)(uintptr_t)&walk);
 }
 
 /* Steps to the one row of a SELECT and copies its first column. */
@@ -281,41 +253,37 @@ enum mortise_status store_item(struct store *store, enum store_item kind, uint64
 {
 	sqlite3_stmt *statement = store_statement(store, GET_ITEM);
 
-	store_bind_number(statement, 1, kind);
-	store_bind_number(statement, 2, number);
+	store_bind_number(statement, 1, store->epoch);
+	store_bind_number(statement, 2, kind);
+	store_bind_number(statement, 3, number);
 	enum mortise_status status =
 		copy_blob(store, statement, STORE_ITEM_MAX, out_bytes, out_size);
-	sqlite3_reset(statement);
+	store_rest(statement);
 	return status;
 }
 
-enum mortise_status store_value(struct store *store, const uint8_t id[STORE_ID_SIZE],
-	uint64_t number, uint64_t value_epoch, uint8_t **out_bytes, size_t *out_size)
+enum mortise_status store_secret(
+	struct store *store, uint64_t epoch, uint64_t number, uint8_t **out_bytes, size_t *out_size)
+{
+	sqlite3_stmt *statement = store_statement(store, GET_SECRET);
+
+	store_bind_number(statement, 1, half_of(epoch) + number);
+	enum mortise_status status =
+		copy_blob(store, statement, STORE_RECORD_MAX, out_bytes, out_size);
+	store_rest(statement);
+	return status;
+}
+
+enum mortise_status store_value(
+	struct store *store, const struct store_place *place, uint8_t **out_bytes, size_t *out_size)
 {
 	sqlite3_stmt *statement = store_statement(store, GET_VALUE);
 
-	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	store_bind_number(statement, 2, number);
-	store_bind_number(statement, 3, value_epoch);
+	bind_place(statement, place);
 	enum mortise_status status =
 		copy_blob(store, statement, STORE_VALUE_MAX, out_bytes, out_size);
 	store_rest(statement);
 	return status == MORTISE_NOT_FOUND ? MORTISE_INTEGRITY : status;
-}
-
-enum mortise_status store_count_values(
-	struct store *store, uint8_t first, uint8_t last, uint64_t *out_count)
-{
-	sqlite3_stmt *statement = store_statement(store, COUNT_VALUES);
-	struct range range;
-
-	bind_range(statement, first, last, &range);
-	int code = sqlite3_step(statement);
-	enum mortise_status status = code == SQLITE_ROW ? MORTISE_OK : store_judge(store, code);
-	if (status == MORTISE_OK)
-		*out_count = store_column_number(statement, 0);
-	store_rest(statement);
-	return status;
 }
 
 enum mortise_status store_hold(struct store *store, char out_word[STORE_HOLD_MAX])
@@ -353,128 +321,80 @@ enum mortise_status store_set_hold(struct store *store, const char *word)
 
 /* Rows of other epochs than the store's: what a rekey writes first and leaves behind. */
 
-/* Items last: they are few, and while one is there a sweep is known to be unfinished. */
-static const struct {
-	enum statement find, sweep;
-} tables[] = {
-	{OTHER_VERSIONS, SWEEP_VERSIONS},
-	{OTHER_SECRETS, SWEEP_SECRETS},
-	{OTHER_ITEMS, SWEEP_ITEMS},
-};
-
-#define TABLES (sizeof tables / sizeof tables[0])
-
-void store_use_epoch(struct store *store, uint64_t epoch)
+/* Both statements, for what is not the store's; the parameter behind those is a limit. */
+static sqlite3_stmt *of_others(struct store *store, enum statement which, unsigned *out_limit_at)
 {
-	store->epoch = epoch;
+	bool is_of_secrets = which == OTHER_SECRETS || which == SWEEP_SECRETS;
+	sqlite3_stmt *statement = store_statement(store, which);
+
+	store_bind_number(statement, 1, is_of_secrets ? half_of(store->epoch) + 1 : store->epoch);
+	if (is_of_secrets)
+		store_bind_number(statement, 2, half_of(store->epoch) + STORE_NUMBER_MAX);
+	*out_limit_at = is_of_secrets ? 3 : 2;
+	return statement;
 }
 
-/* An epoch that is not the store's, and of which the table has rows. */
-static enum mortise_status find_other(
-	struct store *store, enum statement which, bool *out_found, uint64_t *out_epoch)
+static enum mortise_status has_others(struct store *store, enum statement which, bool *out_has)
 {
-	sqlite3_stmt *statement = store_statement(store, which);
+	unsigned limit_at;
+	sqlite3_stmt *statement = of_others(store, which, &limit_at);
 	int code = sqlite3_step(statement);
 	enum mortise_status status = MORTISE_OK;
 
-	*out_found = code == SQLITE_ROW;
-	if (code == SQLITE_ROW)
-		*out_epoch = store_column_number(statement, 0);
-	else if (code != SQLITE_DONE)
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
 		status = store_judge(store, code);
-	sqlite3_reset(statement);
+	store_rest(statement);
+	if (status == MORTISE_OK)
+		*out_has = code == SQLITE_ROW;
 	return status;
 }
 
 enum mortise_status store_has_leftovers(struct store *store, bool *out_has)
 {
-	bool found = false;
-	uint64_t epoch = 0;
+	bool has = false;
 
-	for (size_t i = 0; i < TABLES && !found; i++)
-		TRY(find_other(store, tables[i].find, &found, &epoch));
-	*out_has = found;
+	TRY(has_others(store, OTHER_SECRETS, &has));
+	if (!has)
+		TRY(has_others(store, OTHER_ITEMS, &has));
+	*out_has = has;
 	return MORTISE_OK;
 }
 
+/* Items last: they are few, and while one is there a sweep is known to be unfinished. */
 enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *out_count)
 {
-	bool found = false;
-	uint64_t epoch = 0;
-	size_t i = 0;
+	static const enum statement order[] = {SWEEP_SECRETS, SWEEP_ITEMS};
+	unsigned count = 0, limit_at;
 
-	for (; i < TABLES && !found; i++)
-		TRY(find_other(store, tables[i].find, &found, &epoch));
-	if (!found) {
-		*out_count = 0;
-		return MORTISE_OK;
+	for (size_t i = 0; i < sizeof order / sizeof order[0] && count == 0; i++) {
+		sqlite3_stmt *statement = of_others(store, order[i], &limit_at);
+		store_bind_number(statement, (int)limit_at, limit);
+		TRY(store_finish(store, statement));
+		count = (unsigned)sqlite3_changes(store->db);
 	}
-	sqlite3_stmt *statement = store_statement(store, tables[i - 1].sweep);
-	store_bind_number(statement, 1, epoch);
-	store_bind_number(statement, 2, limit);
-	TRY(store_finish(store, statement));
-	*out_count = (unsigned)sqlite3_changes(store->db);
+	*out_count = count;
 	return MORTISE_OK;
 }
 
-static enum mortise_status wipe(
-	struct store *store, enum statement which, const uint8_t *id, uint64_t number)
-{
-	sqlite3_stmt *statement = store_statement(store, which);
-
-	store_bind_bytes(statement, 1, id, STORE_ID_SIZE);
-	if (number)
-		store_bind_number(statement, 2, number);
-	return store_finish(store, statement);
-}
-
-enum mortise_status store_delete_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
-{
-	return wipe(store, DELETE_SECRET, id, 0);
-}
-
-enum mortise_status store_wipe_version(
-	struct store *store, const uint8_t id[STORE_ID_SIZE], uint64_t number)
-{
-	TRY(wipe(store, WIPE_VERSION, id, number));
-	return wipe(store, WIPE_VALUE, id, number);
-}
-
-enum mortise_status store_wipe_secret(struct store *store, const uint8_t id[STORE_ID_SIZE])
-{
-	TRY(wipe(store, WIPE_VERSIONS, id, 0));
-	TRY(wipe(store, WIPE_VALUES, id, 0));
-	return wipe(store, WIPE_SECRET, id, 0);
-}
-
-static enum mortise_status take_place(sqlite3_stmt *statement, struct store_place *out_place)
-{
-	struct store_bytes id = store_column_bytes(statement, 0);
-
-	if (id.size != STORE_ID_SIZE)
-		return MORTISE_INTEGRITY;
-	memcpy(out_place->id, id.bytes, STORE_ID_SIZE);
-	out_place->number = store_column_number(statement, 1);
-	out_place->value_epoch = store_column_number(statement, 2);
-	return MORTISE_OK;
-}
-
-enum mortise_status store_next_values(struct store *store, const struct store_place *after,
-	unsigned limit, struct store_place *out_places, unsigned *out_count)
+enum mortise_status store_next_values(struct store *store, uint64_t after, unsigned limit,
+	struct store_place *out_places, unsigned *out_count)
 {
 	sqlite3_stmt *statement = store_statement(store, NEXT_VALUES);
 	enum mortise_status status = MORTISE_OK;
 	unsigned count = 0;
 	int code = SQLITE_DONE;
 
-	store_bind_bytes(statement, 1, after->id, STORE_ID_SIZE);
-	store_bind_number(statement, 2, after->number);
-	store_bind_number(statement, 3, after->value_epoch);
-	store_bind_number(statement, 4, limit);
-	while (status == MORTISE_OK && count < limit &&
-		(code = sqlite3_step(statement)) == SQLITE_ROW)
-		status = take_place(statement, &out_places[count++]);
-	if (status == MORTISE_OK && code != SQLITE_DONE && code != SQLITE_ROW)
+	/* From the very first on: an edited file may have places that are none. */
+	store_bind_number(statement, 1, after ? after + 1 : (uint64_t)INT64_MIN);
+	store_bind_number(statement, 2, limit);
+	for (; count < limit && (code = sqlite3_step(statement)) == SQLITE_ROW; count++) {
+		out_places[count] = (struct store_place){store_column_number(statement, 0),
+			store_column_number(statement, 1), store_column_number(statement, 2)};
+		if (count &&
+			(int64_t)out_places[count].place <= (int64_t)out_places[count - 1].place)
+			status = MORTISE_INTEGRITY;
+	}
+	if (code != SQLITE_DONE && code != SQLITE_ROW)
 		status = store_judge(store, code);
 	store_rest(statement);
 	if (status == MORTISE_OK)

@@ -8,7 +8,7 @@
 #include "vault_rekey.h"
 #include "vault_rows.h"
 
-#define CACHE_BYTES (32 * 1024 * 1024)
+#define CACHE_BYTES (96 * 1024 * 1024)
 
 /* ---- in memory ---- */
 
@@ -77,14 +77,6 @@ bool vault_has_work(const struct vault *vault)
 
 /* ---- reading ---- */
 
-const struct entry *vault_find(const struct vault *vault, const char *path)
-{
-	uint8_t path_hash[ENVELOPE_HASH];
-
-	envelope_hash(vault->keyring.key[KEY_INDEX], path, strlen(path), path_hash);
-	return index_find(vault->index, path_hash);
-}
-
 const struct entry_version *vault_choose(
 	const struct entry *entry, const struct vault_choice *choice)
 {
@@ -105,16 +97,15 @@ const struct entry_version *vault_choose(
 static enum mortise_status fetch(struct vault *vault, const struct entry *entry,
 	const struct entry_version *version, struct store_bytes *out_sealed)
 {
-	uint64_t number = version->number;
-	uint8_t *bytes = NULL;
-	size_t size = 0;
-	struct store_bytes sealed = cache_get(vault->cache, entry->id, number);
+	struct store_bytes sealed = cache_value(vault->cache, entry->number, version->number);
 
 	if (!sealed.bytes) {
-		TRY(store_value(
-			vault->store, entry->id, number, version->value_epoch, &bytes, &size));
-		cache_put(vault->cache, entry->id, number, bytes, size);
-		sealed = cache_get(vault->cache, entry->id, number);
+		const struct store_place place = entry_place(entry, version);
+		uint8_t *bytes = NULL;
+		size_t size = 0;
+		TRY(store_value(vault->store, &place, &bytes, &size));
+		cache_put_value(vault->cache, entry->number, version->number, bytes, size);
+		sealed = cache_value(vault->cache, entry->number, version->number);
 	}
 	if (!sealed.bytes)
 		return MORTISE_BUSY;
@@ -145,18 +136,19 @@ uint64_t vault_epoch(const struct vault *vault)
 enum mortise_status vault_read(struct vault *vault, const char *path,
 	const struct vault_choice *choice, struct secret **out_value, uint64_t *out_version)
 {
-	const struct entry *entry = vault_find(vault, path);
+	CLEANUP(entry_drop) struct entry *entry = NULL;
 	struct store_bytes sealed;
 
-	if (!entry || entry->is_deleted)
+	TRY(vault_find(vault, path, &entry));
+	if (entry->is_deleted)
 		return MORTISE_NOT_FOUND;
 	const struct entry_version *version = vault_choose(entry, choice);
 	if (!version)
 		return MORTISE_NOT_FOUND;
 	TRY(fetch(vault, entry, version, &sealed));
-	enum mortise_status status = value_open(vault, entry->id, version, sealed, out_value);
+	enum mortise_status status = value_open(vault, entry->number, version, sealed, out_value);
 	if (status == MORTISE_INTEGRITY)
-		cache_forget(vault->cache, entry->id, version->number);
+		cache_forget_value(vault->cache, entry->number, version->number);
 	TRY(status);
 	*out_version = version->number;
 	return MORTISE_OK;
@@ -164,9 +156,9 @@ enum mortise_status vault_read(struct vault *vault, const char *path,
 
 uint64_t vault_current(const struct vault *vault, const char *path)
 {
-	const struct entry *entry = vault_find(vault, path);
+	struct index_row row;
 
-	return entry && !entry->is_deleted ? entry->current : 0;
+	return vault_row(vault, path, &row) && !row.is_deleted ? row.current : 0;
 }
 
 uint64_t vault_changes(const struct vault *vault)
@@ -187,22 +179,6 @@ enum mortise_status vault_fingerprint(struct vault *vault, const char *path,
 	return MORTISE_OK;
 }
 
-enum mortise_status entry_complete(
-	const struct vault *vault, struct entry *entry, const struct vault_head *head)
-{
-	uint8_t sealed[HEAD_SEALED_MAX];
-	size_t size = 0;
-
-	TRY(head_seal(vault, entry->id, head, sealed, &size));
-	TRY(entry_set_head(entry, sealed, size));
-	entry->current = head->current;
-	entry->previous = head->previous;
-	entry->pending = head->pending;
-	entry->is_deleted = head->deleted_us != 0;
-	index_digest(vault->index, entry);
-	return MORTISE_OK;
-}
-
 /* When the current version was made: asked for where it can be too old. */
 static enum mortise_status find_age(
 	const struct vault *vault, const struct entry *entry, struct vault_head *head)
@@ -212,49 +188,50 @@ static enum mortise_status find_age(
 
 	if (!head->metadata.max_age_s || !version)
 		return MORTISE_OK;
-	TRY(info_open(vault, entry->id, version, &info));
+	TRY(info_open(vault, entry->number, version, &info));
 	head->current_created_us = info.shown.created_us;
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_next(struct vault *vault, const uint8_t *after, uint8_t out_id[ID_SIZE],
-	struct vault_head *out_head)
+enum mortise_status vault_next(
+	struct vault *vault, uint64_t after, uint64_t *out_number, struct vault_head *out_head)
 {
-	const struct entry *entry = index_next(vault->index, after);
-
+	CLEANUP(entry_drop) struct entry *entry = NULL;
+	struct index_row row;
 	struct vault_head head;
-	if (!entry)
+
+	if (!index_next(vault->index, after, &row))
 		return MORTISE_NOT_FOUND;
+	TRY(vault_entry(vault, row.number, &entry));
 	TRY(head_open(vault, entry, &head));
 	TRY(find_age(vault, entry, &head));
-	memcpy(out_id, entry->id, ID_SIZE);
+	*out_number = row.number;
 	*out_head = head;
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_head(
-	struct vault *vault, const uint8_t id[ID_SIZE], struct vault_head *out_head)
+enum mortise_status vault_head(struct vault *vault, uint64_t number, struct vault_head *out_head)
 {
-	const struct entry *entry = index_get(vault->index, id);
+	CLEANUP(entry_drop) struct entry *entry = NULL;
 
-	return entry ? head_open(vault, entry, out_head) : MORTISE_NOT_FOUND;
+	TRY(vault_entry(vault, number, &entry));
+	return head_open(vault, entry, out_head);
 }
 
 enum mortise_status vault_show(struct vault *vault, const char *path, struct vault_head *out_head,
 	struct vault_version out_versions[VAULT_VERSIONS_MAX], size_t *out_count)
 {
-	const struct entry *entry = vault_find(vault, path);
+	CLEANUP(entry_drop) struct entry *entry = NULL;
 	struct vault_version versions[VAULT_VERSIONS_MAX];
 	struct vault_head head;
 	size_t count = 0;
 
-	if (!entry)
-		return MORTISE_NOT_FOUND;
+	TRY(vault_find(vault, path, &entry));
 	TRY(head_open(vault, entry, &head));
 	TRY(find_age(vault, entry, &head));
 	for (size_t i = 0; i < entry->version_count && count < VAULT_VERSIONS_MAX; i++) {
 		struct version_info info;
-		TRY(info_open(vault, entry->id, &entry->versions[i], &info));
+		TRY(info_open(vault, entry->number, &entry->versions[i], &info));
 		versions[count++] = info.shown;
 	}
 	memcpy(out_versions, versions, count * sizeof versions[0]);

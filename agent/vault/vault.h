@@ -153,7 +153,7 @@ enum mortise_status vault_write_all(struct vault *vault, const struct vault_writ
 /* Is there such a secret, even a deleted one? */
 bool vault_has(const struct vault *vault, const char *path);
 /* Was this write made already, as its token says? */
-bool vault_was_written(const struct vault *vault, const struct vault_write *write);
+bool vault_was_written(struct vault *vault, const struct vault_write *write);
 
 /*
  * Takes a secret out of sight, or puts it back. MORTISE_NOT_FOUND if there is none;
@@ -197,13 +197,16 @@ struct vault_version {
 	char note[VAULT_NOTE_MAX + 1];
 };
 
-/* The head after `after` (an id; NULL: the first); *out_id goes on. MORTISE_NOT_FOUND: no more. */
-enum mortise_status vault_next(struct vault *vault, const uint8_t *after, uint8_t out_id[ID_SIZE],
+/*
+ * The head of the first secret with a number above `after` (0: the first of all). Numbers stay, and
+ * are never given twice. MORTISE_NOT_FOUND: no more.
+ */
+enum mortise_status vault_next(struct vault *vault, uint64_t after, uint64_t *out_number,
 	struct vault_head *out_head) MUST_USE;
 
-/* The head with this id. MORTISE_NOT_FOUND: it is gone. */
-enum mortise_status vault_head(
-	struct vault *vault, const uint8_t id[ID_SIZE], struct vault_head *out_head) MUST_USE;
+/* The head of the secret with this number. MORTISE_NOT_FOUND: it is gone. */
+enum mortise_status vault_head(struct vault *vault, uint64_t number, struct vault_head *out_head)
+	MUST_USE;
 
 /* At most VAULT_VERSIONS_MAX versions, oldest first. Deleted secrets are shown, too. */
 enum mortise_status vault_show(struct vault *vault, const char *path, struct vault_head *out_head,
@@ -242,9 +245,8 @@ enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
 /*
  * One version's data key and value are overwritten, in the write-ahead log too, and in what a
  * rekey has written or left. MORTISE_CONFLICT for the current version unless the secret is
- * deleted; one that is gone already is no error. The file is written anew, which takes as
- * long as the store is large. After a failure the version may be gone for readers, but not from the
- * files: then the call is to be repeated.
+ * deleted; one that is gone already is no error. After a failure the version may be gone for
+ * readers, but not from the files: then the call is to be repeated.
  */
 enum mortise_status vault_destroy(struct vault *vault, const char *path, uint64_t version,
 	struct vault_outcome *out_outcome) MUST_USE;
@@ -256,21 +258,36 @@ enum mortise_status vault_destroy_all(
 #define VAULT_TIME_UNKNOWN 1
 
 /*
- * Looks at some secrets behind `cursor` (moves it on; zeros start, and stand there at the end),
- * and removes the first that was deleted keep_us before now_us: its path and current version are
- * out. MORTISE_NOT_FOUND: none of them was. It may stay in the log until vault_forget_old().
+ * Looks at some secrets behind *cursor, a number (moves it on; 0 starts, and stands there at the
+ * end), and removes the first that was deleted keep_us before now_us: its path and current version
+ * are out. MORTISE_NOT_FOUND: none of them was. It may stay in the log until vault_forget_old().
  * Deleted at a time that is not known counts from now_us on.
  */
 enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t keep_us,
-	uint8_t cursor[ID_SIZE], char out_path[VAULT_PATH_SIZE], uint64_t *out_version) MUST_USE;
+	uint64_t *cursor, char out_path[VAULT_PATH_SIZE], uint64_t *out_version) MUST_USE;
+
+struct vault_progress {
+	bool is_rekeying;     /* the old key is the store's still */
+	uint64_t done, total; /* secrets, or steps */
+};
+
+/* How far a vault_verify() is; zeros: it begins. */
+struct vault_check {
+	uint64_t secret; /* rows up to this one are what they were */
+	uint64_t place;  /* and so it is with values up to this place, once the rows are done */
+	bool are_rows_done, is_done;
+};
 
 /*
- * Reads again from disk all that lies in bucket (0 to 255) and decrypts every value; bucket 0
- * also checks the root and the items. MORTISE_INTEGRITY with what is wrong in out_complaint; or
- * MORTISE_BUSY or MORTISE_IO, with why it could not be read.
+ * Reads again from disk, for about budget_us: first the meta row and items, then rows of secrets,
+ * of which it decrypts every value, then whose values there are. MORTISE_INTEGRITY with what is
+ * wrong in out_complaint; or MORTISE_BUSY or MORTISE_IO, with why it could not be read.
  */
-enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *out_values,
-	char *out_complaint, size_t complaint_size) MUST_USE;
+enum mortise_status vault_verify(struct vault *vault, struct vault_check *check, unsigned budget_us,
+	size_t *out_values, char *out_complaint, size_t complaint_size) MUST_USE;
+/* Of about how many steps of it how many are done. */
+struct vault_progress vault_verify_progress(
+	const struct vault *vault, const struct vault_check *check);
 
 /*
  * Begins to replace the master key by a new random one, in slices while the vault serves: all
@@ -281,10 +298,6 @@ enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *o
  */
 enum mortise_status vault_rekey(struct vault *vault, bool reencrypt) MUST_USE;
 
-struct vault_progress {
-	bool is_rekeying;     /* the old key is the store's still */
-	uint64_t done, total; /* secrets */
-};
 struct vault_progress vault_rekey_progress(const struct vault *vault);
 
 /* Is there a rekey to go on with, or something to remove after one? */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who keeps how much. The rows are looked at in the order of their ids, in slices; what changes
- * meanwhile is counted at once if its id has been passed, and else when its turn comes.
+ * Who keeps how much. The rows are looked at in the order of their numbers, in slices; what changes
+ * meanwhile is counted at once if its number has been passed, and else when its turn comes.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "census.h"
 #include "vault_rows.h"
@@ -13,7 +12,7 @@ struct counting {
 	struct census *census;
 	vault_classify *classify;
 	void *context;
-	uint8_t at[ID_SIZE]; /* rows up to this id are counted */
+	uint64_t at; /* rows up to this number are counted */
 	bool is_whole;
 	bool is_lost; /* a row could not be counted: all are to be counted again */
 };
@@ -65,7 +64,7 @@ static enum mortise_status count_entry(
 	TRY(head_open(vault, entry, &head));
 	for (size_t i = 0; i < entry->version_count; i++) {
 		struct version_info info;
-		TRY(info_open(vault, entry->id, &entry->versions[i], &info));
+		TRY(info_open(vault, entry->number, &entry->versions[i], &info));
 		TRY(count_version(vault->counting, head.path, &info.shown, i == 0, is_added));
 	}
 	return MORTISE_OK;
@@ -76,7 +75,7 @@ void vault_count_change(struct vault *vault, const struct entry *before, const s
 	struct counting *counting = vault->counting;
 	const struct entry *either = before ? before : after;
 
-	if (!counting || (!counting->is_whole && memcmp(either->id, counting->at, ID_SIZE) > 0))
+	if (!counting || (!counting->is_whole && either->number > counting->at))
 		return;
 	if ((before && count_entry(vault, before, false) != MORTISE_OK) ||
 		(after && count_entry(vault, after, true) != MORTISE_OK))
@@ -101,7 +100,7 @@ static enum mortise_status begin_again(struct counting *counting)
 	TRY(census_new(&census));
 	census_free(counting->census);
 	counting->census = census;
-	memset(counting->at, 0, ID_SIZE);
+	counting->at = 0;
 	counting->is_whole = counting->is_lost = false;
 	return MORTISE_OK;
 }
@@ -116,12 +115,17 @@ enum mortise_status vault_count_slice(struct vault *vault, unsigned budget_us)
 	if (counting->is_lost)
 		TRY(begin_again(counting));
 	do {
-		const struct entry *entry = index_next(vault->index, counting->at);
-		counting->is_whole = !entry;
-		if (!entry)
+		CLEANUP(entry_drop) struct entry *entry = NULL;
+		struct index_row row;
+		counting->is_whole = !index_next(vault->index, counting->at, &row);
+		if (counting->is_whole)
 			return MORTISE_OK;
-		memcpy(counting->at, entry->id, ID_SIZE);
-		enum mortise_status status = count_entry(vault, entry, true);
+		enum mortise_status status = vault_entry(vault, row.number, &entry);
+		counting->at = row.number;
+		if (status == MORTISE_OK)
+			status = count_entry(vault, entry, true);
+		if (status == MORTISE_INTEGRITY)
+			continue; /* a row that is damaged is served to nobody: `verify` names it */
 		counting->is_lost = status != MORTISE_OK;
 		TRY(status);
 	} while (vault_has_time(until_us));

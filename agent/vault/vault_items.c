@@ -120,6 +120,7 @@ const struct secret *vault_master_key(const struct vault *vault)
 #define ANCHOR_NUMBER 1
 
 struct putting {
+	uint64_t epoch;
 	enum store_item kind;
 	uint64_t number;
 	struct store_bytes body;
@@ -130,13 +131,13 @@ static enum mortise_status put_item(struct store *store, void *context)
 	const struct putting *putting = context;
 
 	if (!putting->body.bytes)
-		return store_delete_item(store, putting->kind, putting->number);
-	return store_put_item(store, putting->kind, putting->number, putting->body);
+		return store_delete_item(store, putting->epoch, putting->kind, putting->number);
+	return store_put_item(store, putting->epoch, putting->kind, putting->number, putting->body);
 }
 
 static enum mortise_status commit_item(struct vault *vault, const struct index_change *change)
 {
-	struct putting putting = {change->kind, change->number, change->body};
+	struct putting putting = {vault->meta.epoch, change->kind, change->number, change->body};
 
 	TRY(vault_commit(vault, change, put_item, &putting));
 	if (!change->body.bytes)

@@ -6,26 +6,29 @@
 #include <string.h>
 
 #include "text.h"
+#include "vault_rekey.h"
 #include "vault_revision.h"
 
 #define MAX_AGE_MAX_S (100ull * 365 * 86400)
 
-/* One that is not deleted. */
-static const struct entry *find_live(const struct vault *vault, const char *path)
+/* One that is not deleted. MORTISE_NOT_FOUND. */
+static enum mortise_status find_live(
+	struct vault *vault, const char *path, struct entry **out_entry)
 {
-	const struct entry *entry = vault_find(vault, path);
+	struct index_row row;
 
-	return entry && !entry->is_deleted ? entry : NULL;
+	if (!vault_row(vault, path, &row) || row.is_deleted)
+		return MORTISE_NOT_FOUND;
+	return vault_entry(vault, row.number, out_entry);
 }
 
 enum mortise_status vault_set_deleted(struct vault *vault, const char *path, bool is_deleted,
 	uint64_t time_us, struct vault_outcome *out_outcome)
 {
-	const struct entry *before = vault_find(vault, path);
+	CLEANUP(entry_drop) struct entry *before = NULL;
 	CLEANUP(revision_done) struct revision revision = {0};
 
-	if (!before)
-		return MORTISE_NOT_FOUND;
+	TRY(vault_find(vault, path, &before));
 	const struct vault_outcome outcome = {before->current, before->is_deleted != is_deleted};
 	if (outcome.changed && !is_deleted && !before->current)
 		return MORTISE_CONFLICT;
@@ -41,11 +44,10 @@ enum mortise_status vault_set_deleted(struct vault *vault, const char *path, boo
 enum mortise_status vault_promote(
 	struct vault *vault, const char *path, uint64_t version, struct vault_outcome *out_outcome)
 {
-	const struct entry *before = find_live(vault, path);
+	CLEANUP(entry_drop) struct entry *before = NULL;
 	CLEANUP(revision_done) struct revision revision = {0};
 
-	if (!before)
-		return MORTISE_NOT_FOUND;
+	TRY(find_live(vault, path, &before));
 	if (version == 0 || (before->current != version && before->pending != version))
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {version, before->current != version};
@@ -72,11 +74,10 @@ static bool was_dropped(const struct vault *vault, const struct entry *entry, ui
 enum mortise_status vault_drop_pending(
 	struct vault *vault, const char *path, uint64_t version, struct vault_outcome *out_outcome)
 {
-	const struct entry *before = vault_find(vault, path);
+	CLEANUP(entry_drop) struct entry *before = NULL;
 	CLEANUP(revision_done) struct revision revision = {0};
 
-	if (!before)
-		return MORTISE_NOT_FOUND;
+	TRY(vault_find(vault, path, &before));
 	if (before->pending ? before->pending != version : !was_dropped(vault, before, version))
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {before->current, before->pending != 0};
@@ -104,8 +105,7 @@ static enum mortise_status is_moved(const struct vault *vault, const struct entr
 static enum mortise_status give_path(const struct vault *vault, const char *path,
 	const uint8_t token[WIRE_TOKEN_SIZE], struct revision *revision)
 {
-	envelope_hash(
-		vault->keyring.key[KEY_INDEX], path, strlen(path), revision->after->path_hash);
+	path_hash(vault, path, revision->parts.path_hash);
 	if (strlen(path) >= sizeof revision->head.path)
 		return MORTISE_INVALID;
 	memcpy(revision->head.path, path, strlen(path) + 1);
@@ -116,18 +116,19 @@ static enum mortise_status give_path(const struct vault *vault, const char *path
 enum mortise_status vault_move(struct vault *vault, const char *path, const char *new_path,
 	const uint8_t token[WIRE_TOKEN_SIZE], struct vault_outcome *out_outcome)
 {
-	const struct entry *there = vault_find(vault, new_path), *before = find_live(vault, path);
+	CLEANUP(entry_drop) struct entry *there = NULL;
+	CLEANUP(entry_drop) struct entry *before = NULL;
 	CLEANUP(revision_done) struct revision revision = {0};
 	bool is_done = false;
 
+	TRY(vault_look_up(vault, new_path, &there));
 	if (there)
 		TRY(is_moved(vault, there, token, &is_done));
 	if (is_done) {
 		*out_outcome = (struct vault_outcome){there->current, true};
 		return MORTISE_OK;
 	}
-	if (!before)
-		return MORTISE_NOT_FOUND;
+	TRY(find_live(vault, path, &before));
 	if (there)
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {before->current, true};
@@ -182,11 +183,10 @@ static bool is_same(const struct vault_metadata *a, const struct vault_metadata 
 enum mortise_status vault_metadata(
 	struct vault *vault, const char *path, struct vault_metadata *out_metadata)
 {
-	const struct entry *entry = find_live(vault, path);
+	CLEANUP(entry_drop) struct entry *entry = NULL;
 	struct vault_head head;
 
-	if (!entry)
-		return MORTISE_NOT_FOUND;
+	TRY(find_live(vault, path, &entry));
 	TRY(head_open(vault, entry, &head));
 	*out_metadata = head.metadata;
 	return MORTISE_OK;
@@ -195,13 +195,12 @@ enum mortise_status vault_metadata(
 enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
 	const struct vault_metadata *metadata, struct vault_outcome *out_outcome)
 {
-	const struct entry *before = find_live(vault, path);
+	CLEANUP(entry_drop) struct entry *before = NULL;
 	CLEANUP(revision_done) struct revision revision = {0};
 
 	if (!is_valid(metadata))
 		return MORTISE_INVALID;
-	if (!before)
-		return MORTISE_NOT_FOUND;
+	TRY(find_live(vault, path, &before));
 	TRY(revision_begin(vault, before, &revision));
 	const struct vault_outcome outcome = {
 		before->current, !is_same(&revision.head.metadata, metadata)};
@@ -229,11 +228,10 @@ static enum mortise_status leave_no_copy(struct vault *vault)
 enum mortise_status vault_destroy(
 	struct vault *vault, const char *path, uint64_t version, struct vault_outcome *out_outcome)
 {
-	const struct entry *before = vault_find(vault, path);
-	CLEANUP(revision_done) struct revision revision = {.wipes = true};
+	CLEANUP(entry_drop) struct entry *before = NULL;
+	CLEANUP(revision_done) struct revision revision = {0};
 
-	if (!before)
-		return MORTISE_NOT_FOUND;
+	TRY(vault_find(vault, path, &before));
 	TRY(revision_begin(vault, before, &revision));
 	revision.wipes = true;
 	if (before->current == version && !before->is_deleted)
@@ -250,32 +248,45 @@ enum mortise_status vault_destroy(
 	return MORTISE_OK;
 }
 
+struct wiping {
+	struct vault *vault;
+	const struct entry *entry;
+};
+
 static enum mortise_status wipe(struct store *store, void *context)
 {
-	const struct entry *entry = context;
+	const struct wiping *wiping = context;
+	const struct entry *entry = wiping->entry;
 
-	return store_wipe_secret(store, entry->id);
+	for (size_t i = 0; i < entry->version_count; i++) {
+		const struct store_place place = entry_place(entry, &entry->versions[i]);
+		TRY(store_delete_value(store, &place));
+	}
+	TRY(rekey_wipe(wiping->vault, entry->number, NULL));
+	return store_delete_secret(store, wiping->vault->meta.epoch, entry->number);
 }
 
 static enum mortise_status remove_entry(struct vault *vault, const struct entry *entry)
 {
-	struct index_change change = {.removed_id = entry->id};
+	struct index_change change = {.removed = entry->number};
+	struct wiping wiping = {vault, entry};
 
-	TRY(vault_commit(vault, &change, wipe, (void *)(uintptr_t)entry));
+	TRY(vault_commit(vault, &change, wipe, &wiping));
 	for (size_t i = 0; i < entry->version_count; i++)
-		cache_forget(vault->cache, entry->id, entry->versions[i].number);
+		cache_forget_value(vault->cache, entry->number, entry->versions[i].number);
+	cache_forget_entry(vault->cache, entry->number);
 	vault_count_change(vault, entry, NULL);
-	index_remove(vault->index, entry->id);
+	index_remove(vault->index, entry->number);
+	rekey_forget(vault, entry->number);
 	return MORTISE_OK;
 }
 
 enum mortise_status vault_destroy_all(
 	struct vault *vault, const char *path, struct vault_outcome *out_outcome)
 {
-	const struct entry *entry = vault_find(vault, path);
+	CLEANUP(entry_drop) struct entry *entry = NULL;
 
-	if (!entry)
-		return MORTISE_NOT_FOUND;
+	TRY(vault_find(vault, path, &entry));
 	if (!entry->is_deleted)
 		return MORTISE_CONFLICT;
 	const struct vault_outcome outcome = {entry->current, true};
@@ -288,7 +299,7 @@ enum mortise_status vault_destroy_all(
 }
 
 static enum mortise_status set_deletion_time(
-	struct vault *vault, const struct entry *entry, uint64_t now_us)
+	struct vault *vault, struct entry *entry, uint64_t now_us)
 {
 	CLEANUP(revision_done) struct revision revision = {.wipes = false};
 
@@ -297,32 +308,45 @@ static enum mortise_status set_deletion_time(
 	return revision_commit(vault, &revision, 1);
 }
 
-enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t keep_us,
-	uint8_t cursor[ID_SIZE], char out_path[VAULT_PATH_SIZE], uint64_t *out_version)
+/* What becomes of a deleted secret; MORTISE_NOT_FOUND: it stays for now. One commit is enough. */
+static enum mortise_status purge(struct vault *vault, struct entry *entry, uint64_t now_us,
+	uint64_t keep_us, struct vault_head *head, bool *out_has_committed)
 {
-	const struct entry *entry = NULL;
-	struct vault_head head;
+	TRY(head_open(vault, entry, head));
+	if (head->deleted_us == VAULT_TIME_UNKNOWN) {
+		*out_has_committed = true;
+		return set_deletion_time(vault, entry, now_us) == MORTISE_OK ? MORTISE_NOT_FOUND
+									     : MORTISE_IO;
+	}
+	if (head->deleted_us >= now_us || now_us - head->deleted_us <= keep_us)
+		return MORTISE_NOT_FOUND;
+	*out_has_committed = true;
+	return remove_entry(vault, entry);
+}
 
-	for (unsigned i = 0; i < LOOKED_AT; i++) {
-		entry = index_next(vault->index, cursor);
-		if (!entry) {
-			memset(cursor, 0, ID_SIZE);
+enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t keep_us,
+	uint64_t *cursor, char out_path[VAULT_PATH_SIZE], uint64_t *out_version)
+{
+	enum mortise_status status = MORTISE_NOT_FOUND;
+	bool has_committed = false;
+	struct vault_head head;
+	struct index_row row;
+
+	for (unsigned i = 0; i < LOOKED_AT && status == MORTISE_NOT_FOUND && !has_committed; i++) {
+		CLEANUP(entry_drop) struct entry *entry = NULL;
+		if (!index_next(vault->index, *cursor, &row)) {
+			*cursor = 0;
 			return MORTISE_NOT_FOUND;
 		}
-		memcpy(cursor, entry->id, ID_SIZE);
-		if (!entry->is_deleted)
+		*cursor = row.number;
+		if (!row.is_deleted)
 			continue;
-		TRY(head_open(vault, entry, &head));
-		if (head.deleted_us == VAULT_TIME_UNKNOWN)
-			return set_deletion_time(vault, entry, now_us) == MORTISE_OK
-				       ? MORTISE_NOT_FOUND
-				       : MORTISE_IO;
-		if (head.deleted_us >= now_us || now_us - head.deleted_us <= keep_us)
-			continue;
-		TRY(remove_entry(vault, entry));
-		memcpy(out_path, head.path, sizeof head.path);
-		*out_version = head.current;
-		return MORTISE_OK;
+		status = vault_entry(vault, row.number, &entry);
+		if (status == MORTISE_OK)
+			status = purge(vault, entry, now_us, keep_us, &head, &has_committed);
 	}
-	return MORTISE_NOT_FOUND;
+	TRY(status);
+	memcpy(out_path, head.path, sizeof head.path);
+	*out_version = head.current;
+	return MORTISE_OK;
 }

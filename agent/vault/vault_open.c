@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "array.h"
 #include "vault_rows.h"
+
+#define FIRST_EPOCH 1
 
 static void drop_vault(struct vault **vault)
 {
@@ -20,105 +21,71 @@ static enum mortise_status load_item(
 	return index_put_item(vault->index, kind, number, body);
 }
 
-/* Rows being read: versions wait in `rows` until the heads come, both in the order of ids. */
-struct loading {
-	struct vault *vault;
-	struct entry **rows;
-	size_t count;
-	size_t filled; /* rows before this one have their versions */
-};
-
-static void loading_done(struct loading *loading)
+/* A copy, for a record that is a visit's own. */
+static enum mortise_status copy_entry(
+	uint64_t number, struct store_bytes record, struct entry **out_entry)
 {
-	for (size_t i = 0; i < loading->count; i++)
-		entry_free(loading->rows[i]);
-	free(loading->rows);
+	uint8_t *copy = malloc(record.size ? record.size : 1);
+
+	if (!copy)
+		return MORTISE_BUSY;
+	memcpy(copy, record.bytes, record.size);
+	return entry_take(number, copy, record.size, out_entry);
 }
 
-static enum mortise_status load_secret(void *context, const uint8_t id[STORE_ID_SIZE],
-	const uint8_t path_hash[STORE_HASH_SIZE], struct store_bytes head)
+/* The name in the head is the one that is hashed beside it, and no other row has it. */
+static enum mortise_status check_name(
+	const struct vault *vault, const struct entry *entry, const struct vault_head *head)
 {
-	struct loading *loading = context;
-	CLEANUP(entry_drop) struct entry *entry = NULL;
+	uint8_t hash[INDEX_PATH_SIZE];
+	struct index_row other;
 
-	/* A hostile file can hold an id twice, whatever its schema says. */
-	if (loading->count && memcmp(loading->rows[loading->count - 1]->id, id, STORE_ID_SIZE) >= 0)
+	path_hash(vault, head->path, hash);
+	if (sodium_memcmp(hash, entry->path_hash, sizeof hash) != 0 ||
+		index_find(vault->index, hash, &other))
 		return MORTISE_INTEGRITY;
-	void *rows = array_room(loading->rows, loading->count, sizeof(struct entry *));
-	if (!rows)
-		return MORTISE_BUSY;
-	loading->rows = rows;
-	TRY(entry_new(id, path_hash, &entry));
-	TRY(entry_set_head(entry, head.bytes, head.size));
-	loading->rows[loading->count++] = entry;
-	entry = NULL;
 	return MORTISE_OK;
 }
 
-static enum mortise_status load_version(
-	void *context, const uint8_t id[STORE_ID_SIZE], const struct store_version *version)
+struct loading {
+	struct vault *vault;
+	uint64_t above; /* the number of the row before */
+};
+
+static enum mortise_status load_secret(void *context, uint64_t number, struct store_bytes record)
 {
 	struct loading *loading = context;
+	struct vault *vault = loading->vault;
+	CLEANUP(entry_drop) struct entry *entry = NULL;
+	struct vault_head head;
 
-	while (loading->filled < loading->count &&
-		memcmp(loading->rows[loading->filled]->id, id, STORE_ID_SIZE) < 0)
-		loading->filled++;
-	if (loading->filled == loading->count ||
-		memcmp(loading->rows[loading->filled]->id, id, STORE_ID_SIZE) != 0)
+	/* An edited file can have a number twice, whatever its schema says. */
+	if (number <= loading->above || number > vault->meta.last)
 		return MORTISE_INTEGRITY;
-	return entry_add_version(loading->rows[loading->filled], version);
-}
-
-/* The rows of a range of ids, each with its digest. */
-static enum mortise_status load_rows(
-	struct vault *vault, uint8_t first, uint8_t last, struct loading *loading)
-{
-	loading->vault = vault;
-	TRY(store_each_secret(vault->store, first, last, load_secret, loading));
-	TRY(store_each_version(vault->store, first, last, load_version, loading));
-	for (size_t i = 0; i < loading->count; i++)
-		index_digest(vault->index, loading->rows[i]);
+	TRY(copy_entry(number, record, &entry));
+	TRY(entry_mark(vault, entry, &head));
+	TRY(check_name(vault, entry, &head));
+	const struct index_row row = entry_row(vault, entry);
+	TRY(index_reserve(vault->index, number, 1));
+	index_put(vault->index, &row);
+	loading->above = number;
 	return MORTISE_OK;
 }
 
 static enum mortise_status load_all(struct vault *vault)
 {
-	CLEANUP(loading_done) struct loading loading = {0};
+	struct loading loading = {vault, 0};
 
 	TRY(store_each_item(vault->store, load_item, vault));
-	TRY(load_rows(vault, 0, 255, &loading));
-	return index_fill(vault->index, loading.rows, loading.count);
+	return store_each_secret(vault->store, 0, STORE_NUMBER_MAX, load_secret, &loading);
 }
 
-static enum mortise_status check_root(const struct vault *vault, const struct store_meta *meta)
+static enum mortise_status check_root(struct vault *vault, const struct store_meta *meta)
 {
 	uint8_t root[STORE_HASH_SIZE];
 
 	index_root(vault->index, &vault->meta, NULL, root);
 	return sodium_memcmp(root, meta->tally, sizeof root) == 0 ? MORTISE_OK : MORTISE_INTEGRITY;
-}
-
-/*
- * What a get needs of a head is kept beside it in the clear: the current version's number and
- * whether the secret is deleted. It comes after the tally was found right.
- */
-static enum mortise_status read_heads(struct vault *vault)
-{
-	const struct entry *entry = NULL;
-
-	while ((entry = index_next(vault->index, entry ? entry->id : NULL))) {
-		uint8_t path_hash[ENVELOPE_HASH];
-		struct vault_head head;
-		TRY(head_open(vault, entry, &head));
-		envelope_hash(
-			vault->keyring.key[KEY_INDEX], head.path, strlen(head.path), path_hash);
-		if (sodium_memcmp(path_hash, entry->path_hash, sizeof path_hash) != 0)
-			return MORTISE_INTEGRITY;
-		const struct index_marks marks = {
-			head.current, head.previous, head.pending, head.deleted_us != 0};
-		index_mark(vault->index, entry->id, &marks);
-	}
-	return MORTISE_OK;
 }
 
 enum mortise_status vault_load(struct store *store, const struct secret *master_key,
@@ -129,7 +96,6 @@ enum mortise_status vault_load(struct store *store, const struct secret *master_
 	TRY(vault_make(store, master_key, meta, &vault));
 	TRY(load_all(vault));
 	TRY(check_root(vault, meta));
-	TRY(read_heads(vault));
 	TRY(store_has_leftovers(store, &vault->sweep.is_due));
 	vault->sweep.takes_values = vault->sweep.is_due;
 	*out_vault = vault;
@@ -151,8 +117,8 @@ static enum mortise_status put_origin(struct store *store, void *context)
 	const struct vault_origin *origin = context;
 
 	for (size_t i = 0; i < origin->slot_count; i++)
-		TRY(store_put_item(
-			store, STORE_SLOT, origin->slots[i].id, origin->slots[i].record));
+		TRY(store_put_item(store, FIRST_EPOCH, STORE_SLOT, origin->slots[i].id,
+			origin->slots[i].record));
 	return store_set_hold(store, "");
 }
 
@@ -173,7 +139,7 @@ static enum mortise_status fill(struct vault *vault, const struct vault_origin *
 enum mortise_status vault_create(struct store *store, const struct vault_origin *origin)
 {
 	CLEANUP(drop_vault) struct vault *vault = NULL;
-	struct store_meta meta = {.epoch = 1};
+	struct store_meta meta = {.epoch = FIRST_EPOCH};
 
 	enum mortise_status found = store_meta(store, &meta);
 	if (found != MORTISE_NOT_FOUND)
@@ -190,58 +156,94 @@ enum mortise_status vault_create(struct store *store, const struct vault_origin 
 	return status;
 }
 
-/* One bucket's rows on disk, against those in memory. */
-static enum mortise_status verify_rows(struct vault *vault, const struct loading *loading,
-	unsigned bucket, char *out_complaint, size_t complaint_size)
-{
-	const uint8_t before[STORE_ID_SIZE] = {(uint8_t)bucket};
-	const struct entry *entry = NULL;
-	size_t i = 0;
+/* ---- read again ---- */
 
-	/* An id of zeros behind its first byte is as likely as a wrong guess of a key. */
-	for (entry = index_next(vault->index, before); entry && entry->id[0] == bucket;
-		entry = index_next(vault->index, entry->id), i++) {
-		if (i >= loading->count || sodium_memcmp(entry->digest, loading->rows[i]->digest,
-						   STORE_HASH_SIZE) != 0) {
-			struct vault_head head;
-			TRY(head_open(vault, entry, &head));
-			snprintf(out_complaint, complaint_size,
-				"%s: its row on disk is not the one that was written", head.path);
-			return MORTISE_INTEGRITY;
-		}
-	}
-	if (i == loading->count)
-		return MORTISE_OK;
-	snprintf(out_complaint, complaint_size, "bucket %u has a row that was never written",
-		bucket);
-	return MORTISE_INTEGRITY;
+#define ROWS_AT_ONCE   32 /* between two looks at the clock */
+#define VALUES_AT_ONCE 256
+
+struct verifying {
+	struct vault *vault;
+	struct vault_check *check;
+	size_t values;
+	bool has_row;
+	char *complaint;
+	size_t complaint_size;
+};
+
+/* Its path, if the row on disk or the cache has a head that is its own; else its number. */
+static void complain(const struct verifying *verifying, uint64_t number, const struct entry *entry,
+	const char *what)
+{
+	const struct entry *cached = cache_entry(verifying->vault->cache, number);
+	struct vault_head head;
+
+	if ((entry && head_open(verifying->vault, entry, &head) == MORTISE_OK) ||
+		(cached && head_open(verifying->vault, cached, &head) == MORTISE_OK))
+		snprintf(
+			verifying->complaint, verifying->complaint_size, "%s: %s", head.path, what);
+	else
+		snprintf(verifying->complaint, verifying->complaint_size, "secret number %llu: %s",
+			(unsigned long long)number, what);
 }
 
 /* Every value of an entry, from the disk and not from the cache. */
-static enum mortise_status verify_values(struct vault *vault, const struct entry *entry,
-	size_t *values, char *out_complaint, size_t complaint_size)
+static enum mortise_status verify_values(struct verifying *verifying, struct entry *entry)
 {
+	struct vault *vault = verifying->vault;
+
 	for (size_t i = 0; i < entry->version_count; i++) {
 		CLEANUP(secret_drop) struct secret *value = NULL;
+		const struct entry_version *version = &entry->versions[i];
+		const struct store_place place = entry_place(entry, version);
 		struct store_bytes sealed = {NULL, 0};
 		uint8_t *bytes = NULL;
+		char what[96];
 		enum mortise_status status =
-			store_value(vault->store, entry->id, entry->versions[i].number,
-				entry->versions[i].value_epoch, &bytes, &sealed.size);
+			store_value(vault->store, &place, &bytes, &sealed.size);
 		sealed.bytes = bytes;
 		if (status == MORTISE_OK)
-			status = value_open(vault, entry->id, &entry->versions[i], sealed, &value);
+			status = value_open(vault, entry->number, version, sealed, &value);
 		free(bytes);
-		if (status == MORTISE_INTEGRITY) {
-			struct vault_head head;
-			TRY(head_open(vault, entry, &head));
-			snprintf(out_complaint, complaint_size,
-				"%s: version %llu is not the value that was set", head.path,
-				(unsigned long long)entry->versions[i].number);
-		}
+		snprintf(what, sizeof what, "version %llu is not the value that was set",
+			(unsigned long long)version->number);
+		if (status == MORTISE_INTEGRITY)
+			complain(verifying, entry->number, entry, what);
 		TRY(status);
-		(*values)++;
+		verifying->values++;
 	}
+	return MORTISE_OK;
+}
+
+/* The next row on disk is the next one in memory. */
+static enum mortise_status verify_row(void *context, uint64_t number, struct store_bytes record)
+{
+	struct verifying *verifying = context;
+	struct vault *vault = verifying->vault;
+	CLEANUP(entry_drop) struct entry *entry = NULL;
+	uint8_t digest[STORE_HASH_SIZE];
+	struct index_row row;
+	bool is_known = index_next(vault->index, verifying->check->secret, &row);
+
+	enum mortise_status status = copy_entry(number, record, &entry);
+	if (status == MORTISE_BUSY)
+		return status;
+	if (is_known && row.number < number) {
+		complain(verifying, row.number, NULL, "its row is not on disk");
+		return MORTISE_INTEGRITY;
+	}
+	if (!is_known || row.number > number) {
+		complain(verifying, number, entry, "a row on disk that was never written");
+		return MORTISE_INTEGRITY;
+	}
+	index_digest(vault->index, number, record, digest);
+	if (status != MORTISE_OK || sodium_memcmp(digest, row.digest, sizeof digest) != 0) {
+		complain(verifying, number, entry,
+			"its row on disk is not the one that was written");
+		return MORTISE_INTEGRITY;
+	}
+	TRY(verify_values(verifying, entry));
+	verifying->check->secret = number;
+	verifying->has_row = true;
 	return MORTISE_OK;
 }
 
@@ -285,7 +287,8 @@ static enum mortise_status verify_meta(struct vault *vault)
 		return MORTISE_INTEGRITY;
 	TRY(status);
 	if (sodium_memcmp(meta.uuid, known->uuid, sizeof meta.uuid) != 0 ||
-		meta.epoch != known->epoch || meta.generation != known->generation)
+		meta.epoch != known->epoch || meta.generation != known->generation ||
+		meta.last != known->last)
 		return MORTISE_INTEGRITY;
 	return check_root(vault, &meta);
 }
@@ -305,50 +308,92 @@ static enum mortise_status verify_identity(
 	return status;
 }
 
-/* Values that belong to no version: nobody would read them, but they were not written here. */
-static enum mortise_status verify_no_more_values(struct vault *vault, unsigned bucket,
-	size_t values, char *out_complaint, size_t complaint_size)
+/* One, which may have many large values: between two rows the clock is looked at. */
+static enum mortise_status verify_next_row(struct verifying *verifying)
 {
-	uint64_t found = 0;
+	struct vault *vault = verifying->vault;
+	struct index_row row;
 
-	/* Those of a rekey, under way or left, are no version's yet, or no longer. */
-	if (vault_has_work(vault))
+	verifying->has_row = false;
+	TRY(store_each_secret(vault->store, verifying->check->secret, 1, verify_row, verifying));
+	if (verifying->has_row)
 		return MORTISE_OK;
-	TRY(store_count_values(vault->store, (uint8_t)bucket, (uint8_t)bucket, &found));
-	if (found == values)
-		return MORTISE_OK;
-	snprintf(out_complaint, complaint_size, "bucket %u has a value that was never written",
-		bucket);
-	return MORTISE_INTEGRITY;
-}
-
-static enum mortise_status verify_bucket(struct vault *vault, unsigned bucket, size_t *out_values,
-	char *out_complaint, size_t complaint_size)
-{
-	CLEANUP(loading_done) struct loading loading = {0};
-	size_t values = 0;
-
-	snprintf(out_complaint, complaint_size, "the store's rows do not fit together");
-	if (bucket == 0)
-		TRY(verify_identity(vault, out_complaint, complaint_size));
-	TRY(load_rows(vault, (uint8_t)bucket, (uint8_t)bucket, &loading));
-	TRY(verify_rows(vault, &loading, bucket, out_complaint, complaint_size));
-	for (size_t i = 0; i < loading.count; i++)
-		TRY(verify_values(vault, loading.rows[i], &values, out_complaint, complaint_size));
-	TRY(verify_no_more_values(vault, bucket, values, out_complaint, complaint_size));
-	*out_values = values;
+	if (index_next(vault->index, verifying->check->secret, &row)) {
+		complain(verifying, row.number, NULL, "its row is not on disk");
+		return MORTISE_INTEGRITY;
+	}
+	verifying->check->are_rows_done = true;
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_verify(struct vault *vault, unsigned bucket, size_t *out_values,
-	char *out_complaint, size_t complaint_size)
+/* Values that belong to no version: nobody would read them, but they were not written here. */
+static enum mortise_status verify_places(struct verifying *verifying)
 {
-	enum mortise_status status =
-		verify_bucket(vault, bucket, out_values, out_complaint, complaint_size);
+	struct vault_check *check = verifying->check;
+	struct vault *vault = verifying->vault;
+	struct store_place places[VALUES_AT_ONCE];
+	unsigned count = 0;
 
+	/* Those of a rekey, under way or left, are no version's yet, or no longer. */
+	if (vault_has_work(vault)) {
+		check->is_done = true;
+		return MORTISE_OK;
+	}
+	TRY(store_next_values(vault->store, check->place, VALUES_AT_ONCE, places, &count));
+	for (unsigned i = 0; i < count; i++) {
+		bool is_owned = false;
+		TRY(vault_owns(vault, &places[i], &is_owned));
+		if (!is_owned) {
+			snprintf(verifying->complaint, verifying->complaint_size,
+				"a value on disk was never written, or is left of one that was "
+				"removed");
+			return MORTISE_INTEGRITY;
+		}
+	}
+	if (count)
+		check->place = places[count - 1].place;
+	check->is_done = count < VALUES_AT_ONCE;
+	return MORTISE_OK;
+}
+
+static enum mortise_status verify_some(struct verifying *verifying)
+{
+	struct vault_check *check = verifying->check;
+
+	if (check->secret == 0 && !check->are_rows_done)
+		TRY(verify_identity(
+			verifying->vault, verifying->complaint, verifying->complaint_size));
+	snprintf(verifying->complaint, verifying->complaint_size,
+		"the store's rows do not fit together");
+	return check->are_rows_done ? verify_places(verifying) : verify_next_row(verifying);
+}
+
+enum mortise_status vault_verify(struct vault *vault, struct vault_check *check, unsigned budget_us,
+	size_t *out_values, char *out_complaint, size_t complaint_size)
+{
+	struct verifying verifying = {vault, check, 0, false, out_complaint, complaint_size};
+	uint64_t until_us = vault_until(budget_us);
+	enum mortise_status status;
+
+	do
+		status = verify_some(&verifying);
+	while (status == MORTISE_OK && !check->is_done && vault_has_time(until_us));
 	if (status != MORTISE_OK && status != MORTISE_INTEGRITY)
 		store_describe_lack(vault->store, status, out_complaint, complaint_size);
+	if (status == MORTISE_OK)
+		*out_values = verifying.values;
 	return status;
+}
+
+struct vault_progress vault_verify_progress(
+	const struct vault *vault, const struct vault_check *check)
+{
+	uint64_t rows = vault->meta.last, values = store_last_place(vault->store);
+
+	return (struct vault_progress){false,
+		check->is_done ? rows + values
+			       : (check->are_rows_done ? rows : check->secret) + check->place,
+		rows + values};
 }
 
 /* ---- opened anew ---- */

@@ -18,200 +18,213 @@ static void release(uint8_t **bytes)
 	free(*bytes);
 }
 
-/* The value under a data key of the next epoch, in a row of its own. */
-static enum mortise_status reencrypt(struct vault *vault, const uint8_t id[ID_SIZE],
-	const struct entry_version *version, struct store_version *row, uint8_t *wrapped_key)
+/* The value under a data key of the next epoch, at a place of its own. */
+static enum mortise_status reencrypt(struct vault *vault, const struct entry *entry,
+	const struct entry_version *version, struct redone *redone, uint64_t *out_place)
 {
-	struct vault *next = vault->rekey->next;
+	const struct store_place from = entry_place(entry, version);
 	CLEANUP(secret_drop) struct secret *value = NULL;
 	CLEANUP(release) uint8_t *old = NULL;
 	CLEANUP(release) uint8_t *sealed = NULL;
+	struct store_place to = from;
 	size_t size = 0;
 
-	TRY(store_value(vault->store, id, version->number, version->value_epoch, &old, &size));
-	TRY(value_open(vault, id, version, (struct store_bytes){old, size}, &value));
-	TRY(value_seal(next, id, version->number, (struct store_bytes){value->bytes, value->size},
-		wrapped_key, &sealed));
-	row->value_epoch = next->meta.epoch;
-	return store_put_value(vault->store, id, row,
-		(struct store_bytes){sealed, value->size + ENVELOPE_OVERHEAD});
+	TRY(store_value(vault->store, &from, &old, &size));
+	TRY(value_open(vault, entry->number, version, (struct store_bytes){old, size}, &value));
+	TRY(value_seal(vault->rekey->next, entry->number, version->number,
+		(struct store_bytes){value->bytes, value->size}, redone->wrapped_key, &sealed));
+	TRY(store_new_place(vault->store, &to.place));
+	*out_place = to.place;
+	return store_put_value(
+		vault->store, &to, (struct store_bytes){sealed, value->size + ENVELOPE_OVERHEAD});
 }
 
 static enum mortise_status redo_version(
-	struct vault *vault, const struct entry_version *version, struct entry *fresh)
+	struct vault *vault, const struct entry *entry, const struct entry_version *version)
 {
-	struct vault *next = vault->rekey->next;
-	uint8_t wrapped_key[STORE_KEY_SIZE], info_sealed[INFO_SEALED_MAX];
-	struct store_version row = {
-		version->number, version->value_epoch, wrapped_key, {info_sealed, 0}};
+	struct rekey *rekey = vault->rekey;
+	struct redone *redone = &rekey->redone[rekey->parts.version_count];
+	struct entry_version fresh = {
+		version->number, version->place, redone->wrapped_key, {redone->info, 0}};
 	struct version_info info;
 
-	TRY(info_open(vault, fresh->id, version, &info));
-	TRY(info_seal(next, fresh->id, &info, info_sealed, &row.info.size));
-	if (vault->rekey->reencrypts)
-		TRY(reencrypt(vault, fresh->id, version, &row, wrapped_key));
+	TRY(info_open(vault, entry->number, version, &info));
+	TRY(info_seal(rekey->next, entry->number, &info, redone->info, &fresh.info.size));
+	if (rekey->reencrypts)
+		TRY(reencrypt(vault, entry, version, redone, &fresh.place));
 	else
-		TRY(data_key_rewrap(vault, next, fresh->id, version, wrapped_key));
-	TRY(store_put_version(vault->store, fresh->id, &row));
-	return entry_add_version(fresh, &row);
+		TRY(data_key_rewrap(
+			vault, rekey->next, entry->number, version, redone->wrapped_key));
+	return entry_parts_add(&rekey->parts, &fresh);
 }
 
 /* A version never changes: one that was done before is done. */
-static enum mortise_status redo_versions(struct vault *vault, const struct entry *entry,
-	const struct entry *made, struct entry *fresh)
+static enum mortise_status redo_versions(
+	struct vault *vault, const struct entry *entry, const struct entry *made)
 {
 	for (size_t i = 0; i < entry->version_count; i++) {
 		const struct entry_version *done =
 			made ? entry_version(made, entry->versions[i].number) : NULL;
-		if (!done) {
-			TRY(redo_version(vault, &entry->versions[i], fresh));
-			continue;
-		}
-		const struct store_version row = entry_row(done);
-		TRY(entry_add_version(fresh, &row));
+		if (done)
+			TRY(entry_parts_add(&vault->rekey->parts, done));
+		else
+			TRY(redo_version(vault, entry, &entry->versions[i]));
 	}
 	return MORTISE_OK;
 }
 
-/* Versions that were done and have been destroyed since. */
+/* Values of versions that were done and are gone since. */
 static enum mortise_status undo_versions(
 	struct vault *vault, const struct entry *entry, const struct entry *made)
 {
-	for (size_t i = 0; made && i < made->version_count; i++) {
-		const struct entry_version *version = &made->versions[i];
-		if (entry_version(entry, version->number))
-			continue;
-		TRY(store_delete_version(vault->store, entry->id, version->number));
-		if (vault->rekey->reencrypts)
-			TRY(store_delete_value(
-				vault->store, entry->id, version->number, version->value_epoch));
+	for (size_t i = 0; vault->rekey->reencrypts && made && i < made->version_count; i++) {
+		const struct store_place place = entry_place(made, &made->versions[i]);
+		if (!entry_version(entry, place.version))
+			TRY(store_delete_value(vault->store, &place));
 	}
 	return MORTISE_OK;
 }
 
-/* One secret, as it is now; the bucket's digest is left for later. */
-static enum mortise_status redo(struct vault *vault, const struct entry *entry)
+/* What was made of a secret before; NULL: nothing yet. */
+static enum mortise_status find_made(struct vault *vault, uint64_t number, struct entry **out_made)
+{
+	*out_made = NULL;
+	enum mortise_status status = vault_entry(vault->rekey->next, number, out_made);
+
+	return status == MORTISE_NOT_FOUND ? MORTISE_OK : status;
+}
+
+static enum mortise_status put_redone(
+	struct vault *vault, uint64_t number, const struct vault_head *head)
 {
 	struct vault *next = vault->rekey->next;
-	const struct entry *made = index_get(next->index, entry->id);
 	CLEANUP(entry_drop) struct entry *fresh = NULL;
-	uint8_t path_hash[ENVELOPE_HASH];
+
+	TRY(entry_complete(next, number, &vault->rekey->parts, head, &fresh));
+	TRY(store_put_secret(vault->store, next->meta.epoch, number,
+		(struct store_bytes){fresh->record, fresh->record_size}));
+	TRY(index_reserve(next->index, number, 1));
+	const struct index_row row = entry_row(next, fresh);
+	index_put(next->index, &row);
+	cache_forget_entry(next->cache, number); /* it has the row before this one */
+	return MORTISE_OK;
+}
+
+/* One secret, as it is now. */
+static enum mortise_status redo(struct vault *vault, uint64_t number)
+{
+	struct rekey *rekey = vault->rekey;
+	CLEANUP(entry_drop) struct entry *entry = NULL;
+	CLEANUP(entry_drop) struct entry *made = NULL;
 	struct vault_head head;
 
+	TRY(vault_entry(vault, number, &entry));
+	TRY(find_made(vault, number, &made));
 	TRY(head_open(vault, entry, &head));
-	envelope_hash(next->keyring.key[KEY_INDEX], head.path, strlen(head.path), path_hash);
-	TRY(entry_new(entry->id, path_hash, &fresh));
-	TRY(redo_versions(vault, entry, made, fresh));
+	rekey->parts = (struct entry_parts){.version_count = 0};
+	path_hash(rekey->next, head.path, rekey->parts.path_hash);
+	TRY(redo_versions(vault, entry, made));
 	TRY(undo_versions(vault, entry, made));
-	TRY(entry_complete(next, fresh, &head));
-	TRY(store_put_secret(vault->store, fresh->id, fresh->path_hash,
-		(struct store_bytes){fresh->head, fresh->head_size}));
-	TRY(index_reserve(next->index, fresh->id));
-	index_place(next->index, fresh);
-	fresh = NULL;
-	return MORTISE_OK;
-}
-
-/* A row that was done and is gone since. */
-static enum mortise_status undo(struct vault *vault, const struct entry *made)
-{
-	struct vault *next = vault->rekey->next;
-
-	for (size_t i = 0; i < made->version_count; i++) {
-		const struct entry_version *version = &made->versions[i];
-		TRY(store_delete_version(vault->store, made->id, version->number));
-		if (vault->rekey->reencrypts)
-			TRY(store_delete_value(
-				vault->store, made->id, version->number, version->value_epoch));
-	}
-	TRY(store_delete_secret(vault->store, made->id));
-	index_remove(next->index, made->id);
-	return MORTISE_OK;
-}
-
-/*
- * Rows that are gone, or have another path by now: that one's place may be another row's, which
- * is done again, too. So they make room first.
- */
-static enum mortise_status undo_stale(struct vault *vault, const uint8_t *id)
-{
-	struct vault *next = vault->rekey->next;
-	const struct entry *entry = index_get(vault->index, id);
-	const struct entry *made = index_get(next->index, id);
-	uint8_t path_hash[ENVELOPE_HASH];
-	struct vault_head head;
-
-	if (!made)
-		return MORTISE_OK;
-	if (!entry)
-		return undo(vault, made);
-	TRY(head_open(vault, entry, &head));
-	envelope_hash(next->keyring.key[KEY_INDEX], head.path, strlen(head.path), path_hash);
-	if (memcmp(path_hash, made->path_hash, sizeof path_hash) == 0)
-		return MORTISE_OK;
-	return undo(vault, made);
+	return put_redone(vault, number, &head);
 }
 
 static enum mortise_status redo_again(struct vault *vault)
 {
 	struct rekey *rekey = vault->rekey;
+	struct index_row row;
 
-	for (size_t i = 0; i < rekey->again_count; i++)
-		TRY(undo_stale(vault, rekey->again[i]));
 	for (; rekey->again_count > 0; rekey->again_count--) {
-		const uint8_t *id = rekey->again[rekey->again_count - 1];
-		const struct entry *entry = index_get(vault->index, id);
-		if (entry)
-			TRY(redo(vault, entry));
-		index_settle(rekey->next->index, id[0]);
+		uint64_t number = rekey->again[rekey->again_count - 1];
+		/* Of what is gone whoever removed it has removed this, too (rekey_wipe). */
+		if (index_get(vault->index, number, &row))
+			TRY(redo(vault, number));
 	}
 	return MORTISE_OK;
 }
 
-/* The next row that was not done once; NULL: none. */
-static const struct entry *redo_next_row(const struct vault *vault)
+/* Is there a row that was not done once? */
+static bool has_next_row(const struct vault *vault, uint64_t *out_number)
 {
-	const struct rekey *rekey = vault->rekey;
+	struct index_row row = {.number = 0};
+	bool has = index_next(vault->index, vault->rekey->after, &row);
 
-	return index_next(vault->index, rekey->has_begun ? rekey->after : NULL);
+	*out_number = row.number;
+	return has;
 }
 
 /*
- * A bucket's digest is made once it is behind us, not with each of its rows. As many rows as were
- * written ahead of us are done whatever the time: who makes secrets without end would keep a rekey
- * from its own.
+ * As many rows as were written ahead of us are done whatever the time: who makes secrets without
+ * end would keep a rekey from its own.
  */
 static enum mortise_status redo_onwards(struct vault *vault, uint64_t until_us)
 {
 	struct rekey *rekey = vault->rekey;
-	const struct entry *entry;
+	uint64_t number;
 
-	while ((entry = redo_next_row(vault))) {
-		TRY(redo(vault, entry));
-		if (rekey->has_begun && rekey->after[0] != entry->id[0])
-			index_settle(rekey->next->index, rekey->after[0]);
-		memcpy(rekey->after, entry->id, ID_SIZE);
-		rekey->has_begun = true;
+	while (has_next_row(vault, &number)) {
+		TRY(redo(vault, number));
+		rekey->after = number;
 		rekey->done++;
 		if (rekey->ahead)
 			rekey->ahead--;
 		else if (!vault_has_time(until_us))
 			break;
 	}
-	if (rekey->has_begun)
-		index_settle(rekey->next->index, rekey->after[0]);
 	return MORTISE_OK;
 }
 
 /* Rows that were written since they were done, and others until the time is over. */
 static enum mortise_status redo_rows(struct vault *vault, uint64_t until_us)
 {
-	store_use_epoch(vault->store, vault->rekey->next->meta.epoch);
-	enum mortise_status status = redo_again(vault);
+	TRY(redo_again(vault));
+	TRY(redo_onwards(vault, until_us));
+	index_settle(vault->rekey->next->index); /* not all of it at the end */
+	return MORTISE_OK;
+}
+
+/* The rows of the other half are those of a rekey, under way, dropped or over. */
+static enum mortise_status wipe_values(
+	struct vault *vault, const struct entry *other, const struct entry *after)
+{
+	for (size_t i = 0; i < other->version_count; i++) {
+		const struct store_place place = entry_place(other, &other->versions[i]);
+		const struct entry_version *kept =
+			after ? entry_version(after, place.version) : NULL;
+		if (!kept || kept->place != place.place)
+			TRY(store_delete_value(vault->store, &place));
+	}
+	return MORTISE_OK;
+}
+
+enum mortise_status rekey_wipe(struct vault *vault, uint64_t number, const struct entry *after)
+{
+	uint64_t other_epoch = vault->meta.epoch + 1; /* or the one before: they share a half */
+	CLEANUP(entry_drop) struct entry *other = NULL;
+	uint8_t *record = NULL;
+	size_t size = 0;
+
+	if (!vault_has_work(vault))
+		return MORTISE_OK;
+	enum mortise_status status =
+		store_secret(vault->store, other_epoch, number, &record, &size);
+	if (status == MORTISE_NOT_FOUND)
+		return MORTISE_OK;
 	if (status == MORTISE_OK)
-		status = redo_onwards(vault, until_us);
-	store_use_epoch(vault->store, vault->meta.epoch);
-	return status;
+		status = entry_take(number, record, size, &other);
+	/* What is none of ours has no values either. */
+	if (status != MORTISE_INTEGRITY)
+		TRY(status);
+	if (other)
+		TRY(wipe_values(vault, other, after));
+	return store_delete_secret(vault->store, other_epoch, number);
+}
+
+void rekey_forget(struct vault *vault, uint64_t number)
+{
+	if (!vault->rekey)
+		return;
+	cache_forget_entry(vault->rekey->next->cache, number);
+	index_remove(vault->rekey->next->index, number);
 }
 
 static enum mortise_status put_next_item(
@@ -219,10 +232,7 @@ static enum mortise_status put_next_item(
 {
 	struct vault *next = vault->rekey->next;
 
-	store_use_epoch(vault->store, next->meta.epoch);
-	enum mortise_status status = store_put_item(vault->store, kind, number, body);
-	store_use_epoch(vault->store, vault->meta.epoch);
-	TRY(status);
+	TRY(store_put_item(vault->store, next->meta.epoch, kind, number, body));
 	return index_put_item(next->index, kind, number, body);
 }
 
@@ -265,10 +275,7 @@ static enum mortise_status undo_policies(struct vault *vault)
 	uint64_t oldest = index_next_item(vault->index, STORE_POLICY, 0), number = 0;
 
 	while ((number = index_next_item(next->index, STORE_POLICY, number)) && number < oldest) {
-		store_use_epoch(vault->store, next->meta.epoch);
-		enum mortise_status status = store_delete_item(vault->store, STORE_POLICY, number);
-		store_use_epoch(vault->store, vault->meta.epoch);
-		TRY(status);
+		TRY(store_delete_item(vault->store, next->meta.epoch, STORE_POLICY, number));
 		index_delete_item(next->index, STORE_POLICY, number);
 	}
 	return MORTISE_OK;
@@ -369,7 +376,7 @@ enum mortise_status vault_rekey(struct vault *vault, bool reencrypt)
 	meta.epoch++;
 	TRY(make_master_key(vault, &master_key));
 	TRY(vault_make(vault->store, master_key, &meta, &rekey->next));
-	TRY(index_make_room(rekey->next->index, vault_count(vault)));
+	TRY(index_reserve(rekey->next->index, 1, vault_count(vault)));
 	/* Rows that somebody with the disk has put there must not become the store's. */
 	vault->sweep = (struct sweep){.is_due = true, .takes_values = true};
 	vault->rekey = rekey;
@@ -396,6 +403,7 @@ static enum mortise_status put_last(struct vault *vault)
 	next->meta.generation = vault->meta.generation > vault->target_generation
 					? vault->meta.generation
 					: vault->target_generation;
+	next->meta.last = vault->meta.last;
 	index_root(next->index, &next->meta, NULL, next->meta.tally);
 	return store_put_meta(vault->store, &next->meta);
 }
@@ -412,10 +420,8 @@ static void take_over(struct vault *vault)
 	next->index = old.index;
 	next->keyring = old.keyring;
 	keyring_done(&next->keyring);
-	if (rekey->reencrypts) {
-		vault->cache = next->cache;
-		next->cache = old.cache;
-	}
+	vault->cache = next->cache; /* the old one's rows are of the old epoch */
+	next->cache = old.cache;
 	vault->sweep = (struct sweep){.is_due = true, .takes_values = rekey->reencrypts};
 	vault->retired = next;
 	vault->rekey = NULL;
@@ -436,7 +442,6 @@ static enum mortise_status flip(struct vault *vault)
 	}
 	if (status != MORTISE_OK) {
 		store_rollback(vault->store);
-		store_use_epoch(vault->store, vault->meta.epoch);
 		return status;
 	}
 	take_over(vault);
@@ -457,12 +462,13 @@ static enum mortise_status redo_some(struct vault *vault, uint64_t until_us)
 static enum mortise_status rekey_slice(struct vault *vault, uint64_t until_us)
 {
 	const struct rekey *rekey = vault->rekey;
+	uint64_t number;
 
 	if (rekey->is_failing)
 		return MORTISE_BUSY;
 	TRY(vault_begin_slice(vault));
 	TRY(vault_end_slice(vault, redo_some(vault, until_us)));
-	if (rekey->again_count || redo_next_policy(vault) || redo_next_row(vault))
+	if (rekey->again_count || redo_next_policy(vault) || has_next_row(vault, &number))
 		return MORTISE_OK;
 	return flip(vault);
 }
@@ -471,31 +477,24 @@ static enum mortise_status rekey_slice(struct vault *vault, uint64_t until_us)
 
 #define AT_ONCE 32 /* rows looked at or deleted between two looks at the clock */
 
-static bool is_owned(const struct vault *vault, const struct store_place *place)
-{
-	const struct entry *entry = index_get(vault->index, place->id);
-	const struct entry_version *version = entry ? entry_version(entry, place->number) : NULL;
-
-	return version && version->value_epoch == place->value_epoch;
-}
-
-/* A row that is no value ends the search: `verify` will name what is behind it. */
 static enum mortise_status sweep_values(struct vault *vault)
 {
 	struct sweep *sweep = &vault->sweep;
 	struct store_place places[AT_ONCE];
 	unsigned count = 0;
-	enum mortise_status status =
-		store_next_values(vault->store, &sweep->after, AT_ONCE, places, &count);
 
-	if (status != MORTISE_OK && status != MORTISE_INTEGRITY)
-		return status;
-	for (unsigned i = 0; i < count; i++)
-		if (!is_owned(vault, &places[i]))
-			TRY(store_delete_value(vault->store, places[i].id, places[i].number,
-				places[i].value_epoch));
+	TRY(store_next_values(vault->store, sweep->after, AT_ONCE, places, &count));
+	for (unsigned i = 0; i < count; i++) {
+		bool is_owned = false;
+		enum mortise_status status = vault_owns(vault, &places[i], &is_owned);
+		if (status == MORTISE_INTEGRITY)
+			continue; /* `verify` will name the row */
+		TRY(status);
+		if (!is_owned)
+			TRY(store_delete_value(vault->store, &places[i]));
+	}
 	if (count)
-		sweep->after = places[count - 1];
+		sweep->after = places[count - 1].place;
 	/* Who writes the last row in every turn must not keep it from its end. */
 	sweep->takes_values = count == AT_ONCE;
 	return MORTISE_OK;
@@ -530,7 +529,7 @@ static enum mortise_status sweep_slice(struct vault *vault, uint64_t until_us)
 		return MORTISE_OK;
 	TRY(store_truncate_log(vault->store));
 	vault->sweep = (struct sweep){.is_due = false};
-	return MORTISE_OK;
+	return store_find_last_place(vault->store);
 }
 
 /* Memory first, which must not wait for a disk that fails. */

@@ -10,20 +10,24 @@
 #include "vault_rows.h"
 
 struct revision {
-	const struct entry *before; /* NULL: a new secret */
-	struct entry *after;
-	struct vault_head head; /* as it will be */
-	uint64_t added;         /* number of a new version; 0: none */
-	uint8_t *value;         /* of it, encrypted */
+	struct entry *before;     /* NULL: a new secret */
+	uint64_t number;          /* of the secret */
+	struct entry_parts parts; /* as it will be; of before, and of the buffers below */
+	struct vault_head head;   /* as it will be */
+	uint64_t added;           /* number of a new version; 0: none */
+	uint8_t wrapped_key[ENTRY_KEY_SIZE], info[INFO_SEALED_MAX];
+	uint8_t *value; /* of it, encrypted */
 	size_t value_size;
-	bool wipes; /* removed versions go from rows of other epochs, too */
+	bool wipes;          /* what is removed goes from rows of other epochs, too */
+	struct entry *after; /* once it is complete */
 };
 
-/* A secret that is there, and one that is not. */
+/* A secret that is there. */
 enum mortise_status revision_begin(
-	const struct vault *vault, const struct entry *before, struct revision *revision) MUST_USE;
+	const struct vault *vault, struct entry *before, struct revision *revision) MUST_USE;
+/* One that is not; `others` new ones were begun for the same commit. */
 enum mortise_status revision_begin_new(const struct vault *vault, const char *path,
-	uint64_t time_us, struct revision *revision) MUST_USE;
+	uint64_t time_us, size_t others, struct revision *revision) MUST_USE;
 void revision_done(struct revision *revision);
 
 /* Gives it a new version, which is not the current one yet. */

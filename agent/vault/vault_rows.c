@@ -14,12 +14,12 @@
 /* The first field of a record says which it is, as a frame's code does. */
 enum record { RECORD_HEAD = 2, RECORD_INFO = 3 };
 
-static struct envelope_binding row_binding(const struct vault *vault, enum envelope_kind kind,
-	const uint8_t id[ID_SIZE], uint64_t version)
+static struct envelope_binding row_binding(
+	const struct vault *vault, enum envelope_kind kind, uint64_t secret, uint64_t version)
 {
 	uint64_t epoch = kind == ENVELOPE_VALUE ? 0 : vault->meta.epoch;
 
-	return (struct envelope_binding){kind, vault->meta.uuid, id, version, epoch};
+	return (struct envelope_binding){kind, vault->meta.uuid, secret, version, epoch};
 }
 
 struct envelope_binding item_binding(
@@ -29,8 +29,7 @@ struct envelope_binding item_binding(
 				      : kind == STORE_ANCHOR ? ENVELOPE_ANCHOR
 							     : ENVELOPE_AUDIT_STATE;
 
-	return (struct envelope_binding){
-		envelope, vault->meta.uuid, NULL, number, vault->meta.epoch};
+	return (struct envelope_binding){envelope, vault->meta.uuid, 0, number, vault->meta.epoch};
 }
 
 static void put_if(struct wire_writer *writer, unsigned tag, uint64_t number)
@@ -76,10 +75,10 @@ static void put_head(struct wire_writer *writer, const struct vault_head *head)
 		wire_put_text(writer, RECORD_TAG_HOOK, metadata->hook);
 }
 
-enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status head_seal(const struct vault *vault, uint64_t secret,
 	const struct vault_head *head, uint8_t out_sealed[HEAD_SEALED_MAX], size_t *out_size)
 {
-	struct envelope_binding place = row_binding(vault, ENVELOPE_HEAD, id, 0);
+	struct envelope_binding place = row_binding(vault, ENVELOPE_HEAD, secret, 0);
 	CLEANUP(secret_drop) struct secret *plain = NULL;
 	struct wire_writer writer;
 
@@ -158,13 +157,15 @@ static enum mortise_status take_head(const struct wire_message *record, struct v
 enum mortise_status head_open(
 	const struct vault *vault, const struct entry *entry, struct vault_head *out_head)
 {
-	struct envelope_binding place = row_binding(vault, ENVELOPE_HEAD, entry->id, 0);
+	struct envelope_binding place = row_binding(vault, ENVELOPE_HEAD, entry->number, 0);
 	CLEANUP(secret_drop) struct secret *plain = NULL;
 	struct wire_message record;
 	struct vault_head head = {0};
 
-	TRY(envelope_open(
-		vault->keyring.key[KEY_LABEL], &place, entry->head, entry->head_size, &plain));
+	if (entry->head.size > HEAD_SEALED_MAX)
+		return MORTISE_INTEGRITY;
+	TRY(envelope_open(vault->keyring.key[KEY_LABEL], &place, entry->head.bytes,
+		entry->head.size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
 		record.code != RECORD_HEAD || take_head(&record, &head) != MORTISE_OK)
 		return MORTISE_INTEGRITY;
@@ -172,11 +173,11 @@ enum mortise_status head_open(
 	return MORTISE_OK;
 }
 
-enum mortise_status info_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status info_seal(const struct vault *vault, uint64_t secret,
 	const struct version_info *info, uint8_t out_sealed[INFO_SEALED_MAX], size_t *out_size)
 {
 	struct envelope_binding place =
-		row_binding(vault, ENVELOPE_VERSION_INFO, id, info->shown.number);
+		row_binding(vault, ENVELOPE_VERSION_INFO, secret, info->shown.number);
 	uint8_t plain[INFO_SEALED_MAX - ENVELOPE_OVERHEAD];
 	struct wire_writer writer;
 
@@ -195,18 +196,20 @@ enum mortise_status info_seal(const struct vault *vault, const uint8_t id[ID_SIZ
 	return MORTISE_OK;
 }
 
-enum mortise_status info_open(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status info_open(const struct vault *vault, uint64_t secret,
 	const struct entry_version *version, struct version_info *out_info)
 {
 	struct envelope_binding place =
-		row_binding(vault, ENVELOPE_VERSION_INFO, id, version->number);
+		row_binding(vault, ENVELOPE_VERSION_INFO, secret, version->number);
 	CLEANUP(secret_drop) struct secret *plain = NULL;
 	struct version_info info = {.shown.number = version->number};
 	struct wire_message record;
 	uint64_t uid = 0;
 
-	TRY(envelope_open(
-		vault->keyring.key[KEY_LABEL], &place, version->info, version->info_size, &plain));
+	if (version->info.size > INFO_SEALED_MAX)
+		return MORTISE_INTEGRITY;
+	TRY(envelope_open(vault->keyring.key[KEY_LABEL], &place, version->info.bytes,
+		version->info.size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
 		record.code != RECORD_INFO ||
 		wire_field_of(&record, RECORD_TAG_TOKEN)->size != WIRE_TOKEN_SIZE ||
@@ -222,25 +225,24 @@ enum mortise_status info_open(const struct vault *vault, const uint8_t id[ID_SIZ
 	return MORTISE_OK;
 }
 
-enum mortise_status value_open(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status value_open(const struct vault *vault, uint64_t secret,
 	const struct entry_version *version, struct store_bytes sealed, struct secret **out_value)
 {
 	struct envelope_binding key_place =
-		row_binding(vault, ENVELOPE_DATA_KEY, id, version->number);
-	struct envelope_binding place = row_binding(vault, ENVELOPE_VALUE, id, version->number);
+		row_binding(vault, ENVELOPE_DATA_KEY, secret, version->number);
+	struct envelope_binding place = row_binding(vault, ENVELOPE_VALUE, secret, version->number);
 	CLEANUP(secret_drop) struct secret *data_key = NULL;
 
 	TRY(envelope_open(vault->keyring.key[KEY_WRAP], &key_place, version->wrapped_key,
-		STORE_KEY_SIZE, &data_key));
+		ENTRY_KEY_SIZE, &data_key));
 	return envelope_open(data_key, &place, sealed.bytes, sealed.size, out_value);
 }
 
-enum mortise_status value_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
-	uint64_t number, struct store_bytes plain, uint8_t out_wrapped_key[STORE_KEY_SIZE],
-	uint8_t **out_sealed)
+enum mortise_status value_seal(const struct vault *vault, uint64_t secret, uint64_t version,
+	struct store_bytes plain, uint8_t out_wrapped_key[ENTRY_KEY_SIZE], uint8_t **out_sealed)
 {
-	struct envelope_binding key_place = row_binding(vault, ENVELOPE_DATA_KEY, id, number);
-	struct envelope_binding place = row_binding(vault, ENVELOPE_VALUE, id, number);
+	struct envelope_binding key_place = row_binding(vault, ENVELOPE_DATA_KEY, secret, version);
+	struct envelope_binding place = row_binding(vault, ENVELOPE_VALUE, secret, version);
 	CLEANUP(secret_drop) struct secret *data_key = NULL;
 
 	TRY(secret_random(KEY_SIZE, &data_key));
@@ -255,20 +257,147 @@ enum mortise_status value_seal(const struct vault *vault, const uint8_t id[ID_SI
 }
 
 enum mortise_status data_key_rewrap(const struct vault *vault, const struct vault *other,
-	const uint8_t id[ID_SIZE], const struct entry_version *version,
-	uint8_t out_wrapped_key[STORE_KEY_SIZE])
+	uint64_t secret, const struct entry_version *version,
+	uint8_t out_wrapped_key[ENTRY_KEY_SIZE])
 {
-	struct envelope_binding from = row_binding(vault, ENVELOPE_DATA_KEY, id, version->number);
-	struct envelope_binding to = row_binding(other, ENVELOPE_DATA_KEY, id, version->number);
+	struct envelope_binding from =
+		row_binding(vault, ENVELOPE_DATA_KEY, secret, version->number);
+	struct envelope_binding to = row_binding(other, ENVELOPE_DATA_KEY, secret, version->number);
 	CLEANUP(secret_drop) struct secret *data_key = NULL;
 
-	TRY(envelope_open(vault->keyring.key[KEY_WRAP], &from, version->wrapped_key, STORE_KEY_SIZE,
+	TRY(envelope_open(vault->keyring.key[KEY_WRAP], &from, version->wrapped_key, ENTRY_KEY_SIZE,
 		&data_key));
 	if (data_key->size != KEY_SIZE)
 		return MORTISE_INTEGRITY;
 	envelope_seal(
 		other->keyring.key[KEY_WRAP], &to, data_key->bytes, KEY_SIZE, out_wrapped_key);
 	return MORTISE_OK;
+}
+
+/* ---- rows, found and made ---- */
+
+void path_hash(const struct vault *vault, const char *path, uint8_t out_hash[INDEX_PATH_SIZE])
+{
+	uint8_t hash[ENVELOPE_HASH];
+
+	envelope_hash(vault->keyring.key[KEY_INDEX], path, strlen(path), hash);
+	memcpy(out_hash, hash, INDEX_PATH_SIZE);
+}
+
+bool vault_row(const struct vault *vault, const char *path, struct index_row *out_row)
+{
+	uint8_t hash[INDEX_PATH_SIZE];
+
+	path_hash(vault, path, hash);
+	return index_find(vault->index, hash, out_row);
+}
+
+enum mortise_status entry_mark(
+	const struct vault *vault, struct entry *entry, struct vault_head *out_head)
+{
+	TRY(head_open(vault, entry, out_head));
+	entry->current = out_head->current;
+	entry->previous = out_head->previous;
+	entry->pending = out_head->pending;
+	entry->is_deleted = out_head->deleted_us != 0;
+	return MORTISE_OK;
+}
+
+static enum mortise_status read_entry(
+	struct vault *vault, const struct index_row *row, struct entry **out_entry)
+{
+	CLEANUP(entry_drop) struct entry *entry = NULL;
+	uint8_t digest[STORE_HASH_SIZE], *record = NULL;
+	struct vault_head head;
+	size_t size = 0;
+
+	enum mortise_status status =
+		store_secret(vault->store, vault->meta.epoch, row->number, &record, &size);
+	if (status == MORTISE_NOT_FOUND)
+		return MORTISE_INTEGRITY;
+	TRY(status);
+	index_digest(vault->index, row->number, (struct store_bytes){record, size}, digest);
+	if (sodium_memcmp(digest, row->digest, sizeof digest) != 0) {
+		free(record);
+		return MORTISE_INTEGRITY;
+	}
+	TRY(entry_take(row->number, record, size, &entry));
+	TRY(entry_mark(vault, entry, &head));
+	cache_put_entry(vault->cache, entry);
+	*out_entry = entry;
+	entry = NULL;
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_entry(struct vault *vault, uint64_t number, struct entry **out_entry)
+{
+	struct entry *cached = cache_entry(vault->cache, number);
+	struct index_row row;
+
+	if (!cached && !index_get(vault->index, number, &row))
+		return MORTISE_NOT_FOUND;
+	if (!cached)
+		return read_entry(vault, &row, out_entry);
+	*out_entry = entry_hold(cached);
+	return MORTISE_OK;
+}
+
+enum mortise_status vault_find(struct vault *vault, const char *path, struct entry **out_entry)
+{
+	struct index_row row;
+
+	return vault_row(vault, path, &row) ? vault_entry(vault, row.number, out_entry)
+					    : MORTISE_NOT_FOUND;
+}
+
+enum mortise_status vault_look_up(struct vault *vault, const char *path, struct entry **out_entry)
+{
+	*out_entry = NULL;
+	enum mortise_status status = vault_find(vault, path, out_entry);
+
+	return status == MORTISE_NOT_FOUND ? MORTISE_OK : status;
+}
+
+enum mortise_status vault_owns(struct vault *vault, const struct store_place *place, bool *out_owns)
+{
+	CLEANUP(entry_drop) struct entry *entry = NULL;
+	enum mortise_status status = vault_entry(vault, place->secret, &entry);
+
+	if (status != MORTISE_OK && status != MORTISE_NOT_FOUND)
+		return status;
+	const struct entry_version *version = entry ? entry_version(entry, place->version) : NULL;
+	*out_owns = version && version->place == place->place;
+	return MORTISE_OK;
+}
+
+enum mortise_status entry_complete(const struct vault *vault, uint64_t number,
+	struct entry_parts *parts, const struct vault_head *head, struct entry **out_entry)
+{
+	uint8_t sealed[HEAD_SEALED_MAX];
+	struct entry *entry = NULL;
+	size_t size = 0;
+
+	TRY(head_seal(vault, number, head, sealed, &size));
+	parts->head = (struct store_bytes){sealed, size};
+	enum mortise_status status = entry_new(number, parts, &entry);
+	parts->head = (struct store_bytes){NULL, 0};
+	TRY(status);
+	entry->current = head->current;
+	entry->previous = head->previous;
+	entry->pending = head->pending;
+	entry->is_deleted = head->deleted_us != 0;
+	*out_entry = entry;
+	return MORTISE_OK;
+}
+
+struct index_row entry_row(const struct vault *vault, const struct entry *entry)
+{
+	struct index_row row = {entry->number, entry->current, entry->is_deleted, {0}, {0}};
+
+	memcpy(row.path_hash, entry->path_hash, sizeof row.path_hash);
+	index_digest(vault->index, entry->number,
+		(struct store_bytes){entry->record, entry->record_size}, row.digest);
+	return row;
 }
 
 /* How a vault is changed: in transactions, and in slices that are acknowledged to nobody. */
@@ -290,41 +419,39 @@ static enum mortise_status write_all(struct vault *vault, const struct store_met
 /* The log's keys change every minute: an old copy of them alone harms nobody but its taker. */
 static bool raises_generation(const struct index_change *change)
 {
-	return !change || change->entry ||
+	return !change || change->row_count ||
 	       (change->kind != STORE_AUDIT && change->kind != STORE_FLOOR);
 }
 
-/* The entry with this id has a new state. */
-static void note_row(struct vault *vault, const uint8_t id[ID_SIZE])
+/* The secret with this number has a new state. */
+static void note_row(struct vault *vault, uint64_t number)
 {
 	struct rekey *rekey = vault->rekey;
 
-	if (!rekey || !rekey->has_begun)
+	if (!rekey || !rekey->after)
 		return;
-	if (memcmp(id, rekey->after, ID_SIZE) > 0) {
+	if (number > rekey->after) {
 		rekey->ahead++;
 		return;
 	}
-	void *again = array_room(rekey->again, rekey->again_count, ID_SIZE);
+	void *again = array_room(rekey->again, rekey->again_count, sizeof *rekey->again);
 	if (!again) {
 		rekey->is_failing = true;
 		return;
 	}
 	rekey->again = again;
-	memcpy(rekey->again[rekey->again_count++], id, ID_SIZE);
+	rekey->again[rekey->again_count++] = number;
 }
 
 /* A rekey under way does again what has changed. */
 static void touch(struct vault *vault, const struct index_change *change)
 {
-	if (change->entry || change->entry_count || change->removed_id)
+	if (change->row_count || change->removed)
 		vault->changes++;
-	if (change->entry)
-		note_row(vault, change->entry->id);
-	for (size_t i = 0; i < change->entry_count; i++)
-		note_row(vault, change->entries[i]->id);
-	if (change->removed_id)
-		note_row(vault, change->removed_id);
+	for (size_t i = 0; i < change->row_count; i++)
+		note_row(vault, change->rows[i].number);
+	if (change->removed)
+		note_row(vault, change->removed);
 }
 
 bool vault_found_room(const struct vault *vault)
@@ -357,6 +484,8 @@ enum mortise_status vault_commit(struct vault *vault, const struct index_change 
 		return MORTISE_IO;
 	if (attempt.raises && meta->generation < vault->target_generation)
 		meta->generation = vault->target_generation;
+	if (change && change->row_count && change->rows[change->row_count - 1].number > meta->last)
+		meta->last = change->rows[change->row_count - 1].number;
 	index_root(vault->index, meta, change, meta->tally);
 	vault->attempt = attempt;
 	do {

@@ -8,6 +8,7 @@
 #define MORTISE_VAULT_ROWS_H
 
 #include "cache.h"
+#include "entry.h"
 #include "index.h"
 #include "reserve.h"
 #include "vault.h"
@@ -16,7 +17,7 @@
 struct sweep {
 	bool is_due;
 	bool takes_values; /* first those that no version calls its own */
-	struct store_place after;
+	uint64_t after;    /* the last place that was looked at */
 };
 
 /* The last commit, as it was to be. */
@@ -56,11 +57,26 @@ struct version_info {
 #define HEAD_SEALED_MAX (6144 + ENVELOPE_OVERHEAD)
 #define INFO_SEALED_MAX (512 + ENVELOPE_OVERHEAD)
 
-/* NULL: there is none. */
-const struct entry *vault_find(const struct vault *vault, const char *path);
+/* What is in memory of a secret. False: there is none. */
+bool vault_row(const struct vault *vault, const char *path, struct index_row *out_row);
+/* Its row, from the cache or the disk, if the tally is of it. MORTISE_NOT_FOUND. */
+enum mortise_status vault_entry(struct vault *vault, uint64_t number, struct entry **out_entry)
+	MUST_USE;
+/* The same by path. */
+enum mortise_status vault_find(struct vault *vault, const char *path, struct entry **out_entry)
+	MUST_USE;
+/* The same; but NULL where there is none. */
+enum mortise_status vault_look_up(struct vault *vault, const char *path, struct entry **out_entry)
+	MUST_USE;
+/* Is this where the value of a version stands that there is? */
+enum mortise_status vault_owns(struct vault *vault, const struct store_place *place, bool *out_owns)
+	MUST_USE;
 /* The version that a choice means; NULL: none. */
 const struct entry_version *vault_choose(
 	const struct entry *entry, const struct vault_choice *choice);
+
+/* The hash of a path, as the index has it. */
+void path_hash(const struct vault *vault, const char *path, uint8_t out_hash[INDEX_PATH_SIZE]);
 
 /* A vault of meta's epoch with its keys and an empty index. */
 enum mortise_status vault_make(struct store *store, const struct secret *master_key,
@@ -69,34 +85,40 @@ enum mortise_status vault_make(struct store *store, const struct secret *master_
 enum mortise_status vault_load(struct store *store, const struct secret *master_key,
 	const struct store_meta *meta, struct vault **out_vault) MUST_USE;
 
-enum mortise_status head_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status head_seal(const struct vault *vault, uint64_t secret,
 	const struct vault_head *head, uint8_t out_sealed[HEAD_SEALED_MAX], size_t *out_size)
 	MUST_USE;
 enum mortise_status head_open(
 	const struct vault *vault, const struct entry *entry, struct vault_head *out_head) MUST_USE;
-enum mortise_status info_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status info_seal(const struct vault *vault, uint64_t secret,
 	const struct version_info *info, uint8_t out_sealed[INFO_SEALED_MAX], size_t *out_size)
 	MUST_USE;
-enum mortise_status info_open(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status info_open(const struct vault *vault, uint64_t secret,
 	const struct entry_version *version, struct version_info *out_info) MUST_USE;
 
 /* The value of one version, unwrapped and decrypted. */
-enum mortise_status value_open(const struct vault *vault, const uint8_t id[ID_SIZE],
+enum mortise_status value_open(const struct vault *vault, uint64_t secret,
 	const struct entry_version *version, struct store_bytes sealed, struct secret **out_value)
 	MUST_USE;
 
 /* A new data key, wrapped, and with it the value, malloc'ed: plain's size + ENVELOPE_OVERHEAD. */
-enum mortise_status value_seal(const struct vault *vault, const uint8_t id[ID_SIZE],
-	uint64_t number, struct store_bytes plain, uint8_t out_wrapped_key[STORE_KEY_SIZE],
-	uint8_t **out_sealed) MUST_USE;
+enum mortise_status value_seal(const struct vault *vault, uint64_t secret, uint64_t version,
+	struct store_bytes plain, uint8_t out_wrapped_key[ENTRY_KEY_SIZE], uint8_t **out_sealed)
+	MUST_USE;
 /* The data key of a version, wrapped anew for another vault. */
 enum mortise_status data_key_rewrap(const struct vault *vault, const struct vault *other,
-	const uint8_t id[ID_SIZE], const struct entry_version *version,
-	uint8_t out_wrapped_key[STORE_KEY_SIZE]) MUST_USE;
+	uint64_t secret, const struct entry_version *version,
+	uint8_t out_wrapped_key[ENTRY_KEY_SIZE]) MUST_USE;
 
-/* Encrypts the head anew into the entry, and the digest over all of it. */
-enum mortise_status entry_complete(
-	const struct vault *vault, struct entry *entry, const struct vault_head *head) MUST_USE;
+/* What a row says in its head, where a read needs it. MORTISE_INTEGRITY: it is another's. */
+enum mortise_status entry_mark(
+	const struct vault *vault, struct entry *entry, struct vault_head *out_head) MUST_USE;
+/* A row: parts, of which the head is encrypted here. */
+enum mortise_status entry_complete(const struct vault *vault, uint64_t number,
+	struct entry_parts *parts, const struct vault_head *head, struct entry **out_entry)
+	MUST_USE;
+/* What the index has of it. */
+struct index_row entry_row(const struct vault *vault, const struct entry *entry);
 
 /* Where policy and audit state stand. */
 struct envelope_binding item_binding(

@@ -15,7 +15,7 @@ static enum mortise_status find_token(const struct vault *vault, const struct en
 
 	for (size_t i = entry ? entry->version_count : 0; i > 0 && !number; i--) {
 		struct version_info info;
-		TRY(info_open(vault, entry->id, &entry->versions[i - 1], &info));
+		TRY(info_open(vault, entry->number, &entry->versions[i - 1], &info));
 		if (sodium_memcmp(info.token, token, sizeof info.token) == 0)
 			number = info.shown.number;
 	}
@@ -25,16 +25,18 @@ static enum mortise_status find_token(const struct vault *vault, const struct en
 
 bool vault_has(const struct vault *vault, const char *path)
 {
-	return vault_find(vault, path) != NULL;
+	struct index_row row;
+
+	return vault_row(vault, path, &row);
 }
 
-bool vault_was_written(const struct vault *vault, const struct vault_write *write)
+bool vault_was_written(struct vault *vault, const struct vault_write *write)
 {
+	CLEANUP(entry_drop) struct entry *entry = NULL;
 	uint64_t number = 0;
 
-	return find_token(vault, vault_find(vault, write->path), write->token, &number) ==
-		       MORTISE_OK &&
-	       number != 0;
+	return vault_look_up(vault, write->path, &entry) == MORTISE_OK &&
+	       find_token(vault, entry, write->token, &number) == MORTISE_OK && number != 0;
 }
 
 /* Is the secret there, with this very value? */
@@ -69,14 +71,14 @@ static enum mortise_status check_pending(const struct entry *before)
 }
 
 static enum mortise_status prepare(struct vault *vault, const struct vault_write *write,
-	const struct entry *before, struct revision *revision)
+	struct entry *before, size_t others, struct revision *revision)
 {
 	if (write->is_pending)
 		TRY(check_pending(before));
 	if (before)
 		TRY(revision_begin(vault, before, revision));
 	else
-		TRY(revision_begin_new(vault, write->path, write->time_us, revision));
+		TRY(revision_begin_new(vault, write->path, write->time_us, others, revision));
 	TRY(revision_add(vault, write, revision));
 	if (write->is_pending) {
 		revision->head.pending = revision->added;
@@ -90,18 +92,21 @@ static enum mortise_status prepare(struct vault *vault, const struct vault_write
 
 /*
  * What a write comes to; *out_writes is false where nothing is to be done. A token seen before
- * comes first: what it did may be why the other conditions fail now.
+ * comes first: what it did may be why the other conditions fail now. `others` new secrets are made
+ * with it.
  */
 static enum mortise_status consider(struct vault *vault, const struct vault_write *write,
-	struct revision *revision, struct vault_outcome *out_outcome, bool *out_writes)
+	size_t others, struct revision *revision, struct vault_outcome *out_outcome,
+	bool *out_writes)
 {
-	const struct entry *before = vault_find(vault, write->path);
+	CLEANUP(entry_drop) struct entry *before = NULL;
 	struct vault_outcome outcome = {0, true};
 	bool same = false;
 
 	if (write->size > MORTISE_VALUE_MAX ||
 		(write->note && strlen(write->note) > VAULT_NOTE_MAX))
 		return MORTISE_INVALID;
+	TRY(vault_look_up(vault, write->path, &before));
 	TRY(find_token(vault, before, write->token, &outcome.version));
 	bool is_done = outcome.version != 0;
 	if (!is_done && write->has_expected_version &&
@@ -112,7 +117,7 @@ static enum mortise_status consider(struct vault *vault, const struct vault_writ
 	if (same)
 		outcome = (struct vault_outcome){before->current, false};
 	if (!is_done && !same) {
-		TRY(prepare(vault, write, before, revision));
+		TRY(prepare(vault, write, before, others, revision));
 		outcome.version = revision->added;
 	}
 	*out_outcome = outcome;
@@ -127,7 +132,7 @@ enum mortise_status vault_write(
 	struct vault_outcome outcome;
 	bool writes = false;
 
-	TRY(consider(vault, write, &revision, &outcome, &writes));
+	TRY(consider(vault, write, 0, &revision, &outcome, &writes));
 	if (writes)
 		TRY(revision_commit(vault, &revision, 1));
 	*out_outcome = outcome;
@@ -139,12 +144,13 @@ enum mortise_status vault_rollback(struct vault *vault, const struct vault_write
 {
 	const struct vault_choice choice = {VAULT_NUMBER, to};
 	CLEANUP(secret_drop) struct secret *value = NULL;
-	const struct entry *before = vault_find(vault, write->path);
+	CLEANUP(entry_drop) struct entry *before = NULL;
 	struct vault_outcome outcome = {0, true};
 	struct vault_write rewrite = *write;
 	char note[64];
 	uint64_t version = 0;
 
+	TRY(vault_look_up(vault, write->path, &before));
 	/* First, since that version may have made room for the new one. */
 	TRY(find_token(vault, before, write->token, &outcome.version));
 	if (!outcome.version && version_seen(before) == to)
@@ -164,6 +170,7 @@ enum mortise_status vault_rollback(struct vault *vault, const struct vault_write
 struct batch {
 	struct revision *revisions;
 	size_t capacity, count;
+	size_t fresh; /* of new secrets */
 };
 
 static void batch_done(struct batch *batch)
@@ -197,7 +204,8 @@ enum mortise_status vault_write_all(struct vault *vault, const struct vault_writ
 	for (size_t i = 0; i < count; i++) {
 		struct revision *revision = &batch.revisions[batch.count];
 		bool is_written = false;
-		TRY(consider(vault, &writes[i], revision, &outcomes[i], &is_written));
+		TRY(consider(vault, &writes[i], batch.fresh, revision, &outcomes[i], &is_written));
+		batch.fresh += is_written && !revision->before;
 		if (is_written)
 			batch.count++;
 		else

@@ -55,11 +55,13 @@ def any_row_that_is_changed_deleted_or_added_keeps_the_store_sealed(place):
     agent.stop()
     shutil.copytree(agent.store, place('good'))
     for statement in (
-            'DELETE FROM version WHERE secret=(SELECT min(id) FROM secret)',
-            'DELETE FROM secret WHERE id=(SELECT min(id) FROM secret)',
-            'UPDATE secret SET head=(SELECT head FROM secret ORDER BY id LIMIT 1)',
-            'UPDATE version SET key=(SELECT key FROM version ORDER BY secret LIMIT 1)',
-            'UPDATE version SET number=number+1',
+            'DELETE FROM secret WHERE number=(SELECT min(number) FROM secret)',
+            'DELETE FROM secret WHERE number=(SELECT max(number) FROM secret)',
+            'UPDATE secret SET record=(SELECT record FROM secret ORDER BY number LIMIT 1)',
+            'UPDATE secret SET number=number+1 WHERE number=(SELECT max(number) FROM secret)',
+            'UPDATE secret SET record=substr(record, 1, length(record)-1)',
+            'INSERT INTO secret SELECT number+7, record FROM secret LIMIT 1',
+            'UPDATE meta SET last=last+1',
             'INSERT INTO item SELECT 1, 2, 9, body FROM item WHERE kind=2',
             'DELETE FROM item WHERE kind=2', 'UPDATE meta SET tally=zeroblob(32)',
             'UPDATE meta SET epoch=2', 'UPDATE meta SET uuid=randomblob(16)',
@@ -82,8 +84,8 @@ def any_row_that_is_changed_deleted_or_added_keeps_the_store_sealed(place):
 def a_value_that_is_swapped_or_changed_is_65_and_the_others_are_served(place):
     agent = with_secrets(place)
     agent.set('prod/one', b'value-new')
-    edit(agent, 'UPDATE value SET bytes=(SELECT bytes FROM value WHERE number=2) WHERE number=1 '
-         'AND secret=(SELECT secret FROM value WHERE number=2)')
+    edit(agent, 'UPDATE value SET bytes=(SELECT bytes FROM value WHERE version=2) WHERE version=1 '
+         'AND secret=(SELECT secret FROM value WHERE version=2)')
     agent.start()
     result = agent.run('get', 'prod/one', '--version=1', '--wait=20')
     same((result.status, result.out), (65, b''))

@@ -302,9 +302,9 @@ static void explain_store(const char *directory, enum mortise_status status)
 		log_error("%s: %s; give the file to the agent's user, with mode 0600", path,
 			strerror(errno));
 	else if (status == MORTISE_REJECTED)
-		log_error(
-			"%s: made by another version of mortise, in a format that this one does "
-			"not read; use that version, or move the store away and run: mortise init",
+		log_error("%s: made by another version of mortise, in a format that this one does "
+			  "not read; use that version, or take its values along (take-values: "
+			  "docs/operations.md), or move the store away and run: mortise init",
 			path);
 	else if (status == MORTISE_BUSY || status == MORTISE_IO)
 		log_error("%s: %s", path, store_describe_open());

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "little_endian.h"
 #include "log.h"
 #include "path.h"
 #include "rate.h"
@@ -254,6 +255,63 @@ void exchange_next_page(struct exchange *exchange, const void *cursor, size_t si
 {
 	exchange->from->page_of = (uint16_t)exchange->operation->opcode;
 	memcpy(exchange->from->page, cursor, size);
+}
+
+#define VERIFY_US        5000 /* of one page */
+#define VERIFY_ROWS_DONE (UINT64_C(1) << 63)
+
+/* The cursor is whatever the client sends: a wrong one checks less, of the client's own question.
+ */
+static enum mortise_status take_check(struct exchange *exchange, struct vault_check *check)
+{
+	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
+
+	if (!cursor->bytes)
+		return MORTISE_OK;
+	if (cursor->size != REQUEST_PAGE_SIZE)
+		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
+	uint64_t secret = le64_get(cursor->bytes);
+	if ((secret & ~VERIFY_ROWS_DONE) > STORE_NUMBER_MAX)
+		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
+	*check = (struct vault_check){secret & ~VERIFY_ROWS_DONE, le64_get(cursor->bytes + 8),
+		(secret & VERIFY_ROWS_DONE) != 0, false};
+	exchange_go_on(exchange, cursor->bytes, cursor->size);
+	return MORTISE_OK;
+}
+
+static void put_check(struct exchange *exchange, const struct vault_check *check)
+{
+	uint8_t cursor[REQUEST_PAGE_SIZE];
+
+	le64_put(cursor, check->secret | (check->are_rows_done ? VERIFY_ROWS_DONE : 0));
+	le64_put(cursor + 8, check->place);
+	exchange_next_page(exchange, cursor, sizeof cursor);
+	wire_put(exchange->reply, WIRE_TAG_CURSOR, cursor, sizeof cursor);
+}
+
+enum mortise_status exchange_verify(struct exchange *exchange, struct vault *vault)
+{
+	struct wire_writer *reply = exchange->reply;
+	struct vault_check check = {0};
+	char complaint[VAULT_PATH_SIZE + 96];
+	size_t values = 0;
+
+	TRY(take_check(exchange, &check));
+	enum mortise_status status =
+		vault_verify(vault, &check, VERIFY_US, &values, complaint, sizeof complaint);
+	if (status != MORTISE_OK) {
+		exchange->is_silent = false;
+		return exchange_fail(exchange, status, "%s", complaint);
+	}
+	const struct vault_progress progress = vault_verify_progress(vault, &check);
+	if (!check.is_done)
+		put_check(exchange, &check);
+	wire_put_number(reply, WIRE_TAG_NUMBER, values);
+	if (!check.is_done)
+		wire_put_number(reply, WIRE_TAG_MORE, 1);
+	wire_put_number(reply, WIRE_TAG_DONE, progress.done);
+	wire_put_number(reply, WIRE_TAG_TOTAL, progress.total);
+	return MORTISE_OK;
 }
 
 enum mortise_status exchange_path(struct exchange *exchange, const struct wire_field *field,
@@ -588,7 +646,7 @@ static enum mortise_status claim(struct exchange *exchange, struct census *claim
 enum mortise_status exchange_keep(
 	struct exchange *exchange, struct census *claims, const struct vault_write *write)
 {
-	const struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
 	const struct census_sum sum = {
 		write->size + VAULT_VERSION_COST, !vault_has(vault, write->path)};
 	struct census_class classes[VAULT_CLASSES_MAX];
@@ -625,8 +683,10 @@ enum mortise_status exchange_keep_moved(struct exchange *exchange, const char *n
 	size_t count = 0;
 
 	TRY(census_new(&claims));
-	if (vault_show(vault, exchange->path, &head, versions, &count) != MORTISE_OK)
+	enum mortise_status status = vault_show(vault, exchange->path, &head, versions, &count);
+	if (status == MORTISE_NOT_FOUND)
 		return MORTISE_OK; /* the move itself will say so */
+	TRY(status);
 	for (size_t i = 0; i < count; i++) {
 		const struct census_sum sum = {versions[i].size_bytes + VAULT_VERSION_COST, i == 0};
 		size_t olds = classify(exchange->agent, versions[i].uid, exchange->path, old);

@@ -153,6 +153,8 @@ void exchange_record(const struct exchange *exchange, const char *path, size_t p
 void exchange_go_on(struct exchange *exchange, const void *cursor, size_t size);
 /* Says where the next page starts: at most REQUEST_PAGE_SIZE bytes. */
 void exchange_next_page(struct exchange *exchange, const void *cursor, size_t size);
+/* One page of a check of all that is on disk: what is asked for next, and how far it is. */
+enum mortise_status exchange_verify(struct exchange *exchange, struct vault *vault) MUST_USE;
 
 /* Is it root, the agent's user or an operator, and at the agent's own socket? */
 bool exchange_is_operator(const struct exchange *exchange);

@@ -51,14 +51,14 @@ struct damage {
 
 /* What is done between requests: checkpoints, purges, looks at disks. Times by the steady clock. */
 struct upkeep {
-	struct secret *audit_state;    /* of a checkpoint, not in the store yet; NULL: none */
-	uint64_t audit_retry_us;       /* when it is tried again */
-	bool has_old_keys;             /* in the store's write-ahead log: keys that have signed */
-	uint64_t forgot_us;            /* when they were last taken from it */
-	uint64_t deleted_keep_us;      /* until a deleted secret is purged; 0: never */
-	uint64_t looked_again_us;      /* at a store that could not be written */
-	uint64_t purged_us;            /* when any was looked for last */
-	uint8_t purge_cursor[ID_SIZE]; /* zeros: no look at all secrets is under way */
+	struct secret *audit_state; /* of a checkpoint, not in the store yet; NULL: none */
+	uint64_t audit_retry_us;    /* when it is tried again */
+	bool has_old_keys;          /* in the store's write-ahead log: keys that have signed */
+	uint64_t forgot_us;         /* when they were last taken from it */
+	uint64_t deleted_keep_us;   /* until a deleted secret is purged; 0: never */
+	uint64_t looked_again_us;   /* at a store that could not be written */
+	uint64_t purged_us;         /* when any was looked for last */
+	uint64_t purge_cursor;      /* 0: no look at all secrets is under way */
 	bool told_failing, told_reserve, told_scarce; /* what the log last said of the audit log */
 	bool told_moved;
 	uint64_t log_tried_us;    /* after it failed; monotonic */

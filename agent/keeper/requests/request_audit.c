@@ -5,8 +5,7 @@
 
 #include "exchange.h"
 
-#define VERIFY_BYTES   (4 * 1024 * 1024) /* of log checked for one frame */
-#define VERIFY_BUCKETS 256
+#define VERIFY_BYTES (4 * 1024 * 1024) /* of log checked for one frame */
 
 /* It is not the store, which refusal_words() means. */
 static enum mortise_status explain_unread(struct exchange *exchange, enum mortise_status status)
@@ -148,35 +147,5 @@ enum mortise_status request_audit_verify(struct exchange *exchange)
 
 enum mortise_status request_verify(struct exchange *exchange)
 {
-	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
-	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
-	struct wire_writer *reply = exchange->reply;
-	unsigned bucket = 0;
-	size_t values = 0;
-	char complaint[320];
-
-	if (cursor->bytes) {
-		if (cursor->size != 1 || cursor->bytes[0] == 0)
-			return exchange_fail(
-				exchange, MORTISE_INVALID, "not a cursor of this agent");
-		bucket = cursor->bytes[0];
-		exchange_go_on(exchange, cursor->bytes, 1);
-	}
-	enum mortise_status status =
-		vault_verify(vault, bucket, &values, complaint, sizeof complaint);
-	if (status != MORTISE_OK)
-		exchange->is_silent = false;
-	if (status != MORTISE_OK)
-		return exchange_fail(exchange, status, "%s", complaint);
-	uint8_t next = (uint8_t)(bucket + 1);
-	if (next) {
-		exchange_next_page(exchange, &next, 1);
-		wire_put(reply, WIRE_TAG_CURSOR, &next, 1);
-	}
-	wire_put_number(reply, WIRE_TAG_NUMBER, values);
-	if (next)
-		wire_put_number(reply, WIRE_TAG_MORE, 1);
-	wire_put_number(reply, WIRE_TAG_DONE, bucket + 1);
-	wire_put_number(reply, WIRE_TAG_TOTAL, VERIFY_BUCKETS);
-	return MORTISE_OK;
+	return exchange_verify(exchange, lifecycle_vault(exchange->agent->lifecycle));
 }

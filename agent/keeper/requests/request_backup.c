@@ -7,6 +7,10 @@
 #include "exchange.h"
 #include "request_typed.h"
 
+#define OTHER_FORMAT                                                                               \
+	"it was made by another version of mortise, in a format that this one does not read; use " \
+	"that version, or take its values along (take-values: docs/operations.md)"
+
 static enum mortise_status fail_busy(struct exchange *exchange)
 {
 	return exchange_fail(
@@ -111,7 +115,9 @@ static enum mortise_status fail_backup(struct exchange *exchange, enum mortise_s
 			"not the recovery key of that backup; it takes one that opened the store "
 			"when the "
 			"backup was made");
-	if (status == MORTISE_INTEGRITY || status == MORTISE_REJECTED)
+	if (status == MORTISE_REJECTED)
+		return exchange_fail(exchange, MORTISE_INTEGRITY, OTHER_FORMAT);
+	if (status == MORTISE_INTEGRITY)
 		return exchange_fail(exchange, MORTISE_INTEGRITY,
 			"not a backup of a mortise store as it was made: cut short, damaged or "
 			"edited");
@@ -163,40 +169,10 @@ static enum mortise_status open_backup(struct exchange *exchange)
 
 enum mortise_status request_backup_verify(struct exchange *exchange)
 {
-	const struct wire_field *cursor = wire_field_of(exchange->request, WIRE_TAG_CURSOR);
-	struct wire_writer *reply = exchange->reply;
-	char complaint[320];
-	unsigned bucket = 0;
-	size_t values = 0;
-
-	if (cursor->bytes) {
-		if (cursor->size != 1 || cursor->bytes[0] == 0)
-			return exchange_fail(
-				exchange, MORTISE_INVALID, "not a cursor of this agent");
-		bucket = cursor->bytes[0];
-		exchange_go_on(exchange, cursor->bytes, 1);
-	} else {
+	if (!wire_has(exchange->request, WIRE_TAG_CURSOR))
 		TRY(open_backup(exchange));
-	}
 	struct vault *vault = backup_vault(backup_of(exchange), exchange->from);
-	if (!vault)
-		return fail_backup(exchange, MORTISE_NOT_FOUND);
-	enum mortise_status status =
-		vault_verify(vault, bucket, &values, complaint, sizeof complaint);
-	if (status != MORTISE_OK) {
-		exchange->is_silent = false;
-		return exchange_fail(exchange, status, "%s", complaint);
-	}
-	uint8_t next = (uint8_t)(bucket + 1);
-	exchange_next_page(exchange, &next, 1);
-	if (next)
-		wire_put(reply, WIRE_TAG_CURSOR, &next, 1);
-	wire_put_number(reply, WIRE_TAG_NUMBER, values);
-	if (next)
-		wire_put_number(reply, WIRE_TAG_MORE, 1);
-	wire_put_number(reply, WIRE_TAG_DONE, bucket + 1);
-	wire_put_number(reply, WIRE_TAG_TOTAL, 256);
-	return MORTISE_OK;
+	return vault ? exchange_verify(exchange, vault) : fail_backup(exchange, MORTISE_NOT_FOUND);
 }
 
 static void put_recovered(struct wire_writer *reply, const void *context)
@@ -236,8 +212,9 @@ static enum mortise_status explain(struct exchange *exchange, enum mortise_statu
 			lifecycle_is_busy(lifecycle)
 				? "the hardware is being asked just now; try again"
 				: "there is too little memory for it; free some, then try again");
-	case MORTISE_INTEGRITY:
 	case MORTISE_REJECTED:
+		return exchange_fail(exchange, MORTISE_INTEGRITY, OTHER_FORMAT);
+	case MORTISE_INTEGRITY:
 		return exchange_fail(exchange, MORTISE_INTEGRITY,
 			"the store is not what mortise wrote: damaged, cut short or edited; "
 			"recover it from a backup: mortise recover --backup=F");

@@ -17,14 +17,14 @@
 
 struct seen {
 	uint8_t fingerprint[ENVELOPE_HASH];
-	uint8_t id[ID_SIZE];
+	uint64_t number; /* of a secret */
 };
 
 struct hygiene {
 	uint64_t epoch; /* fingerprints of another are of no use */
 	uint64_t older_than_us;
-	uint8_t after[ID_SIZE];
-	bool has_begun, is_read; /* all values: then seen is in order */
+	uint64_t after; /* the secret that was looked at last */
+	bool is_read;   /* all values: then seen is in order */
 	struct seen *seen;
 	size_t count;
 	size_t at; /* in seen: all before was told */
@@ -39,8 +39,8 @@ static void drop(void *state)
 	free(hygiene);
 }
 
-static enum mortise_status remember(struct hygiene *hygiene, const uint8_t id[ID_SIZE],
-	const uint8_t fingerprint[ENVELOPE_HASH])
+static enum mortise_status remember(
+	struct hygiene *hygiene, uint64_t number, const uint8_t fingerprint[ENVELOPE_HASH])
 {
 	struct seen *seen = array_room(hygiene->seen, hygiene->count, sizeof *seen);
 
@@ -49,7 +49,7 @@ static enum mortise_status remember(struct hygiene *hygiene, const uint8_t id[ID
 	hygiene->seen = seen;
 	seen += hygiene->count++;
 	memcpy(seen->fingerprint, fingerprint, sizeof seen->fingerprint);
-	memcpy(seen->id, id, sizeof seen->id);
+	seen->number = number;
 	return MORTISE_OK;
 }
 
@@ -108,7 +108,9 @@ static int compare(const void *one, const void *other)
 	const struct seen *a = one, *b = other;
 	int order = memcmp(a->fingerprint, b->fingerprint, sizeof a->fingerprint);
 
-	return order ? order : memcmp(a->id, b->id, sizeof a->id);
+	if (order)
+		return order;
+	return a->number < b->number ? -1 : a->number > b->number;
 }
 
 static enum mortise_status read_some(struct exchange *exchange, struct hygiene *hygiene)
@@ -117,8 +119,8 @@ static enum mortise_status read_some(struct exchange *exchange, struct hygiene *
 	struct vault_head head;
 
 	for (unsigned i = 0; i < SLICE_VALUES; i++) {
-		enum mortise_status status = vault_next(
-			vault, hygiene->has_begun ? hygiene->after : NULL, hygiene->after, &head);
+		enum mortise_status status =
+			vault_next(vault, hygiene->after, &hygiene->after, &head);
 		if (status == MORTISE_NOT_FOUND) {
 			if (hygiene->count)
 				qsort(hygiene->seen, hygiene->count, sizeof *hygiene->seen,
@@ -127,7 +129,6 @@ static enum mortise_status read_some(struct exchange *exchange, struct hygiene *
 			return MORTISE_OK;
 		}
 		TRY(status);
-		hygiene->has_begun = true;
 		hygiene->examined++;
 		TRY(examine(exchange, hygiene, &head));
 	}
@@ -154,7 +155,7 @@ static enum mortise_status tell_twins(struct exchange *exchange, struct hygiene 
 		if (is_first && !is_same(hygiene, at, at + 1))
 			continue;
 		hygiene->group += is_first;
-		enum mortise_status status = vault_head(vault, hygiene->seen[at].id, &head);
+		enum mortise_status status = vault_head(vault, hygiene->seen[at].number, &head);
 		if (status != MORTISE_NOT_FOUND)
 			TRY(status);
 		if (status != MORTISE_OK || head.deleted_us)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "little_endian.h"
 #include "path.h"
 
 static bool find_selector(const char *label, enum vault_selector *out_selector)
@@ -439,10 +440,11 @@ enum mortise_status request_show(struct exchange *exchange)
 	return MORTISE_OK;
 }
 
+#define CURSOR_SIZE 8 /* a number */
+
 struct listing {
 	char prefix[MORTISE_PATH_MAX + 2]; /* "" or ends with '/' */
-	uint8_t id[ID_SIZE];
-	const uint8_t *after; /* NULL: from the start */
+	uint64_t after;                    /* the number of the secret that was looked at last */
 	unsigned entries, examined;
 	bool has_more;
 };
@@ -462,11 +464,10 @@ static enum mortise_status read_listing(struct exchange *exchange, struct listin
 	}
 	if (!cursor->bytes)
 		return MORTISE_OK;
-	if (cursor->size != ID_SIZE)
+	if (cursor->size != CURSOR_SIZE)
 		return exchange_fail(exchange, MORTISE_INVALID, "not a cursor of this agent");
-	memcpy(listing->id, cursor->bytes, ID_SIZE);
-	listing->after = listing->id;
-	exchange_go_on(exchange, listing->id, ID_SIZE);
+	listing->after = le64_get(cursor->bytes);
+	exchange_go_on(exchange, cursor->bytes, CURSOR_SIZE);
 	return MORTISE_OK;
 }
 
@@ -502,11 +503,11 @@ static enum mortise_status put_entries(struct exchange *exchange, struct listing
 	struct vault_head head;
 
 	while (listing->entries < LIST_ENTRIES_MAX && listing->examined < LIST_EXAMINED_MAX) {
-		enum mortise_status status = vault_next(vault, listing->after, listing->id, &head);
+		enum mortise_status status =
+			vault_next(vault, listing->after, &listing->after, &head);
 		if (status == MORTISE_NOT_FOUND)
 			return MORTISE_OK;
 		TRY(status);
-		listing->after = listing->id;
 		listing->examined++;
 		if (!exchange_may(exchange, exchange->operation->verb, head.path).allowed ||
 			!is_below(head.path, listing->prefix))
@@ -537,8 +538,10 @@ enum mortise_status request_list(struct exchange *exchange)
 	}
 	wire_list_end(exchange->reply, mark);
 	if (listing.has_more) {
-		exchange_next_page(exchange, listing.id, ID_SIZE);
-		wire_put(exchange->reply, WIRE_TAG_CURSOR, listing.id, ID_SIZE);
+		uint8_t cursor[CURSOR_SIZE];
+		le64_put(cursor, listing.after);
+		exchange_next_page(exchange, cursor, sizeof cursor);
+		wire_put(exchange->reply, WIRE_TAG_CURSOR, cursor, sizeof cursor);
 		wire_put_number(exchange->reply, WIRE_TAG_MORE, 1);
 	}
 	/* What is due is so by this clock, which is at times believed less than a host's. */

@@ -284,8 +284,7 @@ static void record_purge(struct agent *agent, const char *path, uint64_t version
 
 static bool may_purge(const struct agent *agent, const struct clock_now *now)
 {
-	bool is_resting = sodium_is_zero(agent->upkeep.purge_cursor, ID_SIZE) &&
-			  agent->upkeep.purged_us &&
+	bool is_resting = !agent->upkeep.purge_cursor && agent->upkeep.purged_us &&
 			  clock_steady_us() - agent->upkeep.purged_us < PURGE_US;
 
 	return lifecycle_vault(agent->lifecycle) && agent->upkeep.deleted_keep_us &&
@@ -296,7 +295,7 @@ static bool may_purge(const struct agent *agent, const struct clock_now *now)
 static void purge_deleted(struct agent *agent, const struct clock_now *now)
 {
 	struct vault *vault = lifecycle_vault(agent->lifecycle);
-	uint8_t *cursor = agent->upkeep.purge_cursor;
+	uint64_t *cursor = &agent->upkeep.purge_cursor;
 	char path[VAULT_PATH_SIZE];
 	uint64_t version = 0;
 
@@ -308,7 +307,9 @@ static void purge_deleted(struct agent *agent, const struct clock_now *now)
 	if (status == MORTISE_NOT_FOUND)
 		return;
 	if (status != MORTISE_OK) {
-		memset(cursor, 0, ID_SIZE);
+		/* Behind a row that is damaged there are others. */
+		if (status != MORTISE_INTEGRITY)
+			*cursor = 0;
 		log_warning("a deleted secret could not be purged, it is tried again: %s",
 			mortise_status_text(status));
 		return;
