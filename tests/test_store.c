@@ -890,6 +890,23 @@ static enum mortise_status take_item(
 	return MORTISE_OK;
 }
 
+/* As in a file edited by bytes: a table that has rows twice, or never ends. */
+static void items_in_no_order_or_without_end_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = fixture->store;
+
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	for (uint64_t number = 1; number <= STORE_ITEMS_MAX; number++)
+		assert_int_equal(
+			store_put_item(store, 1, STORE_GAP, number, bytes_of("gap")), MORTISE_OK);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+	assert_int_equal(store_each_item(store, take_item, NULL), MORTISE_OK);
+	assert_int_equal(store_put_item(store, 1, STORE_GAP, STORE_ITEMS_MAX + 1, bytes_of("gap")),
+		MORTISE_OK);
+	assert_int_equal(store_each_item(store, take_item, NULL), MORTISE_INTEGRITY);
+}
+
 static enum mortise_status take_secret(void *context, uint64_t number, struct store_bytes record)
 {
 	return MORTISE_OK;
@@ -1157,6 +1174,7 @@ int main(void)
 		IN_STORE(an_item_is_replaced_and_deleted),
 		IN_STORE(a_secret_is_replaced_and_deleted),
 		IN_STORE(an_item_or_record_that_is_too_large_is_refused),
+		IN_STORE(items_in_no_order_or_without_end_are_refused),
 		IN_STORE(the_largest_record_is_taken_and_read),
 		IN_STORE(a_value_is_never_replaced),
 		IN_STORE(a_deleted_value_is_gone),

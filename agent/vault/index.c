@@ -405,16 +405,16 @@ size_t index_count(const struct index *index)
 	return index->count;
 }
 
-static enum mortise_status grow_table(struct index *index)
+static enum mortise_status grow_table(struct index *index, size_t size)
 {
 	uint64_t *old = index->by_path;
-	size_t old_size = index->mask + 1;
-	uint64_t *table = calloc(old_size * 2, sizeof *table);
+	size_t old_size = index->count ? index->mask + 1 : 0;
+	uint64_t *table = calloc(size, sizeof *table);
 
 	if (!table)
 		return MORTISE_BUSY;
 	index->by_path = table;
-	index->mask = old_size * 2 - 1;
+	index->mask = size - 1;
 	for (size_t i = 0; i < old_size; i++) {
 		size_t slot = home_of(index, old[i]);
 		while (old[i] && table[slot])
@@ -500,9 +500,10 @@ enum mortise_status index_reserve(struct index *index, uint64_t number, size_t c
 		node->rows = rows;
 		node->room = (uint8_t)room;
 	}
-	while ((index->count + count) * 4 > index->mask * 3)
-		TRY(grow_table(index));
-	return MORTISE_OK;
+	size_t size = index->mask + 1;
+	while ((index->count + count) * 4 > (size - 1) * 3)
+		size *= 2;
+	return size > index->mask + 1 ? grow_table(index, size) : MORTISE_OK;
 }
 
 void index_put(struct index *index, const struct index_row *row)

@@ -39,8 +39,11 @@ static const char *const sql[STATEMENTS] = {
 	[PUT_VALUE] = "INSERT INTO value VALUES(?1,?2,?3,?4)",
 	[DELETE_VALUE] = "DELETE FROM value WHERE place=?1 AND secret=?2 AND version=?3",
 	[GET_VALUE] = "SELECT bytes FROM value WHERE place=?1 AND secret=?2 AND version=?3",
-	[NEXT_VALUES] = "SELECT place, secret, version FROM value WHERE place>=?1 ORDER BY place "
+	[NEXT_VALUES] = "SELECT place, secret, version FROM value WHERE place>?1 ORDER BY place "
 			"LIMIT ?2",
+	[STRAY_VALUES] = "SELECT 1 FROM value WHERE place<1 LIMIT 1",
+	[SWEEP_STRAYS] = "DELETE FROM value WHERE place IN (SELECT place FROM value WHERE place<1 "
+			 "LIMIT ?1)",
 	[LAST_VALUE] = "SELECT max(place) FROM value WHERE place>0",
 	/* Rows that are no half's at all among them. */
 	[OTHER_SECRETS] = "SELECT 1 FROM secret WHERE number<?1 OR number>?2 LIMIT 1",

@@ -32,6 +32,7 @@
 #define STORE_HASH_SIZE  32
 #define STORE_RECORD_MAX (128 * 1024)
 #define STORE_VALUE_MAX  (65536 + 40)
+#define STORE_ITEMS_MAX  1024
 #define STORE_ITEM_MAX   (32 * 1024 * 1024)
 #define STORE_HOLD_MAX   128
 #define STORE_NUMBER_MAX ((UINT64_C(1) << 40) - 1) /* of a secret */
@@ -137,7 +138,7 @@ struct store_place {
 enum mortise_status store_new_place(struct store *store, uint64_t *out_place) MUST_USE;
 /* Looks where the last value stands now; new ones are put behind that. */
 enum mortise_status store_find_last_place(struct store *store) MUST_USE;
-/* The highest that was given so far, or 0. */
+/* Behind which new ones are put; 0: at the start. */
 uint64_t store_last_place(const struct store *store);
 /* MORTISE_INTEGRITY if there is one already. */
 enum mortise_status store_put_value(
@@ -172,6 +173,11 @@ enum mortise_status store_item(struct store *store, enum store_item kind, uint64
 enum mortise_status store_value(struct store *store, const struct store_place *place,
 	uint8_t **out_bytes, size_t *out_size) MUST_USE;
 
+/* Values at places below 1, where none is ever put: are there any; deletes some. */
+enum mortise_status store_has_strays(struct store *store, bool *out_has) MUST_USE;
+enum mortise_status store_sweep_strays(struct store *store, unsigned limit, unsigned *out_count)
+	MUST_USE;
+
 /*
  * The hold: "" for none, else a word of lifecycle's. Each call is its own transaction.
  * MORTISE_INTEGRITY where it is longer than STORE_HOLD_MAX.
@@ -184,7 +190,10 @@ enum mortise_status store_has_leftovers(struct store *store, bool *out_has) MUST
 /* Deletes about `limit` of them; *out_count 0: there are no more. */
 enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *out_count) MUST_USE;
 
-/* At most `limit` values with a place above `after`, in order. */
+/*
+ * At most `limit` values with a place above `after`, in order; 0 starts. MORTISE_INTEGRITY where
+ * they are in no order.
+ */
 enum mortise_status store_next_values(struct store *store, uint64_t after, unsigned limit,
 	struct store_place *out_places, unsigned *out_count) MUST_USE;
 

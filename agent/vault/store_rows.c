@@ -171,23 +171,31 @@ static enum mortise_status each(struct store *store, sqlite3_stmt *statement,
 struct item_walk {
 	store_item_visit *visit;
 	void *context;
+	uint64_t kind, number; /* of the item before */
+	unsigned count;
 };
 
 static enum mortise_status item_row(sqlite3_stmt *statement, void *context)
 {
-	const struct item_walk *walk = context;
+	struct item_walk *walk = context;
 	uint64_t kind = store_column_number(statement, 0);
+	uint64_t number = store_column_number(statement, 1);
 	struct store_bytes body = store_column_bytes(statement, 2);
+	bool is_next = walk->count == 0 || kind > walk->kind ||
+		       (kind == walk->kind && (int64_t)number > (int64_t)walk->number);
 
-	if (kind < STORE_SLOT || kind > STORE_ITEM_LAST || body.size > STORE_ITEM_MAX)
+	/* In a file that was edited a table can be read for ever. */
+	if (kind < STORE_SLOT || kind > STORE_ITEM_LAST || body.size > STORE_ITEM_MAX || !is_next ||
+		++walk->count > STORE_ITEMS_MAX)
 		return MORTISE_INTEGRITY;
-	return walk->visit(
-		walk->context, (enum store_item)kind, store_column_number(statement, 1), body);
+	walk->kind = kind;
+	walk->number = number;
+	return walk->visit(walk->context, (enum store_item)kind, number, body);
 }
 
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)
 {
-	struct item_walk walk = {visit, context};
+	struct item_walk walk = {.visit = visit, .context = context};
 	sqlite3_stmt *statement = store_statement(store, EACH_ITEM);
 
 	store_bind_number(statement, 1, store->epoch);
@@ -376,6 +384,30 @@ enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *o
 	return MORTISE_OK;
 }
 
+enum mortise_status store_has_strays(struct store *store, bool *out_has)
+{
+	sqlite3_stmt *statement = store_statement(store, STRAY_VALUES);
+	int code = sqlite3_step(statement);
+	enum mortise_status status = MORTISE_OK;
+
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
+		status = store_judge(store, code);
+	store_rest(statement);
+	if (status == MORTISE_OK)
+		*out_has = code == SQLITE_ROW;
+	return status;
+}
+
+enum mortise_status store_sweep_strays(struct store *store, unsigned limit, unsigned *out_count)
+{
+	sqlite3_stmt *statement = store_statement(store, SWEEP_STRAYS);
+
+	store_bind_number(statement, 1, limit);
+	TRY(store_finish(store, statement));
+	*out_count = (unsigned)sqlite3_changes(store->db);
+	return MORTISE_OK;
+}
+
 enum mortise_status store_next_values(struct store *store, uint64_t after, unsigned limit,
 	struct store_place *out_places, unsigned *out_count)
 {
@@ -384,15 +416,15 @@ enum mortise_status store_next_values(struct store *store, uint64_t after, unsig
 	unsigned count = 0;
 	int code = SQLITE_DONE;
 
-	/* From the very first on: an edited file may have places that are none. */
-	store_bind_number(statement, 1, after ? after + 1 : (uint64_t)INT64_MIN);
+	store_bind_number(statement, 1, after);
 	store_bind_number(statement, 2, limit);
 	for (; count < limit && (code = sqlite3_step(statement)) == SQLITE_ROW; count++) {
 		out_places[count] = (struct store_place){store_column_number(statement, 0),
 			store_column_number(statement, 1), store_column_number(statement, 2)};
-		if (count &&
-			(int64_t)out_places[count].place <= (int64_t)out_places[count - 1].place)
+		/* In a file that was edited they may come in any order. */
+		if ((int64_t)out_places[count].place <= (int64_t)after)
 			status = MORTISE_INTEGRITY;
+		after = out_places[count].place;
 	}
 	if (code != SQLITE_DONE && code != SQLITE_ROW)
 		status = store_judge(store, code);

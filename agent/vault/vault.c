@@ -202,7 +202,7 @@ enum mortise_status vault_next(
 
 	if (!index_next(vault->index, after, &row))
 		return MORTISE_NOT_FOUND;
-	TRY(vault_entry(vault, row.number, &entry));
+	TRY(vault_glance(vault, row.number, &entry));
 	TRY(head_open(vault, entry, &head));
 	TRY(find_age(vault, entry, &head));
 	*out_number = row.number;

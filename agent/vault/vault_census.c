@@ -120,12 +120,13 @@ enum mortise_status vault_count_slice(struct vault *vault, unsigned budget_us)
 		counting->is_whole = !index_next(vault->index, counting->at, &row);
 		if (counting->is_whole)
 			return MORTISE_OK;
-		enum mortise_status status = vault_entry(vault, row.number, &entry);
+		enum mortise_status status = vault_glance(vault, row.number, &entry);
 		counting->at = row.number;
 		if (status == MORTISE_OK)
 			status = count_entry(vault, entry, true);
-		if (status == MORTISE_INTEGRITY)
-			continue; /* a row that is damaged is served to nobody: `verify` names it */
+		/* A row that cannot be read is served to nobody: `verify` names it. */
+		if (status == MORTISE_INTEGRITY || status == MORTISE_IO)
+			continue;
 		counting->is_lost = status != MORTISE_OK;
 		TRY(status);
 	} while (vault_has_time(until_us));

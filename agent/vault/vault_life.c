@@ -213,7 +213,8 @@ enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
 
 /* Versions and secrets that go for good. */
 
-#define LOOKED_AT 1000 /* secrets, in one vault_purge() */
+#define LOOKED_AT  1000 /* secrets, in one vault_purge() */
+#define LOOKING_US 1000 /* and for so long */
 
 static enum mortise_status leave_no_copy(struct vault *vault)
 {
@@ -328,11 +329,14 @@ enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t k
 	uint64_t *cursor, char out_path[VAULT_PATH_SIZE], uint64_t *out_version)
 {
 	enum mortise_status status = MORTISE_NOT_FOUND;
+	uint64_t until_us = vault_until(LOOKING_US);
 	bool has_committed = false;
 	struct vault_head head;
 	struct index_row row;
 
-	for (unsigned i = 0; i < LOOKED_AT && status == MORTISE_NOT_FOUND && !has_committed; i++) {
+	for (unsigned i = 0; i < LOOKED_AT && status == MORTISE_NOT_FOUND && !has_committed &&
+			     vault_has_time(until_us);
+		i++) {
 		CLEANUP(entry_drop) struct entry *entry = NULL;
 		if (!index_next(vault->index, *cursor, &row)) {
 			*cursor = 0;
@@ -341,8 +345,10 @@ enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t k
 		*cursor = row.number;
 		if (!row.is_deleted)
 			continue;
-		status = vault_entry(vault, row.number, &entry);
-		if (status == MORTISE_OK)
+		status = vault_glance(vault, row.number, &entry);
+		if (status == MORTISE_IO)
+			status = MORTISE_NOT_FOUND; /* behind it there are others */
+		else if (status == MORTISE_OK)
 			status = purge(vault, entry, now_us, keep_us, &head, &has_committed);
 	}
 	TRY(status);

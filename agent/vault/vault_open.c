@@ -326,6 +326,18 @@ static enum mortise_status verify_next_row(struct verifying *verifying)
 	return MORTISE_OK;
 }
 
+static enum mortise_status verify_no_strays(struct verifying *verifying)
+{
+	bool has = false;
+
+	TRY(store_has_strays(verifying->vault->store, &has));
+	if (!has)
+		return MORTISE_OK;
+	snprintf(verifying->complaint, verifying->complaint_size,
+		"a value on disk was never written: it stands where none is put");
+	return MORTISE_INTEGRITY;
+}
+
 /* Values that belong to no version: nobody would read them, but they were not written here. */
 static enum mortise_status verify_places(struct verifying *verifying)
 {
@@ -339,14 +351,17 @@ static enum mortise_status verify_places(struct verifying *verifying)
 		check->is_done = true;
 		return MORTISE_OK;
 	}
+	if (!check->place)
+		TRY(verify_no_strays(verifying));
 	TRY(store_next_values(vault->store, check->place, VALUES_AT_ONCE, places, &count));
 	for (unsigned i = 0; i < count; i++) {
 		bool is_owned = false;
 		TRY(vault_owns(vault, &places[i], &is_owned));
 		if (!is_owned) {
 			snprintf(verifying->complaint, verifying->complaint_size,
-				"a value on disk was never written, or is left of one that was "
-				"removed");
+				"the value at place %llu was never written, or is left of one that "
+				"was removed",
+				(unsigned long long)places[i].place);
 			return MORTISE_INTEGRITY;
 		}
 	}
@@ -407,6 +422,7 @@ static bool is_same(const struct store_meta *meta, const struct store_meta *othe
 {
 	return memcmp(meta->uuid, other->uuid, sizeof meta->uuid) == 0 &&
 	       meta->epoch == other->epoch && meta->generation == other->generation &&
+	       meta->last == other->last &&
 	       sodium_memcmp(meta->tally, other->tally, sizeof meta->tally) == 0;
 }
 

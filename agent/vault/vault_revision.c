@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "vault_revision.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ void revision_done(struct revision *revision)
 {
 	entry_drop(&revision->before);
 	entry_drop(&revision->after);
+	sodium_memzero(&revision->head, sizeof revision->head);
 	free(revision->value);
 	revision->value = NULL;
 }

@@ -14,6 +14,15 @@
 /* The first field of a record says which it is, as a frame's code does. */
 enum record { RECORD_HEAD = 2, RECORD_INFO = 3 };
 
+/* What is in each, as docs/store.md has it. */
+#define HEAD_NEEDED RECORD_TAG_PATH, RECORD_TAG_VERSION, RECORD_TAG_TIME
+#define HEAD_POSSIBLE                                                                              \
+	RECORD_TAG_TOKEN, RECORD_TAG_NUMBER, RECORD_TAG_OFFSET, RECORD_TAG_DONE, RECORD_TAG_TOTAL, \
+		RECORD_TAG_DELETED, RECORD_TAG_META, RECORD_TAG_NOTE, RECORD_TAG_MAX_AGE,          \
+		RECORD_TAG_HOOK
+#define INFO_NEEDED   RECORD_TAG_TOKEN, RECORD_TAG_NUMBER, RECORD_TAG_TIME, RECORD_TAG_TOTAL
+#define INFO_POSSIBLE RECORD_TAG_NOTE
+
 static struct envelope_binding row_binding(
 	const struct vault *vault, enum envelope_kind kind, uint64_t secret, uint64_t version)
 {
@@ -93,6 +102,14 @@ enum mortise_status head_seal(const struct vault *vault, uint64_t secret,
 	return MORTISE_OK;
 }
 
+/* A record of its kind, of the version that we know (0), with no field that we do not know. */
+static bool is_record(const struct wire_message *record, enum record code, const uint16_t needed[],
+	const uint16_t possible[])
+{
+	return record->code == code && record->request_id == 0 &&
+	       wire_has_fields(record, needed, possible);
+}
+
 static enum mortise_status take_number(
 	const struct wire_message *record, unsigned tag, uint64_t *out_number)
 {
@@ -167,7 +184,9 @@ enum mortise_status head_open(
 	TRY(envelope_open(vault->keyring.key[KEY_LABEL], &place, entry->head.bytes,
 		entry->head.size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
-		record.code != RECORD_HEAD || take_head(&record, &head) != MORTISE_OK)
+		!is_record(
+			&record, RECORD_HEAD, WIRE_TAGS(HEAD_NEEDED), WIRE_TAGS(HEAD_POSSIBLE)) ||
+		take_head(&record, &head) != MORTISE_OK)
 		return MORTISE_INTEGRITY;
 	*out_head = head;
 	return MORTISE_OK;
@@ -192,6 +211,7 @@ enum mortise_status info_seal(const struct vault *vault, uint64_t secret,
 	if (!size)
 		return MORTISE_INVALID;
 	envelope_seal(vault->keyring.key[KEY_LABEL], &place, plain, size, out_sealed);
+	sodium_memzero(plain, sizeof plain);
 	*out_size = size + ENVELOPE_OVERHEAD;
 	return MORTISE_OK;
 }
@@ -211,7 +231,8 @@ enum mortise_status info_open(const struct vault *vault, uint64_t secret,
 	TRY(envelope_open(vault->keyring.key[KEY_LABEL], &place, version->info.bytes,
 		version->info.size, &plain));
 	if (wire_parse(plain->bytes, plain->size, &record) != MORTISE_OK ||
-		record.code != RECORD_INFO ||
+		!is_record(
+			&record, RECORD_INFO, WIRE_TAGS(INFO_NEEDED), WIRE_TAGS(INFO_POSSIBLE)) ||
 		wire_field_of(&record, RECORD_TAG_TOKEN)->size != WIRE_TOKEN_SIZE ||
 		wire_number(&record, RECORD_TAG_NUMBER, &uid) != MORTISE_OK ||
 		wire_number(&record, RECORD_TAG_TIME, &info.shown.created_us) != MORTISE_OK ||
@@ -304,7 +325,7 @@ enum mortise_status entry_mark(
 }
 
 static enum mortise_status read_entry(
-	struct vault *vault, const struct index_row *row, struct entry **out_entry)
+	struct vault *vault, const struct index_row *row, bool is_kept, struct entry **out_entry)
 {
 	CLEANUP(entry_drop) struct entry *entry = NULL;
 	uint8_t digest[STORE_HASH_SIZE], *record = NULL;
@@ -323,13 +344,15 @@ static enum mortise_status read_entry(
 	}
 	TRY(entry_take(row->number, record, size, &entry));
 	TRY(entry_mark(vault, entry, &head));
-	cache_put_entry(vault->cache, entry);
+	if (is_kept)
+		cache_put_entry(vault->cache, entry);
 	*out_entry = entry;
 	entry = NULL;
 	return MORTISE_OK;
 }
 
-enum mortise_status vault_entry(struct vault *vault, uint64_t number, struct entry **out_entry)
+static enum mortise_status get_entry(
+	struct vault *vault, uint64_t number, bool is_kept, struct entry **out_entry)
 {
 	struct entry *cached = cache_entry(vault->cache, number);
 	struct index_row row;
@@ -337,9 +360,19 @@ enum mortise_status vault_entry(struct vault *vault, uint64_t number, struct ent
 	if (!cached && !index_get(vault->index, number, &row))
 		return MORTISE_NOT_FOUND;
 	if (!cached)
-		return read_entry(vault, &row, out_entry);
+		return read_entry(vault, &row, is_kept, out_entry);
 	*out_entry = entry_hold(cached);
 	return MORTISE_OK;
+}
+
+enum mortise_status vault_entry(struct vault *vault, uint64_t number, struct entry **out_entry)
+{
+	return get_entry(vault, number, true, out_entry);
+}
+
+enum mortise_status vault_glance(struct vault *vault, uint64_t number, struct entry **out_entry)
+{
+	return get_entry(vault, number, false, out_entry);
 }
 
 enum mortise_status vault_find(struct vault *vault, const char *path, struct entry **out_entry)
@@ -361,7 +394,7 @@ enum mortise_status vault_look_up(struct vault *vault, const char *path, struct 
 enum mortise_status vault_owns(struct vault *vault, const struct store_place *place, bool *out_owns)
 {
 	CLEANUP(entry_drop) struct entry *entry = NULL;
-	enum mortise_status status = vault_entry(vault, place->secret, &entry);
+	enum mortise_status status = vault_glance(vault, place->secret, &entry);
 
 	if (status != MORTISE_OK && status != MORTISE_NOT_FOUND)
 		return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * vault_rows: the open vault, how heads, version infos, values and items are encrypted, and how
- * they are committed (vault_commit.c). Below all that reads and writes secrets, items and slots;
+ * they are committed (vault_commit()). Below all that reads and writes secrets, items and slots;
  * nobody else includes it.
  */
 #ifndef MORTISE_VAULT_ROWS_H
@@ -61,6 +61,9 @@ struct version_info {
 bool vault_row(const struct vault *vault, const char *path, struct index_row *out_row);
 /* Its row, from the cache or the disk, if the tally is of it. MORTISE_NOT_FOUND. */
 enum mortise_status vault_entry(struct vault *vault, uint64_t number, struct entry **out_entry)
+	MUST_USE;
+/* The same for who goes through all rows: what others read stays in the cache. */
+enum mortise_status vault_glance(struct vault *vault, uint64_t number, struct entry **out_entry)
 	MUST_USE;
 /* The same by path. */
 enum mortise_status vault_find(struct vault *vault, const char *path, struct entry **out_entry)

@@ -7,6 +7,7 @@ eight that ask all the time.
 """
 
 import ctypes
+import itertools
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ from inside import (MORTISE, MORTISED, in_unit, must, perform, results, run, sho
 CONF = pathlib.Path('/etc/mortise/mortised.conf')
 DROP_IN = pathlib.Path('/run/systemd/system/mortised.service.d/exe.conf')
 CLIENTS, REQUESTS, MARK = 8, 1250, 50
+OVER = '/run/load-over'
 PATHS = ('unit', 'group', 'exe', 'early', 'load', 'root')
 POLICY = '''[rule root]
 allow = read list write delete rotate audit admin
@@ -107,12 +109,16 @@ def attributes():
 
 
 def client(number):
-    """Asks REQUESTS times through libmortise, as so many jobs would; prints what failed and why."""
+    """Asks REQUESTS times through libmortise, as so many jobs would, and on until OVER is there; prints
+    what failed and why.
+    """
     library = ctypes.CDLL(str(next(pathlib.Path('/opt/mortise').rglob('libmortise.so.1'))))
     agent, size = ctypes.c_void_p(), ctypes.c_size_t()
     value, failures = ctypes.create_string_buffer(64), []
     library.mortise_message.restype = ctypes.c_char_p
-    for i in range(REQUESTS):
+    for i in itertools.count():
+        if i >= REQUESTS and os.path.exists(OVER):
+            break
         if i % 4 == 0:
             library.mortise_close(agent)
             status = library.mortise_open(None, ctypes.byref(agent))
@@ -144,12 +150,12 @@ def load():
         path.touch(0o666)
         path.chmod(0o666)
     done, at = [], 0
-    while at < 90:
+    for verb in ('restart', 'reload', 'restart'):
         until(lambda: progress() > at, 60)
         at = progress()
-        verb = 'reload' if len(done) == 1 else 'restart'
         must('systemctl', verb, 'mortised.service')
         done.append([verb, at])
+    pathlib.Path(OVER).touch()
     failures = [json.loads(one.communicate(timeout=60)[0]) for one in clients]
     results['load'] = [done, sum(failures, []), time.monotonic() - began]
     results['verify'] = run(MORTISE, 'audit', 'verify')

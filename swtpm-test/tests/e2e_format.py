@@ -185,6 +185,10 @@ def take_values_takes_values_and_what_is_said_of_them_along(place):
     same([shown[key] for key in ('note', 'max_age', 'keep', 'meta', 'version')],
          ['a note', 90 * 86400, 5, {'owner': 'pay'}, 1])
     same(new.run('get', 'prod/gone').status, 66)
+    old.do('seal', '--yes')
+    same(take(old.socket, new.socket).returncode, 1)
+    same(new.get('prod/a'), b'one\n')
+    old.do('unseal')
     new.do('seal', '--yes')
     came = take(old.socket, new.socket, 'stage')
     same(came.returncode, 1)

@@ -144,6 +144,7 @@ def what_it_installs_is_root_s_and_as_packed(place):
         '/usr/bin/mortise', '/usr/libexec/mortise-sealer', '/usr/sbin/mortised',
         '/usr/share/doc/mortise/examples/client.py', '/usr/share/doc/mortise/examples/client.sh',
         '/usr/share/doc/mortise/examples/hooks/postgres-password',
+        '/usr/share/doc/mortise/examples/read_store.py', '/usr/share/doc/mortise/examples/take-values',
         '/usr/share/mortise/mortised.openrc', '/usr/share/mortise/mortised.runit']])
     same(came['verify'], [0, ''])
     same(came['looks'], {

@@ -371,6 +371,7 @@ enum mortise_status request_set_batch(struct exchange *exchange)
 
 #define LIST_ENTRIES_MAX  256  /* in one frame */
 #define LIST_EXAMINED_MAX 1024 /* rows looked at for one frame */
+#define LIST_US           5000 /* and for about so long */
 
 static const char *label_of(const struct vault_head *head, uint64_t number)
 {
@@ -500,9 +501,11 @@ static void put_entry(struct exchange *exchange, const struct vault_head *head)
 static enum mortise_status put_entries(struct exchange *exchange, struct listing *listing)
 {
 	struct vault *vault = lifecycle_vault(exchange->agent->lifecycle);
+	uint64_t until_us = clock_steady_us() + LIST_US;
 	struct vault_head head;
 
-	while (listing->entries < LIST_ENTRIES_MAX && listing->examined < LIST_EXAMINED_MAX) {
+	while (listing->entries < LIST_ENTRIES_MAX && listing->examined < LIST_EXAMINED_MAX &&
+		(!listing->examined || clock_steady_us() < until_us)) {
 		enum mortise_status status =
 			vault_next(vault, listing->after, &listing->after, &head);
 		if (status == MORTISE_NOT_FOUND)
