@@ -596,6 +596,17 @@ static void a_row_that_is_removed_is_gone_and_no_other(void **state)
 
 /* ---- by path ---- */
 
+/* Two rows, then each with another path; `first` of these comes first. */
+static void put_anew(struct fixture *fixture, const struct index_row before[2],
+	const struct index_row after[2], unsigned first)
+{
+	begin_again(fixture);
+	put(fixture->index, &before[0]);
+	put(fixture->index, &before[1]);
+	put(fixture->index, &after[first]);
+	put(fixture->index, &after[!first]);
+}
+
 static void a_path_moves_from_one_row_to_another(void **state)
 {
 	struct fixture *fixture = *state;
@@ -605,11 +616,7 @@ static void a_path_moves_from_one_row_to_another(void **state)
 				       a_row_on(fixture, 2, 10, "two, moved")};
 
 	for (unsigned first = 0; first < 2; first++) {
-		begin_again(fixture);
-		put(fixture->index, &before[0]);
-		put(fixture->index, &before[1]);
-		put(fixture->index, &after[first]);
-		put(fixture->index, &after[!first]);
+		put_anew(fixture, before, after, first);
 		assert_int_equal(number_on(fixture->index, 10), 2);
 		assert_int_equal(number_on(fixture->index, 20), 0);
 		assert_int_equal(number_on(fixture->index, 30), 1);
@@ -630,11 +637,7 @@ static void two_rows_swap_their_paths(void **state)
 				       a_row_on(fixture, 2, 10, "two, moved")};
 
 	for (unsigned first = 0; first < 2; first++) {
-		begin_again(fixture);
-		put(fixture->index, &before[0]);
-		put(fixture->index, &before[1]);
-		put(fixture->index, &after[first]);
-		put(fixture->index, &after[!first]);
+		put_anew(fixture, before, after, first);
 		assert_int_equal(number_on(fixture->index, 10), 2);
 		assert_int_equal(number_on(fixture->index, 20), 1);
 	}

@@ -376,7 +376,7 @@ static size_t home_of(const struct index *index, uint64_t slot)
 	return (size_t)(((slot >> NUMBER_BITS) * (index->mask + 1)) >> MARK_BITS);
 }
 
-/* Where the path stands, or the empty slot where it would. */
+/* Where the path stands, or the empty slot where it would. Hashes under a key are no secret. */
 static size_t slot_of(const struct index *index, const uint8_t path_hash[INDEX_PATH_SIZE])
 {
 	uint64_t mark = mark_of(path_hash);

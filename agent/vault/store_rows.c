@@ -329,7 +329,7 @@ enum mortise_status store_set_hold(struct store *store, const char *word)
 
 /* Rows of other epochs than the store's: what a rekey writes first and leaves behind. */
 
-/* Both statements, for what is not the store's; the parameter behind those is a limit. */
+/* A statement that finds or sweeps what is not the store's; which parameter is a sweep's limit. */
 static sqlite3_stmt *of_others(struct store *store, enum statement which, unsigned *out_limit_at)
 {
 	bool is_of_secrets = which == OTHER_SECRETS || which == SWEEP_SECRETS;
@@ -342,10 +342,8 @@ static sqlite3_stmt *of_others(struct store *store, enum statement which, unsign
 	return statement;
 }
 
-static enum mortise_status has_others(struct store *store, enum statement which, bool *out_has)
+static enum mortise_status has_row(struct store *store, sqlite3_stmt *statement, bool *out_has)
 {
-	unsigned limit_at;
-	sqlite3_stmt *statement = of_others(store, which, &limit_at);
 	int code = sqlite3_step(statement);
 	enum mortise_status status = MORTISE_OK;
 
@@ -360,10 +358,11 @@ static enum mortise_status has_others(struct store *store, enum statement which,
 enum mortise_status store_has_leftovers(struct store *store, bool *out_has)
 {
 	bool has = false;
+	unsigned limit_at;
 
-	TRY(has_others(store, OTHER_SECRETS, &has));
+	TRY(has_row(store, of_others(store, OTHER_SECRETS, &limit_at), &has));
 	if (!has)
-		TRY(has_others(store, OTHER_ITEMS, &has));
+		TRY(has_row(store, of_others(store, OTHER_ITEMS, &limit_at), &has));
 	*out_has = has;
 	return MORTISE_OK;
 }
@@ -386,16 +385,7 @@ enum mortise_status store_sweep(struct store *store, unsigned limit, unsigned *o
 
 enum mortise_status store_has_strays(struct store *store, bool *out_has)
 {
-	sqlite3_stmt *statement = store_statement(store, STRAY_VALUES);
-	int code = sqlite3_step(statement);
-	enum mortise_status status = MORTISE_OK;
-
-	if (code != SQLITE_ROW && code != SQLITE_DONE)
-		status = store_judge(store, code);
-	store_rest(statement);
-	if (status == MORTISE_OK)
-		*out_has = code == SQLITE_ROW;
-	return status;
+	return has_row(store, store_statement(store, STRAY_VALUES), out_has);
 }
 
 enum mortise_status store_sweep_strays(struct store *store, unsigned limit, unsigned *out_count)
