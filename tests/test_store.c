@@ -1171,6 +1171,8 @@ static void values_before_the_first_place_are_found_and_swept(void **state)
 	assert_true(has);
 	assert_int_equal(store_sweep_strays(fixture->store, 1, &count), MORTISE_OK);
 	assert_int_equal(count, 1);
+	assert_int_equal(store_has_strays(fixture->store, &has), MORTISE_OK);
+	assert_true(has);
 	assert_int_equal(store_sweep_strays(fixture->store, 9, &count), MORTISE_OK);
 	assert_int_equal(count, 1);
 	assert_int_equal(store_has_strays(fixture->store, &has), MORTISE_OK);

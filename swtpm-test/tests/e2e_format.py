@@ -172,6 +172,7 @@ def take_values_takes_values_and_what_is_said_of_them_along(place):
     old.do('delete', 'prod/gone')
     program = CHECKOUT + '/dist/take-values'
     environment = {**os.environ, 'PATH': old.prefix + '/bin:' + os.environ['PATH']}
+    ends = place.file('ends', '#!/bin/sh\n[ "$1" = get ] && exit 75\nexec mortise "$@"\n', 0o755)
 
     def take(*arguments):
         return subprocess.run([program, *arguments], capture_output=True, text=True, env=environment)
@@ -185,6 +186,12 @@ def take_values_takes_values_and_what_is_said_of_them_along(place):
     same([shown[key] for key in ('note', 'max_age', 'keep', 'meta', 'version')],
          ['a note', 90 * 86400, 5, {'owner': 'pay'}, 1])
     same(new.run('get', 'prod/gone').status, 66)
+    environment['MORTISE_OLD'] = ends  # an agent that ends half-way
+    came = take(old.socket, new.socket, 'prod/b')
+    same(came.returncode, 1)
+    has(came.stderr, 'not taken: prod/b/c')
+    same(new.get('prod/b/c'), values['prod/b/c'])
+    del environment['MORTISE_OLD']
     old.do('seal', '--yes')
     same(take(old.socket, new.socket).returncode, 1)
     same(new.get('prod/a'), b'one\n')
