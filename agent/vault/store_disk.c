@@ -17,11 +17,17 @@
 #define INTERIOR_HEADER 12
 #define CELL_POINTER    2
 
-/* Of the system's own disk; the methods are those of all files that hold a store. */
+/* SQLite file format, 4.1: what a write-ahead log begins with. */
+#define LOG_HEADER 32
+#define LOG_KEPT   ((sqlite3_int64)4 << 20) /* of it, when it is emptied */
+
+/* Of the system's own disk; the methods are those of all files that hold a store, and of their
+ * logs. */
 static sqlite3_vfs disk;
-static sqlite3_io_methods methods;
+static sqlite3_io_methods methods, log_methods;
+static const sqlite3_io_methods *below, *log_below;
 static int (*open_below)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
-static int (*write_below)(sqlite3_file *, const void *, int, sqlite3_int64);
+static int size_below; /* of an open file */
 
 static size_t number_at(const uint8_t *bytes)
 {
@@ -65,37 +71,104 @@ static int write_page(sqlite3_file *file, const void *bytes, int size, sqlite3_i
 	static uint8_t page[LARGEST_PAGE]; /* a store has one thread */
 
 	if (size < 512 || size > LARGEST_PAGE)
-		return write_below(file, bytes, size, offset);
+		return below->xWrite(file, bytes, size, offset);
 	memcpy(page, bytes, (size_t)size);
 	clear_unallocated(page, (size_t)size, offset == 0);
-	return write_below(file, page, size, offset);
+	return below->xWrite(file, page, size, offset);
 }
 
-/* The log and journals are written as they are: they have checksums, and are emptied. */
+/* How far a log was written since it was emptied. It stands behind what the system's disk keeps. */
+static sqlite3_int64 *written(sqlite3_file *log)
+{
+	return (sqlite3_int64 *)(void *)((uint8_t *)log + size_below);
+}
+
+static int write_log(sqlite3_file *log, const void *bytes, int size, sqlite3_int64 offset)
+{
+	if (offset + size > *written(log))
+		*written(log) = offset + size;
+	return log_below->xWrite(log, bytes, size, offset);
+}
+
+static int write_zeros(sqlite3_file *log, sqlite3_int64 from, sqlite3_int64 to)
+{
+	static const uint8_t zeros[LARGEST_PAGE];
+	int code = SQLITE_OK;
+
+	while (code == SQLITE_OK && from < to) {
+		int size = to - from > LARGEST_PAGE ? LARGEST_PAGE : (int)(to - from);
+		code = log_below->xWrite(log, zeros, size, from);
+		from += size;
+	}
+	return code == SQLITE_OK ? log_below->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY)
+				 : code;
+}
+
+/*
+ * A log that is emptied keeps its blocks: a sync that also has to say how large a file is now takes
+ * several times as long. The header is on the disk first: without it no frame means anything, and
+ * with it some of them would be a store that never was.
+ */
+static int empty_log(sqlite3_file *log, sqlite3_int64 size)
+{
+	sqlite3_int64 to = *written(log) < LOG_KEPT ? *written(log) : LOG_KEPT, whole = 0;
+
+	if (size != 0)
+		return log_below->xTruncate(log, size);
+	if (to == 0)
+		return SQLITE_OK;
+	int code = write_zeros(log, 0, to < LOG_HEADER ? to : LOG_HEADER);
+	if (code == SQLITE_OK)
+		code = log_below->xFileSize(log, &whole);
+	if (code == SQLITE_OK && whole > LOG_KEPT)
+		code = log_below->xTruncate(log, LOG_KEPT);
+	if (code == SQLITE_OK)
+		code = write_zeros(log, LOG_HEADER, to);
+	/* Disks that write in another place than before can be full for this, too. */
+	if (code == SQLITE_FULL)
+		code = log_below->xTruncate(log, 0);
+	if (code == SQLITE_OK)
+		*written(log) = 0;
+	return code;
+}
+
+/* Journals are written as they are. */
 static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
 {
 	int code = open_below(vfs, name, file, flags, out);
 
-	if (code != SQLITE_OK || !file->pMethods || !(flags & SQLITE_OPEN_MAIN_DB))
+	if (code != SQLITE_OK || !file->pMethods)
 		return code;
-	write_below = file->pMethods->xWrite;
-	methods = *file->pMethods;
-	methods.xWrite = write_page;
-	file->pMethods = &methods;
+	if (flags & SQLITE_OPEN_MAIN_DB) {
+		below = file->pMethods;
+		methods = *below;
+		methods.xWrite = write_page;
+		file->pMethods = &methods;
+	} else if (flags & SQLITE_OPEN_WAL) {
+		log_below = file->pMethods;
+		log_methods = *log_below;
+		log_methods.xWrite = write_log;
+		log_methods.xTruncate = empty_log;
+		file->pMethods = &log_methods;
+		*written(file) = 0;
+		code = log_below->xFileSize(file, written(file));
+	}
 	return code;
 }
 
 const char *store_disk(void)
 {
-	const sqlite3_vfs *below = sqlite3_vfs_find(NULL);
+	const sqlite3_vfs *system = sqlite3_vfs_find(NULL);
 
-	if (!below || sqlite3_vfs_find(NAME))
+	if (!system || sqlite3_vfs_find(NAME))
 		return NAME;
-	disk = *below;
+	disk = *system;
 	disk.zName = NAME;
 	disk.pNext = NULL;
-	open_below = below->xOpen;
+	open_below = system->xOpen;
+	size_below = system->szOsFile;
 	disk.xOpen = open_file;
+	disk.szOsFile = size_below + (int)sizeof(sqlite3_int64);
 	(void)sqlite3_vfs_register(
 		&disk, 0); /* without it nothing can be opened, and SQLite says so */
 	return NAME;
