@@ -162,7 +162,10 @@ static void correct_size(struct record *record)
 
 static struct entry_version a_version(uint64_t number)
 {
-	return (struct entry_version){number, 100 + number, wrapped_key, {bytes, 20}};
+	return (struct entry_version){.number = number,
+		.place = 100 + number,
+		.wrapped_key = wrapped_key,
+		.info = {bytes, 20}};
 }
 
 /* Versions 1 to count. */
@@ -212,12 +215,41 @@ static void assert_says(const struct entry *entry, const struct entry_parts *par
 
 /* ---- what is taken ---- */
 
+/* It is no part of the record. */
+static void what_is_known_of_each_version_stays_in_what_is_made_of_it(void **state)
+{
+	struct entry_parts parts = some_parts(3);
+	CLEANUP(entry_drop) struct entry *made = NULL;
+	CLEANUP(entry_drop) struct entry *taken = NULL;
+
+	parts.versions[1].said = (struct entry_said){true, 34, 1000, "token of second"};
+	assert_int_equal(entry_new(NUMBER, &parts, &made), MORTISE_OK);
+	for (size_t i = 0; i < 3; i++) {
+		const struct entry_said *said = &made->versions[i].said;
+		assert_int_equal(said->is_known, i == 1);
+		assert_int_equal(said->uid, i == 1 ? 34 : 0);
+		assert_int_equal(said->size_bytes, i == 1 ? 1000 : 0);
+		assert_memory_equal(said->token, parts.versions[i].said.token, WIRE_TOKEN_SIZE);
+	}
+	entry_part(made, &parts);
+	assert_true(parts.versions[1].said.is_known);
+	assert_int_equal(take(made->record, made->record_size, &taken), MORTISE_OK);
+	assert_false(taken->versions[1].said.is_known);
+}
+
 /* The record is of its own: nothing of it is where its parts came from. */
 static void what_was_put_together_is_what_is_taken_apart(void **state)
 {
-	const struct entry_version versions[] = {{1, 1, wrapped_key, {bytes, 0}},
-		{5, STORE_PLACE_MAX, other_key, {bytes + 1, 4}},
-		{ENTRY_NUMBER_MAX, 3, wrapped_key, {bytes + 2, 900}}};
+	const struct entry_version versions[] = {
+		{.number = 1, .place = 1, .wrapped_key = wrapped_key, .info = {bytes, 0}},
+		{.number = 5,
+			.place = STORE_PLACE_MAX,
+			.wrapped_key = other_key,
+			.info = {bytes + 1, 4}},
+		{.number = ENTRY_NUMBER_MAX,
+			.place = 3,
+			.wrapped_key = wrapped_key,
+			.info = {bytes + 2, 900}}};
 	struct entry_parts parts = {.head = {bytes + 3, 6000}}, again;
 	CLEANUP(entry_drop) struct entry *made = NULL;
 	CLEANUP(entry_drop) struct entry *taken = NULL;
@@ -651,6 +683,7 @@ static void nothing_can_be_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_known_of_each_version_stays_in_what_is_made_of_it),
 		cmocka_unit_test(what_was_put_together_is_what_is_taken_apart),
 		cmocka_unit_test(a_secret_may_have_no_version_and_an_empty_head),
 		cmocka_unit_test(a_record_has_the_form_that_is_written_down),

@@ -656,7 +656,8 @@ static void a_head_or_info_with_a_field_or_version_that_is_unknown_is_refused(vo
 		assert_int_equal(head_open(fixture->vault, &entry, &head), cases[i].expected);
 		size = seal_record(
 			fixture, ENVELOPE_VERSION_INFO, cases[i].version, cases[i].added, sealed);
-		const struct entry_version version = {1, 1, NULL, {sealed, size}};
+		const struct entry_version version = {
+			.number = 1, .place = 1, .info = {sealed, size}};
 		assert_int_equal(info_open(fixture->vault, 7, &version, &info), cases[i].expected);
 	}
 }

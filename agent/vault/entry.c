@@ -145,7 +145,10 @@ enum mortise_status entry_new(
 		free(record);
 		return MORTISE_INVALID;
 	}
-	return entry_take(number, record, size, out_entry);
+	TRY(entry_take(number, record, size, out_entry));
+	for (size_t i = 0; i < parts->version_count; i++)
+		(*out_entry)->versions[i].said = parts->versions[i].said;
+	return MORTISE_OK;
 }
 
 struct entry *entry_hold(struct entry *entry)

@@ -2,7 +2,7 @@
 /*
  * entry: one secret's row, with its versions, still encrypted: the record that the store keeps,
  * and what stands where in it. It never changes, but that whoever made it says what its head says;
- * who holds it keeps it.
+ * who holds it keeps it. What infos say may become known while it is held.
  * Knows nothing of keys, nor of who has it.
  */
 #ifndef MORTISE_ENTRY_H
@@ -14,16 +14,26 @@
 
 #include "index.h"
 #include "store.h"
+#include "wire.h"
 
 #define ENTRY_KEY_SIZE     72        /* a wrapped data key */
 #define ENTRY_VERSIONS_MAX 128       /* of one secret */
 #define ENTRY_NUMBER_MAX   INT64_MAX /* of a version */
+
+/* What the info of a version says, once somebody with the key has read it. */
+struct entry_said {
+	bool is_known;
+	uint32_t uid;
+	uint64_t size_bytes;
+	uint8_t token[WIRE_TOKEN_SIZE];
+};
 
 struct entry_version {
 	uint64_t number;
 	uint64_t place;             /* of its value */
 	const uint8_t *wrapped_key; /* ENTRY_KEY_SIZE bytes */
 	struct store_bytes info;    /* encrypted */
+	struct entry_said said;
 };
 
 /* What a record says. */

@@ -4,6 +4,7 @@
  * meanwhile is counted at once if its number has been passed, and else when its turn comes.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "census.h"
 #include "vault_rows.h"
@@ -42,11 +43,11 @@ enum mortise_status vault_count_by(struct vault *vault, vault_classify *classify
 }
 
 static enum mortise_status count_version(struct counting *counting, const char *path,
-	const struct vault_version *version, bool is_eldest, bool is_added)
+	const struct entry_said *said, bool is_eldest, bool is_added)
 {
 	struct census_class classes[VAULT_CLASSES_MAX];
-	const struct census_sum sum = {version->size_bytes + VAULT_VERSION_COST, is_eldest};
-	size_t count = counting->classify(counting->context, version->uid, path, classes);
+	const struct census_sum sum = {said->size_bytes + VAULT_VERSION_COST, is_eldest};
+	size_t count = counting->classify(counting->context, said->uid, path, classes);
 
 	for (size_t i = 0; i < count; i++)
 		if (!is_added)
@@ -57,28 +58,33 @@ static enum mortise_status count_version(struct counting *counting, const char *
 }
 
 static enum mortise_status count_entry(
-	struct vault *vault, const struct entry *entry, bool is_added)
+	struct vault *vault, struct entry *entry, const char *path, bool is_added)
 {
-	struct vault_head head;
+	struct vault_head head = {.path = ""};
 
-	TRY(head_open(vault, entry, &head));
+	if (!path)
+		TRY(head_open(vault, entry, &head));
 	for (size_t i = 0; i < entry->version_count; i++) {
-		struct version_info info;
-		TRY(info_open(vault, entry->number, &entry->versions[i], &info));
-		TRY(count_version(vault->counting, head.path, &info.shown, i == 0, is_added));
+		struct entry_version *version = &entry->versions[i];
+		TRY(info_say(vault, entry->number, version));
+		TRY(count_version(vault->counting, path ? path : head.path, &version->said, i == 0,
+			is_added));
 	}
 	return MORTISE_OK;
 }
 
-void vault_count_change(struct vault *vault, const struct entry *before, const struct entry *after)
+void vault_count_change(
+	struct vault *vault, struct entry *before, struct entry *after, const char *path)
 {
 	struct counting *counting = vault->counting;
 	const struct entry *either = before ? before : after;
 
 	if (!counting || (!counting->is_whole && either->number > counting->at))
 		return;
-	if ((before && count_entry(vault, before, false) != MORTISE_OK) ||
-		(after && count_entry(vault, after, true) != MORTISE_OK))
+	bool has_moved = !before || !after ||
+			 memcmp(before->path_hash, after->path_hash, INDEX_PATH_SIZE) != 0;
+	if ((before && count_entry(vault, before, has_moved ? NULL : path, false) != MORTISE_OK) ||
+		(after && count_entry(vault, after, path, true) != MORTISE_OK))
 		counting->is_lost = true;
 }
 
@@ -123,7 +129,7 @@ enum mortise_status vault_count_slice(struct vault *vault, unsigned budget_us)
 		enum mortise_status status = vault_glance(vault, row.number, &entry);
 		counting->at = row.number;
 		if (status == MORTISE_OK)
-			status = count_entry(vault, entry, true);
+			status = count_entry(vault, entry, NULL, true);
 		/* A row that cannot be read is served to nobody: `verify` names it. */
 		if (status == MORTISE_INTEGRITY || status == MORTISE_IO)
 			continue;

@@ -267,7 +267,7 @@ static enum mortise_status wipe(struct store *store, void *context)
 	return store_delete_secret(store, wiping->vault->meta.epoch, entry->number);
 }
 
-static enum mortise_status remove_entry(struct vault *vault, const struct entry *entry)
+static enum mortise_status remove_entry(struct vault *vault, struct entry *entry)
 {
 	struct index_change change = {.removed = entry->number};
 	struct wiping wiping = {vault, entry};
@@ -276,7 +276,7 @@ static enum mortise_status remove_entry(struct vault *vault, const struct entry 
 	for (size_t i = 0; i < entry->version_count; i++)
 		cache_forget_value(vault->cache, entry->number, entry->versions[i].number);
 	cache_forget_entry(vault->cache, entry->number);
-	vault_count_change(vault, entry, NULL);
+	vault_count_change(vault, entry, NULL, NULL);
 	index_remove(vault->index, entry->number);
 	rekey_forget(vault, entry->number);
 	return MORTISE_OK;

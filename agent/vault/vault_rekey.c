@@ -44,8 +44,10 @@ static enum mortise_status redo_version(
 {
 	struct rekey *rekey = vault->rekey;
 	struct redone *redone = &rekey->redone[rekey->parts.version_count];
-	struct entry_version fresh = {
-		version->number, version->place, redone->wrapped_key, {redone->info, 0}};
+	struct entry_version fresh = {.number = version->number,
+		.place = version->place,
+		.wrapped_key = redone->wrapped_key,
+		.info = {redone->info, 0}};
 	struct version_info info;
 
 	TRY(info_open(vault, entry->number, version, &info));

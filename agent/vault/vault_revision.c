@@ -50,12 +50,15 @@ enum mortise_status revision_add(
 	const struct vault *vault, const struct vault_write *write, struct revision *revision)
 {
 	uint64_t number = next_number(revision);
-	struct entry_version version = {number, 0, revision->wrapped_key, {revision->info, 0}};
+	struct entry_version version = {.number = number,
+		.wrapped_key = revision->wrapped_key,
+		.info = {revision->info, 0}};
 	struct version_info info = {.shown = {number, write->time_us, write->size, write->uid, ""}};
 
 	memcpy(info.token, write->token, sizeof info.token);
 	if (write->note)
 		snprintf(info.shown.note, sizeof info.shown.note, "%s", write->note);
+	version.said = info_said(&info);
 	TRY(store_new_place(vault->store, &version.place));
 	TRY(info_seal(vault, revision->number, &info, revision->info, &version.info.size));
 	TRY(value_seal(vault, revision->number, number,
@@ -160,13 +163,13 @@ static enum mortise_status put_all(struct store *store, void *context)
 /* What is committed comes into force; it cannot fail. */
 static void take_in(struct vault *vault, struct revision *revision, const struct index_row *row)
 {
-	const struct entry *before = revision->before, *after = revision->after;
+	struct entry *before = revision->before, *after = revision->after;
 
 	for (size_t i = 0; before && i < before->version_count; i++)
 		if (!entry_version(after, before->versions[i].number))
 			cache_forget_value(
 				vault->cache, before->number, before->versions[i].number);
-	vault_count_change(vault, before, after);
+	vault_count_change(vault, before, after, revision->head.path);
 	index_put(vault->index, row);
 	cache_put_entry(vault->cache, revision->after);
 	if (revision->added) {

@@ -192,6 +192,14 @@ enum mortise_status head_open(
 	return MORTISE_OK;
 }
 
+struct entry_said info_said(const struct version_info *info)
+{
+	struct entry_said said = {true, info->shown.uid, info->shown.size_bytes, {0}};
+
+	memcpy(said.token, info->token, sizeof said.token);
+	return said;
+}
+
 enum mortise_status info_seal(const struct vault *vault, uint64_t secret,
 	const struct version_info *info, uint8_t out_sealed[INFO_SEALED_MAX], size_t *out_size)
 {
@@ -243,6 +251,18 @@ enum mortise_status info_open(const struct vault *vault, uint64_t secret,
 	memcpy(info.token, wire_field_of(&record, RECORD_TAG_TOKEN)->bytes, WIRE_TOKEN_SIZE);
 	info.shown.uid = (uint32_t)uid;
 	*out_info = info;
+	return MORTISE_OK;
+}
+
+enum mortise_status info_say(
+	const struct vault *vault, uint64_t secret, struct entry_version *version)
+{
+	struct version_info info;
+
+	if (version->said.is_known)
+		return MORTISE_OK;
+	TRY(info_open(vault, secret, version, &info));
+	version->said = info_said(&info);
 	return MORTISE_OK;
 }
 

@@ -98,6 +98,10 @@ enum mortise_status info_seal(const struct vault *vault, uint64_t secret,
 	MUST_USE;
 enum mortise_status info_open(const struct vault *vault, uint64_t secret,
 	const struct entry_version *version, struct version_info *out_info) MUST_USE;
+struct entry_said info_said(const struct version_info *info);
+/* The same of what writes and counts ask for, and only once of each version while it is held. */
+enum mortise_status info_say(
+	const struct vault *vault, uint64_t secret, struct entry_version *version) MUST_USE;
 
 /* The value of one version, unwrapped and decrypted. */
 enum mortise_status value_open(const struct vault *vault, uint64_t secret,
@@ -149,8 +153,10 @@ enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status sta
 uint64_t vault_until(unsigned budget_us);
 /* Is it not over yet? Of CLOCK_MONOTONIC. */
 bool vault_has_time(uint64_t until_us);
-/* A row comes (before NULL), changes or goes (after NULL); before the index has it. */
-void vault_count_change(struct vault *vault, const struct entry *before, const struct entry *after);
+/* A row comes (before NULL), changes or goes (after NULL), before the index has it; path is of
+ * after. */
+void vault_count_change(
+	struct vault *vault, struct entry *before, struct entry *after, const char *path);
 /* The rows are not those that were counted. */
 void vault_count_again(struct vault *vault);
 /* Did it fail for want of room, and is there some now? Then it is to be tried again. */

@@ -8,16 +8,16 @@
 #include "vault_revision.h"
 
 /* The version that a write with this token made, if it is kept still; 0: none. */
-static enum mortise_status find_token(const struct vault *vault, const struct entry *entry,
+static enum mortise_status find_token(const struct vault *vault, struct entry *entry,
 	const uint8_t token[WIRE_TOKEN_SIZE], uint64_t *out_number)
 {
 	uint64_t number = 0;
 
 	for (size_t i = entry ? entry->version_count : 0; i > 0 && !number; i--) {
-		struct version_info info;
-		TRY(info_open(vault, entry->number, &entry->versions[i - 1], &info));
-		if (sodium_memcmp(info.token, token, sizeof info.token) == 0)
-			number = info.shown.number;
+		struct entry_version *version = &entry->versions[i - 1];
+		TRY(info_say(vault, entry->number, version));
+		if (sodium_memcmp(version->said.token, token, WIRE_TOKEN_SIZE) == 0)
+			number = version->number;
 	}
 	*out_number = number;
 	return MORTISE_OK;
