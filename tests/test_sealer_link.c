@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <sodium.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mortise_test.h"
@@ -459,6 +460,26 @@ static void an_anchor_is_asked_of_the_sealer_that_opened(void **state)
 	assert_int_equal(fixture.counter, 8);
 }
 
+/* Between the two the store is read, and a sealer has one deadline for all that it is asked. */
+static void an_anchor_is_asked_of_a_fresh_sealer_where_the_first_is_half_over(void **state)
+{
+	const struct timespec wait = {.tv_nsec = 60000000};
+
+	(void)state;
+	sealer_link_set_deadline(fixture.link, 100);
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done_ask_anchor, NULL),
+		MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	nanosleep(&wait, NULL);
+	answer(MORTISE_OK, KEY_SIZE, -1);
+	close(fixture.sealer);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	assert_int_equal(fixture.request.code, SEALER_ANCHOR);
+}
+
 static void an_anchor_without_its_counter_is_malformed(void **state)
 {
 	(void)state;
@@ -649,6 +670,7 @@ int main(void)
 		TEST(a_second_answer_is_nobodys),
 		TEST(an_answer_to_another_request_is_malformed),
 		TEST(an_anchor_is_asked_of_the_sealer_that_opened),
+		TEST(an_anchor_is_asked_of_a_fresh_sealer_where_the_first_is_half_over),
 		TEST(an_anchor_without_its_counter_is_malformed),
 		TEST(behind_an_anchor_one_operation_waits_its_turn),
 		TEST(what_waits_behind_an_anchor_gets_its_turn_when_that_fails),

@@ -579,6 +579,33 @@ static void values_are_walked_in_portions(void **state)
 	assert_int_equal(count, 0);
 }
 
+static void count_pulse(void *context)
+{
+	++*(unsigned *)context;
+}
+
+static void whoever_reads_many_rows_is_heard_of(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = fixture->store;
+	unsigned pulses = 0;
+
+	assert_int_equal(store_begin(store), MORTISE_OK);
+	for (uint64_t number = 1; number <= 35; number++)
+		assert_int_equal(store_put_secret(store, EPOCH, number,
+					 bytes_of(number == 1 ? "record a" : "record b")),
+			MORTISE_OK);
+	assert_int_equal(store_commit(store), MORTISE_OK);
+	(void)secrets_after(store, 0, STORE_NUMBER_MAX);
+	assert_int_equal(pulses, 0);
+	store_set_pulse(store, 10, count_pulse, &pulses);
+	assert_int_equal(secrets_after(store, 0, STORE_NUMBER_MAX), 35);
+	assert_int_equal(pulses, 3);
+	store_set_pulse(store, 10, NULL, NULL);
+	assert_int_equal(secrets_after(store, 0, STORE_NUMBER_MAX), 35);
+	assert_int_equal(pulses, 3);
+}
+
 static void deleted_bytes_are_nowhere_on_disk_once_the_log_is_truncated(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1208,6 +1235,7 @@ static const struct CMUnitTest all[] = {
 	IN_STORE(an_epoch_that_was_rolled_back_is_not_the_store_s),
 	IN_STORE(a_secret_of_the_other_half_is_another_one),
 	IN_STORE(rows_of_no_half_are_not_seen_and_are_swept),
+	IN_STORE(whoever_reads_many_rows_is_heard_of),
 	IN_STORE(values_are_walked_in_portions),
 	IN_STORE(a_store_of_another_format_is_rejected),
 	IN_STORE(a_store_of_format_2_is_rejected),

@@ -217,6 +217,7 @@ struct keeper {
 	struct credentials *credentials; /* NULL: nobody listens for them */
 	struct event *checkpoint_done, *second, *terminate;
 	unsigned seconds;
+	uint64_t told_us; /* when the monitor heard of it last */
 	bool is_terminating;
 };
 
@@ -228,6 +229,7 @@ static void tell_monitor(void *context)
 
 	if (!lifecycle || !keeper->server)
 		return;
+	keeper->told_us = clock_steady_us();
 	const char *reason = lifecycle_reason(lifecycle);
 	snprintf(text, sizeof text, "%s%s%s", lifecycle_state_name(lifecycle),
 		reason[0] ? ": " : "", reason);
@@ -239,6 +241,15 @@ static void tell_monitor(void *context)
 		wire_put_number(writer, PROCESS_TAG_FLAGS, PROCESS_WAITS_FOR_PIN);
 	if (monitor_tell(keeper->agent.monitor) != MORTISE_OK)
 		log_warning("the monitor does not take the state: %s", text);
+}
+
+/* In place of on_second(), which does not come to its turn. */
+static void on_reading(void *context)
+{
+	struct keeper *keeper = context;
+
+	if (clock_steady_us() - keeper->told_us >= HEARTBEAT_S * UINT64_C(1000000))
+		tell_monitor(keeper);
 }
 
 static void on_changed(void *context)
@@ -342,7 +353,7 @@ static enum mortise_status make_lifecycle(struct keeper *keeper)
 		.first_uid = agent->first_uid,
 		.anchor_window_s = (int)keeper->settings.anchor_window_s,
 		.hooks = {request_vault_opened, request_vault_reread, request_vault_closing,
-			on_changed, request_record, agent},
+			on_changed, request_record, on_reading, agent},
 	};
 
 	return lifecycle_new(&parts, &agent->lifecycle);

@@ -153,15 +153,27 @@ enum mortise_status store_delete_value(struct store *store, const struct store_p
 	return store_finish(store, statement);
 }
 
+void store_set_pulse(
+	struct store *store, unsigned rows, void (*pulse)(void *context), void *context)
+{
+	store->pulse = pulse;
+	store->pulse_rows = rows;
+	store->pulse_context = context;
+}
+
 /* Visits the rows of a prepared statement. */
 static enum mortise_status each(struct store *store, sqlite3_stmt *statement,
 	enum mortise_status (*row)(sqlite3_stmt *, void *), void *context)
 {
 	enum mortise_status status = MORTISE_OK;
 	int code = SQLITE_DONE;
+	unsigned rows = 0;
 
-	while (status == MORTISE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
+	while (status == MORTISE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		status = row(statement, context);
+		if (store->pulse && ++rows % store->pulse_rows == 0)
+			store->pulse(store->pulse_context);
+	}
 	if (status == MORTISE_OK && code != SQLITE_DONE)
 		status = store_judge(store, code);
 	store_rest(statement);

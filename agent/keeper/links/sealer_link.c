@@ -37,14 +37,18 @@ struct sealer_link {
 	struct timespec started;
 };
 
-static bool has_hung(const struct sealer_link *link)
+static int64_t taken_ms(const struct sealer_link *link)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	int64_t taken_ms = (int64_t)(now.tv_sec - link->started.tv_sec) * 1000 +
-			   (now.tv_nsec - link->started.tv_nsec) / 1000000;
-	return taken_ms >= link->overdue_ms;
+	return (int64_t)(now.tv_sec - link->started.tv_sec) * 1000 +
+	       (now.tv_nsec - link->started.tv_nsec) / 1000000;
+}
+
+static bool has_hung(const struct sealer_link *link)
+{
+	return taken_ms(link) >= link->overdue_ms;
 }
 
 static void hang_up(struct sealer_link *link)
@@ -250,6 +254,9 @@ static void on_spawned(void *context, const struct wire_message *answer, int des
 
 static enum mortise_status launch(struct sealer_link *link)
 {
+	/* Its deadline is for all that it is asked, and a large store takes long to read. */
+	if (taken_ms(link) >= link->overdue_ms / 2)
+		hang_up(link);
 	if (link->descriptor >= 0)
 		return send_request(link) ? MORTISE_OK : MORTISE_BUSY;
 	clock_gettime(CLOCK_MONOTONIC, &link->started);
