@@ -242,10 +242,13 @@ class Store:
         return record_of(open_sealed(self.keys[LABEL], sealed, INFO, self.uuid, number, version,
                                      self.epoch), RECORD_INFO)
 
+    def data_key(self, number, version):
+        return open_sealed(self.keys[WRAP], self.secrets[number]['versions'][version][T_WRAPPED],
+                           DATA_KEY, self.uuid, number, version, self.epoch)
+
     def value(self, number, version):
         fields = self.secrets[number]['versions'][version]
-        data_key = open_sealed(self.keys[WRAP], fields[T_WRAPPED], DATA_KEY, self.uuid, number,
-                               version, self.epoch)
+        data_key = self.data_key(number, version)
         rows = self.query('SELECT bytes FROM value WHERE place=? AND secret=? AND version=?',
                           number_of(fields, T_PLACE), number, version)
         if not rows:

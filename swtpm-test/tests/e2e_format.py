@@ -8,6 +8,7 @@ MORTISE_TEST_STORES stores are made (8), and damaged that often; the long run is
 and MORTISE_TEST_SEED=N makes other ones.
 """
 
+import json
 import os
 import random
 import shutil
@@ -122,6 +123,13 @@ def damage(database, choose):
     return '%s of %s' % (way, table)
 
 
+def give(directory):
+    """Makes a store the agent's."""
+    if IS_ROOT:
+        for name in ('', *('/' + name for name in os.listdir(directory))):
+            shutil.chown(directory + name, AGENT_USER, AGENT_USER)
+
+
 def agents_verdict(agent):
     """Is it what mortise wrote, as the agent says?"""
     agent.start()
@@ -147,15 +155,62 @@ def both_say_the_same_of_damaged_stores(place):
         with database:
             what = damage(database, choose)
         database.close()
-        if IS_ROOT:
-            for name in ('', *('/' + name for name in os.listdir(agent.store))):
-                shutil.chown(agent.store + name, AGENT_USER, AGENT_USER)
+        give(agent.store)
         status, _, said = read(agent.store, agent.recovery)
         assert status in (0, 1), (what, status, said)
         intact = agents_verdict(agent)
         same(status == 0, intact, '%s: the reader says: %s' % (what, said))
         verdicts.append(intact)
     assert False in verdicts, 'nothing was damaged'
+
+
+VECTORS = CHECKOUT + '/tests/vectors/store-3'
+
+
+def vector(name):
+    with open('%s/%s.json' % (VECTORS, name)) as file:
+        return json.load(file)
+
+
+@test
+def the_reader_finds_the_keys_and_values_of_the_test_vectors(place):
+    with_reader()
+    directory = place('store')
+    os.mkdir(directory)
+    shutil.copy(VECTORS + '/store.db', directory)
+    status, listed, said = read(directory, VECTORS + '/recovery')
+    same((status, listed.decode().split()), (0, sorted(vector('values'))), said)
+    for path, expected in vector('values').items():
+        status, value, said = read(directory, VECTORS + '/recovery', path)
+        if 'deleted' in expected:
+            same(status, 2, said)
+        else:
+            same((status, value.hex()), (0, expected['versions'][str(expected['current'])]), path)
+    found = subprocess.run([PYTHON, CHECKOUT + '/tests/vectors/make', '--keys', directory,
+                            VECTORS + '/recovery'], capture_output=True)
+    same(found.returncode, 0, found.stderr)
+    same(json.loads(found.stdout), vector('keys'))
+
+
+@test
+def the_agent_opens_the_store_of_the_test_vectors(place):
+    agent = place.agent()
+    os.mkdir(agent.store, 0o700)
+    shutil.copy(VECTORS + '/store.db', agent.store)
+    os.chmod(agent.store + '/store.db', 0o600)
+    give(agent.store)
+    agent.start()
+    agent.do('unseal', '--recovery-file=' + VECTORS + '/recovery')
+    same(agent.do('verify').status, 0)
+    for path, expected in vector('values').items():
+        if 'deleted' in expected:
+            same(agent.run('get', path).status, 66, path)
+            continue
+        same(agent.get(path).hex(), expected['versions'][str(expected['current'])], path)
+        for version, value in expected['versions'].items():
+            same(agent.get(path, '--version=' + version).hex(), value, path)
+        shown = agent.do('show', '--json', path).json()
+        same([str(entry['version']) for entry in shown['versions']], list(expected['versions']))
 
 
 @test
