@@ -882,6 +882,133 @@ static void an_identity_changed_under_a_running_vault_is_noticed_by_verify(void 
 	assert_all_is_sound(fixture);
 }
 
+/* Of 270 secrets: 17 nodes above the rows, 2 above those, and the top. */
+#define MANY 270
+
+static void set_many(struct fixture *fixture, const char *value)
+{
+	static const size_t count = MANY - FIXTURE_PATHS;
+	char path[32];
+
+	for (size_t i = 0; i < count; i++) {
+		snprintf(path, sizeof path, "many/%zu", i);
+		assert_int_equal(set(fixture, path, value), MORTISE_OK);
+	}
+}
+
+/* Edits what is below one node. */
+static void assert_node_is_noticed(
+	struct fixture *fixture, uint64_t size, uint64_t place, const char *what)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text,
+		"ATTACH '%s.old' AS old; CREATE TEMP TABLE below AS SELECT number FROM secret "
+		"WHERE number-" HALF " BETWEEN %llu AND %llu; %s",
+		fixture->path, (unsigned long long)(size * place),
+		(unsigned long long)(size * (place + 1) - 1), what);
+	assert_edit_is_noticed(fixture, text);
+}
+
+static void assert_nodes_are_noticed(struct fixture *fixture, uint64_t size, uint64_t place)
+{
+	assert_node_is_noticed(fixture, size, place,
+		"UPDATE secret SET record=CAST(substr(record,1,length(record)-1)||CASE "
+		"substr(record,-1) WHEN x'00' THEN x'01' ELSE x'00' END AS BLOB) "
+		"WHERE number=(SELECT max(number) FROM below)");
+	assert_node_is_noticed(fixture, size, place,
+		"DELETE FROM secret WHERE number IN (SELECT number FROM below)");
+	assert_node_is_noticed(fixture, size, place,
+		"UPDATE secret SET record=(SELECT record FROM old.secret s WHERE "
+		"s.number=secret.number) WHERE number IN (SELECT number FROM below)");
+}
+
+/* Whole nodes of the lowest level exchange their places. */
+static void assert_swap_is_noticed(struct fixture *fixture, uint64_t place)
+{
+	assert_node_is_noticed(fixture, 16, place,
+		"UPDATE secret SET number=-number WHERE number IN (SELECT number FROM below);"
+		"UPDATE secret SET number=number-16 WHERE number IN "
+		"(SELECT number+16 FROM below);"
+		"UPDATE secret SET number=16-number WHERE number<0");
+}
+
+static void what_is_below_each_node_is_noticed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_many(fixture, "one");
+	keep_copy(fixture, ".old");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	set_many(fixture, "two");
+	for (size_t i = 0; i < FIXTURE_PATHS; i++)
+		assert_int_equal(set(fixture, fixture_paths[i], "three"), MORTISE_OK);
+	for (uint64_t size = 16; size <= 4096; size *= 16)
+		for (uint64_t place = 0; place * size <= MANY; place++)
+			assert_nodes_are_noticed(fixture, size, place);
+	for (uint64_t place = 0; (place + 1) * 16 <= MANY; place++)
+		assert_swap_is_noticed(fixture, place);
+}
+
+/* The page of a table, where it has but one. */
+static long page_of(const struct fixture *fixture, const char *table)
+{
+	sqlite3_stmt *statement = NULL;
+	sqlite3 *db = NULL;
+	char text[96];
+
+	snprintf(text, sizeof text, "SELECT rootpage FROM sqlite_schema WHERE name='%s'", table);
+	assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, text, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	long page = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return page;
+}
+
+/* Exchanges its first two rows: SQLite file format, 1.6. */
+static void put_out_of_order(struct fixture *fixture, const char *table)
+{
+	close_all(fixture);
+	long at = (page_of(fixture, table) - 1) * 4096;
+	uint8_t header[8], pointers[4];
+	FILE *file = fopen(fixture->path, "r+b");
+
+	assert_non_null(file);
+	assert_int_equal(fseek(file, at, SEEK_SET), 0);
+	assert_int_equal(fread(header, 1, sizeof header, file), sizeof header);
+	assert_true(header[0] == 10 || header[0] == 13); /* a leaf */
+	assert_int_equal(fread(pointers, 1, sizeof pointers, file), sizeof pointers);
+	const uint8_t swapped[4] = {pointers[2], pointers[3], pointers[0], pointers[1]};
+	assert_int_equal(fseek(file, at + 8, SEEK_SET), 0);
+	assert_int_equal(fwrite(swapped, 1, sizeof swapped, file), sizeof swapped);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void rows_that_are_out_of_order_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_place places[8];
+	char complaint[320];
+	unsigned count;
+	size_t values;
+
+	keep_copy(fixture, ".copy");
+	put_out_of_order(fixture, "secret");
+	assert_int_equal(reopen(fixture), MORTISE_INTEGRITY);
+	take_copy_back(fixture);
+	put_out_of_order(fixture, "item");
+	assert_int_equal(reopen(fixture), MORTISE_INTEGRITY);
+	take_copy_back(fixture);
+	put_out_of_order(fixture, "value");
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_int_equal(
+		store_next_values(fixture->store, 0, 8, places, &count), MORTISE_INTEGRITY);
+	assert_int_equal(
+		verify_all(fixture, &values, complaint, sizeof complaint), MORTISE_INTEGRITY);
+}
+
 int main(void)
 {
 #define IN_VAULT(test) cmocka_unit_test_setup_teardown(test, set_up_secrets, tear_down)
@@ -899,6 +1026,8 @@ int main(void)
 		IN_VAULT(a_row_rolled_back_is_noticed),
 		IN_VAULT(a_destroyed_row_that_is_back_is_noticed_also_beside_its_successor),
 		IN_VAULT(a_record_with_a_flipped_byte_is_noticed),
+		IN_VAULT(what_is_below_each_node_is_noticed),
+		IN_VAULT(rows_that_are_out_of_order_are_refused),
 		IN_VAULT(a_record_cut_short_or_extended_is_noticed),
 		IN_VAULT(a_number_on_several_rows_is_refused_without_a_crash),
 		IN_VAULT(an_older_row_with_the_same_number_is_refused),
