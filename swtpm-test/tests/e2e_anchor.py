@@ -16,8 +16,8 @@ PATH = 'prod/db/password'
 WINDOW = ['anchor-window = 1']
 
 
-def with_secret(place):
-    agent = place.agent()
+def with_secret(place, **settings):
+    agent = place.agent(**settings)
     agent.configure(tpm2_lines=WINDOW)
     agent.start()
     agent.init()
@@ -79,6 +79,42 @@ def an_older_copy_of_the_store_is_refused_and_recover_is_the_way_on(place):
     agent.restart()
     until(lambda: agent.status()['state'] == 'unsealed')
     has(agent.do('audit', 'show').text, 'recovered')
+
+
+@test
+def memory_and_disk_that_went_back_behind_the_tpm_are_named_and_then_refused(place):
+    """As a snapshot of a machine does that is put back, where the TPM is not in it."""
+    tpm = place.tpm('tpm')
+    agent = with_secret(place, tpm=tpm)
+    settled(agent)
+    copy = copy_store(agent, 'copy')
+    frozen = (agent.process.pid, agent.keeper())
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    meanwhile = place.agent(tpm=tpm, name='meanwhile')
+    meanwhile.configure(tpm2_lines=WINDOW)
+    shutil.copytree(copy, meanwhile.store)
+    for name in ('', *('/' + name for name in os.listdir(meanwhile.store))):
+        if agent.user:
+            shutil.chown(meanwhile.store + name, agent.user, agent.user)
+    meanwhile.start()
+    until(lambda: meanwhile.status()['state'] == 'unsealed')
+    for value in (b'newer', b'newest'):
+        meanwhile.set(PATH, value)
+        newest = settled(meanwhile)
+    meanwhile.stop()
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    agent.set(PATH, b'after it went back')
+    until(lambda: 'does not stand where it should' in agent.status()['anchor'])
+    has(agent.status()['anchor'], 'the counter stands at %d' % newest)
+    has(agent.status()['anchor'], 'a snapshot')
+    has(agent.log(), 'the anchor could not be counted up')
+    has(agent.run('doctor').text, 'the counter is not counted up')
+    same(agent.get(PATH), b'after it went back')
+    agent.restart()
+    until(lambda: agent.status()['state'] == 'sealed')
+    has(agent.status()['reason'], 'an old copy of the store')
 
 
 @test

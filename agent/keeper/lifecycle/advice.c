@@ -70,6 +70,10 @@ static const struct {
 		"--recovery"},
 	{TOKEN_FAULT_NO_SIGNATURE, ON(TEST), "look for tpm2-pcr-signature.json of this kernel"},
 	{TOKEN_FAULT_NO_COUNTER, SEALED, "find out who removed it, then run: mortise recover"},
+	{TOKEN_FAULT_OTHER_COUNT, ON(COUNT),
+		"if a snapshot was put back, this is an old copy of the store: put the newest one "
+		"back; else find out who counted it up, then run: mortise seal, then: mortise "
+		"recover"},
 	{TOKEN_FAULT_OTHER_COUNT, SEALED, "find out who counted it up, then run: mortise recover"},
 	{TOKEN_FAULT_NO_COUNTER, COUNTERS, "try again"},
 };
