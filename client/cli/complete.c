@@ -29,26 +29,31 @@ static bool is_wanted(const struct command *command, const struct listing_entry 
 	return !entry->is_deleted || command == &command_destroy || command == &command_show;
 }
 
-static void leave_out(const struct command *command, struct listing *listing)
-{
-	size_t kept = 0;
+struct level {
+	const struct command *command;
+	const char *folder;
+};
 
-	for (size_t i = 0; i < listing->count; i++)
-		if (is_wanted(command, &listing->entries[i]))
-			listing->entries[kept++] = listing->entries[i];
-	listing->count = kept;
+static bool take(void *context, const struct listing *listing, const struct listing_entry *entry)
+{
+	const struct level *level = context;
+
+	(void)listing;
+	if (!is_wanted(level->command, entry))
+		return false;
+	listing_fold(entry, level->folder);
+	return true;
 }
 
 /* The level below folder, "" or one without its '/'. complete->fixed is where names begin. */
 static void offer_below(const struct complete *complete, const char *folder, bool only_folders)
 {
-	CLEANUP(listing_done) struct listing listing = {0};
+	struct level level = {complete->cli->command, folder};
+	CLEANUP(listing_done) struct listing listing = {.takes = take, .context = &level};
 	size_t skip = strlen(folder) + (folder[0] != '\0');
 
 	if (listing_collect(complete->cli, folder, &listing) != MORTISE_OK)
 		return;
-	leave_out(complete->cli->command, &listing);
-	listing_fold(&listing, folder);
 	listing_settle(&listing);
 	for (size_t i = 0; i < listing.count; i++) {
 		const char *path = listing.entries[i].path;

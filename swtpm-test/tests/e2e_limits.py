@@ -4,14 +4,18 @@
 
 import os
 import pwd
+import resource
+import struct
 import subprocess
 
 import tap
+import wire
 from agent import AGENT_USER, prefix
 from rooms import CHECKOUT
 from tap import has, has_not, same, test
 
 SOURCE = os.environ.get('MORTISE_TEST_SOURCE') or CHECKOUT
+SET_BATCH, BATCH = 27, 250
 USAGE, CONFLICT, IO, REJECTED = 64, 73, 74, 78
 RULE = '[rule r]\nallow = read\nsecret = **\n'
 
@@ -53,6 +57,35 @@ def a_path_has_8_segments_and_255_bytes(place):
     for path in ('a/b/c/d/e/f/g/h/i', 'a' * 256):
         reached(agent, USAGE, "not a path: 1 to 8 segments of a-z 0-9 . _ - joined by '/', each "
                 'starting with a letter or digit, at most 255 bytes', 'set', path, input='x')
+
+
+def with_data(size):
+    """Options of a command that gets so many bytes for what it keeps."""
+    return {'preexec_fn': lambda: resource.setrlimit(resource.RLIMIT_DATA, (size, size))}
+
+
+def set_many(agent, count):
+    """Secrets many/below/00000 and so on."""
+    with wire.connect(agent.socket) as connection:
+        for first in range(0, count, BATCH):
+            items = b''.join(
+                wire.item(struct.pack('<HI', wire.PATH, len(path)) + path
+                          + struct.pack('<HI', wire.VALUE, 1) + b'x')
+                for path in (b'many/below/%05d' % number
+                             for number in range(first, min(first + BATCH, count))))
+            code, _ = wire.ask(connection, wire.pack(
+                SET_BATCH, {wire.ITEMS: items, wire.TOKEN: os.urandom(16)}))
+            same(code, 0)
+
+
+@test
+def a_listing_keeps_what_it_prints(place):
+    agent = place.ready()
+    agent.set('prod/a', b'x')
+    set_many(agent, 20000)
+    same(agent.run('list', **with_data(2 << 20)).out, b'many/\nprod/\n')
+    same(len(agent.run('list', '-r', **with_data(6 << 20)).out.split()), 20001)
+    same(agent.run('list', '-r', **with_data(2 << 20)).status, IO)
 
 
 @test

@@ -93,8 +93,8 @@ static enum mortise_status list_secrets(struct cli *cli, struct hygiene_log *log
 	}
 	for (size_t i = 0; i < listing.count && status == MORTISE_OK; i++)
 		if (!listing.entries[i].is_deleted)
-			memcpy(log->secrets[log->count++].path, listing.entries[i].path,
-				MORTISE_PATH_MAX + 1);
+			snprintf(log->secrets[log->count++].path, MORTISE_PATH_MAX + 1, "%s",
+				listing.entries[i].path);
 	listing_done(&listing);
 	return status;
 }

@@ -12,7 +12,8 @@
 #include "output.h"
 #include "when.h"
 
-#define CURSOR_MAX 512
+#define CURSOR_MAX    512
+#define UNSETTLED_MAX 4096 /* and twice what is settled */
 
 struct cursor {
 	uint8_t bytes[CURSOR_MAX];
@@ -46,6 +47,34 @@ static uint64_t due_of(const struct wire_message *item)
 	return age_s && made_us ? made_us + age_s * 1000000 : 0;
 }
 
+static enum mortise_status read_entry(
+	const struct cli *cli, const struct wire_message *item, struct listing_entry *out_entry)
+{
+	char path[MORTISE_PATH_MAX + 1];
+
+	if (wire_text(item, WIRE_TAG_PATH, path, sizeof path) != MORTISE_OK)
+		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
+	*out_entry = (struct listing_entry){.path = strdup(path),
+		.version = ask_number(item, WIRE_TAG_VERSION, 0),
+		.created_us = ask_number(item, WIRE_TAG_TIME, 0),
+		.due_us = due_of(item),
+		.is_deleted = ask_flag(item, WIRE_TAG_DELETED)};
+	return out_entry->path ? MORTISE_OK : client_fail(cli->agent, MORTISE_IO, "out of memory");
+}
+
+/* Takes the entry over, or forgets it. */
+static void add(struct listing *listing, const struct listing_entry *entry, const char *prefix)
+{
+	if (!is_below(entry->path, prefix) ||
+		(listing->takes && !listing->takes(listing->context, listing, entry))) {
+		free(entry->path);
+		return;
+	}
+	listing->entries[listing->count++] = *entry;
+	if (listing->takes && listing->count >= 2 * listing->settled + UNSETTLED_MAX)
+		listing_settle(listing);
+}
+
 static enum mortise_status add_items(const struct cli *cli, const struct wire_message *reply,
 	const char *prefix, struct listing *listing)
 {
@@ -53,21 +82,12 @@ static enum mortise_status add_items(const struct cli *cli, const struct wire_me
 	struct wire_message item;
 
 	while (ask_next(&items, &item)) {
-		struct listing_entry *entry;
+		struct listing_entry entry;
 
 		if (!grow(listing))
 			return client_fail(cli->agent, MORTISE_IO, "out of memory");
-		entry = &listing->entries[listing->count];
-		if (wire_text(&item, WIRE_TAG_PATH, entry->path, MORTISE_PATH_MAX + 1) !=
-			MORTISE_OK)
-			return client_fail(
-				cli->agent, MORTISE_IO, "the agent's reply is malformed");
-		entry->version = ask_number(&item, WIRE_TAG_VERSION, 0);
-		entry->created_us = ask_number(&item, WIRE_TAG_TIME, 0);
-		entry->due_us = due_of(&item);
-		entry->is_deleted = ask_flag(&item, WIRE_TAG_DELETED);
-		if (is_below(entry->path, prefix))
-			listing->count++;
+		TRY(read_entry(cli, &item, &entry));
+		add(listing, &entry, prefix);
 	}
 	if (!wire_list_is_whole(&items))
 		return client_fail(cli->agent, MORTISE_IO, "the agent's reply is malformed");
@@ -109,18 +129,15 @@ enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct 
 	return MORTISE_OK;
 }
 
-void listing_fold(struct listing *listing, const char *prefix)
+void listing_fold(const struct listing_entry *entry, const char *prefix)
 {
 	size_t size = strlen(prefix);
+	char *below = entry->path + size, *slash;
 
-	for (size_t i = 0; i < listing->count; i++) {
-		char *below = listing->entries[i].path + size, *slash;
-
-		below += size > 0 && *below == '/';
-		slash = strchr(below, '/');
-		if (slash)
-			slash[1] = '\0';
-	}
+	below += size > 0 && *below == '/';
+	slash = strchr(below, '/');
+	if (slash)
+		slash[1] = '\0';
 }
 
 static int compare(const void *one, const void *other)
@@ -131,19 +148,23 @@ static int compare(const void *one, const void *other)
 
 void listing_settle(struct listing *listing)
 {
+	struct listing_entry *entries = listing->entries;
 	size_t kept = 0;
 
-	if (listing->count == 0)
-		return;
-	qsort(listing->entries, listing->count, sizeof *listing->entries, compare);
-	for (size_t i = 1; i < listing->count; i++)
-		if (compare(&listing->entries[kept], &listing->entries[i]) != 0)
-			listing->entries[++kept] = listing->entries[i];
-	listing->count = kept + 1;
+	if (listing->count > 0)
+		qsort(entries, listing->count, sizeof *entries, compare);
+	for (size_t i = 0; i < listing->count; i++)
+		if (kept > 0 && compare(&entries[kept - 1], &entries[i]) == 0)
+			free(entries[i].path);
+		else
+			entries[kept++] = entries[i];
+	listing->count = listing->settled = kept;
 }
 
 void listing_done(struct listing *listing)
 {
+	for (size_t i = 0; i < listing->count; i++)
+		free(listing->entries[i].path);
 	free(listing->entries);
 	*listing = (struct listing){0};
 }
@@ -158,22 +179,24 @@ static bool is_due(const struct listing_entry *entry, uint64_t now_us)
 	return entry->due_us && entry->due_us <= now_us;
 }
 
-/* Leaves out and folds what is not asked for. */
-static void choose(const struct cli *cli, const char *prefix, struct listing *listing)
-{
-	bool is_due_wanted = args_has(cli, "due");
-	size_t kept = 0;
+struct choice {
+	const struct cli *cli;
+	const char *prefix;
+};
 
-	for (size_t i = 0; i < listing->count; i++) {
-		if (listing->entries[i].is_deleted && !args_has(cli, "deleted"))
-			continue;
-		if (is_due_wanted && !is_due(&listing->entries[i], listing->now_us))
-			continue;
-		listing->entries[kept++] = listing->entries[i];
-	}
-	listing->count = kept;
-	if (!args_has(cli, "recursive") && !is_due_wanted)
-		listing_fold(listing, prefix);
+/* Leaves out and folds what is not asked for. */
+static bool choose(void *context, const struct listing *listing, const struct listing_entry *entry)
+{
+	const struct choice *choice = context;
+	bool is_due_wanted = args_has(choice->cli, "due");
+
+	if (entry->is_deleted && !args_has(choice->cli, "deleted"))
+		return false;
+	if (is_due_wanted && !is_due(entry, listing->now_us))
+		return false;
+	if (!args_has(choice->cli, "recursive") && !is_due_wanted)
+		listing_fold(entry, choice->prefix);
+	return true;
 }
 
 static json_t *describe(const struct listing_entry *entry)
@@ -220,7 +243,8 @@ static int print(const struct cli *cli, const struct listing *listing)
 static int list(struct cli *cli)
 {
 	struct ask_path prefix = {""};
-	struct listing listing = {0};
+	struct choice choice = {cli, prefix.text};
+	struct listing listing = {.takes = choose, .context = &choice};
 	enum mortise_status status;
 	int ending = CLI_DONE;
 	size_t size;
@@ -234,7 +258,6 @@ static int list(struct cli *cli)
 		prefix.text[size - 1] = '\0';
 	status = listing_collect(cli, prefix.text, &listing);
 	if (status == MORTISE_OK) {
-		choose(cli, prefix.text, &listing);
 		listing_settle(&listing);
 		if (listing.count == 0 && size > 0 && !cli->is_json)
 			output_note("nothing that you may see is below %s", prefix.text);

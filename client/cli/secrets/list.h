@@ -6,15 +6,23 @@
 #include "cli.h"
 
 struct listing_entry {
-	char path[MORTISE_PATH_MAX + 2]; /* with a '/' at its end it stands for all below */
+	char *path; /* with a '/' at its end it stands for all below */
 	uint64_t version, created_us;
 	uint64_t due_us; /* when its value is too old; 0: never */
 	bool is_deleted;
 };
 
+struct listing;
+
+/* Is the entry of use? It may cut the path. */
+typedef bool listing_take(
+	void *context, const struct listing *listing, const struct listing_entry *entry);
+
 struct listing {
+	listing_take *takes; /* then of what is of use one of each is kept; NULL: all is */
+	void *context;
 	struct listing_entry *entries;
-	size_t count;
+	size_t count, settled; /* so many of them are sorted, and one of each */
 	uint64_t now_us; /* by the agent's clock, which does not believe the host's at all times */
 };
 
@@ -22,8 +30,8 @@ struct listing {
 enum mortise_status listing_collect(struct cli *cli, const char *prefix, struct listing *listing)
 	MUST_USE;
 
-/* Cuts what is deeper than the level below prefix, behind its '/'. */
-void listing_fold(struct listing *listing, const char *prefix);
+/* Cuts a path that is deeper than the level below prefix, behind its '/'. */
+void listing_fold(const struct listing_entry *entry, const char *prefix);
 /* Sorts by path, and keeps one of each. */
 void listing_settle(struct listing *listing);
 void listing_done(struct listing *listing);

@@ -463,9 +463,7 @@ static int rotate_all(struct cli *cli, const struct listing *listing,
 		const struct listing_entry *entry = &listing->entries[i];
 		struct rotation rotation = {.generate = generate};
 
-		if (entry->is_deleted || entry->due_us == 0 || entry->due_us > listing->now_us)
-			continue;
-		memcpy(rotation.path.text, entry->path, sizeof rotation.path.text);
+		snprintf(rotation.path.text, sizeof rotation.path.text, "%s", entry->path);
 		if (rotation_run(cli, &rotation))
 			tell_done(cli, &rotation, tally);
 		else
@@ -476,15 +474,29 @@ static int rotate_all(struct cli *cli, const struct listing *listing,
 	return 0;
 }
 
+struct due {
+	bool has_any; /* that one may list, due or not */
+};
+
+static bool take_due(
+	void *context, const struct listing *listing, const struct listing_entry *entry)
+{
+	struct due *due = context;
+
+	due->has_any = true;
+	return !entry->is_deleted && entry->due_us != 0 && entry->due_us <= listing->now_us;
+}
+
 /* Goes on after a failure, which it tells; the exit status is then 1. generate may be NULL. */
 static int rotate_due(struct cli *cli, const struct generate *generate)
 {
-	struct listing listing = {0};
+	struct due due = {.has_any = false};
+	struct listing listing = {.takes = take_due, .context = &due};
 	struct tally tally = {0};
 	enum mortise_status status = listing_collect(cli, "", &listing);
 	int signal = 0, ending;
 
-	if (status == MORTISE_OK && listing.count == 0)
+	if (status == MORTISE_OK && !due.has_any)
 		output_note(
 			"there is no secret that you may list; what is to be rotated here needs "
 			"a rule with: allow = list rotate");
