@@ -107,7 +107,7 @@ static void what_goes_is_counted_no_more_and_what_is_deleted_is(void **state)
 
 static void a_moved_secret_counts_where_it_is(void **state)
 {
-	const uint8_t token[WIRE_TOKEN_SIZE] = {9};
+	const uint8_t token[WIRE_TOKEN_SIZE] = {9}, other[WIRE_TOKEN_SIZE] = {8};
 	struct fixture *fixture = *state;
 	struct vault_outcome outcome;
 
@@ -115,6 +115,9 @@ static void a_moved_secret_counts_where_it_is(void **state)
 	set_as(fixture, 1, "b/x", 100);
 	assert_int_equal(vault_move(fixture->vault, "b/x", "a/x", token, &outcome), MORTISE_OK);
 	assert_sum(fixture, BELOW_A, 1, 1, 100, 1);
+	assert_sum(fixture, ALL, UINT32_MAX, 1, 100, 1);
+	assert_int_equal(vault_move(fixture->vault, "a/x", "b/y", other, &outcome), MORTISE_OK);
+	assert_sum(fixture, BELOW_A, 1, 0, 0, 0);
 	assert_sum(fixture, ALL, UINT32_MAX, 1, 100, 1);
 }
 
