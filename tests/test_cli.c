@@ -286,20 +286,6 @@ static void the_unit_is_the_first_part_that_is_no_slice(void **state)
 	assert_string_equal(unit, "");
 }
 
-static void paths_look_like_paths(void **state)
-{
-	(void)state;
-	assert_true(ask_looks_like_path("prod/db/password"));
-	assert_true(ask_looks_like_path("a/b/c/d/e/f/g/h"));
-	assert_false(ask_looks_like_path("a/b/c/d/e/f/g/h/i"));
-	assert_false(ask_looks_like_path("DB_PASSWORD"));
-	assert_false(ask_looks_like_path("prod//db"));
-	assert_false(ask_looks_like_path("prod/"));
-	assert_false(ask_looks_like_path("/prod"));
-	assert_false(ask_looks_like_path("prod/.."));
-	assert_false(ask_looks_like_path(""));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,7 +307,6 @@ int main(void)
 		cmocka_unit_test(what_is_no_time_is_refused),
 		cmocka_unit_test(only_printable_text_with_a_newline_is_a_line),
 		cmocka_unit_test(the_unit_is_the_first_part_that_is_no_slice),
-		cmocka_unit_test(paths_look_like_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: ISC
 """The audit log: who is on it, what is never on it, and what happens when it cannot be written."""
 
+import calendar
 import json
 import os
 import pwd
+import time
 
 import tap
 import wire
@@ -47,6 +49,88 @@ def every_request_is_on_record_with_who_what_and_why(place):
     same(len(records(agent, '--last=2')), 2)
     with open(agent.audit, 'rb') as file:
         assert b'canary' not in file.read()
+
+
+def shown(agent, *options):
+    """(operation, path, result) of each record."""
+    return [(record['op'], record.get('path'), record['result'])
+            for record in records(agent, *options)]
+
+
+@test
+def audit_show_shows_what_was_asked_for(place):
+    agent = place.ready()
+    for path in ('prod/db/a', 'prod/db/b', 'prod/web', 'stage/db/a'):
+        agent.set(path, b'x')
+    agent.get('prod/db/a')
+    same(agent.run('get', 'prod/db/none').status, 66)
+    same(shown(agent, '--path=prod/db/a'), [('set', 'prod/db/a', 'ok'), ('get', 'prod/db/a', 'ok')])
+    same(shown(agent, '--path=prod/*', '--op=set'), [('set', 'prod/web', 'ok')])
+    same(shown(agent, '--path=prod/**', '--op=set'),
+         [('set', 'prod/' + name, 'ok') for name in ('db/a', 'db/b', 'web')])
+    same(shown(agent, '--path=**/a', '--op=set', '--reverse'),
+         [('set', 'stage/db/a', 'ok'), ('set', 'prod/db/a', 'ok')])
+    same(shown(agent, '--result=not-found'), [('get', 'prod/db/none', 'not-found')])
+    same(shown(agent, '--last=1', '--op=set'), [('set', 'stage/db/a', 'ok')])
+    rule = records(agent, '--op=get')[0]['rule']
+    same(shown(agent, '--rule=' + rule, '--op=get', '--result=ok'), [('get', 'prod/db/a', 'ok')])
+    same(shown(agent, '--rule=none-of-that-name'), [])
+
+
+@test
+def audit_show_knows_from_when_to_when(place):
+    agent = place.ready()
+    agent.set('prod/a', b'x')
+    until(lambda: time.time() - when(records(agent, '--op=set')[0]) > 2.5)
+    agent.set('prod/b', b'x')
+    first, second = records(agent, '--op=set')
+    between = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(when(first) + 1))
+    same([record['path'] for record in records(agent, '--op=set', '--until=' + between)], ['prod/a'])
+    same([record['path'] for record in records(agent, '--op=set', '--since=' + between)], ['prod/b'])
+    same(records(agent, '--op=set', '--since=1h', '--until=' + between), [first])
+    line = agent.do('audit', 'show', '--op=set', '--last=1', '--utc').text
+    same(line[:20], second['time'][:19].replace('T', ' ') + 'Z')
+    refused = agent.run('audit', 'show', '--since=1h', '--until=2h')
+    same((refused.status, refused.err), (64, 'mortise: --since is later than --until\n'))
+
+
+def when(record):
+    """Seconds since 1970."""
+    return calendar.timegm(time.strptime(record['time'][:19], '%Y-%m-%dT%H:%M:%S'))
+
+
+@test
+def audit_show_follows_the_log(place):
+    agent = place.ready()
+    agent.set('prod/a', b'x')
+    text = agent.popen('audit', 'show', '--follow', '--last=1', '--op=set')
+    jsons = agent.popen('audit', 'show', '--follow', '--json', '--op=set')
+    has(text.stdout.readline().decode(), 'set prod/a v1: ok')
+    same(json.loads(jsons.stdout.readline())['path'], 'prod/a')
+    agent.set('prod/b', b'x')
+    agent.set('prod/b', b'y')
+    for version in (1, 2):
+        has(text.stdout.readline().decode(), 'set prod/b v%d: ok' % version)
+        same(json.loads(jsons.stdout.readline())['version'], version)
+    same(len(records(agent, '--op=audit-show')), 2)  # to follow is one request
+    agent.stop()
+    for process in (text, jsons):
+        _, said = process.communicate(timeout=30)
+        same(process.returncode, 69, said)
+
+
+@test
+def audit_show_says_what_it_cannot_look_for(place):
+    agent = place.ready()
+    for option, words in (
+            ('--path=prod//a', 'neither a path nor a pattern'),
+            ('--result=refused', 'no result has that name'), ('--result=denid', 'did you mean denied'),
+            ('--op=gett', 'did you mean get'), ('--until=tomorrow', '--until wants a time that was'),
+            ('--user=nobody-of-that-name', "no user 'nobody-of-that-name'")):
+        refused = agent.run('audit', 'show', option)
+        same((refused.status, refused.out), (64, b''), option)
+        has(refused.err, words)
+    same(agent.run('audit', 'show', '--follow', '--reverse').status, 64)
 
 
 @test

@@ -5,12 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "accounts.h"
 #include "args.h"
 #include "ask.h"
+#include "audit_filter.h"
 #include "output.h"
-#include "suggest.h"
 #include "when.h"
 
 static enum mortise_status take_chunk(
@@ -30,141 +31,49 @@ static enum mortise_status take_chunk(
 	return MORTISE_OK;
 }
 
-enum mortise_status audit_walk(
-	struct cli *cli, audit_walk_take *take, void *context, char out_damage[WIRE_TEXT_MAX])
+/* From *offset on, to where the log ended when it was asked first; there *offset is then. */
+static enum mortise_status walk_from(struct cli *cli, uint64_t *offset, audit_walk_take *take,
+	void *context, char out_damage[WIRE_TEXT_MAX])
 {
-	uint64_t offset = 0, next = 0, total = UINT64_MAX;
+	uint64_t before = 0, total = UINT64_MAX;
 
 	do {
 		struct wire_writer *writer = client_begin(cli->agent, WIRE_AUDIT_SHOW);
 		struct wire_message reply;
 
-		offset = next;
-		wire_put_number(writer, WIRE_TAG_OFFSET, offset);
+		before = *offset;
+		wire_put_number(writer, WIRE_TAG_OFFSET, before);
 		TRY(client_call(cli->agent, &reply));
 		if (out_damage &&
 			wire_text(&reply, WIRE_TAG_TEXT, out_damage, WIRE_TEXT_MAX) != MORTISE_OK)
 			out_damage[0] = '\0';
 		TRY(take_chunk(cli, wire_field_of(&reply, WIRE_TAG_CHUNK), take, context));
-		next = ask_number(&reply, WIRE_TAG_OFFSET, offset);
+		*offset = ask_number(&reply, WIRE_TAG_OFFSET, before);
 		if (total == UINT64_MAX)
 			total = ask_number(&reply, WIRE_TAG_TOTAL, 0);
-	} while (next > offset && next < total);
+	} while (*offset > before && *offset < total);
 	return MORTISE_OK;
 }
 
-#define PUBLIC_KEY_SIZE 32
+enum mortise_status audit_walk(
+	struct cli *cli, audit_walk_take *take, void *context, char out_damage[WIRE_TEXT_MAX])
+{
+	uint64_t offset = 0;
 
-struct filter {
-	const char *path, *operation;
-	bool has_user, has_since;
-	json_int_t uid;
-	uint64_t since_us, last; /* last 0: all */
-};
+	return walk_from(cli, &offset, take, context, out_damage);
+}
+
+#define PUBLIC_KEY_SIZE 32
+#define FOLLOW_S        1
 
 struct view {
 	const struct cli *cli;
-	struct filter filter;
+	struct audit_filter filter;
+	bool is_utc, is_reverse, follows;
 	json_t *kept;   /* an array; NULL: each record is printed at once */
 	json_int_t uid; /* whose name is in user */
 	char user[64];
 };
-
-/* Every `op` that the agent writes: docs/audit.md says what each is. */
-static const char *const operations[] = {"audit-acknowledge", "audit-key", "audit-show",
-	"audit-verify", "backup", "backup-stage", "backup-verify", "checkpoint", "clock-accept",
-	"connect", "credential", "delete", "denials", "destroy", "doctor", "genesis", "get",
-	"hello", "hygiene", "init", "joint", "list", "meta", "move", "policy-apply", "policy-check",
-	"policy-may", "policy-reset", "policy-rollback", "policy-show", "policy-stage",
-	"policy-who", "purged", "recover", "recovered", "rekey", "rekeyed", "rollback", "rotate",
-	"seal", "set", "set-batch", "show", "slot-add", "slot-change-pin", "slot-list",
-	"slot-remove", "slot-reseal", "slot-suspend", "slot-test", "start", "status", "stop",
-	"undelete", "unseal", "unsealed", "verify", "watch", "whoami", NULL};
-
-static bool is_operation(const char *word)
-{
-	for (size_t i = 0; operations[i]; i++)
-		if (strcmp(operations[i], word) == 0)
-			return true;
-	return false;
-}
-
-/* The commands have blanks where the log has dashes. */
-static int refuse_operation(const struct cli *cli, const char *word)
-{
-	struct suggest nearest = {.word = word};
-
-	for (size_t i = 0; operations[i]; i++)
-		suggest_consider(&nearest, operations[i]);
-	if (nearest.found)
-		return output_fail(cli, MORTISE_INVALID,
-			"--op=%s: no operation has that name; did you mean %s", word,
-			nearest.found);
-	return output_fail(cli, MORTISE_INVALID,
-		"--op=%s: no operation has that name; see: man mortise-audit", word);
-}
-
-static int read_filter(struct cli *cli, struct filter *out_filter)
-{
-	struct filter filter = {
-		.path = args_value(cli, "path"), .operation = args_value(cli, "op")};
-	const char *user = args_value(cli, "user"), *since = args_value(cli, "since");
-	const struct passwd *entry = user ? accounts_user(user) : NULL;
-	uint64_t uid = 0;
-
-	if (user && !entry && (!args_number(user, &uid) || uid > UINT32_MAX))
-		return output_fail(cli, MORTISE_INVALID, "no user '%s' on this host", user);
-	filter.has_user = user != NULL;
-	filter.uid = entry ? (json_int_t)entry->pw_uid : (json_int_t)uid;
-	filter.has_since = since != NULL;
-	if (since && !when_parse_past(since, &filter.since_us))
-		return output_fail(cli, MORTISE_INVALID,
-			"--since wants a time that was, like '2026-11-23 14:03' or "
-			"2026-11-23T13:03:00Z, or how long ago, like 90m, 2h or 1d");
-	if (filter.operation && !is_operation(filter.operation))
-		return refuse_operation(cli, filter.operation);
-	if (args_number_of(cli, "last", 1, 0, &filter.last) != CLI_DONE)
-		return CLI_USAGE;
-	*out_filter = filter;
-	return CLI_DONE;
-}
-
-static const char *text_of(const json_t *record, const char *name)
-{
-	const char *text = json_string_value(json_object_get(record, name));
-
-	return text ? text : "";
-}
-
-static uint64_t time_of(const json_t *record)
-{
-	char text[WHEN_TEXT_SIZE] = "";
-	uint64_t time_us = 0;
-
-	/* Down to the second: "2026-11-23T14:03:11.123456Z" */
-	(void)snprintf(text, sizeof text, "%.19sZ", text_of(record, "time"));
-	return when_parse_time(text, 0, &time_us) ? time_us : 0;
-}
-
-/* The agent did not believe the clock. */
-static bool is_doubtful(const json_t *record)
-{
-	return text_of(record, "clock")[0] != '\0';
-}
-
-static bool is_wanted(const struct filter *filter, const json_t *record)
-{
-	const json_t *uid = json_object_get(record, "uid");
-
-	if (filter->has_user && (!json_is_integer(uid) || json_integer_value(uid) != filter->uid))
-		return false;
-	if (filter->path && strcmp(filter->path, text_of(record, "path")) != 0)
-		return false;
-	if (filter->operation && strcmp(filter->operation, text_of(record, "op")) != 0)
-		return false;
-	/* When it really was is not known: better one line too many. */
-	return !filter->has_since || is_doubtful(record) || time_of(record) >= filter->since_us;
-}
 
 /* Records of one caller tend to follow each other: the last name is kept. */
 static const char *user_of(struct view *view, json_int_t uid)
@@ -187,26 +96,34 @@ static void print_part(const char *before, const char *text)
 	output_text(text);
 }
 
-static void print_record(struct view *view, const json_t *record)
+static void print_line(struct view *view, const json_t *record)
 {
 	const json_t *uid = json_object_get(record, "uid");
 	const json_t *version = json_object_get(record, "version");
 	char when[WHEN_TEXT_SIZE];
 
-	when_format_local(time_of(record), when);
-	printf("%s%s #%lld", when, is_doubtful(record) ? "(?)" : "",
+	(view->is_utc ? when_format_utc_second : when_format_local)(audit_time_of(record), when);
+	printf("%s%s #%lld", when, audit_is_doubtful(record) ? "(?)" : "",
 		(long long)json_integer_value(json_object_get(record, "seq")));
 	if (json_is_integer(uid))
 		printf(" %s(%lld)", user_of(view, json_integer_value(uid)),
 			(long long)json_integer_value(uid));
-	print_part(" ", text_of(record, "op"));
-	print_part(" ", text_of(record, "path"));
+	print_part(" ", audit_text_of(record, "op"));
+	print_part(" ", audit_text_of(record, "path"));
 	if (json_is_integer(version))
 		printf(" v%lld", (long long)json_integer_value(version));
-	print_part(": ", text_of(record, "result"));
-	print_part(", rule ", text_of(record, "rule"));
-	print_part(", ", text_of(record, "note"));
+	print_part(": ", audit_text_of(record, "result"));
+	print_part(", rule ", audit_text_of(record, "rule"));
+	print_part(", ", audit_text_of(record, "note"));
 	(void)putchar('\n');
+}
+
+static void print_record(struct view *view, json_t *record)
+{
+	if (view->cli->is_json)
+		(void)output_json(json_incref(record));
+	else
+		print_line(view, record);
 }
 
 static enum mortise_status take_record(void *context, const char *line, size_t size)
@@ -219,7 +136,7 @@ static enum mortise_status take_record(void *context, const char *line, size_t s
 		return client_fail(view->cli->agent, MORTISE_INTEGRITY,
 			"a line of the audit log is no JSON; run: mortise audit verify");
 	}
-	if (!is_wanted(&view->filter, record)) {
+	if (!audit_filter_takes(&view->filter, record)) {
 		json_decref(record);
 		return MORTISE_OK;
 	}
@@ -235,41 +152,78 @@ static enum mortise_status take_record(void *context, const char *line, size_t s
 	return MORTISE_OK;
 }
 
+static void print_kept(struct view *view)
+{
+	size_t count = json_array_size(view->kept);
+
+	for (size_t i = 0; i < count; i++)
+		print_record(
+			view, json_array_get(view->kept, view->is_reverse ? count - 1 - i : i));
+}
+
+static void turn_round(json_t *array)
+{
+	size_t count = json_array_size(array);
+
+	for (size_t i = 0; i < count; i++) {
+		(void)json_array_insert(array, i, json_array_get(array, count - 1));
+		(void)json_array_remove(array, count);
+	}
+}
+
 static int finish(struct view *view, const char *damage)
 {
-	size_t index;
-	json_t *record;
-
-	if (view->cli->is_json)
+	if (view->cli->is_json) {
+		if (view->is_reverse)
+			turn_round(view->kept);
 		return output_json(json_pack("{s:O, s:o*}", "records", view->kept, "damage",
 			damage[0] != '\0' ? json_string(damage) : NULL));
-	json_array_foreach(view->kept, index, record) print_record(view, record);
+	}
+	print_kept(view);
 	(void)fflush(stdout);
 	if (damage[0] != '\0')
 		output_note("the log is %s; see: mortise audit verify", damage);
 	return CLI_DONE;
 }
 
+/* Ends by a signal, or when the agent does. */
+static int follow(struct cli *cli, struct view *view)
+{
+	enum mortise_status status = MORTISE_OK;
+	uint64_t offset = 0;
+
+	while (status == MORTISE_OK) {
+		status = walk_from(cli, &offset, take_record, view, NULL);
+		if (view->kept) /* --last is of what was there */
+			print_kept(view);
+		json_decref(view->kept);
+		view->kept = NULL;
+		(void)fflush(stdout);
+		if (status == MORTISE_OK)
+			(void)sleep(FOLLOW_S);
+	}
+	return ask_fail(cli, status, NULL);
+}
+
 static int show(struct cli *cli)
 {
 	char damage[WIRE_TEXT_MAX] = "";
-	struct view view = {.cli = cli};
-	enum mortise_status status;
-	struct ask_path path;
-	int ending = read_filter(cli, &view.filter);
+	struct view view = {.cli = cli,
+		.is_utc = args_has(cli, "utc"),
+		.is_reverse = args_has(cli, "reverse"),
+		.follows = args_has(cli, "follow")};
+	int ending = audit_filter_read(cli, &view.filter);
 
-	if (ending == CLI_DONE && view.filter.path) {
-		ending = ask_expand(cli, view.filter.path, &path);
-		view.filter.path = path.text;
-		if (ending == CLI_DONE && !ask_looks_like_path(path.text))
-			ending = output_fail(cli, MORTISE_INVALID,
-				"--path=%s: no path; see: mortise list -r", path.text);
-	}
+	if (ending == CLI_DONE && view.follows && view.is_reverse)
+		ending = output_fail(cli, MORTISE_INVALID,
+			"--follow has no newest record to begin with; leave --reverse out");
 	if (ending != CLI_DONE)
 		return ending;
-	if (cli->is_json || view.filter.last > 0)
+	if ((cli->is_json && !view.follows) || view.filter.last > 0 || view.is_reverse)
 		view.kept = json_array();
-	status = audit_walk(cli, take_record, &view, damage);
+	if (view.follows)
+		return follow(cli, &view);
+	enum mortise_status status = audit_walk(cli, take_record, &view, damage);
 	ending = status == MORTISE_OK ? finish(&view, damage) : ask_fail(cli, status, NULL);
 	json_decref(view.kept);
 	return ending;
@@ -328,9 +282,15 @@ static int acknowledge(struct cli *cli)
 static const struct option show_options[] = {
 	{"last", 0, "N", "only the last N of what is shown"},
 	{"user", 'u', "U", "only requests of this user, by name or number"},
-	{"path", 0, "PATH", "only requests for this secret"},
+	{"path", 0, "PATH", "only requests for this secret, or those of a pattern: 'prod/**'"},
 	{"op", 0, "O", "only this operation: get, set, seal, ..."},
+	{"result", 0, "R", "only what came to this: ok, denied, not-found, ..."},
+	{"rule", 0, "RULE", "only what this rule decided"},
 	{"since", 0, "TIME", "only from this time on, or from so long ago: 2h"},
+	{"until", 0, "TIME", "only up to this time"},
+	{"reverse", 0, NULL, "the newest first"},
+	{"follow", 'f', NULL, "go on with what comes; with --json a record on each line"},
+	{"utc", 0, NULL, "times in UTC"},
 	{0},
 };
 
@@ -342,7 +302,8 @@ const struct command command_audit_show = {
 	.verb = "audit",
 	.exits = {CLI_INTEGRITY},
 	.examples = "  mortise audit show --last=20\n"
-		    "  mortise audit show --since=1d --path=prod/db/password",
+		    "  mortise audit show --since=1d --path='prod/db/*' --result=denied\n"
+		    "  mortise audit show --follow --user=backup",
 	.run = show,
 };
 

@@ -9,6 +9,7 @@
 #include "accounts.h"
 #include "args.h"
 #include "output.h"
+#include "path.h"
 #include "when.h"
 
 #define CGROUP_TEXT_SIZE 4096
@@ -146,7 +147,7 @@ static int fail_denied(const struct cli *cli, const char *subject)
 {
 	const struct command *command = cli->command;
 	struct caller caller = caller_find();
-	bool is_path = subject && ask_looks_like_path(subject);
+	bool is_path = subject && path_is_valid(subject, strlen(subject));
 	const char *said = mortise_message(cli->agent);
 	char place[512];
 
@@ -231,25 +232,6 @@ int ask_fail(const struct cli *cli, enum mortise_status status, const char *subj
 int ask_fail_malformed(const struct cli *cli)
 {
 	return output_fail(cli, MORTISE_IO, "%s", ask_malformed);
-}
-
-bool ask_looks_like_path(const char *text)
-{
-	int segments = 0;
-
-	if (strlen(text) > MORTISE_PATH_MAX)
-		return false;
-	for (;;) {
-		size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-");
-
-		if (size == 0 || strchr("._-", text[0]) || ++segments > 8)
-			return false;
-		text += size;
-		if (*text == '\0')
-			return true;
-		if (*text++ != '/')
-			return false;
-	}
 }
 
 enum mortise_status ask_fact(struct cli *cli, const char *name, char *buffer, size_t buffer_size)

@@ -45,9 +45,6 @@ int ask_fail_malformed(const struct cli *cli);
  */
 int ask_expand(struct cli *cli, const char *given, struct ask_path *out_path);
 
-/* Does it have the form of a path? Only to explain the agent's refusal. */
-bool ask_looks_like_path(const char *text);
-
 /* A number of the reply, or fallback if it has none. */
 uint64_t ask_number(const struct wire_message *reply, unsigned tag, uint64_t fallback);
 bool ask_flag(const struct wire_message *reply, unsigned tag);

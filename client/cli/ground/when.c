@@ -183,6 +183,16 @@ void when_format_local(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
 		memcpy(out_text, "?", 2);
 }
 
+void when_format_utc_second(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
+{
+	time_t seconds = (time_t)(time_us / MICROS);
+	struct tm clock;
+
+	if (!gmtime_r(&seconds, &clock) ||
+		strftime(out_text, WHEN_TEXT_SIZE, "%Y-%m-%d %H:%M:%SZ", &clock) == 0)
+		memcpy(out_text, "?", 2);
+}
+
 void when_format_utc(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
 {
 	time_t seconds = (time_t)(time_us / MICROS);

@@ -27,6 +27,8 @@ bool when_parse_past(const char *text, uint64_t *out_time_us);
 
 /* "2026-11-23 14:03:11", local. */
 void when_format_local(uint64_t time_us, char out_text[WHEN_TEXT_SIZE]);
+/* "2026-11-23 13:03:11Z" */
+void when_format_utc_second(uint64_t time_us, char out_text[WHEN_TEXT_SIZE]);
 /* "2026-11-23T13:03:11.123456Z" */
 void when_format_utc(uint64_t time_us, char out_text[WHEN_TEXT_SIZE]);
 

@@ -14,6 +14,7 @@
 #include "envfile.h"
 #include "output.h"
 #include "output_file.h"
+#include "path.h"
 
 static int add_entry(
 	const struct cli *cli, const struct envfile_entry *found, struct import_file *file)
@@ -218,7 +219,7 @@ static int choose(const struct cli *cli, const char *prefix, struct import_file 
 			import_file_is_reference(entry))
 			continue;
 		if (!envfile_path_of(prefix, entry->name, entry->path) ||
-			!ask_looks_like_path(entry->path))
+			!path_is_valid(entry->path, strlen(entry->path)))
 			return output_fail(cli, MORTISE_INVALID,
 				"%s:%d: %s makes no path below %s; leave it out: --except=%s",
 				cli->operands[0], entry->line, entry->name, prefix, entry->name);
