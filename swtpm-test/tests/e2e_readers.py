@@ -3,6 +3,7 @@
 """show --readers, policy who and may: who can read a secret, by a rule or as a credential."""
 
 import os
+import pwd
 
 import tap
 from agent import ALICE, BOB
@@ -47,7 +48,7 @@ def an_auditor_is_told_of_rules_and_of_units_that_are_handed_it(place):
     result = agent.do('show', '--readers', 'prod/db/password')
     lines = [' '.join(line.split()) for line in result.text.splitlines()]
     has(lines[0], 'prod/db/password: version 1, 21 bytes')
-    same(lines[-5:], [
+    same(lines[-6:-1], [
         'backup read hours 02:30-04:30 rule nightly',
         'unit shop.service read LoadCredential=dbpass credential dbpass',
         'unit web@*.service read LoadCredential=dbpass credential dbpass',
@@ -56,6 +57,41 @@ def an_auditor_is_told_of_rules_and_of_units_that_are_handed_it(place):
     has(result.text, 'may be read by\n')
     has_not(result.text, 'games')
     has_not(result.text, 'battery')
+
+
+@test
+def who_has_read_it_is_told_with_when_and_which_version(place):
+    agent = served(place)
+    agent.apply(POLICY + '[rule games]\nallow = read\nsecret = prod/**\nuser = games\n')
+    for value in (b'one', b'two', b'three'):
+        agent.set('prod/key', value)
+    result = agent.do('show', '--readers', 'prod/key').text
+    has(result, 'was not read, as far as the log goes back (20')
+    same(result.count('never read'), 3)
+    for _ in range(2):
+        same(agent.run('get', 'prod/key', '--version=2', user=BOB).status, 0)
+    agent.get('prod/key')
+    same(agent.run('get', 'prod/key', '--version=9').status, 66)  # was not read
+    result = agent.do('show', '--readers', 'prod/key').text
+    has(result, '  games(%d)  2 times, last 20' % pwd.getpwnam('games').pw_uid)
+    has(result, '  root(0)  1 time, last 20')
+    lines = [line for line in result.splitlines() if line.startswith('  version')]
+    same(['never read' in line for line in lines], [True, False, False])
+    shown = agent.do('show', '--readers', '--json', 'prod/key').json()
+    same([(read['who'].split('(')[0], read['count'], read['version']) for read in shown['reads']],
+         [('games', 2, 2), ('root', 1, 3)])
+    same(['last_read' in version for version in shown['versions']], [False, True, True])
+    assert shown['reads_since'] <= shown['reads'][0]['last']
+
+
+@test
+def without_the_verb_audit_it_says_what_is_missing(place):
+    agent = served(place)
+    agent.do('policy', 'apply', '-', input=b'[rule first]\nallow = list admin write\n'
+             b'secret = **\nuser = %d\n' % os.geteuid())
+    has(agent.do('show', '--readers', 'prod/db/password').text,
+        'who did read it is in the audit log: that needs the verb audit')
+    same('reads' in agent.do('show', '--readers', '--json', 'prod/db/password').json(), False)
 
 
 @test

@@ -8,6 +8,7 @@
 #include "meta.h"
 #include "output.h"
 #include "policy_grants.h"
+#include "readings.h"
 #include "when.h"
 
 /* Its label and its note, if it has any. */
@@ -24,8 +25,22 @@ static void put_words(const struct wire_message *item, json_t *object)
 			object, "note", output_json_shown(note->bytes, note->size));
 }
 
-static json_t *describe_version(const struct wire_message *item)
+/* Whom it may be read by, and by whom it was. */
+struct readers {
+	struct policy_grants may;
+	struct readings did;
+};
+
+static void drop_readers(struct readers *readers)
 {
+	policy_grants_drop(&readers->may);
+	readings_drop(&readers->did);
+}
+
+static json_t *describe_version(const struct wire_message *item, const struct readers *readers)
+{
+	uint64_t last_us =
+		readers ? readings_of(&readers->did, ask_number(item, WIRE_TAG_VERSION, 0)) : 0;
 	char created[WHEN_TEXT_SIZE];
 	json_t *object;
 
@@ -35,6 +50,9 @@ static json_t *describe_version(const struct wire_message *item)
 		"uid", output_json_number(ask_number(item, WIRE_TAG_NUMBER, 0)));
 	if (object)
 		put_words(item, object);
+	when_format_utc(last_us, created);
+	if (object && last_us)
+		(void)json_object_set_new(object, "last_read", json_string(created));
 	return object;
 }
 
@@ -50,8 +68,8 @@ static uint64_t size_of(const struct wire_message *reply, struct wire_list versi
 	return ask_number(reply, WIRE_TAG_NUMBER, 0);
 }
 
-static json_t *describe(
-	const char *path, const struct wire_message *reply, struct wire_list versions)
+static json_t *describe(const char *path, const struct wire_message *reply,
+	struct wire_list versions, const struct readers *readers)
 {
 	char created[WHEN_TEXT_SIZE];
 	struct wire_message item;
@@ -59,7 +77,7 @@ static json_t *describe(
 	uint64_t size = size_of(reply, versions);
 
 	while (ask_next(&versions, &item))
-		if (json_array_append_new(list, describe_version(&item)) != 0)
+		if (json_array_append_new(list, describe_version(&item, readers)) != 0)
 			break;
 	when_format_utc(ask_number(reply, WIRE_TAG_TIME, 0), created);
 	object = json_pack("{s:s, s:o, s:o, s:s, s:b, s:o}", "path", path, "version",
@@ -77,7 +95,18 @@ static void print_word(const char *word)
 	output_text(word);
 }
 
-static void print_version(const struct wire_message *item)
+/* An old version that nobody reads may go. */
+static void print_last_read(const struct readings *readings, uint64_t version)
+{
+	uint64_t last_us = readings_of(readings, version);
+	char when[WHEN_TEXT_SIZE];
+
+	when_format_local(last_us, when);
+	if (readings->is_known)
+		printf("  %s%s", last_us ? "last read " : "never read", last_us ? when : "");
+}
+
+static void print_version(const struct wire_message *item, const struct readers *readers)
 {
 	char created[WHEN_TEXT_SIZE], label[16] = "", note[WIRE_TEXT_MAX] = "";
 
@@ -91,28 +120,35 @@ static void print_version(const struct wire_message *item)
 		(unsigned long long)ask_number(item, WIRE_TAG_NUMBER, 0));
 	print_word(label);
 	print_word(note);
+	if (readers)
+		print_last_read(&readers->did, ask_number(item, WIRE_TAG_VERSION, 0));
 	(void)putchar('\n');
 }
 
-static int print_readers(const struct cli *cli, const struct policy_grants *readers)
+static int print_readers(const struct cli *cli, const struct readers *readers)
 {
-	puts(readers->count > 0 ? "may be read by" : "may be read by nobody");
-	return policy_grants_print(cli, readers, POLICY_GRANTS_WHO, "  ");
+	puts(readers->may.count > 0 ? "may be read by" : "may be read by nobody");
+	int ending = policy_grants_print(cli, &readers->may, POLICY_GRANTS_WHO, "  ");
+	readings_print(&readers->did);
+	return ending;
 }
 
 /* The reply to SHOW, and the readers, or NULL. */
 static int print_secret(const struct cli *cli, const char *path, const struct wire_message *reply,
-	const struct policy_grants *readers)
+	const struct readers *readers)
 {
 	struct wire_list versions = wire_list_of(reply, WIRE_TAG_ITEMS);
 	struct wire_message item;
 	char created[WHEN_TEXT_SIZE];
 
 	if (cli->is_json) {
-		json_t *object = describe(path, reply, versions);
+		json_t *object = describe(path, reply, versions, readers);
 
-		if (readers)
-			(void)json_object_set_new(object, "readers", policy_grants_array(readers));
+		if (readers) {
+			(void)json_object_set_new(
+				object, "readers", policy_grants_array(&readers->may));
+			readings_put(&readers->did, object);
+		}
 		return output_json(object);
 	}
 	when_format_local(ask_number(reply, WIRE_TAG_TIME, 0), created);
@@ -122,16 +158,16 @@ static int print_secret(const struct cli *cli, const char *path, const struct wi
 		ask_flag(reply, WIRE_TAG_DELETED) ? ", deleted" : "");
 	metadata_print(reply);
 	while (ask_next(&versions, &item))
-		print_version(&item);
+		print_version(&item, readers);
 	if (!wire_list_is_whole(&versions))
 		return ask_fail_malformed(cli);
 	return readers ? print_readers(cli, readers) : CLI_DONE;
 }
 
 /* Who may read it is policy, which is for administrators. */
-static int ask_readers(struct cli *cli, const char *path, struct policy_grants *readers)
+static int ask_readers(struct cli *cli, const char *path, struct readers *readers)
 {
-	enum mortise_status status = policy_grants_who(cli, path, "read", readers);
+	enum mortise_status status = policy_grants_who(cli, path, "read", &readers->may);
 
 	if (status == MORTISE_DENIED)
 		return output_fail(cli, status,
@@ -140,14 +176,15 @@ static int ask_readers(struct cli *cli, const char *path, struct policy_grants *
 			path, caller_find().text, path);
 	if (status != MORTISE_OK)
 		return ask_fail(cli, status, path);
-	policy_grants_find_members(readers);
-	return CLI_DONE;
+	policy_grants_find_members(&readers->may);
+	status = readings_collect(cli, path, &readers->did);
+	return status == MORTISE_OK ? CLI_DONE : ask_fail(cli, status, NULL);
 }
 
 /* The readers are asked for first: they are copied, and a reply is gone with the next call. */
 static int show(struct cli *cli)
 {
-	CLEANUP(policy_grants_drop) struct policy_grants readers = {0};
+	CLEANUP(drop_readers) struct readers readers = {.may = {0}};
 	bool has_readers = args_has(cli, "readers");
 	struct wire_message reply;
 	enum mortise_status status;
@@ -213,7 +250,8 @@ static int undelete(struct cli *cli)
 }
 
 static const struct option show_options[] = {
-	{"readers", 0, NULL, "also who may read it; needs the verb admin as well"}, {0}};
+	{"readers", 0, NULL, "also who may read it, and who has; needs the verbs admin and audit"},
+	{0}};
 
 const struct command command_show = {
 	.name = "show",
@@ -228,7 +266,8 @@ const struct command command_show = {
 		"--readers lists whom a rule lets read it and under what conditions, the units "
 		"that\n"
 		"are handed it as a credential, and the denies that may cut into that; as mortise\n"
-		"policy who, which lists the other verbs too.",
+		"policy who, which lists the other verbs too. It also tells who has read it, when\n"
+		"last, and of each version when it was read: an old one that nobody reads may go.",
 	.examples = "  mortise show prod/db/password\n"
 		    "  mortise show --readers prod/db/password",
 	.run = show,
