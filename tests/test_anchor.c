@@ -473,7 +473,36 @@ static void somebody_elses_count_is_never_followed(void **state)
 	turn();
 	turn();
 	assert_int_equal(anchor_report(world.anchor).counter, 40);
-	assert_string_not_equal(anchor_report(world.anchor).complaint, "");
+	assert_non_null(strstr(anchor_report(world.anchor).complaint, "a snapshot"));
+}
+
+/* It could be taken for one of ours whose answer was lost. */
+static void somebody_elses_count_is_not_followed_where_it_is_one(void **state)
+{
+	begin(0);
+	assert_int_equal(check(), MORTISE_OK);
+	world.counter++;
+	assert_int_equal(set(*state, "prod/a", "1"), MORTISE_OK);
+	for (unsigned i = 0; i < 4; i++)
+		turn();
+	assert_int_equal(anchor_report(world.anchor).counter, 40);
+	assert_non_null(strstr(anchor_report(world.anchor).complaint, "a snapshot"));
+}
+
+/* An answer was lost; then the counter is found where neither of both would have it. */
+static void a_count_that_is_neither_is_somebody_elses(void **state)
+{
+	begin(0);
+	assert_int_equal(check(), MORTISE_OK);
+	world.mood = ABSENT;
+	assert_int_equal(set(*state, "prod/a", "1"), MORTISE_OK);
+	turn();
+	world.mood = HONEST;
+	world.counter += 5;
+	for (unsigned i = 0; i < 3; i++)
+		turn();
+	assert_int_equal(anchor_report(world.anchor).counter, 40);
+	assert_non_null(strstr(anchor_report(world.anchor).complaint, "a snapshot"));
 }
 
 static void a_spent_budget_makes_windows_long(void **state)
@@ -534,6 +563,8 @@ int main(void)
 		TEST(a_count_whose_answer_was_lost_is_not_counted_twice),
 		TEST(a_write_after_a_count_whose_answer_was_lost_is_covered_by_another),
 		TEST(somebody_elses_count_is_never_followed),
+		TEST(somebody_elses_count_is_not_followed_where_it_is_one),
+		TEST(a_count_that_is_neither_is_somebody_elses),
 		TEST(a_spent_budget_makes_windows_long),
 		TEST(a_new_anchor_may_start_lower),
 		TEST(a_state_of_another_form_is_an_integrity_error),

@@ -598,10 +598,10 @@ static void whoever_reads_many_rows_is_heard_of(void **state)
 	assert_int_equal(store_commit(store), MORTISE_OK);
 	(void)secrets_after(store, 0, STORE_NUMBER_MAX);
 	assert_int_equal(pulses, 0);
-	store_set_pulse(store, 10, count_pulse, &pulses);
+	store_set_pulse(10, count_pulse, &pulses);
 	assert_int_equal(secrets_after(store, 0, STORE_NUMBER_MAX), 35);
 	assert_int_equal(pulses, 3);
-	store_set_pulse(store, 10, NULL, NULL);
+	store_set_pulse(10, NULL, NULL);
 	assert_int_equal(secrets_after(store, 0, STORE_NUMBER_MAX), 35);
 	assert_int_equal(pulses, 3);
 }

@@ -248,6 +248,7 @@ static void on_reading(void *context)
 {
 	struct keeper *keeper = context;
 
+	sealer_rest(keeper->sealer);
 	if (clock_steady_us() - keeper->told_us >= HEARTBEAT_S * UINT64_C(1000000))
 		tell_monitor(keeper);
 }

@@ -155,11 +155,10 @@ typedef enum mortise_status store_secret_visit(
 	void *context, uint64_t number, struct store_bytes record);
 
 /*
- * Whoever reads all rows is not heard of meanwhile: from now on `pulse` is called behind each
- * `rows` of them. NULL: nothing is.
+ * Whoever reads all rows, of whichever store, is not heard of meanwhile: from now on `pulse` is
+ * called behind each `rows` of them. NULL: nothing is.
  */
-void store_set_pulse(
-	struct store *store, unsigned rows, void (*pulse)(void *context), void *context);
+void store_set_pulse(unsigned rows, void (*pulse)(void *context), void *context);
 
 /* Items of the store's epoch, by kind and number. */
 enum mortise_status store_each_item(struct store *store, store_item_visit *visit, void *context)

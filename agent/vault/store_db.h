@@ -46,14 +46,11 @@ struct store {
 	sqlite3 *db; /* NULL: it is shut */
 	sqlite3_stmt *statement[STATEMENTS];
 	char failure[256];
-	uint64_t epoch;               /* meta's; 1 before there is one */
-	uint64_t next_epoch;          /* as it will be when what is written is committed */
-	uint64_t last_place;          /* the highest that a value was given */
-	void (*pulse)(void *context); /* see store_set_pulse(); NULL: none */
-	void *pulse_context;
-	unsigned pulse_rows;
-	bool is_frozen; /* nothing is written */
-	bool is_torn;   /* a transaction could not be rolled back: nothing is read or written */
+	uint64_t epoch;      /* meta's; 1 before there is one */
+	uint64_t next_epoch; /* as it will be when what is written is committed */
+	uint64_t last_place; /* the highest that a value was given */
+	bool is_frozen;      /* nothing is written */
+	bool is_torn; /* a transaction could not be rolled back: nothing is read or written */
 	/* What failed last: */
 	bool is_full;     /* the disk is full: SQLite took it all back */
 	bool is_held;     /* by another process */

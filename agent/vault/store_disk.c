@@ -125,8 +125,8 @@ static int empty_log(sqlite3_file *log, sqlite3_int64 size)
 	if (code == SQLITE_OK)
 		code = write_zeros(log, LOG_HEADER, to);
 	/* Disks that write in another place than before can be full for this, too. */
-	if (code == SQLITE_FULL)
-		code = log_below->xTruncate(log, 0);
+	if (code != SQLITE_OK && log_below->xTruncate(log, 0) == SQLITE_OK)
+		code = log_below->xSync(log, SQLITE_SYNC_NORMAL);
 	if (code == SQLITE_OK)
 		*written(log) = 0;
 	return code;

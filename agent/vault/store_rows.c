@@ -153,12 +153,17 @@ enum mortise_status store_delete_value(struct store *store, const struct store_p
 	return store_finish(store, statement);
 }
 
-void store_set_pulse(
-	struct store *store, unsigned rows, void (*pulse)(void *context), void *context)
+static struct {
+	void (*call)(void *context); /* NULL: none */
+	void *context;
+	unsigned rows;
+} pulse;
+
+void store_set_pulse(unsigned rows, void (*call)(void *context), void *context)
 {
-	store->pulse = pulse;
-	store->pulse_rows = rows;
-	store->pulse_context = context;
+	pulse.call = call;
+	pulse.context = context;
+	pulse.rows = rows;
 }
 
 /* Visits the rows of a prepared statement. */
@@ -171,8 +176,8 @@ static enum mortise_status each(struct store *store, sqlite3_stmt *statement,
 
 	while (status == MORTISE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		status = row(statement, context);
-		if (store->pulse && ++rows % store->pulse_rows == 0)
-			store->pulse(store->pulse_context);
+		if (pulse.call && ++rows % pulse.rows == 0)
+			pulse.call(pulse.context);
 	}
 	if (status == MORTISE_OK && code != SQLITE_DONE)
 		status = store_judge(store, code);

@@ -75,6 +75,9 @@ def audit_show_shows_what_was_asked_for(place):
     rule = records(agent, '--op=get')[0]['rule']
     same(shown(agent, '--rule=' + rule, '--op=get', '--result=ok'), [('get', 'prod/db/a', 'ok')])
     same(shown(agent, '--rule=none-of-that-name'), [])
+    same({path for _, path, _ in shown(agent, '--path=**')} - {None},
+         {'prod/db/a', 'prod/db/b', 'prod/db/none', 'prod/web', 'stage/db/a'})
+    assert None not in {path for _, path, _ in shown(agent, '--path=**')}
 
 
 @test
@@ -130,7 +133,24 @@ def audit_show_says_what_it_cannot_look_for(place):
         refused = agent.run('audit', 'show', option)
         same((refused.status, refused.out), (64, b''), option)
         has(refused.err, words)
-    same(agent.run('audit', 'show', '--follow', '--reverse').status, 64)
+    for options in (('--reverse',), ('--until=1h',)):
+        same(agent.run('audit', 'show', '--follow', *options).status, 64)
+
+
+@test
+def audit_show_follows_through_a_seal_and_ends_where_nobody_reads(place):
+    agent = place.ready()
+    process = agent.popen('audit', 'show', '--follow', '--json', '--op=set')
+    agent.do('seal', '--yes')
+    time.sleep(1.5)
+    agent.do('unseal')
+    agent.set('prod/a', b'x')
+    same(json.loads(process.stdout.readline())['path'], 'prod/a')
+    process.stdout.close()
+    until(lambda: agent.set('prod/b', b'x') and process.poll() is not None)
+    assert process.returncode in (74, -13), process.returncode
+    process.stdin.close()
+    process.stderr.close()
 
 
 @test

@@ -291,9 +291,14 @@ static int64_t retry_s(const struct anchor *anchor)
 	return anchor->window_s < ANCHOR_RETRY_S ? anchor->window_s : ANCHOR_RETRY_S;
 }
 
-/* The first of a row of failures is logged. */
+/*
+ * The first of a row of failures is logged. Where the counter stands elsewhere it was not we who
+ * counted, and that is sure.
+ */
 static void complain(struct anchor *anchor, const struct sealer_answer *answer)
 {
+	bool is_other =
+		answer->status == MORTISE_HARDWARE && answer->fault == TOKEN_FAULT_OTHER_COUNT;
 	struct advice_about about = {.operation = ADVICE_COUNT};
 
 	if (!anchor->complaint[0])
@@ -301,12 +306,21 @@ static void complain(struct anchor *anchor, const struct sealer_answer *answer)
 			    "not be noticed: %s",
 			token_fault_text(answer->fault));
 	advice_describe(&about, answer, anchor->complaint, sizeof anchor->complaint);
-	if (!anchor->is_unsure)
+	if (!anchor->is_unsure && !is_other)
 		anchor->unsure = anchor->due;
-	anchor->is_unsure = true;
+	anchor->is_unsure |= !is_other;
 	anchor->due = (struct vault_age){0};
 	anchor->open_ms = anchor->due_ms;
 	anchor->retry_ms = now_ms() + retry_s(anchor) * 1000;
+}
+
+/* What was read is neither what it was nor what a lost count made of it. */
+static void call_other(const struct anchor *anchor, struct sealer_answer *answer)
+{
+	answer->status = MORTISE_HARDWARE;
+	answer->fault = TOKEN_FAULT_OTHER_COUNT;
+	snprintf(answer->detail, sizeof answer->detail, "the counter stands at %llu, not at %llu",
+		(unsigned long long)answer->counter, (unsigned long long)anchor->counter);
 }
 
 static void on_incremented(void *context, struct sealer_answer *answer)
@@ -316,10 +330,13 @@ static void on_incremented(void *context, struct sealer_answer *answer)
 	anchor->is_asking = false;
 	if (!anchor->vault)
 		return;
-	if (answer->status == MORTISE_OK && answer->counter == anchor->counter + 1)
+	if (answer->status == MORTISE_OK && answer->counter == anchor->counter + 1) {
 		count(anchor);
-	else
-		complain(anchor, answer);
+		return;
+	}
+	if (answer->status == MORTISE_OK)
+		call_other(anchor, answer);
+	complain(anchor, answer);
 }
 
 /* The TPM may have counted before its answer was lost. */

@@ -37,8 +37,6 @@ enum mortise_status holding_init(struct holding *holding, struct event_base *bas
 }
 
 /* Until the vault is open, what the disk says of the time has to do. */
-#define ROWS_A_PULSE 10000 /* tenths of a second, where they have to be read from a slow disk */
-
 static void find_floor(struct store *store)
 {
 	struct clock_floor floor;
@@ -52,8 +50,6 @@ enum mortise_status holding_open(struct holding *holding, const char *directory)
 	struct store_meta meta;
 
 	TRY(store_open(directory, &holding->store));
-	store_set_pulse(
-		holding->store, ROWS_A_PULSE, holding->hooks.reading, holding->hooks.context);
 	enum mortise_status status = store_meta(holding->store, &meta);
 	holding->state = LIFECYCLE_UNINITIALISED;
 	if (status == MORTISE_NOT_FOUND)

@@ -326,11 +326,14 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 		unsealing_start(&lifecycle->unsealing);
 }
 
+#define ROWS_A_PULSE 100 /* seconds, where each has to be looked for on a slow disk */
+
 static enum mortise_status set_up(struct lifecycle *lifecycle, const struct lifecycle_parts *parts)
 {
 	struct holding *holding = &lifecycle->holding;
 
 	holding->hooks = parts->hooks;
+	store_set_pulse(ROWS_A_PULSE, holding->hooks.reading, holding->hooks.context);
 	holding->sealer = parts->sealer;
 	holding->audit = parts->audit;
 	lifecycle->worker.holding = holding;

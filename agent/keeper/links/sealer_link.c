@@ -61,6 +61,13 @@ static void hang_up(struct sealer_link *link)
 	link->descriptor = -1;
 }
 
+/* Its deadline is for all that it is asked, and a large store takes long to read. */
+static void let_go_when_late(struct sealer_link *link)
+{
+	if (taken_ms(link) >= link->overdue_ms / 2)
+		hang_up(link);
+}
+
 static void drop(struct asked *asked)
 {
 	secret_drop(&asked->request);
@@ -254,9 +261,7 @@ static void on_spawned(void *context, const struct wire_message *answer, int des
 
 static enum mortise_status launch(struct sealer_link *link)
 {
-	/* Its deadline is for all that it is asked, and a large store takes long to read. */
-	if (taken_ms(link) >= link->overdue_ms / 2)
-		hang_up(link);
+	let_go_when_late(link);
 	if (link->descriptor >= 0)
 		return send_request(link) ? MORTISE_OK : MORTISE_BUSY;
 	clock_gettime(CLOCK_MONOTONIC, &link->started);
@@ -401,6 +406,12 @@ enum mortise_status sealer_link_new(
 	link->overdue_ms = SEALER_OVERDUE_MS;
 	*out_link = link;
 	return MORTISE_OK;
+}
+
+void sealer_rest(struct sealer_link *link)
+{
+	if (!link->now.done)
+		let_go_when_late(link);
 }
 
 bool sealer_is_busy(const struct sealer_link *link)

@@ -42,6 +42,12 @@ void sealer_link_free(struct sealer_link *link);
 /* After how long the end of a sealer without an answer means that the hardware hung. */
 void sealer_link_set_deadline(struct sealer_link *link, int overdue_ms);
 
+/*
+ * What is done between two questions takes long: a sealer that waits for the second one, and would
+ * be ended for that, may go. The second is asked of another.
+ */
+void sealer_rest(struct sealer_link *link);
+
 bool sealer_is_busy(const struct sealer_link *link);
 
 /*

@@ -157,14 +157,19 @@ static bool is_of_that_time(const struct audit_filter *filter, const json_t *rec
 	return time_us >= filter->since_us && (!filter->until_us || time_us <= filter->until_us);
 }
 
+/* '**' is every path, and what has none is no request for a secret. */
+static bool is_of_that_path(const struct audit_filter *filter, const char *path)
+{
+	return !filter->path.text[0] || (path[0] && pattern_matches(filter->path.text, path));
+}
+
 bool audit_filter_takes(const struct audit_filter *filter, const json_t *record)
 {
 	const json_t *uid = json_object_get(record, "uid");
 
 	if (filter->has_user && (!json_is_integer(uid) || json_integer_value(uid) != filter->uid))
 		return false;
-	return (!filter->path.text[0] ||
-		       pattern_matches(filter->path.text, audit_text_of(record, "path"))) &&
+	return is_of_that_path(filter, audit_text_of(record, "path")) &&
 	       has(record, "op", filter->operation) && has(record, "result", filter->result) &&
 	       has(record, "rule", filter->rule) && is_of_that_time(filter, record);
 }

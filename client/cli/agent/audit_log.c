@@ -70,8 +70,9 @@ struct view {
 	const struct cli *cli;
 	struct audit_filter filter;
 	bool is_utc, is_reverse, follows;
-	json_t *kept;   /* an array; NULL: each record is printed at once */
-	json_int_t uid; /* whose name is in user */
+	bool has_failed; /* to print */
+	json_t *kept;    /* an array; NULL: each record is printed at once */
+	json_int_t uid;  /* whose name is in user */
 	char user[64];
 };
 
@@ -120,10 +121,10 @@ static void print_line(struct view *view, const json_t *record)
 
 static void print_record(struct view *view, json_t *record)
 {
-	if (view->cli->is_json)
-		(void)output_json(json_incref(record));
-	else
+	if (!view->cli->is_json)
 		print_line(view, record);
+	else
+		view->has_failed |= output_json(json_incref(record)) != CLI_DONE;
 }
 
 static enum mortise_status take_record(void *context, const char *line, size_t size)
@@ -152,6 +153,12 @@ static enum mortise_status take_record(void *context, const char *line, size_t s
 	return MORTISE_OK;
 }
 
+/* An admin has sealed it, or it is busy: it may go on. */
+static bool is_passing(enum mortise_status status)
+{
+	return status == MORTISE_SEALED || status == MORTISE_BUSY;
+}
+
 static void print_kept(struct view *view)
 {
 	size_t count = json_array_size(view->kept);
@@ -161,24 +168,24 @@ static void print_kept(struct view *view)
 			view, json_array_get(view->kept, view->is_reverse ? count - 1 - i : i));
 }
 
-static void turn_round(json_t *array)
+static json_t *reversed(const json_t *array)
 {
-	size_t count = json_array_size(array);
+	json_t *other = json_array();
 
-	for (size_t i = 0; i < count; i++) {
-		(void)json_array_insert(array, i, json_array_get(array, count - 1));
-		(void)json_array_remove(array, count);
-	}
+	for (size_t i = json_array_size(array); i > 0; i--)
+		if (json_array_append(other, json_array_get(array, i - 1)) != 0) {
+			json_decref(other);
+			return NULL;
+		}
+	return other;
 }
 
 static int finish(struct view *view, const char *damage)
 {
-	if (view->cli->is_json) {
-		if (view->is_reverse)
-			turn_round(view->kept);
-		return output_json(json_pack("{s:O, s:o*}", "records", view->kept, "damage",
+	if (view->cli->is_json)
+		return output_json(json_pack("{s:o, s:o*}", "records",
+			view->is_reverse ? reversed(view->kept) : json_incref(view->kept), "damage",
 			damage[0] != '\0' ? json_string(damage) : NULL));
-	}
 	print_kept(view);
 	(void)fflush(stdout);
 	if (damage[0] != '\0')
@@ -186,23 +193,47 @@ static int finish(struct view *view, const char *damage)
 	return CLI_DONE;
 }
 
-/* Ends by a signal, or when the agent does. */
+/* The records of one look, printed. False: nobody takes them. */
+static bool put_out(struct view *view)
+{
+	if (view->kept) /* --last is of what was there */
+		print_kept(view);
+	json_decref(view->kept);
+	view->kept = NULL;
+	return !view->has_failed && fflush(stdout) == 0 && !ferror(stdout);
+}
+
+/* Ends by a signal, when the agent does, or when nobody takes what it prints. */
 static int follow(struct cli *cli, struct view *view)
 {
+	char damage[WIRE_TEXT_MAX] = "", told[WIRE_TEXT_MAX] = "";
 	enum mortise_status status = MORTISE_OK;
 	uint64_t offset = 0;
+	bool has_begun = false;
 
-	while (status == MORTISE_OK) {
-		status = walk_from(cli, &offset, take_record, view, NULL);
-		if (view->kept) /* --last is of what was there */
-			print_kept(view);
-		json_decref(view->kept);
-		view->kept = NULL;
-		(void)fflush(stdout);
-		if (status == MORTISE_OK)
+	while (status == MORTISE_OK || (has_begun && is_passing(status))) {
+		status = walk_from(cli, &offset, take_record, view, damage);
+		has_begun |= status == MORTISE_OK;
+		if (!put_out(view))
+			return output_fail(cli, MORTISE_IO, "standard output takes no more");
+		if (strcmp(damage, told) != 0 && damage[0])
+			output_note("the log is %s; see: mortise audit verify", damage);
+		memcpy(told, damage, sizeof told);
+		if (status == MORTISE_OK || is_passing(status))
 			(void)sleep(FOLLOW_S);
 	}
 	return ask_fail(cli, status, NULL);
+}
+
+static int check_follow(const struct cli *cli, const struct view *view)
+{
+	if (view->follows && view->is_reverse)
+		return output_fail(cli, MORTISE_INVALID,
+			"--follow has no newest record to begin with; leave --reverse out");
+	if (view->follows && view->filter.until_us)
+		return output_fail(cli, MORTISE_INVALID,
+			"what --follow waits for comes after --until; leave one of them out");
+	return CLI_DONE;
 }
 
 static int show(struct cli *cli)
@@ -214,9 +245,8 @@ static int show(struct cli *cli)
 		.follows = args_has(cli, "follow")};
 	int ending = audit_filter_read(cli, &view.filter);
 
-	if (ending == CLI_DONE && view.follows && view.is_reverse)
-		ending = output_fail(cli, MORTISE_INVALID,
-			"--follow has no newest record to begin with; leave --reverse out");
+	if (ending == CLI_DONE)
+		ending = check_follow(cli, &view);
 	if (ending != CLI_DONE)
 		return ending;
 	if ((cli->is_json && !view.follows) || view.filter.last > 0 || view.is_reverse)

@@ -12,8 +12,8 @@
 #include "output.h"
 #include "when.h"
 
-#define CURSOR_MAX    512
-#define UNSETTLED_MAX 4096 /* and twice what is settled */
+#define CURSOR_MAX 512
+#define UNSETTLED  4096 /* and twice what is settled */
 
 struct cursor {
 	uint8_t bytes[CURSOR_MAX];
@@ -71,7 +71,7 @@ static void add(struct listing *listing, const struct listing_entry *entry, cons
 		return;
 	}
 	listing->entries[listing->count++] = *entry;
-	if (listing->takes && listing->count >= 2 * listing->settled + UNSETTLED_MAX)
+	if (listing->takes && listing->count >= 2 * listing->settled + UNSETTLED)
 		listing_settle(listing);
 }
 
