@@ -286,7 +286,7 @@ static void what_failed_for_want_of_memory_is_taken_back_without_any(void **stat
 		assert_value(fixture, "prod/c", 0, "after");
 		assert_true(is_hold(fixture, "after"));
 	}
-	assert_true(n > 10);
+	assert_true(n > 5);
 }
 
 /*
