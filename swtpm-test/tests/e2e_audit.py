@@ -129,6 +129,7 @@ def audit_show_says_what_it_cannot_look_for(place):
             ('--path=prod//a', 'neither a path nor a pattern'),
             ('--result=refused', 'no result has that name'), ('--result=denid', 'did you mean denied'),
             ('--op=gett', 'did you mean get'), ('--until=tomorrow', '--until wants a time that was'),
+            ('--rule=a rule', 'no rule can have that name'),
             ('--user=nobody-of-that-name', "no user 'nobody-of-that-name'")):
         refused = agent.run('audit', 'show', option)
         same((refused.status, refused.out), (64, b''), option)

@@ -50,6 +50,16 @@ static int refuse_word(const struct cli *cli, const char *option, const char *wh
 static const char *const results[] = {"ok", "invalid", "denied", "not-found", "conflict", "sealed",
 	"busy", "integrity", "io", "hardware", "rejected", NULL};
 
+/* What a policy calls a rule, or a credential: docs/policy.md. */
+static bool is_title(const char *text)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t size = strspn(text, letters);
+
+	return size > 0 && size <= 64 && text[size] == '\0' && !strchr("._-", text[0]);
+}
+
 static int read_words(struct cli *cli, struct audit_filter *filter)
 {
 	filter->operation = args_value(cli, "op");
@@ -59,6 +69,10 @@ static int read_words(struct cli *cli, struct audit_filter *filter)
 		return refuse_word(cli, "op", "operation", operations, filter->operation);
 	if (filter->result && !is_one_of(results, filter->result))
 		return refuse_word(cli, "result", "result", results, filter->result);
+	if (filter->rule && !is_title(filter->rule))
+		return output_fail(cli, MORTISE_INVALID,
+			"--rule=%s: no rule can have that name; see: mortise policy show",
+			filter->rule);
 	return CLI_DONE;
 }
 
