@@ -141,7 +141,9 @@ def audit_show_says_what_it_cannot_look_for(place):
 @test
 def audit_show_follows_through_a_seal_and_ends_where_nobody_reads(place):
     agent = place.ready()
+    agent.set('prod/first', b'x')
     process = agent.popen('audit', 'show', '--follow', '--json', '--op=set')
+    same(json.loads(process.stdout.readline())['path'], 'prod/first')  # it has begun
     agent.do('seal', '--yes')
     time.sleep(1.5)
     agent.do('unseal')
