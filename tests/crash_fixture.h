@@ -117,8 +117,10 @@ struct crash_story {
 	struct crash_text after[CRASH_STEPS + 1];
 };
 
-/* Opens what is left, as a restarted agent does. It has to be what it was before the step, or what
- * that made of it, and whole. */
+/*
+ * Opens what is left, as a restarted agent does. It has to be what it was before the step, or what
+ * that made of it, and whole.
+ */
 static inline void crash_assert_opens(
 	struct fixture *fixture, const struct crash_story *story, unsigned steps_done)
 {

@@ -480,6 +480,36 @@ static void an_anchor_is_asked_of_a_fresh_sealer_where_the_first_is_half_over(vo
 	assert_int_equal(fixture.request.code, SEALER_ANCHOR);
 }
 
+static void on_done_rest(void *context, struct sealer_answer *answer)
+{
+	const struct timespec wait = {.tv_nsec = 60000000};
+	char byte;
+
+	sealer_rest(fixture.link);
+	assert_int_equal(recv(fixture.sealer, &byte, 1, MSG_DONTWAIT), -1); /* it is there still */
+	nanosleep(&wait, NULL);
+	sealer_rest(fixture.link);
+	assert_int_equal(recv(fixture.sealer, &byte, 1, MSG_DONTWAIT), 0);
+	on_done_ask_anchor(context, answer);
+}
+
+/* Else the monitor has to kill it, and says that it hung. */
+static void a_sealer_that_waits_goes_when_half_of_its_time_is_over(void **state)
+{
+	(void)state;
+	sealer_link_set_deadline(fixture.link, 100);
+	assert_int_equal(sealer_open(fixture.link, "tpm2", (struct store_bytes){bytes, 5}, NULL,
+				 on_done_rest, NULL),
+		MORTISE_OK);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	answer(MORTISE_OK, KEY_SIZE, -1);
+	close(fixture.sealer);
+	answer_spawn(MORTISE_OK, true);
+	read_request();
+	assert_int_equal(fixture.request.code, SEALER_ANCHOR);
+}
+
 static void an_anchor_without_its_counter_is_malformed(void **state)
 {
 	(void)state;
@@ -671,6 +701,7 @@ int main(void)
 		TEST(an_answer_to_another_request_is_malformed),
 		TEST(an_anchor_is_asked_of_the_sealer_that_opened),
 		TEST(an_anchor_is_asked_of_a_fresh_sealer_where_the_first_is_half_over),
+		TEST(a_sealer_that_waits_goes_when_half_of_its_time_is_over),
 		TEST(an_anchor_without_its_counter_is_malformed),
 		TEST(behind_an_anchor_one_operation_waits_its_turn),
 		TEST(what_waits_behind_an_anchor_gets_its_turn_when_that_fails),

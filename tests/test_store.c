@@ -579,6 +579,33 @@ static void values_are_walked_in_portions(void **state)
 	assert_int_equal(count, 0);
 }
 
+/* What was in it beyond that, and what is kept of it, is nowhere. */
+static void of_a_large_log_four_mebibytes_are_kept_and_all_of_them_zeros(void **state)
+{
+	static uint8_t value[65536];
+	struct fixture *fixture = *state;
+	char path[96];
+	struct stat status;
+
+	memset(value, 'v', sizeof value);
+	assert_int_equal(store_begin(fixture->store), MORTISE_OK);
+	for (uint64_t number = 1; number <= 80; number++)
+		assert_int_equal(
+			put(fixture->store, number, (struct store_bytes){value, sizeof value}),
+			MORTISE_OK);
+	assert_int_equal(store_commit(fixture->store), MORTISE_OK);
+	snprintf(path, sizeof path, "%s/store.db-wal", fixture->directory);
+	assert_int_equal(stat(path, &status), 0);
+	assert_true(status.st_size > 5 << 20);
+	assert_int_equal(store_truncate_log(fixture->store), MORTISE_OK);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_size, 4 << 20);
+	for (unsigned byte = 1; byte < 256; byte++) {
+		const uint8_t one = (uint8_t)byte;
+		assert_false(file_has(fixture, "-wal", &one, 1));
+	}
+}
+
 static void count_pulse(void *context)
 {
 	++*(unsigned *)context;
@@ -1235,6 +1262,7 @@ static const struct CMUnitTest all[] = {
 	IN_STORE(an_epoch_that_was_rolled_back_is_not_the_store_s),
 	IN_STORE(a_secret_of_the_other_half_is_another_one),
 	IN_STORE(rows_of_no_half_are_not_seen_and_are_swept),
+	IN_STORE(of_a_large_log_four_mebibytes_are_kept_and_all_of_them_zeros),
 	IN_STORE(whoever_reads_many_rows_is_heard_of),
 	IN_STORE(values_are_walked_in_portions),
 	IN_STORE(a_store_of_another_format_is_rejected),

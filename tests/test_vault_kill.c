@@ -120,7 +120,7 @@ static void a_kill_at_any_system_call_loses_nothing_acknowledged(void **state)
 	static struct crash_story story;
 	struct fixture *fixture = *state;
 	unsigned kills = crash_number("MORTISE_TEST_KILLS", KILLS), steps = 0;
-	unsigned long stops = 0;
+	unsigned long stops = 0, others = 0;
 	struct keys first;
 	char copy[96];
 
@@ -141,7 +141,7 @@ static void a_kill_at_any_system_call_loses_nothing_acknowledged(void **state)
 		assert_int_equal(
 			secret_copy(first.master, KEY_SIZE, &fixture->master_key), MORTISE_OK);
 		/* Fewer system calls, where the time that slices take is another: over is over. */
-		if (kill_one(fixture, kills ? i * stops / kills : i, &steps, &stops))
+		if (kill_one(fixture, kills ? i * stops / kills : i, &steps, &others))
 			crash_assert_opens(fixture, &story, steps);
 	}
 }

@@ -7,6 +7,8 @@
  */
 #include <fcntl.h>
 
+#include <sys/stat.h>
+
 #include "crash_fixture.h"
 
 #define SECTOR 512
@@ -62,8 +64,12 @@ static int write_store(sqlite3_file *file, const void *bytes, int size, sqlite3_
 	return write_noted(STORE, file, bytes, size, at);
 }
 
+static bool is_full_behind_header;
+
 static int write_log(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at)
 {
+	if (is_full_behind_header && at > 0)
+		return SQLITE_FULL;
 	return write_noted(LOG, file, bytes, size, at);
 }
 
@@ -278,8 +284,7 @@ static void live(struct fixture *fixture, struct crash_story *story)
 	is_noting = false;
 }
 
-/* The power fails before event `at`: what each file has for sure, and from which event on it is
- * open. */
+/* It fails before event `at`: what each file has for sure, and from which event on it is open. */
 static void fail_at(const struct image base[FILES], size_t at, struct image out_images[FILES],
 	size_t out_open_from[FILES], unsigned *out_steps)
 {
@@ -337,6 +342,38 @@ static void what_was_acknowledged_outlives_the_power(void **state)
 	free(gone.value);
 }
 
+static long size_of_log(const struct fixture *fixture)
+{
+	struct stat status;
+	char path[96];
+
+	snprintf(path, sizeof path, "%s-wal", fixture->path);
+	assert_int_equal(stat(path, &status), 0);
+	return (long)status.st_size;
+}
+
+/* As on a file system that writes in another place, and has none. */
+static void a_log_that_cannot_be_overwritten_is_cut_and_that_is_synced(void **state)
+{
+	struct fixture *fixture = *state;
+	size_t before = event_count;
+
+	assert_int_equal(set(fixture, "prod/a", "one more"), MORTISE_OK);
+	assert_true(size_of_log(fixture) > 0);
+	is_noting = is_full_behind_header = true;
+	assert_int_equal(vault_forget_old(fixture->vault), MORTISE_OK);
+	is_noting = is_full_behind_header = false;
+	assert_int_equal(size_of_log(fixture), 0);
+	assert_true(event_count > before + 2);
+	assert_int_equal(events[event_count - 2].what, SIZE);
+	assert_int_equal(events[event_count - 2].size, 0);
+	assert_int_equal(events[event_count - 1].what, SYNC);
+	assert_int_equal(events[event_count - 1].file, LOG);
+	assert_int_equal(set(fixture, "prod/a", "and one"), MORTISE_OK);
+	assert_int_equal(reopen(fixture), MORTISE_OK);
+	assert_value(fixture, "prod/a", 0, "and one");
+}
+
 static int forget(void **state)
 {
 	(void)state;
@@ -351,6 +388,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			what_was_acknowledged_outlives_the_power, set_up_secrets, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_log_that_cannot_be_overwritten_is_cut_and_that_is_synced, set_up_secrets,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, put_layer, forget);

@@ -21,8 +21,7 @@
 #define LOG_HEADER 32
 #define LOG_KEPT   ((sqlite3_int64)4 << 20) /* of it, when it is emptied */
 
-/* Of the system's own disk; the methods are those of all files that hold a store, and of their
- * logs. */
+/* Of the system's own disk; the methods are those of all files with a store, and of their logs. */
 static sqlite3_vfs disk;
 static sqlite3_io_methods methods, log_methods;
 static const sqlite3_io_methods *below, *log_below;

@@ -153,8 +153,8 @@ enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status sta
 uint64_t vault_until(unsigned budget_us);
 /* Is it not over yet? Of CLOCK_MONOTONIC. */
 bool vault_has_time(uint64_t until_us);
-/* A row comes (before NULL), changes or goes (after NULL), before the index has it; path is of
- * after. */
+/* A row, with its path, comes (before NULL), changes or goes (after NULL); before the index has it.
+ */
 void vault_count_change(
 	struct vault *vault, struct entry *before, struct entry *after, const char *path);
 /* The rows are not those that were counted. */

@@ -72,6 +72,9 @@ def who_has_read_it_is_told_with_when_and_which_version(place):
         same(agent.run('get', 'prod/key', '--version=2', user=BOB).status, 0)
     agent.get('prod/key')
     same(agent.run('get', 'prod/key', '--version=9').status, 66)  # was not read
+    watch = agent.popen('watch', '--initial', '--once', 'prod/key')
+    same(watch.wait(timeout=30), 0)  # tells a version, and no value
+    watch.communicate()
     result = agent.do('show', '--readers', 'prod/key').text
     has(result, '  games(%d)  2 times, last 20' % pwd.getpwnam('games').pw_uid)
     has(result, '  root(0)  1 time, last 20')

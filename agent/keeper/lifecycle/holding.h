@@ -43,8 +43,7 @@ struct lifecycle_hooks {
 	/* What the agent did by itself, for the audit; rule and path are none. */
 	void (*record)(
 		void *context, const char *operation, enum mortise_status result, const char *note);
-	/* All rows of the store are being read, and the loop does not turn meanwhile. NULL: never
-	 * mind. */
+	/* While all rows are read, and the loop does not turn. NULL: nobody minds. */
 	void (*reading)(void *context);
 	void *context;
 };

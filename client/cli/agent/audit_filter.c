@@ -97,9 +97,8 @@ static int read_path(struct cli *cli, struct audit_filter *filter)
 	if (ending == CLI_DONE && path &&
 		!pattern_is_valid(filter->path.text, strlen(filter->path.text)))
 		ending = output_fail(cli, MORTISE_INVALID,
-			"--path=%s: neither a path nor a pattern, like 'prod/db/*' or 'prod/**'; "
-			"see: "
-			"mortise list -r",
+			"--path=%s: neither a path nor a pattern, like 'prod/db/*' or "
+			"'prod/**'; see: mortise list -r",
 			filter->path.text);
 	return ending;
 }
@@ -160,6 +159,12 @@ bool audit_is_doubtful(const json_t *record)
 static bool has(const json_t *record, const char *name, const char *wanted)
 {
 	return !wanted || strcmp(audit_text_of(record, name), wanted) == 0;
+}
+
+bool audit_is_reading(const json_t *record)
+{
+	return (has(record, "op", "get") || has(record, "op", "credential")) &&
+	       has(record, "result", "ok");
 }
 
 /* When it really was is not known where the clock was not believed: better one line too many. */

@@ -16,8 +16,7 @@ struct audit_filter {
 	uint64_t last;               /* 0: all */
 };
 
-/* From --path, --user, --op, --result, --rule, --since, --until and --last: CLI_DONE, or an error
- * was told. */
+/* What its options say (audit show): CLI_DONE, or an error was told. */
 int audit_filter_read(struct cli *cli, struct audit_filter *out_filter);
 bool audit_filter_takes(const struct audit_filter *filter, const json_t *record);
 
@@ -27,5 +26,7 @@ const char *audit_text_of(const json_t *record, const char *name);
 uint64_t audit_time_of(const json_t *record);
 /* The agent did not believe the clock. */
 bool audit_is_doubtful(const json_t *record);
+/* A value was given out: to who asked, or to a unit as a credential. */
+bool audit_is_reading(const json_t *record);
 
 #endif

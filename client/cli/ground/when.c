@@ -173,14 +173,23 @@ bool when_parse_time(const char *text, uint64_t now_us, uint64_t *out_time_us)
 	return true;
 }
 
+/* clock may be NULL: there is no such time. */
+static void format(const struct tm *clock, const char *zone, char out_text[WHEN_TEXT_SIZE])
+{
+	char text[WHEN_TEXT_SIZE];
+
+	if (!clock || strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", clock) == 0)
+		memcpy(out_text, "?", 2);
+	else
+		(void)snprintf(out_text, WHEN_TEXT_SIZE, "%.30s%s", text, zone);
+}
+
 void when_format_local(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
 {
 	time_t seconds = (time_t)(time_us / MICROS);
 	struct tm clock;
 
-	if (!localtime_r(&seconds, &clock) ||
-		strftime(out_text, WHEN_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &clock) == 0)
-		memcpy(out_text, "?", 2);
+	format(localtime_r(&seconds, &clock), "", out_text);
 }
 
 void when_format_utc_second(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
@@ -188,9 +197,7 @@ void when_format_utc_second(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])
 	time_t seconds = (time_t)(time_us / MICROS);
 	struct tm clock;
 
-	if (!gmtime_r(&seconds, &clock) ||
-		strftime(out_text, WHEN_TEXT_SIZE, "%Y-%m-%d %H:%M:%SZ", &clock) == 0)
-		memcpy(out_text, "?", 2);
+	format(gmtime_r(&seconds, &clock), "Z", out_text);
 }
 
 void when_format_utc(uint64_t time_us, char out_text[WHEN_TEXT_SIZE])

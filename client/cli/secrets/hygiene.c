@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "array.h"
+#include "audit_filter.h"
 #include "audit_log.h"
 #include "list.h"
 #include "output.h"
@@ -38,19 +39,12 @@ static int by_path(const void *one, const void *other)
 		((const struct hygiene_secret *)other)->path);
 }
 
-static const char *text_of(const json_t *record, const char *name)
-{
-	const char *text = json_string_value(json_object_get(record, name));
-
-	return text ? text : "";
-}
-
 static void note_read(struct hygiene_log *log, const json_t *record)
 {
-	const char *path = text_of(record, "path");
+	const char *path = audit_text_of(record, "path");
 	struct hygiene_secret key = {.is_read = false}, *found;
 
-	if (strcmp(text_of(record, "result"), "ok") != 0 || strlen(path) > MORTISE_PATH_MAX)
+	if (!audit_is_reading(record) || strlen(path) > MORTISE_PATH_MAX)
 		return;
 	memcpy(key.path, path, strlen(path) + 1);
 	found = bsearch(&key, log->secrets, log->count, sizeof key, by_path);
@@ -58,8 +52,8 @@ static void note_read(struct hygiene_log *log, const json_t *record)
 		found->is_read = true;
 }
 
-/* What is handed to a unit as a credential was read, too. */
-static bool is_reading(const char *line, size_t size)
+/* Is it worth taking apart? Most lines of most logs are gets. */
+static bool may_be_reading(const char *line, size_t size)
 {
 	static const char get[] = "\"op\":\"get\"", credential[] = "\"op\":\"credential\"";
 
@@ -67,13 +61,12 @@ static bool is_reading(const char *line, size_t size)
 	       memmem(line, size, credential, sizeof credential - 1);
 }
 
-/* Most lines of most logs are gets; the others are not worth taking apart. */
 static enum mortise_status take_line(void *context, const char *line, size_t size)
 {
 	struct walk *walk = context;
 
 	progress_show(walk->progress, "looked through %llu lines of the audit log", ++walk->lines);
-	if (!is_reading(line, size))
+	if (!may_be_reading(line, size))
 		return MORTISE_OK;
 	json_t *record = json_loadb(line, size, 0, NULL);
 	note_read(walk->log, record);

@@ -22,18 +22,6 @@ struct walk {
 	unsigned long long lines;
 };
 
-/* What is handed to a unit, and what a watch begins with, is read as well. */
-static bool is_reading(const json_t *record)
-{
-	static const char *const operations[] = {"get", "credential", "watch"};
-	const char *operation = audit_text_of(record, "op");
-
-	for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
-		if (strcmp(operation, operations[i]) == 0)
-			return strcmp(audit_text_of(record, "result"), "ok") == 0;
-	return false;
-}
-
 static void name_reader(const json_t *record, char *who, size_t size)
 {
 	json_int_t uid = json_integer_value(json_object_get(record, "uid"));
@@ -107,7 +95,7 @@ static enum mortise_status take_line(void *context, const char *line, size_t siz
 	json_t *record = json_loadb(line, size, 0, NULL);
 	if (walk->lines == 1)
 		walk->readings->since_us = audit_time_of(record);
-	if (is_reading(record) && strcmp(audit_text_of(record, "path"), walk->path) == 0)
+	if (audit_is_reading(record) && strcmp(audit_text_of(record, "path"), walk->path) == 0)
 		is_done = note_reading(walk->readings, record);
 	json_decref(record);
 	return is_done ? MORTISE_OK : client_fail(walk->cli->agent, MORTISE_IO, "out of memory");
