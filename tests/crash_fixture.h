@@ -12,7 +12,7 @@
 #define CRASH_TEXT   8192     /* bytes of what a store comes to */
 #define CRASH_GONE   "prod/b" /* destroyed in the step before CRASH_GONE_FROM */
 
-enum { CRASH_STEPS = 12, CRASH_GONE_FROM = 6 };
+enum { CRASH_STEPS = 13, CRASH_GONE_FROM = 6 };
 
 static inline enum mortise_status crash_work(struct fixture *fixture, unsigned slices, unsigned us)
 {
@@ -31,6 +31,20 @@ static inline enum mortise_status crash_batch(struct fixture *fixture)
 	for (size_t i = 0; i < COUNT; i++)
 		writes[i] = a_write(fixture, paths[i], "of a batch", 10);
 	return vault_write_all(fixture->vault, writes, COUNT, outcomes);
+}
+
+/* All or none of them are acknowledged. */
+static inline enum mortise_status crash_group(struct fixture *fixture)
+{
+	static const char *const paths[] = {"prod/a", "group/1", "prod/c", "group/1"};
+
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+		struct vault_write write = a_write(fixture, paths[i], "of a group", 10);
+		struct vault_outcome outcome;
+		write.joins = true;
+		TRY(vault_write(fixture->vault, &write, &outcome));
+	}
+	return vault_end_group(fixture->vault);
 }
 
 static inline enum mortise_status crash_step(struct fixture *fixture, unsigned step)
@@ -62,6 +76,8 @@ static inline enum mortise_status crash_step(struct fixture *fixture, unsigned s
 	case 10:
 		TRY(vault_rekey(fixture->vault, true));
 		return crash_work(fixture, CRASH_SLICES, 1000000);
+	case 11:
+		return crash_group(fixture);
 	default:
 		return set(fixture, "prod/new", "the last");
 	}

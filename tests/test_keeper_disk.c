@@ -29,6 +29,8 @@ static struct failing {
 	int full;   /* writes for which there is no room */
 	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last
 		     */
+	int synced; /* so often so far */
+	bool is_frozen; /* its clocks stand still: a turn has no end but that of what is there */
 } * failing;
 
 static bool is_keeper;
@@ -81,6 +83,7 @@ static int (*real_sync)(sqlite3_file *, int);
 
 static int fail_sync(sqlite3_file *file, int flags)
 {
+	__atomic_fetch_add(&failing->synced, 1, __ATOMIC_SEQ_CST);
 	return take(&failing->syncs) ? SQLITE_IOERR_FSYNC : real_sync(file, flags);
 }
 
@@ -96,8 +99,16 @@ static time_t ahead_s; /* of the clocks, for a keeper that is started then */
 /* It stands before libc's for all that is linked statically. */
 int clock_gettime(clockid_t id, struct timespec *out_now)
 {
-	int result = (int)syscall(SYS_clock_gettime, id, out_now);
+	static struct timespec last[CLOCK_TAI + 1];
+	bool is_frozen = is_keeper && failing->is_frozen && id >= 0 && id <= CLOCK_TAI;
 
+	if (is_frozen && last[id].tv_sec) {
+		*out_now = last[id];
+		return 0;
+	}
+	int result = (int)syscall(SYS_clock_gettime, id, out_now);
+	if (is_frozen)
+		last[id] = *out_now;
 	if (result == 0)
 		out_now->tv_sec += ahead_s;
 	return result;
@@ -548,6 +559,164 @@ static void a_stand_in_whose_end_a_full_disk_put_off_ends_with_its_line_once_the
 		fixture, "\"result\":\"ok\",\"note\":\"late: slot 4 stands in for slot 3 no more"));
 }
 
+/* ---- sets that come together ---- */
+
+#define TOGETHER 8
+
+static void path_of(unsigned number, char out_path[32])
+{
+	snprintf(out_path, 32, "together/n%u", number);
+}
+
+static void send_set(struct asker *asker, const char *path, const char *value)
+{
+	static uint8_t token[WIRE_TOKEN_SIZE] = {9};
+	struct wire_writer *writer = asker_begin(asker, WIRE_SET);
+
+	token[1]++;
+	wire_put_text(writer, WIRE_TAG_PATH, path);
+	wire_put_text(writer, WIRE_TAG_VALUE, value);
+	wire_put(writer, WIRE_TAG_TOKEN, token, sizeof token);
+	asker_send(asker);
+}
+
+/* What is sent from now on is all there when the keeper runs again. */
+static void hold_keeper(struct keeper_fixture *fixture)
+{
+	failing->is_frozen = true;
+	assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
+}
+
+static void let_keeper(struct keeper_fixture *fixture)
+{
+	assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+}
+
+/* Each on a connection of its own, all with that outcome. */
+static void set_together(struct keeper_fixture *fixture, const char *value, uint16_t expected)
+{
+	struct asker *askers[TOGETHER];
+	char path[32];
+
+	for (unsigned i = 0; i < TOGETHER; i++)
+		askers[i] = asker_open(fixture);
+	hold_keeper(fixture);
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		path_of(i, path);
+		send_set(askers[i], path, value);
+	}
+	let_keeper(fixture);
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		assert_int_equal(asker_receive(fixture, askers[i]), expected);
+		if (expected == MORTISE_IO)
+			assert_non_null(strstr(askers[i]->text, "the store could not be"));
+		asker_close(askers[i]);
+	}
+	failing->is_frozen = false;
+}
+
+static unsigned count_lines(
+	const struct keeper_fixture *fixture, const char *path, const char *result)
+{
+	char *text = keeper_log(fixture), named[64], ending[64];
+	unsigned count = 0;
+
+	snprintf(named, sizeof named, "\"op\":\"set\"");
+	snprintf(ending, sizeof ending, "\"result\":\"%s\"", result);
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		count += strstr(line, named) && strstr(line, path) && strstr(line, ending);
+	free(text);
+	return count;
+}
+
+static void sets_that_come_together_share_a_commit(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char path[32];
+
+	set_together(fixture, "warm", MORTISE_OK);
+	int before = failing->synced;
+	set_together(fixture, "shared", MORTISE_OK);
+	assert_in_range(failing->synced - before, 1, TOGETHER / 2);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < TOGETHER; i++) {
+			path_of(i, path);
+			assert_value(fixture, path, "shared");
+			assert_int_equal(count_lines(fixture, path, "ok"), 2);
+		}
+		assert_is_whole(fixture, "a value");
+	}
+}
+
+static void where_their_commit_fails_none_is_set_and_the_log_says_so_of_each(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char path[32];
+
+	failing->syncs = EVER;
+	set_together(fixture, "lost", MORTISE_IO);
+	failing->syncs = 0;
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		path_of(i, path);
+		struct asker *asker = asker_open(fixture);
+		assert_int_equal(ask_get(fixture, asker, path, NULL), MORTISE_NOT_FOUND);
+		asker_close(asker);
+		assert_int_equal(count_lines(fixture, path, "ok"), 0);
+		assert_int_equal(count_lines(fixture, path, "io"), 1);
+	}
+	set_together(fixture, "kept", MORTISE_OK);
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		path_of(i, path);
+		assert_value(fixture, path, "kept");
+		assert_int_equal(count_lines(fixture, path, "ok"), 1);
+	}
+	assert_is_whole(fixture, "a value");
+}
+
+/* In a turn of sets there is nothing else that their failure could take along. */
+static void what_comes_between_them_finds_the_disk_as_it_is(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *first = asker_open(fixture), *reader = asker_open(fixture),
+		     *last = asker_open(fixture);
+
+	failing->syncs = 1;
+	hold_keeper(fixture);
+	send_set(first, PATH, "lost");
+	begin_get(reader, PATH);
+	asker_send(reader);
+	send_set(last, PATH, "kept");
+	let_keeper(fixture);
+	assert_int_equal(asker_receive(fixture, first), MORTISE_IO);
+	assert_int_equal(asker_receive(fixture, reader), MORTISE_OK);
+	assert_null(memmem(reader->in, reader->size, "lost", 4));
+	assert_non_null(memmem(reader->in, reader->size, "a value", 7));
+	assert_int_equal(asker_receive(fixture, last), MORTISE_OK);
+	failing->is_frozen = false;
+	assert_value(fixture, PATH, "kept");
+	asker_close(first);
+	asker_close(reader);
+	asker_close(last);
+	assert_is_whole(fixture, "kept");
+}
+
+/* The store has them, and nobody was told: they are on record as soon as the log can be written. */
+static void where_the_log_cannot_be_written_their_lines_are_owed(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	char path[32];
+
+	keeper_stop_log(fixture);
+	set_together(fixture, "done", MORTISE_BUSY);
+	keeper_mend_log(fixture);
+	await_fact(fixture, "audit", "ok");
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		path_of(i, path);
+		assert_value(fixture, path, "done");
+		assert_int_equal(count_lines(fixture, path, "ok"), 1);
+	}
+}
+
 /* ---- a store that is being made ---- */
 
 /* Without the recovery key it would be its hardware's for good, and nobody could make another. */
@@ -603,6 +772,10 @@ int main(void)
 		TEST(after_space_was_freed_the_first_change_is_done),
 		TEST(a_log_that_can_be_written_again_is_said_to_be_without_a_request),
 		TEST(a_line_that_is_owed_keeps_nobody_from_the_status),
+		TEST(sets_that_come_together_share_a_commit),
+		TEST(where_their_commit_fails_none_is_set_and_the_log_says_so_of_each),
+		TEST(what_comes_between_them_finds_the_disk_as_it_is),
+		TEST(where_the_log_cannot_be_written_their_lines_are_owed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

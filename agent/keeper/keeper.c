@@ -494,6 +494,8 @@ static void serve(struct keeper *keeper)
 	int flags = EVLOOP_ONCE;
 
 	for (;;) {
+		if (request_has_group(&keeper->agent))
+			server_end_turn(keeper->server); /* of which watchers may be told */
 		request_tell_watchers(&keeper->agent);
 		server_end_turn(keeper->server);
 		if (!keeper->is_terminating)

@@ -58,6 +58,9 @@ static const char *const sql[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
+	[MARK] = "SAVEPOINT mark",
+	[UNMARK] = "RELEASE mark",
+	[BACK_TO_MARK] = "ROLLBACK TO mark",
 };
 
 static char open_failure[400]; /* of the last store_open() */

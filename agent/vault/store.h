@@ -116,6 +116,12 @@ void store_freeze(struct store *store, bool is_frozen);
 enum mortise_status store_begin(struct store *store) MUST_USE;
 enum mortise_status store_commit(struct store *store) MUST_USE;
 void store_rollback(struct store *store);
+/*
+ * Within a transaction: what is written between the two stays, or (is_kept false) is taken back
+ * alone. MORTISE_IO: SQLite has taken back all of the transaction by itself, as on a full disk.
+ */
+enum mortise_status store_mark(struct store *store) MUST_USE;
+enum mortise_status store_unmark(struct store *store, bool is_kept) MUST_USE;
 
 enum mortise_status store_put_meta(struct store *store, const struct store_meta *meta) MUST_USE;
 enum mortise_status store_put_item(struct store *store, uint64_t epoch, enum store_item kind,

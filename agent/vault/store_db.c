@@ -149,3 +149,17 @@ void store_rollback(struct store *store)
 	sqlite3_reset(store->statement[ROLLBACK]);
 	store->is_torn = !sqlite3_get_autocommit(store->db);
 }
+
+enum mortise_status store_mark(struct store *store)
+{
+	return store_finish(store, store_statement(store, MARK));
+}
+
+enum mortise_status store_unmark(struct store *store, bool is_kept)
+{
+	if (!store->db || sqlite3_get_autocommit(store->db))
+		return MORTISE_IO;
+	if (!is_kept)
+		TRY(store_finish(store, store_statement(store, BACK_TO_MARK)));
+	return store_finish(store, store_statement(store, UNMARK));
+}

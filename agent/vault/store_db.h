@@ -38,6 +38,9 @@ enum statement {
 	BEGIN,
 	COMMIT,
 	ROLLBACK,
+	MARK,
+	UNMARK,
+	BACK_TO_MARK,
 	STATEMENTS,
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault_commit.h"
 #include "vault_rekey.h"
 #include "vault_rows.h"
 
@@ -61,6 +62,7 @@ void vault_close(struct vault *vault)
 {
 	if (!vault)
 		return;
+	vault_drop_group(vault);
 	rekey_drop(vault);
 	(void)!vault_count_by(vault, NULL, NULL); /* to stop takes no memory */
 	vault_close(vault->retired);

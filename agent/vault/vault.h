@@ -2,7 +2,8 @@
 /*
  * vault: the secrets, while the master key is here.
  * Turns paths and values into rows that say nothing, and back; checks the tally when it
- * opens and keeps it true with every write. What a call promises is on disk when it returns.
+ * opens and keeps it true with every write. What a call promises is on disk when it returns,
+ * but for writes that share a commit (vault_end_group()).
  * Knows nothing of callers and policy: whoever asks has been allowed to. Paths are valid.
  */
 #ifndef MORTISE_VAULT_H
@@ -129,6 +130,7 @@ struct vault_write {
 	bool has_expected_version; /* else MORTISE_CONFLICT; 0: must not exist */
 	bool only_if_changed;
 	bool is_pending;  /* stored, but the current version stays; see vault_promote() */
+	bool joins;       /* on the disk by vault_end_group() only; of vault_write() alone */
 	const char *note; /* of this version, one line; NULL: none */
 	uint32_t uid;     /* on record as its creator */
 	uint64_t time_us;
@@ -146,6 +148,15 @@ struct vault_outcome {
  */
 enum mortise_status vault_write(struct vault *vault, const struct vault_write *write,
 	struct vault_outcome *out_outcome) MUST_USE;
+/*
+ * Writes that join are done together, in one commit, and are seen before. Whatever else changes the
+ * vault ends the group first. Anything but MORTISE_OK: none of them was made, and the vault is as
+ * before the first, or it is stale.
+ */
+enum mortise_status vault_end_group(struct vault *vault) MUST_USE;
+/* Is there something that vault_end_group() has to say? */
+bool vault_has_group(const struct vault *vault);
+
 /* All or none, in one commit. MORTISE_INVALID for more than WIRE_SETS_MAX, or a path twice. */
 enum mortise_status vault_write_all(struct vault *vault, const struct vault_write *writes,
 	size_t count, struct vault_outcome *out_outcomes) MUST_USE;

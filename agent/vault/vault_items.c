@@ -4,7 +4,7 @@
 
 #include "records.h"
 #include "slots.h"
-#include "vault_rows.h"
+#include "vault_commit.h"
 
 static struct slot_identity identity_of(const struct vault *vault, uint64_t id)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "vault_commit.h"
 #include "vault_rekey.h"
 #include "vault_revision.h"
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "slots.h"
+#include "vault_commit.h"
 
 /* How a rekey makes rows and items anew, on disk and in the next epoch's index. */
 

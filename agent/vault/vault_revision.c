@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault_commit.h"
 #include "vault_rekey.h"
 
 enum mortise_status revision_begin(
@@ -169,6 +170,8 @@ static void take_in(struct vault *vault, struct revision *revision, const struct
 		if (!entry_version(after, before->versions[i].number))
 			cache_forget_value(
 				vault->cache, before->number, before->versions[i].number);
+	if (revision->joins)
+		vault_note_undo(vault, before, after);
 	vault_count_change(vault, before, after, revision->head.path);
 	index_put(vault->index, row);
 	cache_put_entry(vault->cache, revision->after);
@@ -211,7 +214,7 @@ enum mortise_status revision_commit(struct vault *vault, struct revision *revisi
 	memcpy(sorted, rows, count * sizeof *rows);
 	qsort(sorted, count, sizeof *sorted, compare_numbers);
 	struct index_change change = {.rows = sorted, .row_count = count};
-	TRY(vault_commit(vault, &change, put_all, &all));
+	TRY((revisions->joins ? vault_join : vault_commit)(vault, &change, put_all, &all));
 	for (size_t i = 0; i < count; i++)
 		take_in(vault, &revisions[i], &rows[i]);
 	return MORTISE_OK;

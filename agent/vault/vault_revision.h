@@ -19,6 +19,7 @@ struct revision {
 	uint8_t *value; /* of it, encrypted */
 	size_t value_size;
 	bool wipes;          /* what is removed goes from rows of other epochs, too */
+	bool joins;          /* it is on the disk with the group: see vault_join() */
 	struct entry *after; /* once it is complete */
 };
 
@@ -40,7 +41,7 @@ bool revision_remove(struct revision *revision, uint64_t number);
 /* Takes away the oldest versions that need not be kept. */
 void revision_prune(struct revision *revision);
 
-/* All of them in one transaction. Each is of another secret. */
+/* All of them in one transaction. Each is of another secret; one that joins comes alone. */
 enum mortise_status revision_commit(struct vault *vault, struct revision *revisions, size_t count)
 	MUST_USE;
 

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "array.h"
 #include "clock.h"
 #include "records.h"
-#include "vault_rekey.h"
 
 /* The first field of a record says which it is, as a frame's code does. */
 enum record { RECORD_HEAD = 2, RECORD_INFO = 3 };
@@ -453,109 +451,7 @@ struct index_row entry_row(const struct vault *vault, const struct entry *entry)
 	return row;
 }
 
-/* How a vault is changed: in transactions, and in slices that are acknowledged to nobody. */
-
-static enum mortise_status write_all(struct vault *vault, const struct store_meta *meta,
-	enum mortise_status (*write_rows)(struct store *, void *), void *context)
-{
-	if (!vault->is_nested)
-		TRY(store_begin(vault->store));
-	TRY(write_rows(vault->store, context));
-	TRY(store_put_meta(vault->store, meta));
-	if (vault->is_nested)
-		return MORTISE_OK;
-	enum mortise_status status = store_commit(vault->store);
-	vault->is_stale = status != MORTISE_OK && !store_is_full(vault->store);
-	return status;
-}
-
-/* The log's keys change every minute: an old copy of them alone harms nobody but its taker. */
-static bool raises_generation(const struct index_change *change)
-{
-	return !change || change->row_count ||
-	       (change->kind != STORE_AUDIT && change->kind != STORE_FLOOR);
-}
-
-/* The secret with this number has a new state. */
-static void note_row(struct vault *vault, uint64_t number)
-{
-	struct rekey *rekey = vault->rekey;
-
-	if (!rekey || !rekey->after)
-		return;
-	if (number > rekey->after) {
-		rekey->ahead++;
-		return;
-	}
-	void *again = array_room(rekey->again, rekey->again_count, sizeof *rekey->again);
-	if (!again) {
-		rekey->is_failing = true;
-		return;
-	}
-	rekey->again = again;
-	rekey->again[rekey->again_count++] = number;
-}
-
-/* A rekey under way does again what has changed. */
-static void touch(struct vault *vault, const struct index_change *change)
-{
-	if (change->row_count || change->removed)
-		vault->changes++;
-	for (size_t i = 0; i < change->row_count; i++)
-		note_row(vault, change->rows[i].number);
-	if (change->removed)
-		note_row(vault, change->removed);
-}
-
-bool vault_found_room(const struct vault *vault)
-{
-	return store_is_full(vault->store) && vault->lent && !vault->is_nested &&
-	       reserve_spend(vault->lent);
-}
-
-void vault_rehearse(struct vault *vault, bool is_rehearsal)
-{
-	vault->is_rehearsal = is_rehearsal;
-	store_freeze(vault->store, is_rehearsal);
-}
-
-void vault_lend(struct vault *vault, struct reserve *reserve)
-{
-	vault->lent = reserve;
-}
-
-enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
-	enum mortise_status (*write_rows)(struct store *, void *), void *context)
-{
-	struct attempt attempt = {vault->meta, raises_generation(change),
-		change && !change->is_slight &&
-			(change->kind == STORE_SLOT || change->kind == STORE_POLICY)};
-	struct store_meta *meta = &attempt.meta;
-	enum mortise_status status;
-
-	if (vault->is_stale)
-		return MORTISE_IO;
-	if (attempt.raises && meta->generation < vault->target_generation)
-		meta->generation = vault->target_generation;
-	if (change && change->row_count && change->rows[change->row_count - 1].number > meta->last)
-		meta->last = change->rows[change->row_count - 1].number;
-	index_root(vault->index, meta, change, meta->tally);
-	vault->attempt = attempt;
-	do {
-		status = write_all(vault, meta, write_rows, context);
-		if (status != MORTISE_OK)
-			store_rollback(vault->store);
-	} while (status != MORTISE_OK && vault_found_room(vault));
-	TRY(status);
-	vault->meta = *meta;
-	if (change)
-		touch(vault, change);
-	vault->commits += attempt.raises;
-	vault->weighty_commits += attempt.is_weighty;
-	return MORTISE_OK;
-}
-
-/* ---- slices ---- */
+/* ---- how long something goes on ---- */
 
 uint64_t vault_until(unsigned budget_us)
 {
@@ -565,29 +461,4 @@ uint64_t vault_until(unsigned budget_us)
 bool vault_has_time(uint64_t until_us)
 {
 	return clock_steady_us() < until_us;
-}
-
-enum mortise_status vault_begin_slice(struct vault *vault)
-{
-	TRY(store_set_synced(vault->store, false));
-	enum mortise_status status = store_begin(vault->store);
-	if (status != MORTISE_OK)
-		vault->is_stale = store_set_synced(vault->store, true) != MORTISE_OK;
-	return status;
-}
-
-/* Writes that are acknowledged must not meet a store that does not sync. */
-enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status status)
-{
-	if (status == MORTISE_OK) {
-		status = store_commit(vault->store);
-		vault->is_stale = status != MORTISE_OK && !store_is_full(vault->store);
-	}
-	if (status != MORTISE_OK)
-		store_rollback(vault->store);
-	if (store_set_synced(vault->store, true) != MORTISE_OK) {
-		vault->is_stale = true;
-		return MORTISE_IO;
-	}
-	return status;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vault_rows: the open vault, how heads, version infos, values and items are encrypted, and how
- * they are committed (vault_commit()). Below all that reads and writes secrets, items and slots;
- * nobody else includes it.
+ * vault_rows: the open vault, and how heads, version infos, values and items are encrypted.
+ * Below all that reads and writes secrets, items and slots; nobody else includes it.
  */
 #ifndef MORTISE_VAULT_ROWS_H
 #define MORTISE_VAULT_ROWS_H
@@ -26,6 +25,21 @@ struct attempt {
 	bool raises, is_weighty; /* see struct vault_age */
 };
 
+/* A row that is written and not on the disk yet. Both are held. */
+struct undo {
+	struct entry *before, *after; /* before NULL: a new secret */
+	struct index_row row;         /* of before */
+};
+
+/* Writes that come to the disk together: in one transaction, which is open. */
+struct group {
+	bool is_open;
+	enum mortise_status failure; /* of one that was taken back, and nobody was told */
+	struct store_meta meta;      /* as it was before */
+	struct undo *undos;
+	size_t count;
+};
+
 struct vault {
 	struct store *store;
 	struct keyring keyring;
@@ -37,6 +51,7 @@ struct vault {
 	uint64_t changes;                  /* commits that concerned a secret */
 	bool is_stale;
 	struct attempt attempt; /* what the store may be as well while it is stale */
+	struct group group;
 	bool is_nested;         /* the caller holds the transaction */
 	bool is_rehearsal;      /* see vault_rehearse() */
 	struct reserve *lent;   /* what a full disk may take of; NULL: nothing. Not the vault's */
@@ -131,13 +146,6 @@ struct index_row entry_row(const struct vault *vault, const struct entry *entry)
 struct envelope_binding item_binding(
 	const struct vault *vault, enum store_item kind, uint64_t number);
 
-/*
- * One transaction: the tally's new root and meta, and whatever write_rows puts. Rolled back on
- * failure; marks the vault stale if the commit itself failed.
- */
-enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
-	enum mortise_status (*write_rows)(struct store *, void *), void *context) MUST_USE;
-
 /* A policy, audit state or slot as it is on disk, if the tally covers it. malloc'ed. */
 enum mortise_status vault_item(struct vault *vault, enum store_item kind, uint64_t number,
 	uint8_t **out_bytes, size_t *out_size) MUST_USE;
@@ -146,21 +154,15 @@ const struct secret *item_key(const struct vault *vault, enum store_item kind);
 
 /* Ends a rekey that is under way; what it wrote is removed in slices. */
 void rekey_drop(struct vault *vault);
-/* A transaction that takes part in nothing acknowledged: it is not synced. */
-enum mortise_status vault_begin_slice(struct vault *vault) MUST_USE;
-/* Commits it, or rolls it back where it failed (status) or fails now. */
-enum mortise_status vault_end_slice(struct vault *vault, enum mortise_status status) MUST_USE;
-uint64_t vault_until(unsigned budget_us);
-/* Is it not over yet? Of CLOCK_MONOTONIC. */
-bool vault_has_time(uint64_t until_us);
 /* A row, with its path, comes (before NULL), changes or goes (after NULL); before the index has it.
  */
 void vault_count_change(
 	struct vault *vault, struct entry *before, struct entry *after, const char *path);
 /* The rows are not those that were counted. */
 void vault_count_again(struct vault *vault);
-/* Did it fail for want of room, and is there some now? Then it is to be tried again. */
-bool vault_found_room(const struct vault *vault);
+/* Until when something may go on, in CLOCK_MONOTONIC; and is that not over yet? */
+uint64_t vault_until(unsigned budget_us);
+bool vault_has_time(uint64_t until_us);
 /* Puts, replaces or (without a body) deletes one item, on disk and in the tally. */
 enum mortise_status vault_commit_item(struct vault *vault, enum store_item kind, uint64_t number,
 	struct store_bytes body) MUST_USE;

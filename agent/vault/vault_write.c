@@ -79,6 +79,7 @@ static enum mortise_status prepare(struct vault *vault, const struct vault_write
 		TRY(revision_begin(vault, before, revision));
 	else
 		TRY(revision_begin_new(vault, write->path, write->time_us, others, revision));
+	revision->joins = write->joins;
 	TRY(revision_add(vault, write, revision));
 	if (write->is_pending) {
 		revision->head.pending = revision->added;

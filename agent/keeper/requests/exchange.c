@@ -151,16 +151,21 @@ static void log_denial(const struct audit_event *event, const char *unit)
 }
 
 /*
- * A change is made already: its line is kept until it is on record. True of a denial that the
- * operator's log is to have, too.
+ * A change is made already: its line is kept until it is on record. Of one that shares a commit it
+ * is not known yet what comes of it. True of a denial that the operator's log is to have, too.
  */
 static bool put_line(
 	struct agent *agent, const struct operation *operation, const struct audit_event *event)
 {
-	bool has_line = audit_append(agent->audit, event);
+	bool is_change = operation_has(operation, CHANGES) && event->result == MORTISE_OK &&
+			 event->note != dry_run_note;
 
-	if (operation_has(operation, CHANGES) && event->result == MORTISE_OK &&
-		event->note != dry_run_note)
+	if (is_change && request_has_group(agent)) {
+		owed_await(&agent->owed, event);
+		return false;
+	}
+	bool has_line = audit_append(agent->audit, event);
+	if (is_change)
 		owed_add(&agent->owed, event);
 	return has_line && event->result == MORTISE_DENIED;
 }

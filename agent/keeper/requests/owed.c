@@ -2,6 +2,7 @@
 #include "owed.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "wire.h"
 
@@ -10,19 +11,58 @@ bool owed_has_room(const struct owed *owed)
 	return owed->count + WIRE_SETS_MAX <= OWED_MAX;
 }
 
-void owed_add(struct owed *owed, const struct audit_event *event)
+#define LATE "late: "
+
+/* NULL: there was no room, for which nobody has looked. */
+static struct owed_line *add(struct owed *owed, const struct audit_event *event)
 {
 	if (owed->count == OWED_MAX)
-		return;
+		return NULL;
 	struct owed_line *line = &owed->lines[owed->count++];
 	line->event = *event;
-	snprintf(line->note, sizeof line->note, "late: %s",
+	line->is_waiting = false;
+	snprintf(line->note, sizeof line->note, LATE "%s",
 		event->note ? event->note : "the log could not be written");
 	line->event.note = line->note;
 	snprintf(line->path, sizeof line->path, "%s", event->path ? event->path : "");
 	snprintf(line->rule, sizeof line->rule, "%s", event->rule ? event->rule : "");
 	line->event.path = event->path ? line->path : NULL;
 	line->event.rule = event->rule ? line->rule : NULL;
+	return line;
+}
+
+void owed_add(struct owed *owed, const struct audit_event *event)
+{
+	(void)add(owed, event);
+}
+
+void owed_await(struct owed *owed, const struct audit_event *event)
+{
+	struct owed_line *line = add(owed, event);
+
+	if (!line)
+		return;
+	line->is_waiting = true;
+	line->has_note = event->note != NULL;
+}
+
+void owed_settle(struct owed *owed, struct audit *audit, enum mortise_status status)
+{
+	size_t kept = owed->count;
+
+	for (size_t i = owed->late; i < owed->count; i++) {
+		struct owed_line *line = &owed->lines[i];
+		struct audit_event event = line->event;
+		if (!line->is_waiting)
+			continue;
+		event.result = status;
+		event.note = line->has_note ? line->note + strlen(LATE) : NULL;
+		audit_append(audit, &event);
+		line->is_waiting = false;
+		if (status != MORTISE_OK && kept > i)
+			kept = i; /* in their turn there is nothing else */
+	}
+	owed->count = kept;
 }
 
 /*

@@ -20,6 +20,8 @@ struct owed_line {
 	char path[MORTISE_PATH_MAX + 1];
 	char rule[POLICY_TITLE_MAX + 1];
 	char note[OWED_NOTE_SIZE]; /* says that it is late */
+	bool has_note;             /* of its own */
+	bool is_waiting;           /* its line is put by owed_settle() */
 };
 
 struct owed {
@@ -32,6 +34,14 @@ struct owed {
 bool owed_has_room(const struct owed *owed);
 /* The event of a change has just been appended to the turn. */
 void owed_add(struct owed *owed, const struct audit_event *event);
+
+/* The same of a change that is not on the disk yet, and whose line is not put before it is. */
+void owed_await(struct owed *owed, const struct audit_event *event);
+/*
+ * What waits in this turn came to that: the lines are put. Of MORTISE_OK they are owed from now on;
+ * else nothing was changed.
+ */
+void owed_settle(struct owed *owed, struct audit *audit, enum mortise_status status);
 
 /*
  * audit_flush(), for all that ends a turn: with it go the lines that earlier turns could not write.

@@ -188,6 +188,7 @@ enum mortise_status request_set(struct exchange *exchange)
 	TRY(read_write(exchange, &write, note));
 	write.value = value->bytes;
 	write.size = value->size;
+	write.joins = exchange->agent->has_turns;
 	/* The answer says whether the value is this one: only who may read it is told. */
 	if (write.only_if_changed && !exchange_may(exchange, VERB_READ, exchange->path).allowed)
 		return exchange_deny(exchange);

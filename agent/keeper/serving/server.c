@@ -190,38 +190,43 @@ static void connection_send(struct connection *connection, const uint8_t *frame,
 
 /* ---- a turn: frames, then their lines in the log, then their answers ---- */
 
-/* What every client of a turn is told whose audit lines could not be written. */
-static void refuse(const struct answer *answer)
+/* What became of a turn's changes and lines. */
+struct ending {
+	enum mortise_status status;
+	const char *text; /* what every client of the turn is told, if that is not MORTISE_OK */
+};
+
+static void refuse(const struct answer *answer, const struct ending *ending)
 {
 	uint8_t frame[256];
-	size_t size = refusal_write(answer->request_id, MORTISE_BUSY,
-		"the audit log can't be written, so nothing is released; free some space", frame,
-		sizeof frame);
+	size_t size = refusal_write(
+		answer->request_id, ending->status, ending->text, frame, sizeof frame);
 
 	connection_send(answer->connection, frame, size);
 }
 
-static void deliver(struct server *server, const struct answer *answer, bool is_on_record)
+static void deliver(
+	struct server *server, const struct answer *answer, const struct ending *ending)
 {
 	struct connection *connection = answer->connection;
 
-	if (!connection->is_closing && is_on_record)
+	if (!connection->is_closing && ending->status == MORTISE_OK)
 		connection_send(connection, server->arena->bytes + answer->offset, answer->size);
 	else if (!connection->is_closing)
-		refuse(answer);
+		refuse(answer, ending);
 	connection->answers--;
 	if (connection->is_closing || connection->is_refused)
 		connection_close(connection);
 }
 
-/* The same, and the time that it takes is charged to who asked. */
-static uint64_t deliver_at_cost(
-	struct server *server, const struct answer *answer, bool is_on_record, uint64_t began_us)
+/* The same, and the time since began_us is charged to who asked. */
+static uint64_t deliver_at_cost(struct server *server, const struct answer *answer,
+	const struct ending *ending, uint64_t began_us)
 {
 	struct connection *connection = answer->connection;
 
 	connection->answers++;
-	deliver(server, answer, is_on_record);
+	deliver(server, answer, ending);
 	uint64_t ended_us = clock_steady_us();
 	crowd_charge_place(server->crowd, &connection->place, ended_us - began_us);
 	if (--connection->answers == 0 && connection->is_closing)
@@ -229,21 +234,33 @@ static uint64_t deliver_at_cost(
 	return ended_us;
 }
 
-/* Are the turn's lines on record? What is not is not released. */
-static bool end_turn(struct server *server)
+/* What waited for the disk is paid for by all for whom it was. */
+static void share_cost(struct server *server, size_t count, uint64_t elapsed_us)
+{
+	for (size_t i = 0; i < count; i++)
+		crowd_charge_place(server->crowd, &server->answers[i].connection->place,
+			elapsed_us / count);
+}
+
+/* What is not on the disk and on record is not released. */
+static struct ending end_turn(struct server *server)
 {
 	size_t count = server->answer_count;
-	bool is_on_record = owed_flush(&server->agent->owed, server->agent->audit) == MORTISE_OK;
+	uint64_t began_us = clock_steady_us();
+	struct ending ending = {MORTISE_OK, ""};
 
-	server->answer_count = 0;
+	ending.status = request_end_turn(server->agent, &ending.text);
 	uint64_t now_us = clock_steady_us();
+	share_cost(server, count, now_us - began_us);
+	server->answer_count = 0;
 	for (size_t i = 0; i < count; i++)
-		now_us = deliver_at_cost(server, &server->answers[i], is_on_record, now_us);
+		now_us = deliver_at_cost(server, &server->answers[i], &ending, now_us);
 	sodium_memzero(server->arena->bytes, server->arena_used);
 	server->arena_used = 0;
 	if (server->agent->turn_ended)
-		server->agent->turn_ended(server->agent->credentials, is_on_record);
-	return is_on_record;
+		server->agent->turn_ended(
+			server->agent->credentials, ending.status == MORTISE_OK);
+	return ending;
 }
 
 void server_end_turn(struct server *server)
@@ -260,9 +277,12 @@ static void server_add_answer(struct server *server, struct connection *connecti
 	struct answer answer = {connection, request_id, 0, size};
 
 	connection->answers++;
-	if (is_full && !end_turn(server)) {
-		deliver(server, &answer, false);
-		return;
+	if (is_full) {
+		struct ending ending = end_turn(server);
+		if (ending.status != MORTISE_OK) {
+			deliver(server, &answer, &ending);
+			return;
+		}
 	}
 	answer.offset = server->arena_used;
 	memcpy(server->arena->bytes + answer.offset, frame, size);
@@ -370,6 +390,10 @@ static enum mortise_status handle(struct connection *connection, const struct wi
 		return refuse_unknown(connection, message);
 	if (!connection->requester.caller.is_pinned && message->code != WIRE_HELLO)
 		return greet(connection, message->request_id);
+	if (request_parts_turn(server->agent, message->code))
+		(void)end_turn(server);
+	if (connection->is_closing)
+		return MORTISE_BUSY;
 	size = request_handle(
 		server->agent, &connection->requester, message, scratch->bytes, scratch->size);
 	if (size)
@@ -706,6 +730,7 @@ enum mortise_status server_new(struct event_base *base, struct agent *agent,
 		server_free(server);
 		return status;
 	}
+	agent->has_turns = true;
 	agent->outlet = (struct outlet){
 		.context = server,
 		.connections = count_connections,
