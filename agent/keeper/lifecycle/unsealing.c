@@ -81,17 +81,33 @@ static bool risks_a_pin(const struct slot *slot, const struct secret *pin)
 	return pin || slot_kind(slot)->is_found_first;
 }
 
+/* Which way in somebody has used, or the agent by itself. */
+static void record_opened(const struct unsealing *unsealing, const char *how)
+{
+	const struct holding *holding = unsealing->holding;
+	uint64_t id = unsealing->opening->slot;
+	const char *kind = "gone";
+	char note[128];
+
+	for (size_t i = 0; i < holding->slot_count; i++)
+		if (holding->slots[i].id == id)
+			kind = holding->slots[i].copy.slot.kind;
+	snprintf(note, sizeof note, "by slot %llu (%s), %s", (unsigned long long)id, kind, how);
+	holding_record(holding, "unsealed", MORTISE_OK, note);
+}
+
 /* An attempt that nobody asked for, and that came to the same as the one before, is no news. */
 static void record(struct unsealing *unsealing, enum mortise_status status, bool is_attended)
 {
 	struct holding *holding = unsealing->holding;
-	bool is_news = status == MORTISE_OK || is_attended ||
-		       strcmp(unsealing->recorded, holding->reason) != 0;
+	bool is_news = is_attended || strcmp(unsealing->recorded, holding->reason) != 0;
 
 	static_assert(sizeof unsealing->recorded == sizeof unsealing->holding->reason,
 		"no part of a reason is compared");
 	memcpy(unsealing->recorded, unsealing->holding->reason, sizeof unsealing->recorded);
-	if (is_news)
+	if (status == MORTISE_OK)
+		record_opened(unsealing, is_attended ? "asked for" : "by itself");
+	else if (is_news)
 		holding_record(holding, "unsealed", status, holding->reason);
 }
 
@@ -452,6 +468,7 @@ static void on_typed_opened(void *context, enum mortise_status status)
 	}
 	unsealing->pin_slot = 0;
 	holding_try_no_more(holding);
+	record_opened(unsealing, "typed");
 	/* Unsealed it is; a seal that could not be taken back comes back with the next start. */
 	if (holding_lift_seal(holding) != MORTISE_OK)
 		log_warning("an admin's seal could not be taken back; run: mortise unseal, again");
