@@ -515,6 +515,27 @@ static void recovery_ends_a_seal(void **state)
 	keeper_await_state(fixture, "unsealed");
 }
 
+/* Who reads the log later wants to know which way in was used. */
+static void each_unseal_has_its_slot_and_how_it_came_on_record(void **state)
+{
+	struct keeper_fixture *fixture = *state;
+	struct asker *asker = asker_open(fixture);
+	char fact[256];
+
+	assert_int_equal(ask_seal(fixture, false), MORTISE_OK);
+	assert_int_equal(ask_plain(fixture, asker, WIRE_UNSEAL), MORTISE_OK);
+	assert_true(keeper_log_has(fixture, "\"note\":\"by slot 1 (tpm2), asked for\""));
+	assert_int_equal(ask_seal(fixture, false), MORTISE_OK);
+	assert_int_equal(ask_recover(fixture, asker, fixture->recovery), MORTISE_OK);
+	assert_true(keeper_log_has(fixture, "\"note\":\"by slot 2 (recovery), typed\""));
+	asker_close(asker);
+	assert_false(keeper_log_has(fixture, "by itself"));
+	keeper_restart(fixture);
+	keeper_await_state(fixture, "unsealed");
+	keeper_fact(fixture, "state", fact); /* behind the lines that are due */
+	assert_true(keeper_log_has(fixture, "\"note\":\"by slot 1 (tpm2), by itself\""));
+}
+
 /* ---- the recovery key ---- */
 
 static void a_typing_error_names_its_group(void **state)
@@ -595,6 +616,7 @@ int main(void)
 		WITH_HARDWARE(a_seal_for_another_time_is_a_change),
 		WITH_HARDWARE(a_seal_until_boot_holds_over_a_restart_of_this_boot),
 		WITH_HARDWARE(recovery_ends_a_seal),
+		WITH_HARDWARE(each_unseal_has_its_slot_and_how_it_came_on_record),
 		WITH_HARDWARE(a_typing_error_names_its_group),
 		WITH_HARDWARE(another_stores_recovery_key_is_denied_and_the_reason_stays),
 	};
