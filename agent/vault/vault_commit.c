@@ -229,8 +229,10 @@ static enum mortise_status put_marked(struct vault *vault, vault_put *put, void 
 		if (has_others && status == MORTISE_OK)
 			status = MORTISE_IO;
 	}
-	if (status != MORTISE_OK)
+	if (status != MORTISE_OK && has_others)
 		fail_group(vault, status);
+	else if (status != MORTISE_OK)
+		vault_drop_group(vault);
 	return status;
 }
 
