@@ -75,6 +75,7 @@ struct server {
 	size_t arena_used;
 	struct answer answers[TURN_ANSWERS];
 	size_t answer_count;
+	uint64_t ending_us; /* spent on ends of turns so far */
 };
 
 /* ---- a connection, and what is sent on it ---- */
@@ -260,6 +261,7 @@ static struct ending end_turn(struct server *server)
 	if (server->agent->turn_ended)
 		server->agent->turn_ended(
 			server->agent->credentials, ending.status == MORTISE_OK);
+	server->ending_us += now_us - began_us;
 	return ending;
 }
 
@@ -516,9 +518,11 @@ bool server_take_turn(struct server *server)
 	struct place *place;
 
 	while (now_us - began_us < TURN_US && (place = crowd_next(server->crowd, now_us))) {
+		/* Whoever comes when a turn has to end does not pay for those of whom it was. */
+		uint64_t ending_us = server->ending_us;
 		connection_take_frame(place->owner);
 		uint64_t ended_us = clock_steady_us();
-		crowd_charge(server->crowd, ended_us - now_us);
+		crowd_charge(server->crowd, ended_us - now_us - (server->ending_us - ending_us));
 		now_us = ended_us;
 	}
 	return crowd_is_waiting(server->crowd);
