@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vault_rows.h"
+#include "vault_commit.h"
 
 #define FIRST_EPOCH 1
 
