@@ -26,6 +26,7 @@
 #include "sandbox.h"
 #include "sealer_link.h"
 #include "server.h"
+#include "turn.h"
 #include "verbs.h"
 
 /*
@@ -494,7 +495,7 @@ static void serve(struct keeper *keeper)
 	int flags = EVLOOP_ONCE;
 
 	for (;;) {
-		if (request_has_group(&keeper->agent))
+		if (turn_has_group(&keeper->agent))
 			server_end_turn(keeper->server); /* of which watchers may be told */
 		request_tell_watchers(&keeper->agent);
 		server_end_turn(keeper->server);

@@ -121,8 +121,7 @@ static void take_back(struct vault *vault, const struct undo *undo)
 
 	for (size_t i = 0; i < after->version_count; i++)
 		if (!before || !entry_version(before, after->versions[i].number))
-			cache_forget_value(
-				vault->cache, after->number, after->versions[i].number);
+			cache_forget_value(vault->cache, after->number, after->versions[i].number);
 	vault_count_change(vault, undo->after, undo->before, NULL);
 	if (before) {
 		index_put(vault->index, &undo->row);
@@ -236,8 +235,8 @@ static enum mortise_status put_marked(struct vault *vault, vault_put *put, void 
 	return status;
 }
 
-enum mortise_status vault_join(struct vault *vault, const struct index_change *change,
-	vault_put *put, void *context)
+enum mortise_status vault_join(
+	struct vault *vault, const struct index_change *change, vault_put *put, void *context)
 {
 	if (vault->is_stale)
 		return MORTISE_IO;
@@ -251,8 +250,8 @@ enum mortise_status vault_join(struct vault *vault, const struct index_change *c
 
 /* ---- alone ---- */
 
-enum mortise_status vault_commit(struct vault *vault, const struct index_change *change,
-	vault_put *put, void *context)
+enum mortise_status vault_commit(
+	struct vault *vault, const struct index_change *change, vault_put *put, void *context)
 {
 	enum mortise_status status;
 

@@ -52,9 +52,9 @@ struct vault {
 	bool is_stale;
 	struct attempt attempt; /* what the store may be as well while it is stale */
 	struct group group;
-	bool is_nested;         /* the caller holds the transaction */
-	bool is_rehearsal;      /* see vault_rehearse() */
-	struct reserve *lent;   /* what a full disk may take of; NULL: nothing. Not the vault's */
+	bool is_nested;       /* the caller holds the transaction */
+	bool is_rehearsal;    /* see vault_rehearse() */
+	struct reserve *lent; /* what a full disk may take of; NULL: nothing. Not the vault's */
 
 	struct counting *counting; /* who keeps how much; NULL: nobody wants to know */
 

@@ -15,6 +15,7 @@
 #include "policy_record.h"
 #include "refusal.h"
 #include "text.h"
+#include "turn.h"
 
 #define FACT_ROUNDS   4 /* as many as there are facts */
 #define LOOK_AGAIN_MS 1000
@@ -160,7 +161,7 @@ static bool put_line(
 	bool is_change = operation_has(operation, CHANGES) && event->result == MORTISE_OK &&
 			 event->note != dry_run_note;
 
-	if (is_change && request_has_group(agent)) {
+	if (is_change && turn_has_group(agent)) {
 		owed_await(&agent->owed, event);
 		return false;
 	}

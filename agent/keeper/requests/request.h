@@ -106,7 +106,7 @@ struct agent {
 	struct watch_list watches;
 	struct evidence *evidence;
 	bool requires_pidfd; /* a caller whom the kernel does not name is denied */
-	bool has_turns;      /* they end with request_end_turn(): what is set may wait for that */
+	bool has_turns;      /* they end with turn_end(): what is set may wait for that */
 	struct outlet outlet;
 	/* After the audit lines of a turn were written, or could not be; NULL: nobody waits. */
 	void (*turn_ended)(void *credentials, bool is_on_record);
@@ -193,19 +193,6 @@ void request_damage_upkeep(struct agent *agent);
 void request_clock_found(struct vault *vault);
 void request_clock_upkeep(struct agent *agent);
 void request_clock_keep(struct agent *agent);
-
-/*
- * Sets that come one after another in a turn share a commit, and in their turn is nothing else. Must
- * the turn end before a request of this opcode is handled?
- */
-bool request_parts_turn(const struct agent *agent, uint16_t opcode);
-/* Is there a change in this turn that is not on the disk yet? */
-bool request_has_group(const struct agent *agent);
-/*
- * The end of a turn: its changes are on the disk, and then its lines in the log. Anything but
- * MORTISE_OK: none of its answers leaves, and the text says why ("": as refusal_words()).
- */
-enum mortise_status request_end_turn(struct agent *agent, const char **out_text) MUST_USE;
 
 /* Called between turns: checkpoints, a stale vault. */
 void request_upkeep(struct agent *agent);

@@ -13,6 +13,7 @@
 
 #include "crowd.h"
 #include "refusal.h"
+#include "turn.h"
 
 #define ACCEPTS_PER_TURN 128
 /* Until the answers leave: whoever waits for somebody else's request waits for no more of them. */
@@ -206,8 +207,7 @@ static void refuse(const struct answer *answer, const struct ending *ending)
 	connection_send(answer->connection, frame, size);
 }
 
-static void deliver(
-	struct server *server, const struct answer *answer, const struct ending *ending)
+static void deliver(struct server *server, const struct answer *answer, const struct ending *ending)
 {
 	struct connection *connection = answer->connection;
 
@@ -239,8 +239,8 @@ static uint64_t deliver_at_cost(struct server *server, const struct answer *answ
 static void share_cost(struct server *server, size_t count, uint64_t elapsed_us)
 {
 	for (size_t i = 0; i < count; i++)
-		crowd_charge_place(server->crowd, &server->answers[i].connection->place,
-			elapsed_us / count);
+		crowd_charge_place(
+			server->crowd, &server->answers[i].connection->place, elapsed_us / count);
 }
 
 /* What is not on the disk and on record is not released. */
@@ -250,7 +250,7 @@ static struct ending end_turn(struct server *server)
 	uint64_t began_us = clock_steady_us();
 	struct ending ending = {MORTISE_OK, ""};
 
-	ending.status = request_end_turn(server->agent, &ending.text);
+	ending.status = turn_end(server->agent, &ending.text);
 	uint64_t now_us = clock_steady_us();
 	share_cost(server, count, now_us - began_us);
 	server->answer_count = 0;
@@ -259,8 +259,7 @@ static struct ending end_turn(struct server *server)
 	sodium_memzero(server->arena->bytes, server->arena_used);
 	server->arena_used = 0;
 	if (server->agent->turn_ended)
-		server->agent->turn_ended(
-			server->agent->credentials, ending.status == MORTISE_OK);
+		server->agent->turn_ended(server->agent->credentials, ending.status == MORTISE_OK);
 	server->ending_us += now_us - began_us;
 	return ending;
 }
@@ -392,7 +391,7 @@ static enum mortise_status handle(struct connection *connection, const struct wi
 		return refuse_unknown(connection, message);
 	if (!connection->requester.caller.is_pinned && message->code != WIRE_HELLO)
 		return greet(connection, message->request_id);
-	if (request_parts_turn(server->agent, message->code))
+	if (turn_must_end(server->agent, message->code))
 		(void)end_turn(server);
 	if (connection->is_closing)
 		return MORTISE_BUSY;
