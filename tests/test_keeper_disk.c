@@ -31,7 +31,6 @@ static struct failing {
 	int rekeys; /* commits that make another epoch the store's, which are done: the disk's last
 		     */
 	int synced; /* so often so far */
-	useconds_t sync_us; /* each takes so much longer */
 	bool is_frozen; /* its clocks stand still: a turn has no end but that of what is there */
 } * failing;
 
@@ -86,8 +85,6 @@ static int (*real_sync)(sqlite3_file *, int);
 static int fail_sync(sqlite3_file *file, int flags)
 {
 	__atomic_fetch_add(&failing->synced, 1, __ATOMIC_SEQ_CST);
-	if (is_keeper && failing->sync_us)
-		usleep(failing->sync_us);
 	return take(&failing->syncs) ? SQLITE_IOERR_FSYNC : real_sync(file, flags);
 }
 
@@ -706,72 +703,6 @@ static void what_comes_between_them_finds_the_disk_as_it_is(void **state)
 	assert_is_whole(fixture, "kept");
 }
 
-#define READERS 30
-
-static void open_as(struct keeper_fixture *fixture, uint32_t uid, struct asker *askers[READERS])
-{
-	become(uid, DBA_GROUP);
-	for (unsigned i = 0; i < READERS; i++) {
-		askers[i] = asker_open(fixture);
-		assert_int_equal(ask_plain(fixture, askers[i], WIRE_WHOAMI), MORTISE_OK);
-	}
-	become_root();
-}
-
-/* Lines of the log with that operation; up to the last one of the other operation. */
-static unsigned lines_up_to(
-	const struct keeper_fixture *fixture, size_t from, const char *wanted, const char *last)
-{
-	char *log = keeper_log(fixture), *end = NULL;
-	unsigned count = 0;
-
-	for (char *at = log + from; (at = strstr(at, last)); at++)
-		end = at;
-	assert_non_null(end);
-	for (char *at = log + from; (at = strstr(at, wanted)) && at < end; at++)
-		count++;
-	free(log);
-	return count;
-}
-
-/* Who reads where somebody else sets is charged for what he asked, and not for their disk. */
-static void a_reader_does_not_pay_for_the_sync_of_others_sets(void **state)
-{
-	struct keeper_fixture *fixture = *state;
-	struct asker *writers[READERS], *readers[READERS];
-	char path[32];
-
-	NEEDS_ROOT();
-	keeper_apply(fixture, "[rule admin]\nallow = admin read write list\nsecret = **\nuser = 0\n"
-			      "[rule all]\nallow = read write\nsecret = **\ngroup = dba\n");
-	open_as(fixture, ALICE, writers);
-	open_as(fixture, BACKUP, readers);
-	char *log = keeper_log(fixture);
-	size_t before = strlen(log);
-	free(log);
-	failing->sync_us = 5000;
-	assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
-	for (unsigned i = 0; i < READERS; i++) {
-		become(ALICE, DBA_GROUP);
-		path_of(i, path);
-		send_set(writers[i], path, "slow");
-		become(BACKUP, DBA_GROUP);
-		begin_get(readers[i], PATH);
-		asker_send(readers[i]);
-		become_root();
-	}
-	let_keeper(fixture);
-	for (unsigned i = 0; i < READERS; i++) {
-		assert_int_equal(asker_receive(fixture, writers[i]), MORTISE_OK);
-		assert_int_equal(asker_receive(fixture, readers[i]), MORTISE_OK);
-		asker_close(writers[i]);
-		asker_close(readers[i]);
-	}
-	failing->sync_us = 0;
-	assert_in_range(
-		lines_up_to(fixture, before, "\"op\":\"set\"", "\"op\":\"get\""), 0, READERS / 2);
-}
-
 /* The store has them, and nobody was told: they are on record as soon as the log can be written. */
 static void where_the_log_cannot_be_written_their_lines_are_owed(void **state)
 {
@@ -848,7 +779,6 @@ int main(void)
 		TEST(where_their_commit_fails_none_is_set_and_the_log_says_so_of_each),
 		TEST(what_comes_between_them_finds_the_disk_as_it_is),
 		TEST(where_the_log_cannot_be_written_their_lines_are_owed),
-		TEST(a_reader_does_not_pay_for_the_sync_of_others_sets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
