@@ -17,6 +17,7 @@ import hashlib
 import re
 import struct
 import sys
+import zlib
 
 LINE_MAX = 2048         # bytes, with the newline
 U32, U64 = 2 ** 32 - 1, 2 ** 64 - 1
@@ -244,7 +245,7 @@ def main(arguments):
     except Damaged as damage:
         print(damage, file=sys.stderr)
         return 65
-    except (OSError, EOFError, gzip.zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         print('cannot be read: %s' % error, file=sys.stderr)
         return 66
     print('intact: %d lines, %d checkpoints, signed up to line %d' %
