@@ -517,6 +517,34 @@ static void the_next_row_may_be_far_away(void **state)
 	}
 }
 
+/* Every range between two edges: the first in it that is marked, as a look at all of them says. */
+static void the_next_deleted_row_is_found_in_a_range_and_no_other(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct index_row row;
+
+	for (size_t i = 0; i < EDGES; i++) {
+		row = a_row(fixture, edges[i], "record");
+		row.is_deleted = i % 3 == 1;
+		put(fixture->index, &row);
+	}
+	for (size_t from = 0; from < EDGES; from++)
+		for (size_t to = 0; to < EDGES; to++) {
+			size_t i = from + 1;
+			while (i <= to && i % 3 != 1)
+				i++;
+			bool is_there = i <= to;
+			assert_int_equal(
+				index_next_deleted(fixture->index, edges[from], edges[to], &row),
+				is_there);
+			if (is_there)
+				assert_int_equal(row.number, edges[i]);
+			if (is_there)
+				assert_true(row.is_deleted);
+		}
+	assert_false(index_next_deleted(fixture->index, UINT64_MAX, UINT64_MAX, &row));
+}
+
 static void an_empty_index_has_no_next(void **state)
 {
 	const struct index *index = ((struct fixture *)*state)->index;
@@ -525,6 +553,7 @@ static void an_empty_index_has_no_next(void **state)
 	assert_false(index_next(index, 0, &row));
 	assert_false(index_next(index, STORE_NUMBER_MAX, &row));
 	assert_false(index_next(index, UINT64_MAX, &row));
+	assert_false(index_next_deleted(index, 0, UINT64_MAX, &row));
 	assert_int_equal(index_count(index), 0);
 }
 
@@ -1214,6 +1243,7 @@ int main(void)
 		IN_FIXTURE(a_row_is_as_it_was_put),
 		IN_FIXTURE(every_row_is_found_and_walked_in_the_order_of_numbers),
 		IN_FIXTURE(the_next_row_may_be_far_away),
+		IN_FIXTURE(the_next_deleted_row_is_found_in_a_range_and_no_other),
 		IN_FIXTURE(an_empty_index_has_no_next),
 		IN_FIXTURE(what_is_not_there_is_not_found_and_leaves_the_output_alone),
 		IN_FIXTURE(numbers_that_no_secret_has_are_refused),

@@ -619,6 +619,43 @@ static void what_was_deleted_before_a_time_is_purged_and_nothing_else(void **sta
 	assert_opens(fixture);
 }
 
+/* More secrets than one look takes lie between the two that go. */
+static void a_look_at_many_secrets_goes_on_where_it_stopped_and_comes_to_the_end(void **state)
+{
+	enum { AT_ONCE = 256, BATCHES = 68 };
+	static char names[AT_ONCE][16];
+	static struct vault_write writes[AT_ONCE];
+	static struct vault_outcome outcomes[AT_ONCE];
+	struct fixture *fixture = *state;
+	char path[VAULT_PATH_SIZE];
+	struct vault_outcome outcome;
+	uint64_t cursor = 0, version;
+	unsigned looks = 0, purged = 0;
+
+	for (unsigned i = 0; i < BATCHES; i++) {
+		for (unsigned j = 0; j < AT_ONCE; j++) {
+			(void)snprintf(names[j], sizeof names[j], "many/%u", i * AT_ONCE + j);
+			writes[j] = text_write(fixture, names[j], "value");
+		}
+		assert_int_equal(
+			vault_write_all(fixture->vault, writes, AT_ONCE, outcomes), MORTISE_OK);
+	}
+	assert_int_equal(
+		vault_set_deleted(fixture->vault, "prod/a", true, 100, &outcome), MORTISE_OK);
+	assert_int_equal(vault_set_deleted(fixture->vault, names[AT_ONCE - 1], true, 100, &outcome),
+		MORTISE_OK);
+	do {
+		enum mortise_status status =
+			vault_purge(fixture->vault, 2000, 1000, &cursor, path, &version);
+		looks += status == MORTISE_NOT_FOUND;
+		purged += status == MORTISE_OK;
+		assert_true(status != MORTISE_OK ||
+			    strcmp(path, purged == 1 ? "prod/a" : names[AT_ONCE - 1]) == 0);
+	} while (cursor != 0);
+	assert_int_equal(purged, 2);
+	assert_int_equal(looks, 2);
+}
+
 static void what_was_deleted_at_an_unknown_time_counts_from_the_next_look(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1183,6 +1220,7 @@ int main(void)
 		IN_VAULT(a_destroyed_version_is_gone_and_the_others_are_there),
 		IN_VAULT(a_deleted_secret_is_destroyed_whole),
 		IN_VAULT(what_was_deleted_before_a_time_is_purged_and_nothing_else),
+		IN_VAULT(a_look_at_many_secrets_goes_on_where_it_stopped_and_comes_to_the_end),
 		IN_VAULT(what_was_deleted_at_an_unknown_time_counts_from_the_next_look),
 		IN_VAULT(a_secret_made_after_others_has_a_higher_number_and_keeps_it),
 		IN_VAULT(the_number_of_a_destroyed_secret_is_never_given_again),

@@ -332,31 +332,63 @@ bool index_get(const struct index *index, uint64_t number, struct index_row *out
 	return row != NULL;
 }
 
-/* The lowest number from `from` on below this node; 0: none. */
-static uint64_t first_below(
-	const struct node *node, unsigned level, uint64_t node_number, uint64_t from)
+struct search {
+	uint64_t from, to;
+	bool is_of_deleted; /* only */
+};
+
+static bool fits(const struct search *search, const struct node *leaf, unsigned place)
 {
-	for (unsigned i = 0; i < FAN_OUT; i++) {
+	return !search->is_of_deleted ||
+	       (leaf->rows[position_of(leaf, place)].current & DELETED_BIT) != 0;
+}
+
+/* The lowest number below this node that is searched for; 0: none. */
+static uint64_t first_below(
+	const struct node *node, unsigned level, uint64_t node_number, const struct search *search)
+{
+	uint64_t found = 0;
+
+	for (unsigned i = 0; i < FAN_OUT && !found; i++) {
 		uint64_t below = node_number * FAN_OUT + i;
+		uint64_t first = below << (level * FAN_OUT_BITS);
 		uint64_t last = ((below + 1) << (level * FAN_OUT_BITS)) - 1;
 
-		if (!has(node, i) || last < from)
+		if (first > search->to)
+			break;
+		if (!has(node, i) || last < search->from)
 			continue;
-		uint64_t found =
-			level == 0 ? below : first_below(node->children[i], level - 1, below, from);
-		if (found)
-			return found;
+		if (level > 0)
+			found = first_below(node->children[i], level - 1, below, search);
+		else if (fits(search, node, i))
+			found = below;
 	}
-	return 0;
+	return found;
+}
+
+static bool find_first(
+	const struct index *index, const struct search *search, struct index_row *out_row)
+{
+	uint64_t number = index->top && search->from <= search->to
+				  ? first_below(index->top, index->level, 0, search)
+				  : 0;
+
+	return number && index_get(index, number, out_row);
 }
 
 bool index_next(const struct index *index, uint64_t after, struct index_row *out_row)
 {
-	uint64_t number = index->top && after < STORE_NUMBER_MAX
-				  ? first_below(index->top, index->level, 0, after + 1)
-				  : 0;
+	const struct search search = {.from = after + 1, .to = STORE_NUMBER_MAX};
 
-	return number && index_get(index, number, out_row);
+	return after < STORE_NUMBER_MAX && find_first(index, &search, out_row);
+}
+
+bool index_next_deleted(
+	const struct index *index, uint64_t after, uint64_t to, struct index_row *out_row)
+{
+	const struct search search = {.from = after + 1, .to = to, .is_of_deleted = true};
+
+	return after < STORE_NUMBER_MAX && find_first(index, &search, out_row);
 }
 
 /* ---- by path ---- */

@@ -45,6 +45,9 @@ bool index_find(const struct index *index, const uint8_t path_hash[INDEX_PATH_SI
 bool index_get(const struct index *index, uint64_t number, struct index_row *out_row);
 /* The first with a number above after. */
 bool index_next(const struct index *index, uint64_t after, struct index_row *out_row);
+/* The first above after, and up to, that is marked deleted. */
+bool index_next_deleted(
+	const struct index *index, uint64_t after, uint64_t to, struct index_row *out_row);
 size_t index_count(const struct index *index);
 
 /*

@@ -75,8 +75,8 @@ void vault_lend(struct vault *vault, struct reserve *reserve)
 	vault->lent = reserve;
 }
 
-/* What the store is after this change. */
-static struct attempt attempt_of(struct vault *vault, const struct index_change *change)
+/* What the store is after this change, but for its tally. */
+static struct attempt attempt_of(const struct vault *vault, const struct index_change *change)
 {
 	struct attempt attempt = {vault->meta, raises_generation(change),
 		change && !change->is_slight &&
@@ -87,7 +87,6 @@ static struct attempt attempt_of(struct vault *vault, const struct index_change 
 		meta->generation = vault->target_generation;
 	if (change && change->row_count && change->rows[change->row_count - 1].number > meta->last)
 		meta->last = change->rows[change->row_count - 1].number;
-	index_root(vault->index, meta, change, meta->tally);
 	return attempt;
 }
 
@@ -153,6 +152,8 @@ static enum mortise_status end_group(struct vault *vault)
 
 	if (!group->is_open)
 		return group->failure;
+	index_root(vault->index, &vault->meta, NULL, vault->meta.tally);
+	vault->attempt.meta = vault->meta;
 	enum mortise_status status = store_put_meta(vault->store, &vault->meta);
 	if (status == MORTISE_OK) {
 		status = store_commit(vault->store);
@@ -259,6 +260,7 @@ enum mortise_status vault_commit(
 		return MORTISE_IO;
 	TRY(end_group(vault));
 	vault->attempt = attempt_of(vault, change);
+	index_root(vault->index, &vault->attempt.meta, change, vault->attempt.meta.tally);
 	do {
 		status = write_all(vault, &vault->attempt.meta, put, context);
 		if (status != MORTISE_OK)

@@ -214,8 +214,8 @@ enum mortise_status vault_set_metadata(struct vault *vault, const char *path,
 
 /* Versions and secrets that go for good. */
 
-#define LOOKED_AT  1000 /* secrets, in one vault_purge() */
-#define LOOKING_US 1000 /* and for so long */
+#define LOOKED_AT  16384 /* numbers, in one vault_purge() */
+#define LOOKING_US 1000  /* and for so long at what is deleted */
 
 static enum mortise_status leave_no_copy(struct vault *vault)
 {
@@ -330,22 +330,18 @@ enum mortise_status vault_purge(struct vault *vault, uint64_t now_us, uint64_t k
 	uint64_t *cursor, char out_path[VAULT_PATH_SIZE], uint64_t *out_version)
 {
 	enum mortise_status status = MORTISE_NOT_FOUND;
-	uint64_t until_us = vault_until(LOOKING_US);
+	uint64_t until_us = vault_until(LOOKING_US), to = *cursor + LOOKED_AT;
 	bool has_committed = false;
 	struct vault_head head;
 	struct index_row row;
 
-	for (unsigned i = 0; i < LOOKED_AT && status == MORTISE_NOT_FOUND && !has_committed &&
-			     vault_has_time(until_us);
-		i++) {
+	while (status == MORTISE_NOT_FOUND && !has_committed && vault_has_time(until_us)) {
 		CLEANUP(entry_drop) struct entry *entry = NULL;
-		if (!index_next(vault->index, *cursor, &row)) {
-			*cursor = 0;
+		if (!index_next_deleted(vault->index, *cursor, to, &row)) {
+			*cursor = to < vault->meta.last ? to : 0;
 			return MORTISE_NOT_FOUND;
 		}
 		*cursor = row.number;
-		if (!row.is_deleted)
-			continue;
 		status = vault_glance(vault, row.number, &entry);
 		if (status == MORTISE_IO)
 			status = MORTISE_NOT_FOUND; /* behind it there are others */
