@@ -12,7 +12,7 @@
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
  *	           (milliseconds until a sealer is overdue), COUNTER (seconds that commits
  *	           may wait for the anchor), DELETED (seconds until a
- *	           deleted secret is purged; 0: never). Its descriptors
+ *	           deleted secret is purged; 0: never), HASH (absent: no file). Its descriptors
  *	           are the listening sockets, in the order of the items of ITEMS: NAME and
  *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
  *	           may leave it out, for all). One item more may be for the socket of service
@@ -20,7 +20,8 @@
  *	           they wait while sealed. There the keeper sees that somebody waits, and accepts
  *	           nobody (see ACCEPT).
  *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
- *	           the operators, NUMBER and REQUIRE_PIDFD count, and the rest is as it was.
+ *	           the operators, NUMBER, REQUIRE_PIDFD and HASH count, and the rest is as
+ *	           it was.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed, and
  *	           FLAGS (PROCESS_WAITS_FOR_PIN, or absent); sent again whenever they
  *	           change, and every few seconds: a loop that turns.
@@ -69,6 +70,7 @@
 
 #define PROCESS_WITNESSES     2
 #define PROCESS_LISTENERS_MAX 17 /* main, 15 of [socket NAME], credentials */
+#define PROCESS_HASH_SIZE     32 /* BLAKE2b-256 */
 #define PROCESS_NAME_MAX      64 /* bytes in a listener's name */
 
 enum process_opcode {
@@ -112,6 +114,7 @@ enum process_tag {
 	PROCESS_TAG_GROUPS = 21,     /* list of names */
 	PROCESS_TAG_PUBLIC_KEY = 22, /* PEM */
 	PROCESS_TAG_COUNTER = 23, /* number: where a TPM's counter stands; seconds in CONFIGURE */
+	PROCESS_TAG_HASH = 24,    /* 32 bytes: of the configuration's file */
 };
 
 /* FLAGS of CONFIGURE. */

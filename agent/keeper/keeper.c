@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "credential.h"
 #include "little_endian.h"
 #include "log.h"
@@ -43,6 +45,7 @@ struct keeper_settings {
 	uint64_t flags;
 	uint64_t overdue_ms; /* of a sealer */
 	uint64_t anchor_window_s;
+	char configuration[80];                 /* what the log says of its file */
 	uint64_t deleted_keep_s;                /* until a deleted secret is purged; 0: never */
 	int descriptors[PROCESS_LISTENERS_MAX]; /* the listeners */
 	size_t descriptor_count;
@@ -106,6 +109,23 @@ static enum mortise_status read_entrances(
 	return MORTISE_OK;
 }
 
+static enum mortise_status read_hash(
+	const struct wire_message *frame, struct keeper_settings *settings)
+{
+	const struct wire_field *hash = wire_field_of(frame, PROCESS_TAG_HASH);
+	char hexadecimal[2 * PROCESS_HASH_SIZE + 1];
+
+	(void)snprintf(settings->configuration, sizeof settings->configuration, "no configuration");
+	if (!wire_has(frame, PROCESS_TAG_HASH))
+		return MORTISE_OK;
+	if (hash->size != PROCESS_HASH_SIZE)
+		return MORTISE_INVALID;
+	sodium_bin2hex(hexadecimal, sizeof hexadecimal, hash->bytes, hash->size);
+	(void)snprintf(settings->configuration, sizeof settings->configuration, "configuration %s",
+		hexadecimal);
+	return MORTISE_OK;
+}
+
 /* What may change while the keeper runs. */
 static enum mortise_status read_changeable(
 	const struct wire_message *frame, struct keeper_settings *settings)
@@ -126,6 +146,7 @@ static enum mortise_status read_changeable(
 	if (settings->overdue_ms > INT32_MAX || settings->anchor_window_s > INT32_MAX ||
 		settings->deleted_keep_s > INT32_MAX)
 		return MORTISE_INVALID;
+	TRY(read_hash(frame, settings));
 	settings->environment[0] = '\0';
 	if (wire_has(frame, PROCESS_TAG_ENVIRONMENT))
 		TRY(wire_text(frame, PROCESS_TAG_ENVIRONMENT, settings->environment,
@@ -313,6 +334,7 @@ static void on_configured(void *context, const struct wire_message *frame)
 		return;
 	}
 	take_over(keeper);
+	request_record(agent, "reloaded", MORTISE_OK, settings->configuration);
 	if (lifecycle_state(agent->lifecycle) == LIFECYCLE_SEALED)
 		lifecycle_start(agent->lifecycle);
 }
@@ -451,13 +473,26 @@ static enum mortise_status open_parts(struct keeper *keeper)
 	return server_new(keeper->base, agent, connections_max(), &keeper->server);
 }
 
+/* What an auditor asks of a start: as what, in which life of the host, and when in it. */
+static void record_start(struct keeper *keeper, const char *boot)
+{
+	char note[256];
+
+	(void)snprintf(note, sizeof note, "%s, %" PRIu64 " s into boot %s",
+		keeper->settings.configuration, clock_steady_us() / 1000000,
+		boot[0] != '\0' ? boot : "unknown");
+	request_record(&keeper->agent, "start", MORTISE_OK, note);
+}
+
 static enum mortise_status start(struct keeper *keeper)
 {
 	const struct keeper_settings *settings = &keeper->settings;
+	char boot[CLOCK_BOOT_SIZE];
 
 	if ((settings->flags & PROCESS_REQUIRE_PIDFD) && !caller_kernel_names())
 		log_error("require-pidfd = yes, and this kernel cannot name who connects: "
 			  "everybody is denied");
+	clock_boot_id(boot);
 	tzset(); /* reads /etc/localtime, which is out of reach afterwards */
 	if (sandbox_confine(settings->store, settings->audit_directory) != MORTISE_OK) {
 		log_error("the sandbox cannot be entered: %s", strerror(errno));
@@ -469,7 +504,7 @@ static enum mortise_status start(struct keeper *keeper)
 		return MORTISE_IO;
 	}
 	keeper->agent.sandbox = sandbox_description();
-	request_record(&keeper->agent, "start", MORTISE_OK, NULL);
+	record_start(keeper, boot);
 	request_damage_while_sealed(&keeper->agent);
 	for (size_t i = 0; i < settings->entrance_count; i++)
 		TRY(server_listen(

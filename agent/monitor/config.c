@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sodium.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -557,6 +558,8 @@ void config_take_over(
 	bool has_same_credentials = true;
 
 	out_later[0] = '\0';
+	running->has_hash = fresh->has_hash;
+	memcpy(running->hash, fresh->hash, sizeof running->hash);
 	for (const struct row *row = rows; row < ROWS_END; row++) {
 		if (is_of_socket(row))
 			continue;
@@ -654,5 +657,9 @@ enum mortise_status config_load(
 	TRY(read_all(fd, text, FILE_SIZE_MAX + 1, &size));
 	if (size > FILE_SIZE_MAX)
 		return refuse_file(path, "a configuration is at most 1 MiB", out_error);
-	return config_parse(path, text, size, out_config, out_error);
+	TRY(config_parse(path, text, size, out_config, out_error));
+	out_config->has_hash = true;
+	crypto_generichash(
+		out_config->hash, sizeof out_config->hash, (unsigned char *)text, size, NULL, 0);
+	return MORTISE_OK;
 }

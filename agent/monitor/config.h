@@ -9,12 +9,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "processes.h"
 #include "status.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/mortise/mortised.conf"
 
 #define CONFIG_LATER_SIZE  256
+#define CONFIG_HASH_SIZE   PROCESS_HASH_SIZE /* BLAKE2b-256, as `b2sum -l 256` has it */
 #define CONFIG_SOCKETS_MAX 15 /* with [agent]'s own and [credentials]: PROCESS_LISTENERS_MAX */
 
 /* A section [socket NAME]. */
@@ -57,6 +60,8 @@ struct config {
 	struct config_socket sockets[CONFIG_SOCKETS_MAX];
 	size_t socket_count;
 	struct config_credentials credentials;
+	bool has_hash; /* there was a file */
+	uint8_t hash[CONFIG_HASH_SIZE];
 };
 
 struct config_error {
@@ -80,7 +85,7 @@ enum mortise_status config_parse(const char *name, const char *text, size_t size
  * can be taken over as it is (operators, environment, require-pidfd, [tpm2] but for anchor-window,
  * [pkcs11]); fresh gets what was there before and is still to be freed. Sockets, directories, the
  * user, audit-sync and the witness belong to a process from its start on. *out_later: keys that
- * differ and wait for a restart, ", " between them; "" if none do.
+ * differ and wait for a restart, ", " between them; "" if none do. The hash is that of fresh.
  */
 void config_take_over(
 	struct config *running, struct config *fresh, char out_later[CONFIG_LATER_SIZE]);

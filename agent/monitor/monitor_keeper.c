@@ -75,6 +75,8 @@ static size_t build_configuration(
 	if (config->environment)
 		wire_put_text(&writer, PROCESS_TAG_ENVIRONMENT, config->environment);
 	wire_put_number(&writer, PROCESS_TAG_COUNTER, (uint64_t)config->anchor_window_s);
+	if (config->has_hash)
+		wire_put(&writer, PROCESS_TAG_HASH, config->hash, sizeof config->hash);
 	return wire_finish(&writer);
 }
 

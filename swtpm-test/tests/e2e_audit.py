@@ -6,6 +6,9 @@ import calendar
 import json
 import os
 import pwd
+import re
+import signal
+import subprocess
 import time
 
 import tap
@@ -49,6 +52,34 @@ def every_request_is_on_record_with_who_what_and_why(place):
     same(len(records(agent, '--last=2')), 2)
     with open(agent.audit, 'rb') as file:
         assert b'canary' not in file.read()
+
+
+def configuration_of(agent):
+    return 'configuration ' + subprocess.check_output(
+        ['b2sum', '-l', '256', agent.conf], text=True).split()[0]
+
+
+@test
+def the_log_says_which_configuration_an_agent_has_and_in_which_boot_it_started(place):
+    agent = place.ready()
+    with open('/proc/sys/kernel/random/boot_id', encoding='ascii') as file:
+        boot = file.read().strip()
+    with open('/proc/uptime', encoding='ascii') as file:
+        uptime = float(file.read().split()[0])
+    first = configuration_of(agent)
+    note = re.fullmatch(r'(configuration \w+), (\d+) s into boot ([0-9a-f-]+)',
+                        records(agent, '--op=start')[0]['note'])
+    same((note.group(1), note.group(3)), (first, boot))
+    assert uptime - 60 < int(note.group(2)) <= uptime, note.group(2)
+    agent.configure(['environment = stage'])
+    assert configuration_of(agent) != first
+    agent.process.send_signal(signal.SIGHUP)
+    until(lambda: [record['note'] for record in records(agent, '--op=reloaded')] ==
+          [configuration_of(agent)])
+    agent.configure(['nonsense = 1'])
+    agent.process.send_signal(signal.SIGHUP)
+    until(lambda: 'nothing changed' in agent.log())
+    same(len(records(agent, '--op=reloaded')), 1)
 
 
 def shown(agent, *options):

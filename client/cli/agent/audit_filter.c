@@ -17,8 +17,8 @@ static const char *const operations[] = {"audit-acknowledge", "audit-key", "audi
 	"connect", "credential", "delete", "denials", "destroy", "doctor", "genesis", "get",
 	"hello", "hygiene", "init", "joint", "list", "meta", "move", "policy-apply", "policy-check",
 	"policy-may", "policy-reset", "policy-rollback", "policy-show", "policy-stage",
-	"policy-who", "purged", "recover", "recovered", "rekey", "rekeyed", "rollback", "rotate",
-	"seal", "set", "set-batch", "show", "slot-add", "slot-change-pin", "slot-list",
+	"policy-who", "purged", "recover", "recovered", "rekey", "rekeyed", "reloaded", "rollback",
+	"rotate", "seal", "set", "set-batch", "show", "slot-add", "slot-change-pin", "slot-list",
 	"slot-remove", "slot-reseal", "slot-suspend", "slot-test", "start", "status", "stop",
 	"undelete", "unseal", "unsealed", "verify", "watch", "whoami", NULL};
 
