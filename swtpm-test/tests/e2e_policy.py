@@ -77,6 +77,60 @@ def an_apply_shows_who_may_do_more_or_less(place):
          'nobody may do more or less than before\npolicy: version 4, 2 rules\n')
 
 
+def changes_on_record(agent):
+    records = agent.do('audit', 'show', '--json', '--op=policy-change').json()['records']
+    assert {(record['uid'], record['result']) for record in records} <= {(os.getuid(), 'ok')}
+    return [record['note'] for record in records]
+
+
+@test
+def what_an_apply_changes_is_on_record(place):
+    agent = served(place, READS)
+    before = changes_on_record(agent)
+    file = place.file('site.policy', OWN + READS.replace('1234', '77'))
+    agent.do('policy', 'apply', '--dry-run', file)
+    same(changes_on_record(agent), before)
+    agent.do('policy', 'apply', file)
+    shown = ['version 3: uid 1234: may no longer read prod/db/**',
+             'version 3: uid 77: may now read prod/db/**']
+    same(changes_on_record(agent), before + shown)
+    lines = agent.do('audit', 'show', '--json', '--last=9').json()['records']
+    same([record['op'] for record in lines if record['op'].startswith('policy')][-3:],
+         ['policy-change', 'policy-change', 'policy-apply'])
+    agent.do('policy', 'rollback')
+    shown += ['version 4: uid 77: may no longer read prod/db/**',
+              'version 4: uid 1234: may now read prod/db/**']
+    same(changes_on_record(agent), before + shown)
+    agent.do('policy', 'apply', place.file('again.policy', OWN + READS))
+    same(changes_on_record(agent), before + shown)
+
+
+@test
+def of_many_changes_200_are_on_record_and_how_many_more_there_were(place):
+    agent = served(place)
+    before = len(changes_on_record(agent))
+    many = OWN + ''.join('[rule r%d]\nallow = read\nsecret = prod/db/x\nuser = %d\n' % (n, n)
+                         for n in range(5000, 5230))
+    agent.do('policy', 'apply', '-', input=many)
+    recorded = changes_on_record(agent)[before:]
+    same((len(recorded), recorded[0], recorded[-1]),
+         (201, 'version 3: uid 5000: may now read prod/db/x', 'version 3: and 30 more changes'))
+
+
+@test
+def of_wordy_changes_fewer_are_on_record_and_all_are_counted(place):
+    agent = served(place)
+    before = len(changes_on_record(agent))
+    agent.do('policy', 'apply', '-', input=OWN + ''.join(
+        '[rule w%d]\nallow = read\nsecret = %s\nuser = %d\n' % (
+            n, ' '.join('prod/%s%d/%s' % ('x' * 90, m, 'y' * 90) for m in range(3)), n)
+        for n in range(6000, 6250)))
+    said = changes_on_record(agent)[before:]
+    assert 40 < len(said) < 200, len(said)
+    same(len(said) - 1 + int(said[-1].split('and ')[1].split()[0]), 750)
+    same(sum(' more changes' in line for line in said), 1)
+
+
 @test
 def in_json_changes_and_warnings_are_arrays(place):
     agent = served(place)

@@ -437,12 +437,9 @@ static size_t build(struct wire_writer *reply, void *context)
 	return wire_finish(reply);
 }
 
-void pending_finish(struct pending *pending, enum mortise_status status, const char *text,
-	void (*put_fields)(struct wire_writer *reply, const void *context), const void *context)
+static struct audit_event event_of(const struct pending *pending, enum mortise_status status)
 {
-	struct agent *agent = pending->agent;
-	struct building building = {pending, status, text, put_fields, context};
-	struct audit_event event = {
+	return (struct audit_event){
 		.time_us = clock_now().wall_us,
 		.operation = pending->operation->name,
 		.has_caller = true,
@@ -458,6 +455,25 @@ void pending_finish(struct pending *pending, enum mortise_status status, const c
 		.result = status,
 		.note = pending->is_dry_run ? dry_run_note : NULL,
 	};
+}
+
+void pending_record_part(const struct pending *pending, const char *operation, const char *note)
+{
+	struct agent *agent = pending->agent;
+	struct audit_event event = event_of(pending, MORTISE_OK);
+
+	event.operation = operation;
+	event.note = note;
+	audit_append(agent->audit, &event);
+	owed_add(&agent->owed, &event);
+}
+
+void pending_finish(struct pending *pending, enum mortise_status status, const char *text,
+	void (*put_fields)(struct wire_writer *reply, const void *context), const void *context)
+{
+	struct agent *agent = pending->agent;
+	struct building building = {pending, status, text, put_fields, context};
+	struct audit_event event = event_of(pending, status);
 
 	if (operation_has(pending->operation, RECORDED) && !pending->is_silent &&
 		put_line(agent, pending->operation, &event))

@@ -198,6 +198,9 @@ struct pending {
 enum mortise_status pending_new(struct exchange *exchange, void *context,
 	void (*release)(void *context), struct pending **out_pending) MUST_USE;
 
+/* A line of what was changed, before that of the request: of what is one change, fewer than a
+ * batch has. */
+void pending_record_part(const struct pending *pending, const char *operation, const char *note);
 /* Records, answers and frees. put_fields (may be NULL) adds to an answer of MORTISE_OK. */
 void pending_finish(struct pending *pending, enum mortise_status status, const char *text,
 	void (*put_fields)(struct wire_writer *reply, const void *context), const void *context);

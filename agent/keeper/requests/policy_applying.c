@@ -24,10 +24,11 @@
 #define PROGRAMS_SIZE 16384
 #define ITEM_ROOM     128 /* for headers and numbers of an item */
 #define TEXT_SIZE     1000
+#define RECORDED_MAX  200 /* changes in the log */
 
 /* Lines of one kind: those that fit, and how many do not. */
 struct section {
-	size_t size, used, left_out;
+	size_t size, used, count, left_out;
 };
 
 struct policy_findings {
@@ -60,6 +61,7 @@ static bool has_room(struct section *section, size_t size)
 		return false;
 	}
 	section->used += size + ITEM_ROOM;
+	section->count++;
 	return true;
 }
 
@@ -173,6 +175,34 @@ static enum mortise_status policy_findings_new(const struct policy *before,
 	}
 	*out_findings = findings;
 	return MORTISE_OK;
+}
+
+/* A line of the log for each of the changes: what was allowed before and is not now, or was not. */
+static void policy_findings_record(
+	const struct policy_findings *findings, const struct pending *pending, uint64_t version)
+{
+	const uint8_t *bytes = findings->writer.bytes;
+	const struct section *changes = &findings->changes;
+	struct wire_list list = {bytes, bytes + findings->writer.size};
+	size_t shown = changes->count - (changes->left_out > 0), recorded = 0;
+	char text[TEXT_SIZE], note[TEXT_SIZE + 32];
+	struct wire_message item;
+	struct wire_field field;
+
+	while (recorded < shown && recorded < RECORDED_MAX && wire_list_next(&list, &field) &&
+		wire_parse_fields(field.bytes, field.size, &item) == MORTISE_OK &&
+		wire_text(&item, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK) {
+		(void)snprintf(note, sizeof note, "version %llu: %s", (unsigned long long)version,
+			text);
+		pending_record_part(pending, "policy-change", note);
+		recorded++;
+	}
+	size_t more = shown - recorded + changes->left_out;
+	if (more) {
+		(void)snprintf(note, sizeof note, "version %llu: and %zu more changes",
+			(unsigned long long)version, more);
+		pending_record_part(pending, "policy-change", note);
+	}
 }
 
 /* Puts ITEMS. */
@@ -390,7 +420,11 @@ static enum mortise_status apply(struct applying *applying, struct applied *appl
 	applied->rules = policy_rule_count(applying->policy);
 	applied->changed = true;
 	applied->version = agent->policy_version + 1;
-	return applying->wish.is_dry_run ? MORTISE_OK : put_in_force(applying, vault, applied);
+	if (applying->wish.is_dry_run)
+		return MORTISE_OK;
+	TRY(put_in_force(applying, vault, applied));
+	policy_findings_record(applied->findings, applying->pending, applied->version);
+	return MORTISE_OK;
 }
 
 static void finish(struct applying *applying)

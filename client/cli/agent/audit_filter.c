@@ -15,12 +15,13 @@
 static const char *const operations[] = {"audit-acknowledge", "audit-key", "audit-show",
 	"audit-verify", "backup", "backup-stage", "backup-verify", "checkpoint", "clock-accept",
 	"connect", "credential", "delete", "denials", "destroy", "doctor", "genesis", "get",
-	"hello", "hygiene", "init", "joint", "list", "meta", "move", "policy-apply", "policy-check",
-	"policy-may", "policy-reset", "policy-rollback", "policy-show", "policy-stage",
-	"policy-who", "purged", "recover", "recovered", "rekey", "rekeyed", "reloaded", "rollback",
-	"rotate", "seal", "set", "set-batch", "show", "slot-add", "slot-change-pin", "slot-list",
-	"slot-remove", "slot-reseal", "slot-suspend", "slot-test", "start", "status", "stop",
-	"undelete", "unseal", "unsealed", "verify", "watch", "whoami", NULL};
+	"hello", "hygiene", "init", "joint", "list", "meta", "move", "policy-apply",
+	"policy-change", "policy-check", "policy-may", "policy-reset", "policy-rollback",
+	"policy-show", "policy-stage", "policy-who", "purged", "recover", "recovered", "rekey",
+	"rekeyed", "reloaded", "rollback", "rotate", "seal", "set", "set-batch", "show", "slot-add",
+	"slot-change-pin", "slot-list", "slot-remove", "slot-reseal", "slot-suspend", "slot-test",
+	"start", "status", "stop", "undelete", "unseal", "unsealed", "verify", "watch", "whoami",
+	NULL};
 
 static bool is_one_of(const char *const *words, const char *word)
 {
