@@ -94,6 +94,21 @@ static void await_end(struct keeper_fixture *fixture, int fd)
 	assert_int_equal(poll(&entry, 1, 30000), 1);
 }
 
+#define MALFORMED "\"result\":\"invalid\",\"note\":\"a malformed frame\""
+#define TOO_LARGE "\"result\":\"invalid\",\"note\":\"a message too large, or with descriptors\""
+#define NO_ROOM   "\"result\":\"busy\",\"note\":\"no room for it\""
+
+static size_t count_in_log(const struct keeper_fixture *fixture, const char *words)
+{
+	char *text = keeper_log(fixture);
+	size_t count = 0;
+
+	for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
+		count++;
+	free(text);
+	return count;
+}
+
 static void a_frame_that_is_none_ends_its_connection_and_no_other(void **state)
 {
 	static const struct {
@@ -121,6 +136,9 @@ static void a_frame_that_is_none_ends_its_connection_and_no_other(void **state)
 		assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
 		asker_close(asker);
 		assert_serves(fixture);
+		/* Of one uid in a minute ten have a line. */
+		size_t recorded = count_in_log(fixture, MALFORMED);
+		assert_true(recorded == i + 1 || recorded >= 10);
 	}
 }
 
@@ -147,6 +165,7 @@ static void a_frame_above_the_limit_ends_its_connection(void **state)
 	assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
 	asker_close(asker);
 	assert_serves(fixture);
+	assert_int_equal(count_in_log(fixture, TOO_LARGE), 1);
 }
 
 static void the_largest_frame_is_read(void **state)
@@ -188,6 +207,7 @@ static void descriptors_sent_along_stay_with_nobody(void **state)
 	assert_int_equal(asker_receive(fixture, asker), ASKER_CLOSED);
 	asker_close(asker);
 	assert_serves(fixture);
+	assert_int_equal(count_in_log(fixture, TOO_LARGE), 1);
 	assert_true(count_descriptors(fixture) <= before);
 }
 
@@ -414,6 +434,7 @@ static void one_user_may_have_what_others_leave_and_gives_it_back(void **state)
 	assert_int_equal(ask_plain(fixture, one_more, WIRE_WHOAMI), ASKER_CLOSED);
 	become_root();
 	assert_serves(fixture);
+	assert_int_equal(count_in_log(fixture, NO_ROOM), 1);
 	close_all(askers, PLACES);
 	close_all(others, PLACES / 2);
 	asker_close(one_more);

@@ -169,10 +169,15 @@ void request_vault_closing(void *agent);
 void request_record(
 	void *agent, const char *operation, enum mortise_status result, const char *note);
 
-/*
- * Puts a refusal on record: of sender, who is not the connector, or (NULL) of whoever connected
- * descriptor, as far as the kernel says.
- */
+/* A connection that was refused or ended. */
+struct refused {
+	int descriptor;
+	const struct ucred *sender; /* not the connector; NULL: whoever that is, by the kernel */
+	enum mortise_status result;
+	const char *note; /* NULL: none */
+};
+void request_record_refused(struct agent *agent, const struct refused *refused);
+/* Who cannot be known, or is another than the connector. */
 void request_record_unknown(struct agent *agent, int descriptor, const struct ucred *sender);
 
 /* Called before a turn ends: answers the watches that have something to be told. */

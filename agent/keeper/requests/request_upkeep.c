@@ -38,7 +38,7 @@ void request_record(
 	put_done(agent, &event);
 }
 
-void request_record_unknown(struct agent *agent, int descriptor, const struct ucred *sender)
+void request_record_refused(struct agent *agent, const struct refused *refused)
 {
 	struct ucred peer = {.uid = UINT32_MAX, .gid = UINT32_MAX};
 	socklen_t size = sizeof peer;
@@ -47,16 +47,22 @@ void request_record_unknown(struct agent *agent, int descriptor, const struct uc
 		.has_caller = true,
 		.login_uid = UINT32_MAX,
 		.session = UINT32_MAX,
-		.result = MORTISE_DENIED};
+		.result = refused->result,
+		.note = refused->note};
 
-	if (sender)
-		peer = *sender;
+	if (refused->sender)
+		peer = *refused->sender;
 	else
-		(void)getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+		(void)getsockopt(refused->descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 	event.uid = peer.uid;
 	event.gid = peer.gid;
 	event.pid = (uint32_t)peer.pid;
 	audit_append(agent->audit, &event);
+}
+
+void request_record_unknown(struct agent *agent, int descriptor, const struct ucred *sender)
+{
+	request_record_refused(agent, &(struct refused){descriptor, sender, MORTISE_DENIED, NULL});
 }
 
 static void tell_of_replaced(const struct agent *agent)

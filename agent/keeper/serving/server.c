@@ -462,6 +462,13 @@ static bool is_early(struct connection *connection)
 	return true;
 }
 
+/* What is no frame says nothing that could be answered. */
+static void record_malformed(struct connection *connection, const char *what)
+{
+	request_record_refused(connection->server->agent,
+		&(struct refused){connection->descriptor, NULL, MORTISE_INVALID, what});
+}
+
 static void connection_take_frame(struct connection *connection)
 {
 	struct secret *frame = connection->server->frame;
@@ -482,6 +489,8 @@ static void connection_take_frame(struct connection *connection)
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (size <= 0) {
+		if (size < 0 && errno == EMSGSIZE)
+			record_malformed(connection, "a message too large, or with descriptors");
 		connection_close(connection);
 		return;
 	}
@@ -491,8 +500,10 @@ static void connection_take_frame(struct connection *connection)
 		     caller_check_sender(caller, has_sender ? &sender : NULL) == MORTISE_OK;
 	if (!known && has_sender)
 		request_record_unknown(connection->server->agent, connection->descriptor, &sender);
-	bool good = known && wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK &&
-		    handle(connection, &message) == MORTISE_OK;
+	bool is_frame = known && wire_parse(frame->bytes, (size_t)size, &message) == MORTISE_OK;
+	if (known && !is_frame)
+		record_malformed(connection, "a malformed frame");
+	bool good = is_frame && handle(connection, &message) == MORTISE_OK;
 	sodium_memzero(frame->bytes, (size_t)size);
 	connection->answers--;
 	if (!good || connection->is_closing)
@@ -598,6 +609,8 @@ static void connection_open(struct server *server, int descriptor, const struct 
 	if (!connection || !has_place(server, uid, is_operator) ||
 		crowd_join(server->crowd, &connection->place, uid, is_operator, began_us) !=
 			MORTISE_OK) {
+		request_record_refused(server->agent,
+			&(struct refused){descriptor, NULL, MORTISE_BUSY, "no room for it"});
 		if (connection)
 			requester_done(&connection->requester);
 		free(connection);
