@@ -192,8 +192,8 @@ static void policy_findings_record(
 	while (recorded < shown && recorded < RECORDED_MAX && wire_list_next(&list, &field) &&
 		wire_parse_fields(field.bytes, field.size, &item) == MORTISE_OK &&
 		wire_text(&item, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK) {
-		(void)snprintf(note, sizeof note, "version %llu: %s", (unsigned long long)version,
-			text);
+		(void)snprintf(
+			note, sizeof note, "version %llu: %s", (unsigned long long)version, text);
 		pending_record_part(pending, "policy-change", note);
 		recorded++;
 	}
