@@ -38,6 +38,49 @@ static void what_is_absent_is_left_out(void **state)
 		"\"result\":\"ok\",\"prev\":\"0000"));
 }
 
+static void what_is_known_of_a_caller_stands_before_the_result(void **state)
+{
+	struct fixture *fixture = *state;
+	struct audit_event event = request_at(NOON_US);
+
+	open_log(fixture);
+	event.rule = "r";
+	event.facts = (struct audit_facts){"cron.service system.slice", "/usr/bin/a\"b", "site"};
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture,
+		"\"rule\":\"r\",\"unit\":\"cron.service system.slice\","
+		"\"exe\":\"/usr/bin/a\\\"b\",\"label\":\"site\",\"result\":"));
+	event.facts = (struct audit_facts){.label = "site"};
+	append_one(fixture, &event);
+	assert_true(log_contains(fixture, "\"rule\":\"r\",\"label\":\"site\",\"result\":"));
+	begin_chain(fixture);
+	assert_sound(fixture);
+}
+
+static void of_what_is_known_of_a_caller_no_more_is_kept_than_fits(void **state)
+{
+	static const struct audit_facts all = {"a.service", "/b", "c"};
+	struct audit_facts facts = all;
+	char room[15];
+
+	(void)state;
+	audit_facts_keep(&facts, room, sizeof room);
+	assert_string_equal(facts.unit, "a.service");
+	assert_string_equal(facts.exe, "/b");
+	assert_string_equal(facts.label, "c");
+	assert_ptr_equal(facts.unit, room);
+	facts = all;
+	audit_facts_keep(&facts, room, 12);
+	assert_string_equal(facts.unit, "a.service");
+	assert_null(facts.exe);
+	assert_string_equal(facts.label, "c");
+	facts = (struct audit_facts){.exe = "/b"};
+	audit_facts_keep(&facts, room, 2);
+	assert_null(facts.unit);
+	assert_null(facts.exe);
+	assert_null(facts.label);
+}
+
 static void what_a_client_sent_is_escaped(void **state)
 {
 	struct fixture *fixture = *state;
@@ -87,6 +130,9 @@ static void a_line_that_is_spelled_otherwise_is_refused(void **state)
 		"{\"seq\":1," START "\"get\",\"path\":\"\xc0\xaf\",\"result\":\"ok\"," END,
 		"{\"seq\":1," START
 		"\"denials\",\"uid\":1,\"gid\":1,\"pid\":1,\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"exe\":\"/b\",\"unit\":\"a\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"unit\":\"a\",\"rule\":\"r\",\"result\":\"ok\"," END,
+		"{\"seq\":1," START "\"get\",\"label\":\"\\n\",\"result\":\"ok\"," END,
 		"{\"seq\":1," START "\"genesis\",\"result\":\"ok\"," END,
 		"{\"seq\":1," START "\"get\",\"result\":\"ok\",\"key\":\"" ZEROS "\"," END,
 	};
@@ -122,7 +168,20 @@ static void no_request_can_make_a_line_too_long(void **state)
 	event.operation = "abcdefghijklmnopqrstuvwxyz012345";
 	event.result = MORTISE_UNREACHABLE;
 	append_one(fixture, &event);
-	assert_in_range(audit_report(fixture->audit).size_bytes, 1800, AUDIT_LINE_MAX);
+	uint64_t size = audit_report(fixture->audit).size_bytes;
+	assert_in_range(size, 1800, AUDIT_LINE_MAX);
+	event.facts = (struct audit_facts){note, note, note};
+	append_one(fixture, &event);
+	assert_in_range(
+		audit_report(fixture->audit).size_bytes, size + 1800, size + AUDIT_LINE_MAX);
+	event.result = MORTISE_OK; /* of refusals not all have a line */
+	for (size_t shorter = 0; shorter < sizeof path; shorter += 7) {
+		event.path_size = shorter;
+		size = audit_report(fixture->audit).size_bytes;
+		append_one(fixture, &event);
+		assert_in_range(
+			audit_report(fixture->audit).size_bytes, size + 300, size + AUDIT_LINE_MAX);
+	}
 	begin_chain(fixture);
 	assert_sound(fixture);
 	clock_set_floor(NULL);
@@ -381,6 +440,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_line_has_its_keys_in_a_fixed_order),
 		TEST(what_is_absent_is_left_out),
+		TEST(what_is_known_of_a_caller_stands_before_the_result),
+		TEST(of_what_is_known_of_a_caller_no_more_is_kept_than_fits),
 		TEST(what_a_client_sent_is_escaped),
 		TEST(control_characters_of_two_bytes_are_escaped),
 		TEST(a_line_that_is_spelled_otherwise_is_refused),

@@ -52,6 +52,27 @@ enum mortise_status audit_open(const char *path, bool sync_always, struct audit 
 	return MORTISE_OK;
 }
 
+static void keep(const char **text, char **room, size_t *left)
+{
+	size_t size = *text ? strlen(*text) + 1 : 0;
+
+	if (size == 0 || size > *left) {
+		*text = NULL;
+		return;
+	}
+	memcpy(*room, *text, size);
+	*text = *room;
+	*room += size;
+	*left -= size;
+}
+
+void audit_facts_keep(struct audit_facts *facts, char *room, size_t size)
+{
+	keep(&facts->unit, &room, &size);
+	keep(&facts->exe, &room, &size);
+	keep(&facts->label, &room, &size);
+}
+
 void audit_close(struct audit *audit)
 {
 	if (!audit)

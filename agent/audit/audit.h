@@ -27,6 +27,16 @@
 struct audit;
 
 /* One request, or one thing the agent did by itself. Pointers are borrowed for the call. */
+/* What is known of a caller beside its ids; NULL: not known, or none. */
+struct audit_facts {
+	const char *unit;  /* names joined by single blanks */
+	const char *exe;   /* an absolute path */
+	const char *label; /* names joined by single blanks */
+};
+
+/* Moves the texts into room, as long as they fit; what does not fit is not known any more. */
+void audit_facts_keep(struct audit_facts *facts, char *room, size_t size);
+
 struct audit_event {
 	uint64_t time_us;      /* since 1970-01-01T00:00Z */
 	const char *operation; /* "get", "start", "seal", ... */
@@ -37,6 +47,7 @@ struct audit_event {
 	size_t path_size;
 	uint64_t version; /* 0: none */
 	const char *rule; /* NULL: no rule decided */
+	struct audit_facts facts;
 	enum mortise_status result;
 	const char *note; /* NULL: none */
 };

@@ -217,6 +217,13 @@ static bool take_request(struct reader *reader)
 	return version != 0 && (!TAKE(reader, ",\"rule\":\"") || skip_text(reader));
 }
 
+static bool take_facts(struct reader *reader)
+{
+	return (!TAKE(reader, ",\"unit\":\"") || skip_text(reader)) &&
+	       (!TAKE(reader, ",\"exe\":\"") || skip_text(reader)) &&
+	       (!TAKE(reader, ",\"label\":\"") || skip_text(reader));
+}
+
 static bool take_result(struct reader *reader, struct audit_line *line)
 {
 	const char *word;
@@ -268,9 +275,9 @@ enum mortise_status audit_line_parse(const char *text, size_t size, struct audit
 		!take_doubt(&reader) || !TAKE(&reader, "\",\"op\":\"") ||
 		!take_operation(&reader, &line.role) || !TAKE(&reader, "\"") ||
 		!take_caller(&reader, line.role) || !take_request(&reader) ||
-		!take_result(&reader, &line) || !take_proof(&reader, &line) ||
-		!TAKE(&reader, ",\"prev\":\"") || !take_hex(&reader, line.prev, AUDIT_HASH_SIZE) ||
-		!TAKE(&reader, "\"}"))
+		!take_facts(&reader) || !take_result(&reader, &line) ||
+		!take_proof(&reader, &line) || !TAKE(&reader, ",\"prev\":\"") ||
+		!take_hex(&reader, line.prev, AUDIT_HASH_SIZE) || !TAKE(&reader, "\"}"))
 		return MORTISE_INTEGRITY;
 	if (room(&reader) > 0)
 		return MORTISE_INTEGRITY;
@@ -280,6 +287,8 @@ enum mortise_status audit_line_parse(const char *text, size_t size, struct audit
 
 #define PATH_MAX_BYTES 255
 #define RULE_MAX_BYTES 64  /* escaped too: a title of a rule needs no escapes */
+#define FACT_MAX_BYTES 255 /* escaped too */
+#define FACT_MIN_BYTES 16  /* of less nobody learns anything */
 #define PROOF_MAX      336 /* store, key, next, sig */
 #define REST_MAX       112 /* result, prev, newline, and what stands around a note */
 
@@ -470,6 +479,28 @@ static char *put_request(char *at, const struct audit_event *event)
 	return at;
 }
 
+/* A fact takes no more than is left before limit, and is left out where that is little. */
+static char *put_fact(char *at, const char *limit, const char *name, const char *text)
+{
+	size_t size = strlen(name) + sizeof ",\"\":\"\"" - 1;
+
+	if (!text || limit - at < (ptrdiff_t)(size + FACT_MIN_BYTES))
+		return at;
+	size_t left = (size_t)(limit - at) - size;
+	at = PUT(put_bytes(PUT(at, ",\""), name, strlen(name)), "\":\"");
+	at = put_text(at, text, strnlen(text, FACT_MAX_BYTES),
+		left < FACT_MAX_BYTES ? left : FACT_MAX_BYTES);
+	*at++ = '"';
+	return at;
+}
+
+static char *put_facts(char *at, const char *limit, const struct audit_facts *facts)
+{
+	at = put_fact(at, limit, "unit", facts->unit);
+	at = put_fact(at, limit, "exe", facts->exe);
+	return put_fact(at, limit, "label", facts->label);
+}
+
 static char *put_result(char *at, const struct audit_event *event, size_t note_budget)
 {
 	const char *word = audit_result_word(event->result);
@@ -541,6 +572,7 @@ size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *
 	if (event->has_caller)
 		at = put_caller(at, event, role);
 	at = put_request(at, event);
+	at = put_facts(at, buffer + AUDIT_LINE_MAX - rest, &event->facts);
 	at = put_result(at, event, AUDIT_LINE_MAX - (size_t)(at - buffer) - rest);
 	if (proof)
 		at = put_proof(at, proof);

@@ -3,11 +3,12 @@
  * audit_line: one line of the audit log, as text.
  * Keys have a fixed order and everything has one spelling, so that a line is either exactly
  * what we would write or it is refused. What a client sent can make a line long, never
- * too long: a path is cut to 255 bytes, a rule to 64, a note to the room that is left.
+ * too long: a path is cut to 255 bytes, a rule to 64, a unit, exe or label to 255 and to the
+ * room that is left, a note to that.
  * Knows nothing of files, chains and who may sign.
  *
- *	seq time [clock] op [uid [gid pid] [auid] [session]] [path] [version] [rule] result [note]
- *	[store] [key] [next] [sig] prev
+ *	seq time [clock] op [uid [gid pid] [auid] [session]] [path] [version] [rule] [unit] [exe]
+ *	[label] result [note] [store] [key] [next] [sig] prev
  *
  * clock is "doubtful" where the host's clock was not believed. Strings escape '"', '\', control
  *characters and bytes that are not valid UTF-8; the last two as \u00xx. gid and pid stand with uid

@@ -108,6 +108,7 @@ SHAPE = re.compile(
     rb'(?:,"path":"' + TEXT + rb'")?'
     rb'(?:,"version":(?P<version>' + NUMBER + rb'))?'
     rb'(?:,"rule":"' + TEXT + rb'")?'
+    rb'(?:,"unit":"' + TEXT + rb'")?(?:,"exe":"' + TEXT + rb'")?(?:,"label":"' + TEXT + rb'")?'
     rb',"result":"(?:' + RESULTS + rb')"'
     rb'(?:,"note":"(?P<note>' + TEXT + rb')")?'
     rb'(?P<proof>(?:,"store":"(?P<store>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")?'

@@ -13,7 +13,8 @@ import time
 
 import tap
 import wire
-from agent import AGENT_USER, ALICE, BOB, fill
+from agent import AGENT_USER, ALICE, BOB, fill, in_child
+from cgroup import Unit
 from tap import has, same, test, until
 
 PATH = 'prod/db/password'
@@ -86,6 +87,43 @@ def shown(agent, *options):
     """(operation, path, result) of each record."""
     return [(record['op'], record.get('path'), record['result'])
             for record in records(agent, *options)]
+
+
+@test(root=True)
+def the_unit_and_the_program_that_the_policy_asks_for_are_on_record(place):
+    unit = 'night%d.service' % os.getpid()
+    agent = place.ready(lines=['exe-evidence = yes'])
+    agent.set(PATH, b'x')
+    agent.get(PATH)
+    mortise = agent.prefix + '/bin/mortise'
+    agent.apply('[rule reads]\nallow = read\nsecret = prod/**\nunit = %s\nexe = %s\nuser = root\n'
+                % (unit, mortise))
+    agent.run('get', PATH)
+
+    def inside(made, *command):
+        def work():
+            made.enter()
+            return agent.do(*command).out
+        return in_child(None, work)
+    with Unit(unit) as made:
+        same(inside(made, 'get', PATH).strip(), b'x')
+        found = records(agent, '--op=get')
+        same([record.get('exe') for record in found[:1]], [None])
+        same((found[-1]['unit'].split()[0], found[-1]['exe'], found[-1]['result']),
+             (unit, mortise, 'ok'))
+        same([record['seq'] for record in records(agent, '--unit=' + unit)], [found[-1]['seq']])
+        has(inside(made, 'policy', 'rollback'), b'version 3')
+    same([record['op'] for record in records(agent, '--unit=' + unit)
+          if record['op'] != 'policy-change'],
+         ['get', 'policy-rollback', 'policy-rollback'])  # what it would do is looked at first
+    same(records(agent, '--unit=other.service'), [])
+    has(agent.do('audit', 'show', '--op=get', '--last=1', '--unit=' + unit).text,
+        'root(0) in %s by %s get %s v1: ok, rule first' % (found[-1]['unit'], mortise, PATH))
+    for name in ('night', 'a b.service', 'x/y.service'):
+        refused = agent.run('audit', 'show', '--unit=' + name)
+        same((refused.status, refused.err), (
+            64, "mortise: --unit=%s: a unit's whole name is wanted, such as backup.service\n" % name))
+    same(agent.run('audit', 'verify').status, 0)
 
 
 @test

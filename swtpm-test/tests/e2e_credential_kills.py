@@ -17,6 +17,7 @@ import time
 
 import tap
 from agent import in_child, is_gone
+from cgroup import Unit
 from tap import Skip, same, test, until
 
 UNIT = 'backup%d.service' % os.getpid()
@@ -25,7 +26,6 @@ POLICY = '''[credential dbpass]
 unit = %s
 secret = prod/db
 ''' % UNIT
-HIERARCHIES = ('/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified', '/sys/fs/cgroup')
 KILLS, PEERS = 6, 8
 # Where the keeper dies: before that system call is made for the so-manieth time. The first of
 # sendto asks the monitor for connections, further ones hand over values and release.
@@ -34,38 +34,6 @@ STEPS = [('sendto', number) for number in range(1, 14)] + [
     ('read', 1), ('write', 1), ('write', 2), ('close', 1), ('close', 2), ('epoll_wait', 1),
     ('epoll_wait', 2)]
 STEPS_OF_ONE_AGENT = 4  # a monitor waits ever longer before it starts another keeper
-
-
-def hierarchies():
-    """Those that systemd keeps units in; where there are several it keeps them all."""
-    return [path for path in HIERARCHIES if os.path.exists(path + '/cgroup.procs')]
-
-
-class Unit(contextlib.ExitStack):
-    """A cgroup of this name, for peers to be in."""
-
-    def __enter__(self):
-        for path in hierarchies():
-            try:
-                os.mkdir('%s/%s' % (path, UNIT))
-            except OSError as fault:
-                raise Skip('no cgroup can be made: %s' % fault) from None
-            self.callback(lambda path=path: until(lambda: remove('%s/%s' % (path, UNIT))))
-        if not hierarchies():
-            raise Skip('there are no cgroups')
-        return self
-
-    @staticmethod
-    def enter():
-        for path in hierarchies():
-            with open('%s/%s/cgroup.procs' % (path, UNIT), 'w') as procs:
-                procs.write(str(os.getpid()))
-
-
-def remove(path):
-    with contextlib.suppress(OSError):
-        os.rmdir(path)
-    return not os.path.exists(path)
 
 
 def connect(path, number, identity):
@@ -104,7 +72,7 @@ def served(place):
 def of_unit(work):
     """What work() returns, a list, when a process of the unit has done it."""
     def enter_and_work():
-        Unit.enter()
+        Unit(UNIT).enter()
         return '\n'.join(work()).encode()
     return in_child(None, enter_and_work).decode().split('\n')
 
@@ -150,7 +118,7 @@ def at_step(agent, path, call, number):
 def killed_at_each_step_of_an_answer_it_leaves_no_empty_credential_and_no_part(place):
     if not shutil.which('strace'):
         raise Skip('strace is not installed')
-    with Unit():
+    with Unit(UNIT):
         agent, path = served(place)
         bad = []
         for index, (call, number) in enumerate(STEPS):
@@ -166,7 +134,7 @@ def killed_at_each_step_of_an_answer_it_leaves_no_empty_credential_and_no_part(p
 
 @test(root=True)
 def killed_while_a_refusal_is_half_read_it_is_finished(place):
-    with Unit():
+    with Unit(UNIT):
         agent, path = served(place)
         for number in range(3):
             keeper = until(agent.keeper)
@@ -191,7 +159,7 @@ def start_asking(place, path, number, stop):
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            Unit.enter()
+            Unit(UNIT).enter()
             place.file('results-%d' % number, '\n'.join(ask_for_ever(path, number, stop)))
         os._exit(0)
     return child
@@ -203,7 +171,7 @@ def killed_at_random_moments_while_hundreds_ask_none_has_an_empty_credential_or_
     kills = int(os.environ.get('MORTISE_TEST_KILLS', KILLS))
     print('# seed %d' % seed)
     source = random.Random(seed)
-    with Unit():
+    with Unit(UNIT):
         agent, path = served(place)
         stop, tell = os.pipe()
         children = [start_asking(place, path, number, stop) for number in range(PEERS)]

@@ -214,6 +214,22 @@ static void count_line(const struct exchange *exchange, enum mortise_status resu
 		rate_spend(exchange->agent->lines, &lines_of_a_uid, &use, 1);
 }
 
+static const char *known(const struct fact *fact)
+{
+	bool is_said = fact->state == FACT_KNOWN && strcmp(fact->text, SUBJECT_UNSAID) != 0;
+
+	return is_said && fact->text[0] != '\0' ? fact->text : NULL;
+}
+
+/* What the policy had to know: nothing is looked up for the line alone. */
+static struct audit_facts facts_of(const struct caller *caller)
+{
+	const struct subject *subject = &caller->subject;
+
+	return (struct audit_facts){
+		known(&subject->unit), known(&subject->exe), known(&subject->label)};
+}
+
 static void record(const struct exchange *exchange, const struct audit_event *event)
 {
 	struct caller *caller = &exchange->from->caller;
@@ -226,6 +242,7 @@ static void record(const struct exchange *exchange, const struct audit_event *ev
 	whole.pid = caller->pid;
 	whole.login_uid = caller->login_uid;
 	whole.session = caller->session;
+	whole.facts = facts_of(caller);
 	count_line(exchange, event->result);
 	if (put_line(exchange->agent, exchange->operation, &whole))
 		log_denial(&whole, unit_of(exchange->agent, caller));
@@ -393,6 +410,8 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 	pending->is_silent = exchange->is_silent;
 	memcpy(pending->path, exchange->path, sizeof pending->path);
 	memcpy(pending->rule_name, exchange->rule_name, sizeof pending->rule_name);
+	pending->facts = facts_of(caller);
+	audit_facts_keep(&pending->facts, pending->facts_room, sizeof pending->facts_room);
 	exchange->from->pending = pending;
 	exchange->is_pending = true;
 	*out_pending = pending;
@@ -452,6 +471,7 @@ static struct audit_event event_of(const struct pending *pending, enum mortise_s
 		.path_size = strlen(pending->path),
 		.version = pending->version,
 		.rule = pending->rule_name[0] ? pending->rule_name : NULL,
+		.facts = pending->facts,
 		.result = status,
 		.note = pending->is_dry_run ? dry_run_note : NULL,
 	};

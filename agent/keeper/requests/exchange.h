@@ -190,6 +190,8 @@ struct pending {
 	char path[MORTISE_PATH_MAX + 1];      /* for the record, as in the exchange */
 	char rule_name[POLICY_TITLE_MAX + 1]; /* "": no rule decided */
 	uint64_t version;
+	struct audit_facts facts;
+	char facts_room[OWED_FACT_SIZE];
 	void *context; /* of the handler; release() frees it */
 	void (*release)(void *context);
 };

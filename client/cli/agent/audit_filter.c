@@ -66,6 +66,7 @@ static int read_words(struct cli *cli, struct audit_filter *filter)
 	filter->operation = args_value(cli, "op");
 	filter->result = args_value(cli, "result");
 	filter->rule = args_value(cli, "rule");
+	filter->unit = args_value(cli, "unit");
 	if (filter->operation && !is_one_of(operations, filter->operation))
 		return refuse_word(cli, "op", "operation", operations, filter->operation);
 	if (filter->result && !is_one_of(results, filter->result))
@@ -74,6 +75,10 @@ static int read_words(struct cli *cli, struct audit_filter *filter)
 		return output_fail(cli, MORTISE_INVALID,
 			"--rule=%s: no rule can have that name; see: mortise policy show",
 			filter->rule);
+	if (filter->unit && !args_is_unit(filter->unit, strlen(filter->unit)))
+		return output_fail(cli, MORTISE_INVALID,
+			"--unit=%s: a unit's whole name is wanted, such as backup.service",
+			filter->unit);
 	return CLI_DONE;
 }
 
@@ -157,6 +162,21 @@ bool audit_is_doubtful(const json_t *record)
 	return audit_text_of(record, "clock")[0] != '\0';
 }
 
+/* Of the names that a unit has, one: a slice is one, too. */
+static bool is_in_unit(const json_t *record, const char *unit)
+{
+	const char *at = audit_text_of(record, "unit");
+	size_t size = unit ? strlen(unit) : 0;
+
+	for (; unit && *at != '\0'; at += strspn(at, " ")) {
+		size_t next = strcspn(at, " ");
+		if (next == size && strncmp(at, unit, size) == 0)
+			return true;
+		at += next;
+	}
+	return !unit;
+}
+
 static bool has(const json_t *record, const char *name, const char *wanted)
 {
 	return !wanted || strcmp(audit_text_of(record, name), wanted) == 0;
@@ -191,5 +211,6 @@ bool audit_filter_takes(const struct audit_filter *filter, const json_t *record)
 		return false;
 	return is_of_that_path(filter, audit_text_of(record, "path")) &&
 	       has(record, "op", filter->operation) && has(record, "result", filter->result) &&
-	       has(record, "rule", filter->rule) && is_of_that_time(filter, record);
+	       has(record, "rule", filter->rule) && is_in_unit(record, filter->unit) &&
+	       is_of_that_time(filter, record);
 }

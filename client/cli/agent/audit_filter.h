@@ -9,7 +9,7 @@
 
 struct audit_filter {
 	struct ask_path path; /* a pattern, as in rules; "": any */
-	const char *operation, *result, *rule;
+	const char *operation, *result, *rule, *unit;
 	bool has_user;
 	json_int_t uid;
 	uint64_t since_us, until_us; /* 0: without end */

@@ -109,6 +109,8 @@ static void print_line(struct view *view, const json_t *record)
 	if (json_is_integer(uid))
 		printf(" %s(%lld)", user_of(view, json_integer_value(uid)),
 			(long long)json_integer_value(uid));
+	print_part(" in ", audit_text_of(record, "unit"));
+	print_part(" by ", audit_text_of(record, "exe"));
 	print_part(" ", audit_text_of(record, "op"));
 	print_part(" ", audit_text_of(record, "path"));
 	if (json_is_integer(version))
@@ -315,6 +317,7 @@ static const struct option show_options[] = {
 	{"path", 0, "PATH", "only requests for this secret, or those of a pattern: 'prod/**'"},
 	{"op", 0, "O", "only this operation: get, set, seal, ..."},
 	{"result", 0, "R", "only what came to this: ok, denied, not-found, ..."},
+	{"unit", 0, "UNIT", "only requests from within this unit, as far as it is known"},
 	{"rule", 0, "RULE", "only what this rule decided"},
 	{"since", 0, "TIME", "only from this time on, or from so long ago: 2h"},
 	{"until", 0, "TIME", "only up to this time"},

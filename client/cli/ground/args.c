@@ -348,3 +348,17 @@ int args_number_of(const struct cli *cli, const char *name, uint64_t least, uint
 	*out_number = number;
 	return CLI_DONE;
 }
+
+bool args_is_unit(const char *text, size_t size)
+{
+	static const char *const types[] = {"service", "scope", "slice", "socket", "mount", "swap"};
+	size_t at = size, i = 0;
+
+	while (at > 0 && text[at - 1] != '.')
+		at--;
+	while (i < sizeof types / sizeof types[0] &&
+		(strlen(types[i]) != size - at || memcmp(types[i], text + at, size - at) != 0))
+		i++;
+	return at >= 2 && i < sizeof types / sizeof types[0] && !memchr(text, '/', size) &&
+	       !memchr(text, ' ', size);
+}

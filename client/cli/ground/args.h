@@ -35,6 +35,8 @@ bool args_has(const struct cli *cli, const char *name);
 /* The value of an option, the last one given; NULL if it was not. */
 const char *args_value(const struct cli *cli, const char *name);
 
+/* The name of a unit that processes can be in. */
+bool args_is_unit(const char *text, size_t size);
 /* Decimal digits and nothing else. */
 bool args_number(const char *text, uint64_t *out_number);
 

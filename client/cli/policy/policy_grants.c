@@ -37,24 +37,16 @@ static int read_groups(const struct cli *cli, char *groups, size_t size)
 /* A service and its slices, as the kernel has them; "?" for what cannot be found out. */
 static bool is_unit(const char *text)
 {
-	static const char *const types[] = {"service", "scope", "slice", "socket", "mount", "swap"};
+	bool is_one = true;
 
 	if (strcmp(text, "?") == 0)
 		return true;
-	for (text += strspn(text, " "); *text != '\0'; text += strspn(text, " ")) {
-		size_t size = strcspn(text, " "), at = size, i = 0;
-
-		while (at > 0 && text[at - 1] != '.')
-			at--;
-		while (i < sizeof types / sizeof types[0] &&
-			(strlen(types[i]) != size - at ||
-				memcmp(types[i], text + at, size - at) != 0))
-			i++;
-		if (at < 2 || i == sizeof types / sizeof types[0] || memchr(text, '/', size))
-			return false;
+	for (text += strspn(text, " "); *text != '\0' && is_one; text += strspn(text, " ")) {
+		size_t size = strcspn(text, " ");
+		is_one = args_is_unit(text, size);
 		text += size;
 	}
-	return true;
+	return is_one;
 }
 
 /* What no process could have would be denied, and read as if a rule had done it. */
