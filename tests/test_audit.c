@@ -57,28 +57,25 @@ static void what_is_known_of_a_caller_stands_before_the_result(void **state)
 	assert_sound(fixture);
 }
 
-static void of_what_is_known_of_a_caller_no_more_is_kept_than_fits(void **state)
+static void of_what_is_known_of_a_caller_as_much_is_kept_as_a_line_takes(void **state)
 {
-	static const struct audit_facts all = {"a.service", "/b", "c"};
-	struct audit_facts facts = all;
-	char room[15];
+	static struct audit_facts_room room;
+	struct audit_facts facts = {"a.service", "/b", NULL};
+	char longest[300];
 
 	(void)state;
-	audit_facts_keep(&facts, room, sizeof room);
+	audit_facts_keep(&facts, &room);
 	assert_string_equal(facts.unit, "a.service");
+	assert_ptr_equal(facts.unit, room.unit);
 	assert_string_equal(facts.exe, "/b");
-	assert_string_equal(facts.label, "c");
-	assert_ptr_equal(facts.unit, room);
-	facts = all;
-	audit_facts_keep(&facts, room, 12);
-	assert_string_equal(facts.unit, "a.service");
-	assert_null(facts.exe);
-	assert_string_equal(facts.label, "c");
-	facts = (struct audit_facts){.exe = "/b"};
-	audit_facts_keep(&facts, room, 2);
-	assert_null(facts.unit);
-	assert_null(facts.exe);
 	assert_null(facts.label);
+	memset(longest, 'x', sizeof longest);
+	longest[sizeof longest - 1] = '\0';
+	facts = (struct audit_facts){longest, longest, longest};
+	audit_facts_keep(&facts, &room);
+	assert_int_equal(strlen(facts.unit), 255);
+	assert_int_equal(strlen(facts.exe), 255);
+	assert_int_equal(strlen(facts.label), 255);
 }
 
 static void what_a_client_sent_is_escaped(void **state)
@@ -441,7 +438,7 @@ int main(void)
 		TEST(a_line_has_its_keys_in_a_fixed_order),
 		TEST(what_is_absent_is_left_out),
 		TEST(what_is_known_of_a_caller_stands_before_the_result),
-		TEST(of_what_is_known_of_a_caller_no_more_is_kept_than_fits),
+		TEST(of_what_is_known_of_a_caller_as_much_is_kept_as_a_line_takes),
 		TEST(what_a_client_sent_is_escaped),
 		TEST(control_characters_of_two_bytes_are_escaped),
 		TEST(a_line_that_is_spelled_otherwise_is_refused),

@@ -244,7 +244,8 @@ static void a_unit_has_its_credential_and_a_line_says_so(void **state)
 	assert_value(fixture, ADDRESS, "s3cret");
 	assert_last_line(fixture,
 		"\"op\":\"credential\",\"uid\":0,\"gid\":0,\"path\":\"prod/db\",\"version\":1,"
-		"\"rule\":\"dbpass\",\"result\":\"ok\",\"note\":\"dbpass for backup.service\"");
+		"\"rule\":\"dbpass\",\"unit\":\"backup.service "
+		"system.slice\",\"result\":\"ok\",\"note\":\"dbpass for backup.service\"");
 	assert_value(fixture, "@0/unit/backup.service/dbpass", "s3cret");
 	assert_value(fixture, "@0123456789abcdef/unit/backup.service/dbpass", "s3cret");
 }
@@ -340,8 +341,10 @@ static void the_unit_is_that_of_the_cgroup_and_not_what_the_address_says(void **
 	NEEDS_ROOT();
 	assert_refused(fixture, "@1/unit/other.service/others");
 	assert_last_line(fixture,
-		"\"op\":\"credential\",\"uid\":0,\"gid\":0,\"result\":\"denied\",\"note\":"
-		"\"others for other.service: who asks is in backup.service system.slice\"");
+		"\"op\":\"credential\",\"uid\":0,\"gid\":0,\"unit\":\"backup.service "
+		"system.slice\",\"result\":\"denied\",\"note\":\"others for other.service: who "
+		"asks "
+		"is in backup.service system.slice\"");
 	assert_refused(fixture, "@1/unit/system.slice/others");
 	assert_refused(fixture, "@1/unit/backup.servicex.service/dbpass");
 }
@@ -380,7 +383,8 @@ static void a_deny_of_the_unit_of_its_slice_or_of_root_is_a_refusal(void **state
 		keeper_apply(fixture, text);
 		assert_refused(fixture, ADDRESS);
 	}
-	assert_true(keeper_log_has(fixture, "\"rule\":\"never\",\"result\":\"denied\""));
+	assert_true(keeper_log_has(fixture, "\"rule\":\"never\",\"unit\":\"backup.service "
+					    "system.slice\",\"result\":\"denied\""));
 	keeper_apply(fixture, FIRST SECTIONS
 		"[rule never]\ndeny = read\nuser = 1000\n[rule web]\ndeny = read\nsocket = web\n");
 	assert_value(fixture, ADDRESS, "s3cret");

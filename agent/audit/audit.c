@@ -52,25 +52,21 @@ enum mortise_status audit_open(const char *path, bool sync_always, struct audit 
 	return MORTISE_OK;
 }
 
-static void keep(const char **text, char **room, size_t *left)
+static const char *keep(const char *text, char room[AUDIT_FACT_SIZE])
 {
-	size_t size = *text ? strlen(*text) + 1 : 0;
-
-	if (size == 0 || size > *left) {
-		*text = NULL;
-		return;
-	}
-	memcpy(*room, *text, size);
-	*text = *room;
-	*room += size;
-	*left -= size;
+	if (!text)
+		return NULL;
+	size_t size = strnlen(text, AUDIT_FACT_SIZE - 1);
+	memcpy(room, text, size);
+	room[size] = '\0';
+	return room;
 }
 
-void audit_facts_keep(struct audit_facts *facts, char *room, size_t size)
+void audit_facts_keep(struct audit_facts *facts, struct audit_facts_room *room)
 {
-	keep(&facts->unit, &room, &size);
-	keep(&facts->exe, &room, &size);
-	keep(&facts->label, &room, &size);
+	facts->unit = keep(facts->unit, room->unit);
+	facts->exe = keep(facts->exe, room->exe);
+	facts->label = keep(facts->label, room->label);
 }
 
 void audit_close(struct audit *audit)

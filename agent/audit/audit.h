@@ -26,7 +26,6 @@
 
 struct audit;
 
-/* One request, or one thing the agent did by itself. Pointers are borrowed for the call. */
 /* What is known of a caller beside its ids; NULL: not known, or none. */
 struct audit_facts {
 	const char *unit;  /* names joined by single blanks */
@@ -34,9 +33,16 @@ struct audit_facts {
 	const char *label; /* names joined by single blanks */
 };
 
-/* Moves the texts into room, as long as they fit; what does not fit is not known any more. */
-void audit_facts_keep(struct audit_facts *facts, char *room, size_t size);
+#define AUDIT_FACT_SIZE 256 /* with its NUL; no line has more of a fact */
 
+struct audit_facts_room {
+	char unit[AUDIT_FACT_SIZE], exe[AUDIT_FACT_SIZE], label[AUDIT_FACT_SIZE];
+};
+
+/* Copies the texts into room, as much of each as a line takes, and has facts point there. */
+void audit_facts_keep(struct audit_facts *facts, struct audit_facts_room *room);
+
+/* One request, or one thing the agent did by itself. Pointers are borrowed for the call. */
 struct audit_event {
 	uint64_t time_us;      /* since 1970-01-01T00:00Z */
 	const char *operation; /* "get", "start", "seal", ... */

@@ -289,6 +289,7 @@ enum mortise_status audit_line_parse(const char *text, size_t size, struct audit
 #define RULE_MAX_BYTES 64  /* escaped too: a title of a rule needs no escapes */
 #define FACT_MAX_BYTES 255 /* escaped too */
 #define FACT_MIN_BYTES 16  /* of less nobody learns anything */
+#define NOTE_MIN_BYTES 70  /* that facts leave to a note */
 #define PROOF_MAX      336 /* store, key, next, sig */
 #define REST_MAX       112 /* result, prev, newline, and what stands around a note */
 
@@ -572,7 +573,7 @@ size_t audit_line_format(char buffer[AUDIT_LINE_MAX], const struct audit_clock *
 	if (event->has_caller)
 		at = put_caller(at, event, role);
 	at = put_request(at, event);
-	at = put_facts(at, buffer + AUDIT_LINE_MAX - rest, &event->facts);
+	at = put_facts(at, buffer + AUDIT_LINE_MAX - rest - NOTE_MIN_BYTES, &event->facts);
 	at = put_result(at, event, AUDIT_LINE_MAX - (size_t)(at - buffer) - rest);
 	if (proof)
 		at = put_proof(at, proof);

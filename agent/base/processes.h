@@ -12,15 +12,14 @@
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
  *	           (milliseconds until a sealer is overdue), COUNTER (seconds that commits
  *	           may wait for the anchor), DELETED (seconds until a
- *	           deleted secret is purged; 0: never), HASH (absent: no file). Its descriptors
- *	           are the listening sockets, in the order of the items of ITEMS: NAME and
- *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
- *	           may leave it out, for all). One item more may be for the socket of service
- *	           managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how many milliseconds
- *	           they wait while sealed. There the keeper sees that somebody waits, and accepts
+ *	           deleted secret is purged; 0: never), HASH (absent: no file) and LATER. Its
+ *descriptors are the listening sockets, in the order of the items of ITEMS: NAME and NUMBER (the
+ *verbs that may be asked there, bits of enum verb; only "main" may leave it out, for all). One item
+ *more may be for the socket of service managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how
+ *many milliseconds they wait while sealed. There the keeper sees that somebody waits, and accepts
  *	           nobody (see ACCEPT).
  *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
- *	           the operators, NUMBER, REQUIRE_PIDFD and HASH count, and the rest is as
+ *	           the operators, NUMBER, REQUIRE_PIDFD, HASH and LATER count, and the rest is as
  *	           it was.
  *	READY      keeper -> monitor: TEXT is one line of state, NUMBER 1 when unsealed, and
  *	           FLAGS (PROCESS_WAITS_FOR_PIN, or absent); sent again whenever they
@@ -115,6 +114,7 @@ enum process_tag {
 	PROCESS_TAG_PUBLIC_KEY = 22, /* PEM */
 	PROCESS_TAG_COUNTER = 23, /* number: where a TPM's counter stands; seconds in CONFIGURE */
 	PROCESS_TAG_HASH = 24,    /* 32 bytes: of the configuration's file */
+	PROCESS_TAG_LATER = 25,   /* keys of that file that wait for a restart */
 };
 
 /* FLAGS of CONFIGURE. */

@@ -45,7 +45,7 @@ struct keeper_settings {
 	uint64_t flags;
 	uint64_t overdue_ms; /* of a sealer */
 	uint64_t anchor_window_s;
-	char configuration[80];                 /* what the log says of its file */
+	char configuration[384];                /* what the log says of its file */
 	uint64_t deleted_keep_s;                /* until a deleted secret is purged; 0: never */
 	int descriptors[PROCESS_LISTENERS_MAX]; /* the listeners */
 	size_t descriptor_count;
@@ -113,16 +113,17 @@ static enum mortise_status read_hash(
 	const struct wire_message *frame, struct keeper_settings *settings)
 {
 	const struct wire_field *hash = wire_field_of(frame, PROCESS_TAG_HASH);
-	char hexadecimal[2 * PROCESS_HASH_SIZE + 1];
+	char hexadecimal[2 * PROCESS_HASH_SIZE + 1] = "", later[256] = "";
 
-	(void)snprintf(settings->configuration, sizeof settings->configuration, "no configuration");
-	if (!wire_has(frame, PROCESS_TAG_HASH))
-		return MORTISE_OK;
-	if (hash->size != PROCESS_HASH_SIZE)
+	if (hash->bytes && hash->size != PROCESS_HASH_SIZE)
 		return MORTISE_INVALID;
-	sodium_bin2hex(hexadecimal, sizeof hexadecimal, hash->bytes, hash->size);
-	(void)snprintf(settings->configuration, sizeof settings->configuration, "configuration %s",
-		hexadecimal);
+	if (hash->bytes)
+		sodium_bin2hex(hexadecimal, sizeof hexadecimal, hash->bytes, hash->size);
+	if (wire_has(frame, PROCESS_TAG_LATER))
+		TRY(wire_text(frame, PROCESS_TAG_LATER, later, sizeof later));
+	(void)snprintf(settings->configuration, sizeof settings->configuration, "%s%s%s%s",
+		hash->bytes ? "configuration " : "no configuration", hexadecimal,
+		later[0] != '\0' ? " but as before until a restart: " : "", later);
 	return MORTISE_OK;
 }
 
@@ -476,7 +477,7 @@ static enum mortise_status open_parts(struct keeper *keeper)
 /* What an auditor asks of a start: as what, in which life of the host, and when in it. */
 static void record_start(struct keeper *keeper, const char *boot)
 {
-	char note[256];
+	char note[512];
 
 	(void)snprintf(note, sizeof note, "%s, %" PRIu64 " s into boot %s",
 		keeper->settings.configuration, clock_steady_us() / 1000000,

@@ -574,6 +574,7 @@ void config_take_over(
 		add("[credentials]", out_later);
 	if (!has_same_sockets(running, fresh))
 		add("[socket NAME]", out_later);
+	memcpy(running->later, out_later, sizeof running->later);
 }
 
 /* ---- the file: who may write it, and its text ---- */

@@ -62,6 +62,7 @@ struct config {
 	struct config_credentials credentials;
 	bool has_hash; /* there was a file */
 	uint8_t hash[CONFIG_HASH_SIZE];
+	char later[CONFIG_LATER_SIZE]; /* of what was read again: keys that wait for a restart */
 };
 
 struct config_error {

@@ -77,6 +77,8 @@ static size_t build_configuration(
 	wire_put_number(&writer, PROCESS_TAG_COUNTER, (uint64_t)config->anchor_window_s);
 	if (config->has_hash)
 		wire_put(&writer, PROCESS_TAG_HASH, config->hash, sizeof config->hash);
+	if (config->later[0] != '\0')
+		wire_put_text(&writer, PROCESS_TAG_LATER, config->later);
 	return wire_finish(&writer);
 }
 

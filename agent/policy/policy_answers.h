@@ -116,6 +116,11 @@ enum mortise_status policy_may(const struct policy *policy, const struct subject
  */
 bool policy_has_admin(const struct policy *policy, time_t now, bool *out_is_whole);
 
+/* The last line, where not all are told. */
+#define POLICY_NOT_COMPARED                                                                        \
+	"there are too many rules to compare them all: there may be more changes"
+#define POLICY_NOT_LISTED "and more changes than are listed here"
+
 /* One line: "backup: may no longer read prod/db (unit backup.service)". */
 typedef void policy_change_visit(void *context, const char *line);
 

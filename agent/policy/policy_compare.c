@@ -369,9 +369,8 @@ enum mortise_status policy_compare(const struct policy *before, const struct pol
 	TRY(tell_credentials(&comparing, after, before, true));
 	TRY(tell_quotas(&comparing, after, before, true));
 	if (comparing.comparisons > COMPARISONS_MAX)
-		visit(context,
-			"there are too many rules to compare them all: there may be more changes");
+		visit(context, POLICY_NOT_COMPARED);
 	else if (comparing.lines >= POLICY_CHANGES_MAX)
-		visit(context, "and more changes than are listed here");
+		visit(context, POLICY_NOT_LISTED);
 	return MORTISE_OK;
 }

@@ -77,10 +77,16 @@ def the_log_says_which_configuration_an_agent_has_and_in_which_boot_it_started(p
     agent.process.send_signal(signal.SIGHUP)
     until(lambda: [record['note'] for record in records(agent, '--op=reloaded')] ==
           [configuration_of(agent)])
+    agent.configure(['environment = stage', 'audit-sync = always', 'deleted-keep = 3d'])
+    agent.process.send_signal(signal.SIGHUP)
+    until(lambda: len(records(agent, '--op=reloaded')) == 2)
+    note = records(agent, '--op=reloaded')[1]['note']
+    same(note.split(' but ')[0], configuration_of(agent))
+    same(set(note.split(' restart: ')[1].split(', ')), {'audit-sync', 'deleted-keep'})
     agent.configure(['nonsense = 1'])
     agent.process.send_signal(signal.SIGHUP)
     until(lambda: 'nothing changed' in agent.log())
-    same(len(records(agent, '--op=reloaded')), 1)
+    same(len(records(agent, '--op=reloaded')), 2)
 
 
 def shown(agent, *options):
@@ -118,7 +124,7 @@ def the_unit_and_the_program_that_the_policy_asks_for_are_on_record(place):
          ['get', 'policy-rollback', 'policy-rollback'])  # what it would do is looked at first
     same(records(agent, '--unit=other.service'), [])
     has(agent.do('audit', 'show', '--op=get', '--last=1', '--unit=' + unit).text,
-        'root(0) in %s by %s get %s v1: ok, rule first' % (found[-1]['unit'], mortise, PATH))
+        'root(0) get %s v1: ok, rule first, in %s, by %s' % (PATH, found[-1]['unit'], mortise))
     for name in ('night', 'a b.service', 'x/y.service'):
         refused = agent.run('audit', 'show', '--unit=' + name)
         same((refused.status, refused.err), (

@@ -221,8 +221,7 @@ static const char *known(const struct fact *fact)
 	return is_said && fact->text[0] != '\0' ? fact->text : NULL;
 }
 
-/* What the policy had to know: nothing is looked up for the line alone. */
-static struct audit_facts facts_of(const struct caller *caller)
+struct audit_facts requester_facts(const struct caller *caller)
 {
 	const struct subject *subject = &caller->subject;
 
@@ -242,7 +241,7 @@ static void record(const struct exchange *exchange, const struct audit_event *ev
 	whole.pid = caller->pid;
 	whole.login_uid = caller->login_uid;
 	whole.session = caller->session;
-	whole.facts = facts_of(caller);
+	whole.facts = requester_facts(caller);
 	count_line(exchange, event->result);
 	if (put_line(exchange->agent, exchange->operation, &whole))
 		log_denial(&whole, unit_of(exchange->agent, caller));
@@ -410,8 +409,8 @@ enum mortise_status pending_new(struct exchange *exchange, void *context,
 	pending->is_silent = exchange->is_silent;
 	memcpy(pending->path, exchange->path, sizeof pending->path);
 	memcpy(pending->rule_name, exchange->rule_name, sizeof pending->rule_name);
-	pending->facts = facts_of(caller);
-	audit_facts_keep(&pending->facts, pending->facts_room, sizeof pending->facts_room);
+	pending->facts = requester_facts(caller);
+	audit_facts_keep(&pending->facts, &pending->facts_room);
 	exchange->from->pending = pending;
 	exchange->is_pending = true;
 	*out_pending = pending;

@@ -178,6 +178,9 @@ enum mortise_status exchange_keep_one(struct exchange *exchange, const struct va
 /* Likewise for the secret at PATH, at its new path. */
 enum mortise_status exchange_keep_moved(struct exchange *exchange, const char *new_path) MUST_USE;
 
+/* What is known of a caller by now: nothing is looked up for the log alone. */
+struct audit_facts requester_facts(const struct caller *caller);
+
 /* A pending request: made by a handler, finished once. The requester may be gone by then. */
 struct pending {
 	struct agent *agent;
@@ -191,7 +194,7 @@ struct pending {
 	char rule_name[POLICY_TITLE_MAX + 1]; /* "": no rule decided */
 	uint64_t version;
 	struct audit_facts facts;
-	char facts_room[OWED_FACT_SIZE];
+	struct audit_facts_room facts_room;
 	void *context; /* of the handler; release() frees it */
 	void (*release)(void *context);
 };

@@ -28,7 +28,7 @@ static struct owed_line *add(struct owed *owed, const struct audit_event *event)
 	snprintf(line->rule, sizeof line->rule, "%s", event->rule ? event->rule : "");
 	line->event.path = event->path ? line->path : NULL;
 	line->event.rule = event->rule ? line->rule : NULL;
-	audit_facts_keep(&line->event.facts, line->facts, sizeof line->facts);
+	audit_facts_keep(&line->event.facts, &line->facts);
 	return line;
 }
 

@@ -14,13 +14,12 @@
 /* As many as a turn has answers, and those of the largest change behind them. */
 #define OWED_MAX       512
 #define OWED_NOTE_SIZE 160 /* a longer one is cut */
-#define OWED_FACT_SIZE 256 /* of unit, exe and label together; what does not fit is left out */
 
 struct owed_line {
 	struct audit_event event; /* its strings are those behind it */
 	char path[MORTISE_PATH_MAX + 1];
 	char rule[POLICY_TITLE_MAX + 1];
-	char facts[OWED_FACT_SIZE];
+	struct audit_facts_room facts;
 	char note[OWED_NOTE_SIZE]; /* says that it is late */
 	bool has_note;             /* of its own */
 	bool is_waiting;           /* its line is put by owed_settle() */

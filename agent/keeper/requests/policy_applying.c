@@ -24,17 +24,26 @@
 #define PROGRAMS_SIZE 16384
 #define ITEM_ROOM     128 /* for headers and numbers of an item */
 #define TEXT_SIZE     1000
-#define RECORDED_MAX  200 /* changes in the log */
+#define RECORDED_MAX  200                /* changes in the log */
+#define GAINS_KEPT    (RECORDED_MAX / 2) /* for certain, however much goes */
 
 /* Lines of one kind: those that fit, and how many do not. */
 struct section {
-	size_t size, used, count, left_out;
+	size_t size, used, left_out;
+};
+
+/* Changes for the log, as many as could be wanted there. */
+struct changes {
+	char *texts[RECORDED_MAX];
+	size_t count, all;
 };
 
 struct policy_findings {
 	uint8_t bytes[CHANGES_SIZE + WARNINGS_SIZE + PROGRAMS_SIZE + 4096];
 	struct wire_writer writer;
 	struct section changes, warnings, programs;
+	struct changes losses, gains;
+	bool is_cut;    /* there are more changes than were told */
 	char exe[4097]; /* the program that the next warning asks to be looked at; "": none */
 };
 
@@ -61,8 +70,31 @@ static bool has_room(struct section *section, size_t size)
 		return false;
 	}
 	section->used += size + ITEM_ROOM;
-	section->count++;
 	return true;
+}
+
+static void keep_change(struct policy_findings *findings, const char *text)
+{
+	bool is_gain = strstr(text, ": may now ") || strstr(text, ": is no longer denied to ");
+	struct changes *changes = is_gain ? &findings->gains : &findings->losses;
+
+	if (strcmp(text, POLICY_NOT_COMPARED) == 0 || strcmp(text, POLICY_NOT_LISTED) == 0) {
+		findings->is_cut = true;
+		return;
+	}
+	changes->all++;
+	char *kept = changes->count < RECORDED_MAX ? strdup(text) : NULL;
+	if (kept)
+		changes->texts[changes->count++] = kept;
+}
+
+static void put_change(struct policy_findings *findings, const char *text)
+{
+	if (!has_room(&findings->changes, strlen(text)))
+		return;
+	size_t item = wire_item_begin(&findings->writer);
+	wire_put_text(&findings->writer, WIRE_TAG_TEXT, text);
+	wire_item_end(&findings->writer, item);
 }
 
 static void add_change(void *context, const char *line)
@@ -71,11 +103,8 @@ static void add_change(void *context, const char *line)
 	char text[TEXT_SIZE];
 
 	cut(text, line);
-	if (!has_room(&findings->changes, strlen(text)))
-		return;
-	size_t item = wire_item_begin(&findings->writer);
-	wire_put_text(&findings->writer, WIRE_TAG_TEXT, text);
-	wire_item_end(&findings->writer, item);
+	keep_change(findings, text);
+	put_change(findings, text);
 }
 
 /* Files are out of the keeper's reach: who asks looks at the program, if the warning has one. */
@@ -142,7 +171,7 @@ static enum mortise_status gather(struct policy_findings *findings, const struct
 	if (findings->changes.left_out) {
 		snprintf(text, sizeof text, "and %zu more changes", findings->changes.left_out);
 		findings->changes.size += sizeof text + ITEM_ROOM;
-		add_change(findings, text);
+		put_change(findings, text);
 	}
 	TRY(policy_warnings(after, &options, add_warning, findings));
 	tell_left_out(findings);
@@ -152,6 +181,10 @@ static enum mortise_status gather(struct policy_findings *findings, const struct
 /* NULL is allowed. */
 static void policy_findings_free(struct policy_findings *findings)
 {
+	for (size_t i = 0; findings && i < findings->losses.count; i++)
+		free(findings->losses.texts[i]);
+	for (size_t i = 0; findings && i < findings->gains.count; i++)
+		free(findings->gains.texts[i]);
 	free(findings);
 }
 
@@ -177,32 +210,43 @@ static enum mortise_status policy_findings_new(const struct policy *before,
 	return MORTISE_OK;
 }
 
-/* A line of the log for each of the changes: what was allowed before and is not now, or was not. */
-static void policy_findings_record(
-	const struct policy_findings *findings, const struct pending *pending, uint64_t version)
-{
-	const uint8_t *bytes = findings->writer.bytes;
-	const struct section *changes = &findings->changes;
-	struct wire_list list = {bytes, bytes + findings->writer.size};
-	size_t shown = changes->count - (changes->left_out > 0), recorded = 0;
-	char text[TEXT_SIZE], note[TEXT_SIZE + 32];
-	struct wire_message item;
-	struct wire_field field;
+struct recording {
+	const struct pending *pending;
+	uint64_t version;
+};
 
-	while (recorded < shown && recorded < RECORDED_MAX && wire_list_next(&list, &field) &&
-		wire_parse_fields(field.bytes, field.size, &item) == MORTISE_OK &&
-		wire_text(&item, WIRE_TAG_TEXT, text, sizeof text) == MORTISE_OK) {
-		(void)snprintf(
-			note, sizeof note, "version %llu: %s", (unsigned long long)version, text);
-		pending_record_part(pending, "policy-change", note);
-		recorded++;
-	}
-	size_t more = shown - recorded + changes->left_out;
-	if (more) {
-		(void)snprintf(note, sizeof note, "version %llu: and %zu more changes",
-			(unsigned long long)version, more);
-		pending_record_part(pending, "policy-change", note);
-	}
+static void record_change(const struct recording *recording, const char *text)
+{
+	char note[TEXT_SIZE + 32];
+
+	(void)snprintf(note, sizeof note, "version %llu: %s",
+		(unsigned long long)recording->version, text);
+	pending_record_part(recording->pending, "policy-change", note);
+}
+
+/*
+ * A line of the log for each of the changes: what was allowed before and is not now, or was not.
+ * What comes has its lines however much goes. Where the log's disk is full one line counts them.
+ */
+static void policy_findings_record(
+	const struct policy_findings *findings, const struct recording *recording)
+{
+	const struct changes *losses = &findings->losses, *gains = &findings->gains;
+	bool is_scarce = audit_is_scarce(recording->pending->agent->audit);
+	size_t room = is_scarce ? 0 : RECORDED_MAX, lost = 0, gained = 0;
+	size_t kept = gains->count < GAINS_KEPT ? gains->count : GAINS_KEPT;
+	char text[96];
+
+	for (; lost < losses->count && lost + kept < room; lost++)
+		record_change(recording, losses->texts[lost]);
+	for (; gained < gains->count && lost + gained < room; gained++)
+		record_change(recording, gains->texts[gained]);
+	size_t more = losses->all + gains->all - lost - gained;
+	if (!more && !findings->is_cut)
+		return;
+	(void)snprintf(text, sizeof text, "and %s%zu more %s", findings->is_cut ? "at least " : "",
+		more, more == 1 ? "change" : "changes");
+	record_change(recording, text);
 }
 
 /* Puts ITEMS. */
@@ -423,7 +467,8 @@ static enum mortise_status apply(struct applying *applying, struct applied *appl
 	if (applying->wish.is_dry_run)
 		return MORTISE_OK;
 	TRY(put_in_force(applying, vault, applied));
-	policy_findings_record(applied->findings, applying->pending, applied->version);
+	policy_findings_record(
+		applied->findings, &(struct recording){applying->pending, applied->version});
 	return MORTISE_OK;
 }
 

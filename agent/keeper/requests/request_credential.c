@@ -178,7 +178,7 @@ static void put_on_record(const struct wish *wish, enum mortise_status result)
 						 .path_size = wish->path ? strlen(wish->path) : 0,
 						 .version = wish->version,
 						 .rule = wish->rule,
-						 .facts.unit = address ? address->unit : NULL,
+						 .facts = requester_facts(caller),
 						 .result = result,
 						 .note = note,
 					 });

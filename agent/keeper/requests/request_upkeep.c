@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <inttypes.h>
 #include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -50,6 +51,8 @@ void request_record_refused(struct agent *agent, const struct refused *refused)
 		.result = refused->result,
 		.note = refused->note};
 
+	if (audit_is_scarce(agent->audit))
+		return; /* what room there is left is for administrators */
 	if (refused->sender)
 		peer = *refused->sender;
 	else
@@ -143,6 +146,17 @@ enum mortise_status request_vault_opened(
 	return MORTISE_OK;
 }
 
+static void record_reread_policy(struct agent *agent)
+{
+	char note[80];
+
+	(void)snprintf(note, sizeof note, "version %" PRIu64 ": in force, though its apply failed",
+		agent->policy_version);
+	log_warning("a policy is in force though its apply failed: version %" PRIu64,
+		agent->policy_version);
+	request_record(agent, "policy-change", MORTISE_OK, note);
+}
+
 /* A policy whose write failed may be in the store all the same. */
 enum mortise_status request_vault_reread(void *context, struct vault *vault)
 {
@@ -164,6 +178,7 @@ enum mortise_status request_vault_reread(void *context, struct vault *vault)
 		agent->rates = rates;
 		agent->policy_version = version;
 		policy_names_watch(&agent->names, policy, false);
+		record_reread_policy(agent);
 	}
 	request_damage_read(agent, vault);
 	return status;

@@ -109,14 +109,14 @@ static void print_line(struct view *view, const json_t *record)
 	if (json_is_integer(uid))
 		printf(" %s(%lld)", user_of(view, json_integer_value(uid)),
 			(long long)json_integer_value(uid));
-	print_part(" in ", audit_text_of(record, "unit"));
-	print_part(" by ", audit_text_of(record, "exe"));
 	print_part(" ", audit_text_of(record, "op"));
 	print_part(" ", audit_text_of(record, "path"));
 	if (json_is_integer(version))
 		printf(" v%lld", (long long)json_integer_value(version));
 	print_part(": ", audit_text_of(record, "result"));
 	print_part(", rule ", audit_text_of(record, "rule"));
+	print_part(", in ", audit_text_of(record, "unit"));
+	print_part(", by ", audit_text_of(record, "exe"));
 	print_part(", ", audit_text_of(record, "note"));
 	(void)putchar('\n');
 }
