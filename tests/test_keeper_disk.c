@@ -634,16 +634,23 @@ static void sets_that_come_together_share_a_commit(void **state)
 {
 	struct keeper_fixture *fixture = *state;
 	char path[32];
+	unsigned again = 0;
+	int syncs;
 
 	set_together(fixture, "warm", MORTISE_OK);
-	int before = failing->synced;
-	set_together(fixture, "shared", MORTISE_OK);
-	assert_in_range(failing->synced - before, 1, TOGETHER / 2);
+	/* On a machine that is busy turns end by the clock; without groups each set syncs each
+	 * time. */
+	do {
+		int before = failing->synced;
+		set_together(fixture, "shared", MORTISE_OK);
+		syncs = failing->synced - before;
+	} while (syncs > TOGETHER / 2 && ++again < 20);
+	assert_in_range(syncs, 1, TOGETHER / 2);
 	for (unsigned round = 0; round < 2; round++) {
 		for (unsigned i = 0; i < TOGETHER; i++) {
 			path_of(i, path);
 			assert_value(fixture, path, "shared");
-			assert_int_equal(count_lines(fixture, path, "ok"), 2);
+			assert_int_equal(count_lines(fixture, path, "ok"), 2 + again);
 		}
 		assert_is_whole(fixture, "a value");
 	}
