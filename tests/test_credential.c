@@ -341,10 +341,9 @@ static void the_unit_is_that_of_the_cgroup_and_not_what_the_address_says(void **
 	NEEDS_ROOT();
 	assert_refused(fixture, "@1/unit/other.service/others");
 	assert_last_line(fixture,
-		"\"op\":\"credential\",\"uid\":0,\"gid\":0,\"unit\":\"backup.service "
-		"system.slice\",\"result\":\"denied\",\"note\":\"others for other.service: who "
-		"asks "
-		"is in backup.service system.slice\"");
+		"\"op\":\"credential\",\"uid\":0,\"gid\":0,"
+		"\"unit\":\"backup.service system.slice\",\"result\":\"denied\",\"note\":"
+		"\"others for other.service: who asks is in backup.service system.slice\"");
 	assert_refused(fixture, "@1/unit/system.slice/others");
 	assert_refused(fixture, "@1/unit/backup.servicex.service/dbpass");
 }

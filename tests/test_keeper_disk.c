@@ -638,8 +638,7 @@ static void sets_that_come_together_share_a_commit(void **state)
 	int syncs;
 
 	set_together(fixture, "warm", MORTISE_OK);
-	/* On a machine that is busy turns end by the clock; without groups each set syncs each
-	 * time. */
+	/* Where it is busy turns end by the clock; without groups each set syncs each time. */
 	do {
 		int before = failing->synced;
 		set_together(fixture, "shared", MORTISE_OK);

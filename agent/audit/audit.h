@@ -120,7 +120,7 @@ void audit_detach(struct audit *audit);
  * Puts one line into the turn. Never fails: a line that cannot be had (the operation is not
  * [a-z][a-z0-9-]{0,31}, or one of genesis, checkpoint, joint, denials; the turn's earlier
  * lines could not be written) makes the flush fail. A path is cut to 255 bytes, a rule to 64,
- * a note to the room that is left (70 bytes at least).
+ * a unit, exe or label to 255, a note to the room that is left (70 bytes at least).
  * Every request that succeeds has its line. Of a caller's (uid's) refusals, be they denied,
  * invalid, sealed or else, in a calendar minute ten
  * have one each, and the others one together, operation `denials`, whose note says how many.

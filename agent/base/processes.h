@@ -12,11 +12,13 @@
  *	           (file), ENVIRONMENT, IDS (uids, then see below), FLAGS, NUMBER
  *	           (milliseconds until a sealer is overdue), COUNTER (seconds that commits
  *	           may wait for the anchor), DELETED (seconds until a
- *	           deleted secret is purged; 0: never), HASH (absent: no file) and LATER. Its
- *descriptors are the listening sockets, in the order of the items of ITEMS: NAME and NUMBER (the
- *verbs that may be asked there, bits of enum verb; only "main" may leave it out, for all). One item
- *more may be for the socket of service managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how
- *many milliseconds they wait while sealed. There the keeper sees that somebody waits, and accepts
+ *	           deleted secret is purged; 0: never), HASH (absent: no file) and LATER.
+ *	           Its descriptors
+ *	           are the listening sockets, in the order of the items of ITEMS: NAME and
+ *	           NUMBER (the verbs that may be asked there, bits of enum verb; only "main"
+ *	           may leave it out, for all). One item more may be for the socket of service
+ *	           managers: FLAGS (PROCESS_FOR_CREDENTIALS), and NUMBER is how many milliseconds
+ *	           they wait while sealed. There the keeper sees that somebody waits, and accepts
  *	           nobody (see ACCEPT).
  *	           Again, without descriptors, when the file was read anew: then ENVIRONMENT,
  *	           the operators, NUMBER, REQUIRE_PIDFD, HASH and LATER count, and the rest is as
@@ -68,9 +70,10 @@
 #define PROCESS_FD 3
 
 #define PROCESS_WITNESSES     2
-#define PROCESS_LISTENERS_MAX 17 /* main, 15 of [socket NAME], credentials */
-#define PROCESS_HASH_SIZE     32 /* BLAKE2b-256 */
-#define PROCESS_NAME_MAX      64 /* bytes in a listener's name */
+#define PROCESS_LISTENERS_MAX 17  /* main, 15 of [socket NAME], credentials */
+#define PROCESS_HASH_SIZE     32  /* BLAKE2b-256 */
+#define PROCESS_LATER_SIZE    256 /* with its NUL */
+#define PROCESS_NAME_MAX      64  /* bytes in a listener's name */
 
 enum process_opcode {
 	PROCESS_CONFIGURE = 512,

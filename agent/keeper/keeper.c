@@ -113,7 +113,7 @@ static enum mortise_status read_hash(
 	const struct wire_message *frame, struct keeper_settings *settings)
 {
 	const struct wire_field *hash = wire_field_of(frame, PROCESS_TAG_HASH);
-	char hexadecimal[2 * PROCESS_HASH_SIZE + 1] = "", later[256] = "";
+	char hexadecimal[2 * PROCESS_HASH_SIZE + 1] = "", later[PROCESS_LATER_SIZE] = "";
 
 	if (hash->bytes && hash->size != PROCESS_HASH_SIZE)
 		return MORTISE_INVALID;

@@ -16,7 +16,7 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/mortise/mortised.conf"
 
-#define CONFIG_LATER_SIZE  256
+#define CONFIG_LATER_SIZE  PROCESS_LATER_SIZE
 #define CONFIG_HASH_SIZE   PROCESS_HASH_SIZE /* BLAKE2b-256, as `b2sum -l 256` has it */
 #define CONFIG_SOCKETS_MAX 15 /* with [agent]'s own and [credentials]: PROCESS_LISTENERS_MAX */
 
